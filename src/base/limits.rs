@@ -1,0 +1,29 @@
+//! Every fixed bound of the product in one place, each with its reason.
+//!
+//! Bounds an operator may want to move are settings instead (see `config/tintype.toml`).
+
+/// Longest request body that is held in memory as JSON; real clients stay under 100 KiB.
+pub const JSON_BODY_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of JSON that is read; the deepest legal body has five levels.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Longest image or property name, tag, owner, in characters (Image API v2 schema).
+pub const NAME_CHARS_MAX: usize = 255;
+/// Longest custom property value, in characters; Glance stores them as unbounded text.
+pub const PROPERTY_VALUE_CHARS_MAX: usize = 65_535;
+/// Properties, tags and members of one image (Glance's defaults).
+pub const IMAGE_PROPERTIES_MAX: usize = 128;
+/// See [`IMAGE_PROPERTIES_MAX`].
+pub const IMAGE_TAGS_MAX: usize = 128;
+/// See [`IMAGE_PROPERTIES_MAX`].
+pub const IMAGE_MEMBERS_MAX: usize = 128;
+/// Rows of a page when the client names no limit, and the most it gets (Glance's defaults).
+pub const PAGE_ROWS_DEFAULT: usize = 25;
+/// See [`PAGE_ROWS_DEFAULT`].
+pub const PAGE_ROWS_MAX: usize = 1000;
+/// Largest value of `min_disk` and `min_ram` (Image API v2 schema: a signed 32-bit integer).
+pub const MIN_RESOURCE_MAX: u64 = 2_147_483_647;
+/// Longest password that is hashed, in bytes; longer ones only cost the server time.
+pub const PASSWORD_BYTES_MAX: usize = 4096;
+/// Extents of one manifest beyond which an upload stops deduplicating, so that hostile data
+/// cannot make the manifest, and the memory to read it, grow without bound.
+pub const MANIFEST_EXTENTS_SOFT_MAX: usize = 1 << 20;

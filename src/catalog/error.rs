@@ -1,0 +1,20 @@
+//! What a catalog operation can refuse.
+
+use crate::db;
+
+/// A catalog failure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The name or id is taken; the text says which and by what.
+    #[error("{0}")]
+    Exists(String),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] db::Error),
+}
+
+impl From<db::codec::Unreadable> for Error {
+    fn from(error: db::codec::Unreadable) -> Self {
+        Error::Db(error.into())
+    }
+}

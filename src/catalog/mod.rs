@@ -1,0 +1,14 @@
+//! Records: images, members, identities, tokens. Has never heard of a chunk.
+//!
+//! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
+//! implementation. Writing operations take the caller's transaction, so that several layers
+//! commit together. Invariant: every index row follows from a fact row, and changes with it in
+//! the same transaction.
+
+mod error;
+pub mod identity;
+pub mod images;
+pub mod members;
+pub mod tokens;
+
+pub use error::Error;

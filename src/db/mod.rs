@@ -1,0 +1,22 @@
+//! The one database file: a thin, typed door to redb.
+//!
+//! Owns: opening, the format stamp, the single writer with group commit, the journal of logical
+//! changes, and the record codec. Invariant: a write is acknowledged only after its transaction
+//! is durable, and after a failed commit nothing more is accepted ([`Error::Poisoned`]).
+//! Must not know what any table means. No redb type leaves this module, except the
+//! [`redb::StorageBackend`] a caller may bring to open a database on another medium.
+
+pub mod codec;
+mod error;
+mod journal;
+mod open;
+mod table;
+mod txn;
+mod writer;
+
+pub use error::Error;
+pub use journal::{Change, JournalEntry};
+pub use open::{Db, Options};
+pub use redb::StorageBackend;
+pub use table::{Key, KeyReader, Table};
+pub use txn::{ReadTxn, Rows, WriteTxn};

@@ -1,0 +1,246 @@
+//! Opening the database: lock, format stamp, repair; reading and writing; closing.
+
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use redb::ReadableDatabase;
+
+use super::codec;
+use super::error::Error;
+use super::journal::{JOURNAL, JournalEntry};
+use super::table::Table;
+use super::txn::{ReadTxn, Rows, WriteTxn};
+use super::writer::{Poison, Request, Writer};
+
+/// Layout version of the whole file. Tables carry versions of their own; this one changes when
+/// an older release must not touch the file at all.
+const FORMAT: u32 = 1;
+
+pub(super) const META: Table = Table::derived("meta-1");
+pub(super) const JOURNAL_NEXT: &[u8] = b"journal-next";
+const FORMAT_KEY: &[u8] = b"format";
+
+/// How to open.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Bytes redb may keep in memory, reads and unwritten changes together.
+    pub cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { cache_bytes: 16 << 20 }
+    }
+}
+
+/// The open database. Cheap to share; the last clone to go stops the writer.
+#[derive(Clone)]
+pub struct Db {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Arc<redb::Database>,
+    writer: Writer,
+    poison: Arc<Poison>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.writer.stop();
+    }
+}
+
+impl Db {
+    /// Opens the file at `path`, creating it when there is none, and locks it for this process.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it, [`Error::NewerFormat`], [`Error::Corrupt`],
+    /// or the medium's own failure.
+    pub fn open(path: &Path, options: Options) -> Result<Db, Error> {
+        let fresh = !path.exists();
+        let database = redb::Database::builder().set_cache_size(options.cache_bytes).create(path)?;
+        if fresh && let Some(parent) = path.parent() {
+            // The file's own name must survive a power cut before anything in it is acknowledged.
+            std::fs::File::open(parent).and_then(|d| d.sync_all()).map_err(|e| Error::Io(e.to_string()))?;
+        }
+        Db::start(database)
+    }
+
+    /// Opens a database on another medium: a sealed file, or a simulated disk.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_on(medium: impl redb::StorageBackend, options: Options) -> Result<Db, Error> {
+        Db::start(redb::Database::builder().set_cache_size(options.cache_bytes).create_with_backend(medium)?)
+    }
+
+    fn start(database: redb::Database) -> Result<Db, Error> {
+        check_format(&database)?;
+        let database = Arc::new(database);
+        let poison = Arc::new(Poison::default());
+        let writer = Writer::start(database.clone(), poison.clone()).map_err(|e| Error::Io(e.to_string()))?;
+        Ok(Db { inner: Arc::new(Inner { database, writer, poison }) })
+    }
+
+    /// A snapshot of everything committed so far.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub fn read(&self) -> Result<ReadTxn, Error> {
+        ReadTxn::begin(&self.inner.database)
+    }
+
+    /// Runs `change` in the writer's next transaction and waits until it is durable.
+    ///
+    /// `change` must be repeatable: it may run more than once, always on a fresh transaction.
+    /// When it returns an error, nothing of it is kept. Blocks: never call it on an async worker,
+    /// nor from inside another `change`.
+    ///
+    /// # Errors
+    /// What `change` returned, or the database's own failure converted.
+    pub fn write<T, E>(&self, change: impl FnMut(&WriteTxn) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (send, receive) = sync_channel(1);
+        self.inner.writer.submit(Box::new(Pending { change, outcome: None, reply: send }));
+        receive.recv().unwrap_or_else(|_| Err(E::from(Error::Closed)))
+    }
+
+    /// Why writes are refused for good, if they are.
+    pub fn poisoned(&self) -> Option<String> {
+        self.inner.poison.get()
+    }
+
+    /// The oldest unshipped journal entries, at most `count`, with their sequence numbers.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub fn journal(&self, count: usize) -> Result<Vec<(u64, JournalEntry)>, Error> {
+        let mut entries = Vec::new();
+        let mut bad = None;
+        self.read()?.scan(&JOURNAL, (Bound::Unbounded, Bound::Unbounded), false, &mut |key, value| {
+            match (key.try_into().map(u64::from_be_bytes), codec::decode(value)) {
+                (Ok(sequence), Ok(entry)) => entries.push((sequence, entry)),
+                (_, Err(error)) => bad = Some(Error::from(error)),
+                (Err(_), _) => bad = Some(Error::Corrupt("journal key".into())),
+            }
+            if bad.is_some() || entries.len() >= count {
+                std::ops::ControlFlow::Break(())
+            } else {
+                std::ops::ControlFlow::Continue(())
+            }
+        })?;
+        bad.map_or(Ok(entries), Err)
+    }
+
+    /// The sequence number the next journal entry gets.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub fn journal_next(&self) -> Result<u64, Error> {
+        let value = self.read()?.get(&META, JOURNAL_NEXT)?;
+        Ok(value.and_then(|v| v.try_into().ok().map(u64::from_be_bytes)).unwrap_or(0))
+    }
+
+    /// Removes journal entries up to and including `last`: they are durable elsewhere.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub fn journal_shipped(&self, last: u64) -> Result<(), Error> {
+        self.write(move |txn| {
+            let mut keys = Vec::new();
+            let end = last.to_be_bytes();
+            txn.scan(&JOURNAL, (Bound::Unbounded, Bound::Included(&end)), false, &mut |key, _| {
+                keys.push(key.to_vec());
+                std::ops::ControlFlow::Continue(())
+            })?;
+            for key in keys {
+                txn.remove(&JOURNAL, &key)?;
+            }
+            Ok::<_, Error>(())
+        })
+    }
+
+    /// Finishes queued writes and closes the file, reporting what dropping it would hide.
+    ///
+    /// # Errors
+    /// When the last flush fails.
+    pub fn close(self) -> Result<(), Error> {
+        self.inner.writer.stop();
+        let Some(mut inner) = Arc::into_inner(self.inner) else { return Ok(()) };
+        let placeholder = Arc::new(Poison::default());
+        inner.poison = placeholder;
+        let database = inner.database.clone();
+        drop(inner);
+        match Arc::into_inner(database) {
+            Some(database) => database.close().map_err(Error::from),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Pending<F, T, E> {
+    change: F,
+    outcome: Option<Result<T, E>>,
+    reply: SyncSender<Result<T, E>>,
+}
+
+impl<F, T, E> Request for Pending<F, T, E>
+where
+    F: FnMut(&WriteTxn) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run(&mut self, txn: &WriteTxn) -> bool {
+        self.outcome = None;
+        let outcome = (self.change)(txn);
+        let kept = outcome.is_ok();
+        self.outcome = Some(outcome);
+        kept
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), Error>) {
+        let outcome = match (commit, self.outcome) {
+            (_, Some(Err(refusal))) => Err(refusal),
+            (Err(error), _) => Err(E::from(error)),
+            (Ok(()), Some(done)) => done,
+            (Ok(()), None) => Err(E::from(Error::Corrupt("a write request panicked".into()))),
+        };
+        // A caller that stopped waiting needs no answer.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+fn check_format(database: &redb::Database) -> Result<(), Error> {
+    let stamped = {
+        let txn = database.begin_read()?;
+        match txn.open_table(META.definition()) {
+            Ok(meta) => meta
+                .get(FORMAT_KEY)?
+                .map(|v| v.value().try_into().map(u32::from_be_bytes))
+                .transpose()
+                .map_err(|_| Error::Corrupt("format stamp".into()))?,
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    match stamped {
+        Some(found) if found > FORMAT => Err(Error::NewerFormat { found, supported: FORMAT }),
+        Some(_) => Ok(()),
+        None => {
+            let mut txn = database.begin_write()?;
+            txn.set_quick_repair(true);
+            txn.open_table(META.definition())?.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice())?;
+            Ok(txn.commit()?)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

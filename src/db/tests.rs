@@ -1,0 +1,84 @@
+//! The database door's own promises: isolation inside a group, the journal, the format stamp.
+
+use super::*;
+use crate::db::{Change, Rows};
+
+const FACTS: Table = Table::facts("facts-1");
+const INDEX: Table = Table::derived("index-1");
+
+fn memory() -> Db {
+    Db::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap()
+}
+
+#[test]
+fn a_refused_change_leaves_its_neighbours_whole() {
+    let db = memory();
+    let threads: Vec<_> = (0..32u8)
+        .map(|n| {
+            let db = db.clone();
+            std::thread::spawn(move || {
+                db.write(move |txn| {
+                    txn.put(&FACTS, &[n], b"x")?;
+                    if n % 4 == 0 { Err(Error::Corrupt("refused".into())) } else { Ok(n) }
+                })
+            })
+        })
+        .collect();
+    for (n, thread) in threads.into_iter().enumerate() {
+        assert_eq!(thread.join().unwrap().is_ok(), n % 4 != 0);
+    }
+    let read = db.read().unwrap();
+    for n in 0..32u8 {
+        assert_eq!(read.get(&FACTS, &[n]).unwrap().is_some(), n % 4 != 0);
+    }
+}
+
+#[test]
+fn a_panicking_change_harms_nobody() {
+    let db = memory();
+    let outcome = db.write(|_| -> Result<(), Error> { panic!("on purpose") });
+    assert!(outcome.is_err());
+    db.write(|txn| txn.put(&FACTS, b"k", b"v")).unwrap();
+}
+
+#[test]
+fn the_journal_holds_facts_until_shipped() {
+    let db = memory();
+    db.write(|txn| {
+        txn.put(&FACTS, b"k", b"v")?;
+        txn.put(&INDEX, b"i", b"")
+    })
+    .unwrap();
+    db.write(|txn| txn.remove(&FACTS, b"k").map(|_| ())).unwrap();
+    let entries = db.journal(10).unwrap();
+    assert_eq!(entries.len(), 2);
+    assert_eq!(
+        entries[0].1.changes,
+        [Change { table: "facts-1".into(), key: b"k".into(), value: Some(b"v".into()) }]
+    );
+    assert_eq!(entries[1].1.changes[0].value, None);
+    db.journal_shipped(entries[0].0).unwrap();
+    assert_eq!(db.journal(10).unwrap().len(), 1);
+    assert_eq!(db.journal_next().unwrap(), 2);
+}
+
+#[test]
+fn a_newer_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    let db = Db::open(&path, Options::default()).unwrap();
+    db.write(|txn| txn.put(&META, FORMAT_KEY, &99u32.to_be_bytes())).unwrap();
+    db.close().unwrap();
+    let again = Db::open(&path, Options::default());
+    assert!(matches!(again.err(), Some(Error::NewerFormat { found: 99, supported: FORMAT })));
+}
+
+#[test]
+fn a_file_is_opened_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    let first = Db::open(&path, Options::default()).unwrap();
+    assert!(matches!(Db::open(&path, Options::default()).err(), Some(Error::InUse)));
+    first.close().unwrap();
+    Db::open(&path, Options::default()).unwrap();
+}

@@ -1,0 +1,21 @@
+//! Tintype keeps machine images on one box: a deduplicating chunk store, a catalog of images
+//! and identities, and the protocols that real clients speak to them.
+//!
+//! The modules are layers, top to bottom: [`cli`] and [`daemon`] compose, [`api`] speaks,
+//! [`service`] decides, [`store`] keeps bytes beside [`catalog`] which keeps records, and
+//! [`db`], [`objects`] and [`disk`] touch media and formats. Imports point down only;
+//! `tests/tidy` holds the table.
+#![doc = include_str!("ARCHITECTURE.md")]
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod base;
+pub mod catalog;
+pub mod cli;
+pub mod daemon;
+pub mod db;
+pub mod disk;
+pub mod model;
+pub mod objects;
+pub mod service;
+pub mod store;

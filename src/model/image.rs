@@ -1,0 +1,206 @@
+//! An image as everyone above the catalog sees it, and the states it may pass through.
+//!
+//! The Image API's state machine is the truth; other protocols map onto it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::content::{ContentId, Digests};
+use super::ids::{ImageId, ProjectId};
+use crate::base::Time;
+
+/// Where an image stands. Only the states that this service produces.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Status {
+    /// Registered, no data yet.
+    Queued,
+    /// Data is arriving.
+    Saving,
+    /// Data is complete and durable.
+    Active,
+    /// Complete, but handed out to administrators only.
+    Deactivated,
+}
+
+impl Status {
+    /// Every state, in the order of a life.
+    pub const ALL: [Status; 4] = [Status::Queued, Status::Saving, Status::Active, Status::Deactivated];
+
+    /// The Image API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Queued => "queued",
+            Status::Saving => "saving",
+            Status::Active => "active",
+            Status::Deactivated => "deactivated",
+        }
+    }
+
+    /// Reads the Image API's word.
+    pub fn parse(text: &str) -> Option<Status> {
+        Status::ALL.into_iter().find(|s| s.as_str() == text)
+    }
+
+    /// Whether the state machine has an arrow from here to `next`.
+    pub fn may_become(self, next: Status) -> bool {
+        matches!(
+            (self, next),
+            (Status::Queued, Status::Saving)
+                | (Status::Saving, Status::Active | Status::Queued)
+                | (Status::Active, Status::Deactivated)
+                | (Status::Deactivated, Status::Active)
+        )
+    }
+}
+
+/// Who may see an image besides its owner.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Visibility {
+    /// Everyone, in every listing.
+    Public,
+    /// Everyone, but listed only when asked for.
+    Community,
+    /// The projects that are members.
+    Shared,
+    /// Nobody.
+    Private,
+}
+
+impl Visibility {
+    /// Every visibility.
+    pub const ALL: [Visibility; 4] =
+        [Visibility::Public, Visibility::Community, Visibility::Shared, Visibility::Private];
+
+    /// The Image API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Visibility::Public => "public",
+            Visibility::Community => "community",
+            Visibility::Shared => "shared",
+            Visibility::Private => "private",
+        }
+    }
+
+    /// Reads the Image API's word.
+    pub fn parse(text: &str) -> Option<Visibility> {
+        Visibility::ALL.into_iter().find(|v| v.as_str() == text)
+    }
+}
+
+/// `disk_format` values the service accepts (Glance's default list).
+pub const DISK_FORMATS: [&str; 11] =
+    ["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"];
+
+/// `container_format` values the service accepts (Glance's default list).
+pub const CONTAINER_FORMATS: [&str; 8] = ["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"];
+
+/// An image's record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Image {
+    /// Its id, chosen by the service or by the caller on create.
+    pub id: ImageId,
+    /// Its name, if it has one; at most 255 characters, not unique.
+    pub name: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// Whether delete is refused.
+    pub protected: bool,
+    /// Whether default listings leave it out.
+    pub hidden: bool,
+    /// The project it belongs to; `None` makes it visible to everyone.
+    pub owner: Option<ProjectId>,
+    /// `bare`, `ova`, …; frozen once data is there.
+    pub container_format: Option<String>,
+    /// `raw`, `qcow2`, …; frozen once data is there.
+    pub disk_format: Option<String>,
+    /// Least disk a machine needs, in GiB.
+    pub min_disk_gib: u64,
+    /// Least memory a machine needs, in MiB.
+    pub min_ram_mib: u64,
+    /// Bytes of the stored stream; `None` until it is complete.
+    pub size_bytes: Option<u64>,
+    /// Bytes of the disk a guest sees, where known.
+    pub virtual_size_bytes: Option<u64>,
+    /// Digests of the stored stream; `None` until it is complete.
+    pub digests: Option<Digests>,
+    /// The store's name for the stored stream; `None` until it is complete.
+    pub content: Option<ContentId>,
+    /// Free labels, unique.
+    pub tags: BTreeSet<String>,
+    /// Custom properties.
+    pub properties: BTreeMap<String, String>,
+    /// When it was registered.
+    pub created_at: Time,
+    /// When its record last changed (members and tags do not count).
+    pub updated_at: Time,
+    /// Names the upload that owns `Saving`, so that a late one cannot finish another's work.
+    pub upload: Option<[u8; 16]>,
+}
+
+/// Whether a project took a share that was offered to it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum MemberStatus {
+    /// Offered.
+    Pending,
+    /// Taken: the image shows in the member's listings.
+    Accepted,
+    /// Declined.
+    Rejected,
+}
+
+impl MemberStatus {
+    /// The Image API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MemberStatus::Pending => "pending",
+            MemberStatus::Accepted => "accepted",
+            MemberStatus::Rejected => "rejected",
+        }
+    }
+
+    /// Reads the Image API's word.
+    pub fn parse(text: &str) -> Option<MemberStatus> {
+        [MemberStatus::Pending, MemberStatus::Accepted, MemberStatus::Rejected]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    }
+}
+
+/// One project's share in an image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The shared image.
+    pub image: ImageId,
+    /// The project it is shared with; any text, not checked against the identity service.
+    pub project: ProjectId,
+    /// What the project made of the offer.
+    pub status: MemberStatus,
+    /// When it was offered.
+    pub created_at: Time,
+    /// When its status last changed.
+    pub updated_at: Time,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_round_trip() {
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.as_str()), Some(status));
+        }
+        for visibility in Visibility::ALL {
+            assert_eq!(Visibility::parse(visibility.as_str()), Some(visibility));
+        }
+        assert_eq!(Status::parse("killed"), None);
+    }
+
+    #[test]
+    fn no_state_becomes_active_without_data_arriving() {
+        assert!(!Status::Queued.may_become(Status::Active));
+        assert!(Status::Saving.may_become(Status::Active));
+        assert!(!Status::Active.may_become(Status::Saving));
+    }
+}

@@ -1,0 +1,12 @@
+//! The field's nouns: ids, images, states, identities, byte ranges. No I/O, no wire formats.
+
+pub mod content;
+pub mod identity;
+pub mod ids;
+pub mod image;
+pub mod range;
+
+pub use content::{ContentId, Digests};
+pub use ids::{DomainId, ImageId, ProjectId, RoleId, UserId};
+pub use image::{Image, Status, Visibility};
+pub use range::ByteRange;

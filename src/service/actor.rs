@@ -1,0 +1,49 @@
+//! Who is asking: the outcome of authentication, on which every decision rests.
+
+use std::collections::BTreeSet;
+
+use crate::model::identity::Scope;
+use crate::model::{DomainId, ProjectId, UserId};
+
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Who.
+    pub user: UserId,
+    /// The user's own domain.
+    pub user_domain: DomainId,
+    /// Where the token holds; `None` is unscoped.
+    pub scope: Option<Scope>,
+    /// Names of the roles held there, in lower case, implied ones included.
+    pub roles: BTreeSet<String>,
+}
+
+impl Actor {
+    /// The local administrator: whoever can open the data directory, or its control socket.
+    pub fn local_admin(project: ProjectId) -> Actor {
+        Actor {
+            user: UserId("local-administrator".into()),
+            user_domain: DomainId("default".into()),
+            scope: Some(Scope::Project(project)),
+            roles: ["admin", "manager", "member", "reader"].map(String::from).into(),
+        }
+    }
+
+    /// The project the caller acts in, if the token is scoped to one.
+    pub fn project(&self) -> Option<&ProjectId> {
+        match &self.scope {
+            Some(Scope::Project(project)) => Some(project),
+            _ => None,
+        }
+    }
+
+    /// Whether the caller holds `role`, directly or by implication.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.contains(role)
+    }
+
+    /// Whether the caller is an administrator.
+    pub fn is_admin(&self) -> bool {
+        self.has_role("admin")
+    }
+}

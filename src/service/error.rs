@@ -1,0 +1,121 @@
+//! Why a use case refused: a closed set of kinds that every protocol maps exhaustively.
+
+use crate::{catalog, db, store};
+
+/// What the caller should make of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Not there, or not visible to the caller: look elsewhere.
+    NotFound,
+    /// Sign in (again).
+    Unauthenticated,
+    /// Visible, but not allowed: ask for the right.
+    Forbidden,
+    /// The thing's state does not allow it now: look, then decide.
+    Conflict,
+    /// The request is wrong: correct it.
+    Invalid,
+    /// The content is not what was declared: correct either.
+    UnsupportedContent,
+    /// Over a limit or quota: free something, or ask for more.
+    TooLarge,
+    /// It was deleted while the request ran.
+    Gone,
+    /// Not now: try again later.
+    Unavailable,
+    /// Stored data is damaged: tell the operator.
+    Corrupt,
+    /// A fault of the service: tell the operator.
+    Internal,
+}
+
+/// A refusal. `message` is for the caller; `internal` is for the log only.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What to make of it.
+    pub kind: ErrorKind,
+    /// Says what happened, to what, and what to do next. Safe to show.
+    pub message: String,
+    /// What the log should keep besides.
+    pub internal: Option<String>,
+}
+
+impl Error {
+    /// A refusal with a message for the caller.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), internal: None }
+    }
+
+    /// Nothing there, as far as the caller may know.
+    pub fn not_found(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::NotFound, message)
+    }
+
+    /// Not allowed.
+    pub fn forbidden(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Forbidden, message)
+    }
+
+    /// The state is in the way.
+    pub fn conflict(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Conflict, message)
+    }
+
+    /// The request is wrong.
+    pub fn invalid(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Invalid, message)
+    }
+
+    /// Over a limit.
+    pub fn too_large(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::TooLarge, message)
+    }
+
+    fn inside(kind: ErrorKind, message: &str, cause: impl std::fmt::Display) -> Error {
+        Error { kind, message: message.to_owned(), internal: Some(cause.to_string()) }
+    }
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Error {
+        match &error {
+            db::Error::Full(_) => {
+                Error::inside(ErrorKind::Unavailable, "the server has no space left for its catalog", error)
+            }
+            db::Error::Poisoned(_) | db::Error::Closed => {
+                Error::inside(ErrorKind::Unavailable, "the server is restarting; try again", error)
+            }
+            _ => Error::inside(ErrorKind::Internal, "the server's catalog failed", error),
+        }
+    }
+}
+
+impl From<catalog::Error> for Error {
+    fn from(error: catalog::Error) -> Error {
+        match error {
+            catalog::Error::Db(error) => error.into(),
+            catalog::Error::Exists(what) => Error::conflict(what),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        match &error {
+            store::Error::Full(_) => {
+                Error::inside(ErrorKind::TooLarge, "the server has no space left for image data", error)
+            }
+            store::Error::Unavailable(_) => {
+                Error::inside(ErrorKind::Unavailable, "image data cannot be reached now; try again", error)
+            }
+            store::Error::Damaged { .. } => Error::inside(
+                ErrorKind::Corrupt,
+                "stored image data is damaged; the server's log says where",
+                error,
+            ),
+            store::Error::Db(error) => error.clone().into(),
+            _ => Error::inside(ErrorKind::Internal, "the image store failed", error),
+        }
+    }
+}

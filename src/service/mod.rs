@@ -1,0 +1,75 @@
+//! Use cases: who may do what, which state follows, one commit per action.
+//!
+//! Every protocol calls these and nothing below them. Functions here block on the database;
+//! async callers go through a blocking pool. Must not know any wire format or status code.
+
+mod actor;
+mod error;
+pub mod identity;
+pub mod images;
+
+use std::sync::Arc;
+
+pub use actor::Actor;
+pub use error::{Error, ErrorKind};
+
+use crate::base::{Clock, Entropy};
+use crate::db::Db;
+use crate::store::Store;
+
+/// Settings of the use cases, already checked.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Life of a token, in seconds.
+    pub token_ttl_s: i64,
+    /// Largest image, in bytes (Glance's `image_size_cap`).
+    pub image_bytes_max: u64,
+    /// Whether an upload must be what its `disk_format` says.
+    pub require_format_match: bool,
+    /// Password hashes computed at once; each takes tens of MiB and a core.
+    pub password_hashes_at_once: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            token_ttl_s: 3600,
+            image_bytes_max: 1 << 40,
+            require_format_match: true,
+            password_hashes_at_once: 2,
+        }
+    }
+}
+
+/// Everything a use case needs, composed once by the daemon. Cheap to share.
+#[derive(Clone)]
+pub struct Service {
+    pub(crate) db: Db,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) rules: Arc<Rules>,
+}
+
+impl Service {
+    /// Puts the use cases on top of an open database and store.
+    pub fn new(
+        db: Db,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        rules: Rules,
+    ) -> Service {
+        Service { db, store, clock, entropy, rules: Arc::new(rules) }
+    }
+
+    /// The chunk store, for operations that are its own (check, reclaim, statistics).
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The database, for health.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+}
