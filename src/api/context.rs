@@ -1,0 +1,137 @@
+//! What every protocol of the one port shares: the state behind the routes, the request's id,
+//! who is asking, and the address the client reached the server by.
+//!
+//! Invariant: whoever asks is decided here and nowhere else. Must not know any one protocol's
+//! paths, bodies or status codes; each maps [`service::Error`](crate::service::Error) itself.
+
+use axum::extract::{Request, State};
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, HeaderValue, Uri, request::Parts};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::base::Entropy;
+use crate::service::{Actor, Error, ErrorKind, Service};
+
+/// Carries the caller's token.
+pub const AUTH_TOKEN: &str = "x-auth-token";
+/// Carries the request's id, on every response.
+pub const REQUEST_ID: &str = "x-openstack-request-id";
+
+/// What the routes stand on. Cheap to share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The use cases.
+    pub service: Service,
+    /// `scheme://host:port`, without a slash at its end, when the operator fixed one.
+    pub public_url: Option<String>,
+}
+
+impl ApiState {
+    /// Runs a use case where blocking is allowed.
+    ///
+    /// # Errors
+    /// What the use case refused with; [`ErrorKind::Internal`] when it died.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let service = self.service.clone();
+        tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|died| {
+            tracing::error!(%died, "a use case panicked");
+            Err(Error::new(ErrorKind::Internal, "the server failed; its log says why"))
+        })
+    }
+
+    /// `scheme://host:port` for links: the operator's choice, or what the client asked.
+    pub fn base_url(&self, uri: &Uri, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let asked = uri.authority().map(|a| a.as_str()).or_else(|| headers.get(HOST)?.to_str().ok());
+        let host = asked.filter(|host| is_host(host)).unwrap_or("localhost");
+        format!("http://{host}")
+    }
+}
+
+/// Only what a host and port consist of: the value ends up in links.
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 260
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+}
+
+/// Marks a request that came in through the control socket: the caller can open the data
+/// directory, and so acts as the local administrator.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalAdmin;
+
+/// The request's id, `req-<uuid>`: in the log, and in the response.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Gives the request an id and puts it into the response. One layer around all routes.
+pub async fn tag_request(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let id = RequestId(format!("req-{}", state.service.entropy.uuid()));
+    let header = HeaderValue::from_str(&id.0);
+    request.extensions_mut().insert(id);
+    let mut response = next.run(request).await;
+    if let Ok(header) = header {
+        response.headers_mut().insert(REQUEST_ID, header);
+    }
+    response
+}
+
+/// Who is asking: the control socket's caller, or the owner of the token in `X-Auth-Token`.
+/// Blocks: call it inside [`ApiState::blocking`].
+///
+/// # Errors
+/// [`ErrorKind::Unauthenticated`] when there is no token, or it is unknown, expired or revoked.
+pub fn authenticate(service: &Service, credentials: &Credentials) -> Result<Actor, Error> {
+    match credentials {
+        Credentials::LocalAdmin => service.local_admin(),
+        Credentials::Token(token) => service.authenticate_token(token),
+        Credentials::None => {
+            Err(Error::new(ErrorKind::Unauthenticated, "The request you have made requires authentication."))
+        }
+    }
+}
+
+/// What a request brought to prove who sends it.
+#[derive(Clone)]
+pub enum Credentials {
+    /// Nothing.
+    None,
+    /// A token.
+    Token(String),
+    /// It came through the control socket.
+    LocalAdmin,
+}
+
+impl Credentials {
+    /// Reads them off a request.
+    pub fn of(parts: &Parts) -> Credentials {
+        if parts.extensions.get::<LocalAdmin>().is_some() {
+            return Credentials::LocalAdmin;
+        }
+        match parts.headers.get(AUTH_TOKEN).and_then(|value| value.to_str().ok()) {
+            Some(token) => Credentials::Token(token.to_owned()),
+            None => Credentials::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hosts_reach_links() {
+        for good in ["box", "10.0.0.1:9292", "[::1]:9292", "images.example.org"] {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in ["", "a/b", "a\"b", "user@host", "a b"] {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
+}
