@@ -9,6 +9,7 @@ mod error;
 pub mod identity;
 pub mod images;
 pub mod members;
+mod records;
 pub mod tokens;
 
 pub use error::Error;

@@ -58,8 +58,6 @@ pub struct User {
     pub default_project: Option<ProjectId>,
     /// Argon2 PHC string; `None` when the user has no password. Never printed.
     pub password_hash: Option<PasswordHash>,
-    /// Tokens issued before this moment are void (password change, revocation of all).
-    pub tokens_valid_from: Time,
     /// `email`, `description` and unknown members, kept.
     pub extra: Extra,
 }

@@ -1,0 +1,118 @@
+//! The four kinds of named things, their tables, and what goes with them when they are deleted.
+
+use super::assignments;
+use super::entity::{self, Entity};
+use crate::catalog::records::identity::{DomainRecord, ProjectRecord, RoleRecord, UserRecord};
+use crate::catalog::{Error, tokens};
+use crate::db::{Table, WriteTxn};
+use crate::model::identity::{Domain, Project, Role, Scope, User};
+use crate::model::{DomainId, ProjectId, RoleId, UserId};
+
+macro_rules! entity {
+    ($kind:ident, $id:ident, $word:literal, $record:ident, $from:ident, $facts:literal, $names:literal,
+     space: $space:expr $(, folded: $folded:expr)?) => {
+        impl Entity for $kind {
+            type Id = $id;
+            type Record = $record;
+            const KIND: &'static str = $word;
+            const FACTS: Table = Table::facts($facts);
+            const NAMES: Table = Table::derived($names);
+
+            fn id(&self) -> &$id {
+                &self.id
+            }
+            fn id_text(id: &$id) -> &str {
+                id.as_str()
+            }
+            fn id_from(text: String) -> $id {
+                $id(text)
+            }
+            fn space(&self) -> &str {
+                let space: fn(&$kind) -> &str = $space;
+                space(self)
+            }
+            fn name(&self) -> &str {
+                &self.name
+            }
+            $(fn folded(name: &str) -> String {
+                let folded: fn(&str) -> String = $folded;
+                folded(name)
+            })?
+            fn record(&self) -> $record {
+                $record::of(self)
+            }
+            fn from_record(id: $id, record: $record) -> $kind {
+                record.$from(id)
+            }
+        }
+    };
+}
+
+entity!(Domain, DomainId, "domain", DomainRecord, into_domain, "domains-1", "domain-names-1", space: |_| "");
+entity!(Project, ProjectId, "project", ProjectRecord, into_project, "projects-1", "project-names-1",
+    space: |project| project.domain.as_str());
+entity!(User, UserId, "user", UserRecord, into_user, "users-1", "user-names-1",
+    space: |user| user.domain.as_str());
+// Rights go by role names without regard to case, so `Admin` beside `admin` would be a trap.
+entity!(Role, RoleId, "role", RoleRecord, into_role, "roles-1", "role-names-1",
+    space: |role| role.domain.as_ref().map_or("", |domain| domain.as_str()), folded: str::to_lowercase);
+
+/// Removes a user with its assignments and tokens; says whether there was one.
+///
+/// # Errors
+/// When the database fails.
+pub fn delete_user(txn: &WriteTxn, id: &UserId) -> Result<bool, Error> {
+    let Some(user) = entity::get::<User>(txn, id)? else { return Ok(false) };
+    assignments::remove_of_user(txn, id)?;
+    tokens::delete_of_user(txn, id, None)?;
+    entity::remove(txn, &user)?;
+    Ok(true)
+}
+
+/// Removes a project with the assignments and tokens on it; says whether there was one.
+/// Images it owns stay.
+///
+/// # Errors
+/// When the database fails.
+pub fn delete_project(txn: &WriteTxn, id: &ProjectId) -> Result<bool, Error> {
+    let Some(project) = entity::get::<Project>(txn, id)? else { return Ok(false) };
+    assignments::remove_at(txn, &Scope::Project(id.clone()))?;
+    entity::remove(txn, &project)?;
+    Ok(true)
+}
+
+/// Removes a domain with its users, projects, roles and the assignments on it; says whether
+/// there was one.
+///
+/// # Errors
+/// When the database fails.
+pub fn delete_domain(txn: &WriteTxn, id: &DomainId) -> Result<bool, Error> {
+    let Some(domain) = entity::get::<Domain>(txn, id)? else { return Ok(false) };
+    for user in entity::list_in::<User>(txn, id.as_str())? {
+        delete_user(txn, &user.id)?;
+    }
+    for project in entity::list_in::<Project>(txn, id.as_str())? {
+        delete_project(txn, &project.id)?;
+    }
+    for role in entity::list_in::<Role>(txn, id.as_str())? {
+        delete_role(txn, &role.id)?;
+    }
+    assignments::remove_at(txn, &Scope::Domain(id.clone()))?;
+    entity::remove(txn, &domain)?;
+    Ok(true)
+}
+
+/// Removes a role and every assignment of it; says whether there was one.
+///
+/// # Errors
+/// When the database fails.
+pub fn delete_role(txn: &WriteTxn, id: &RoleId) -> Result<bool, Error> {
+    let Some(role) = entity::get::<Role>(txn, id)? else { return Ok(false) };
+    for assignment in assignments::assignments(txn)? {
+        if assignment.role == *id {
+            assignments::remove_assignment(txn, &assignment)?;
+        }
+    }
+    entity::remove(txn, &role)?;
+    Ok(true)
+}

@@ -1,0 +1,18 @@
+//! Domains, projects, users, roles, and who holds which role where.
+//!
+//! Invariant: within its space (a domain, or the whole installation) a name belongs to one thing
+//! only, and nothing refers to a user, project, domain or role that was deleted. Must not know
+//! who may do any of this.
+
+mod assignments;
+mod entity;
+mod kinds;
+
+pub use assignments::{
+    assigned_at, assigned_to, assignments, is_assigned, put_assignment, remove_assignment,
+};
+pub use entity::{Entity, find, get, insert, list, list_in, update};
+pub use kinds::{delete_domain, delete_project, delete_role, delete_user};
+
+#[cfg(test)]
+mod tests;
