@@ -4,13 +4,9 @@
 //! Invariant: whoever asks is decided here and nowhere else. Must not know any one protocol's
 //! paths, bodies or status codes; each maps [`service::Error`](crate::service::Error) itself.
 
-use axum::extract::{Request, State};
 use axum::http::header::HOST;
-use axum::http::{HeaderMap, HeaderValue, Uri, request::Parts};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{HeaderMap, Uri, request::Parts};
 
-use crate::base::Entropy;
 use crate::service::{Actor, Error, ErrorKind, Service};
 
 /// Carries the caller's token.
@@ -69,18 +65,6 @@ pub struct LocalAdmin;
 /// The request's id, `req-<uuid>`: in the log, and in the response.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
-
-/// Gives the request an id and puts it into the response. One layer around all routes.
-pub async fn tag_request(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
-    let id = RequestId(format!("req-{}", state.service.entropy.uuid()));
-    let header = HeaderValue::from_str(&id.0);
-    request.extensions_mut().insert(id);
-    let mut response = next.run(request).await;
-    if let Ok(header) = header {
-        response.headers_mut().insert(REQUEST_ID, header);
-    }
-    response
-}
 
 /// Who is asking: the control socket's caller, or the owner of the token in `X-Auth-Token`.
 /// Blocks: call it inside [`ApiState::blocking`].

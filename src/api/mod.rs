@@ -1,6 +1,31 @@
 //! Protocols: each turns requests into use cases and their outcomes into responses.
 //!
-//! Wire types and status codes live here only. Must not touch the catalog, the store or the
-//! database; everything goes through [`crate::service`].
+//! One router for the one port. Wire types and status codes live here only. Must not touch the
+//! catalog, the store or the database; everything goes through [`crate::service`].
 
 pub mod context;
+mod edge;
+pub mod glance;
+pub mod server;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+pub use context::ApiState;
+
+/// Everything the port answers. The Image API owns the root, and whatever nobody else does.
+pub fn router(state: ApiState) -> Router {
+    Router::new()
+        .route("/healthcheck", get(healthcheck))
+        .fallback(glance::routes::dispatch)
+        .layer(from_fn_with_state(state.clone(), edge::pass))
+        .with_state(state)
+}
+
+/// Glance's own sign of life, for load balancers set up for it.
+async fn healthcheck() -> impl IntoResponse {
+    (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")])
+}

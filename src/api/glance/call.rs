@@ -1,0 +1,123 @@
+//! One authenticated call on its way to a use case: who asks, and what came with it.
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+
+use super::error::Refusal;
+use crate::api::context::ApiState;
+use crate::base::limits::{JSON_BODY_BYTES_MAX, JSON_DEPTH_MAX};
+use crate::service::{Actor, Error, Service};
+
+/// A call whose sender is known.
+pub(super) struct Call {
+    pub(super) state: ApiState,
+    pub(super) actor: Actor,
+    pub(super) parts: Parts,
+    pub(super) body: Body,
+}
+
+impl Call {
+    /// The request's headers.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// Runs a use case for the sender, where blocking is allowed.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Service, &Actor) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let actor = self.actor.clone();
+        Ok(self.state.blocking(move |service| work(service, &actor)).await?)
+    }
+
+    /// Refuses a body where there must be none.
+    pub(super) async fn expect_no_body(&mut self) -> Result<(), Refusal> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|_| Refusal::bad("the request body could not be read"))?;
+            if frame.data_ref().is_some_and(|data| !data.is_empty()) {
+                return Err(Refusal::bad("this request takes no body"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The body as JSON, whatever its declared type.
+    pub(super) async fn json(&mut self) -> Result<Value, Refusal> {
+        let body = std::mem::take(&mut self.body);
+        let bytes = match Limited::new(body, JSON_BODY_BYTES_MAX).collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let message = format!("a JSON body may have at most {JSON_BODY_BYTES_MAX} bytes");
+                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+            }
+            Err(_) => return Err(Refusal::bad("the request body could not be read")),
+        };
+        parse_json(&bytes)
+    }
+}
+
+fn parse_json(bytes: &Bytes) -> Result<Value, Refusal> {
+    if bytes.is_empty() {
+        return Err(Refusal::bad("this request needs a JSON body"));
+    }
+    if depth(bytes) > JSON_DEPTH_MAX {
+        return Err(Refusal::bad(format!("the JSON body is nested deeper than {JSON_DEPTH_MAX} levels")));
+    }
+    serde_json::from_slice(bytes).map_err(|error| Refusal::bad(format!("the body is not valid JSON: {error}")))
+}
+
+/// The deepest nesting of brackets outside strings; no parser's stack is at stake in counting.
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for &byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// A JSON response.
+pub(super) fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+/// A response without a body.
+pub(super) fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_counted_outside_strings() {
+        assert_eq!(depth(br#"{"a":["[[[[",{"b":"\"]"}]}"#), 3);
+        assert_eq!(depth(b"1"), 0);
+    }
+
+    #[test]
+    fn json_that_is_too_deep_or_broken_is_refused() {
+        let deep = "[".repeat(JSON_DEPTH_MAX + 1) + &"]".repeat(JSON_DEPTH_MAX + 1);
+        for bad in [deep.as_str(), "", "{", "{} {}", "\u{feff}{}"] {
+            let refusal = parse_json(&Bytes::copy_from_slice(bad.as_bytes())).unwrap_err();
+            assert_eq!(refusal.status, StatusCode::BAD_REQUEST, "{bad:?}");
+        }
+        assert!(parse_json(&Bytes::from_static(b"\xff")).is_err());
+    }
+}

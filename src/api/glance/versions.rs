@@ -1,0 +1,35 @@
+//! The versions document: which minors of the Image API are spoken here.
+//!
+//! Invariant: a minor is listed only when what it stands for is there, since clients switch
+//! features on by these ids.
+
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// Newest first; the first is `CURRENT`. Left out: 2.2 and 2.6 and what follows 2.7 (tasks and
+/// definitions, import, stores, locations, cache).
+const MINORS: [&str; 6] = ["v2.7", "v2.5", "v2.4", "v2.3", "v2.1", "v2.0"];
+
+/// Whether `segment` is a first path segment that leads into the API.
+pub(super) fn is_prefix(segment: &str) -> bool {
+    segment == "v2" || MINORS.contains(&segment)
+}
+
+/// The list, with links that start with `base_url`.
+pub(super) fn list(status: StatusCode, base_url: &str) -> Response {
+    let versions: Vec<_> = MINORS
+        .iter()
+        .enumerate()
+        .map(|(index, minor)| {
+            json!({
+                "id": minor,
+                "status": if index == 0 { "CURRENT" } else { "SUPPORTED" },
+                "links": [{ "rel": "self", "href": format!("{base_url}/v2/") }],
+            })
+        })
+        .collect();
+    let body = json!({ "versions": versions }).to_string();
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
