@@ -27,6 +27,10 @@ pub fn update(_txn: &WriteTxn, _image: &Image) -> Result<(), Error> {
 pub fn delete(_txn: &WriteTxn, _id: &ImageId) -> Result<Option<Image>, Error> {
     unimplemented!()
 }
+/// The image as its record: what is kept beside its content, so that one can be told from the other.
+pub fn encode(_image: &Image) -> Vec<u8> {
+    unimplemented!()
+}
 /// How many images there are.
 pub fn count(_rows: &impl Rows) -> Result<u64, Error> {
     unimplemented!()

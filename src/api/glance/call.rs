@@ -69,7 +69,8 @@ fn parse_json(bytes: &Bytes) -> Result<Value, Refusal> {
     if depth(bytes) > JSON_DEPTH_MAX {
         return Err(Refusal::bad(format!("the JSON body is nested deeper than {JSON_DEPTH_MAX} levels")));
     }
-    serde_json::from_slice(bytes).map_err(|error| Refusal::bad(format!("the body is not valid JSON: {error}")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| Refusal::bad(format!("the body is not valid JSON: {error}")))
 }
 
 /// The deepest nesting of brackets outside strings; no parser's stack is at stake in counting.

@@ -98,8 +98,9 @@ enum Form {
 impl Form {
     fn accepted(request: &HeaderMap) -> Form {
         let accept = request.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let accept_has =
-            |media: &str| accept.split(',').any(|part| part.split(';').next().is_some_and(|m| m.trim() == media));
+        let accept_has = |media: &str| {
+            accept.split(',').any(|part| part.split(';').next().is_some_and(|m| m.trim() == media))
+        };
         if accept_has("application/json") {
             Form::Json
         } else if accept_has("text/html") || accept_has("*/*") {

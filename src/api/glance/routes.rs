@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, LOCATION};
 use axum::http::StatusCode;
+use axum::http::header::{ACCEPT, LOCATION};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
@@ -57,8 +57,7 @@ fn names_version(parts: &Parts) -> bool {
 
 /// One path segment in clear. An encoded slash makes no segment, so such a path leads nowhere.
 fn decode(segment: &str) -> Result<Cow<'_, str>, Refusal> {
-    let text = percent_decode_str(segment)
-        .decode_utf8()
-        .map_err(|_| Refusal::bad("the path is not valid UTF-8"))?;
+    let text =
+        percent_decode_str(segment).decode_utf8().map_err(|_| Refusal::bad("the path is not valid UTF-8"))?;
     if text.contains('/') { Err(Refusal::no_path()) } else { Ok(text) }
 }

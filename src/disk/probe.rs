@@ -1,0 +1,283 @@
+//! Tells what a byte stream is from its first and last bytes, while it streams by.
+//!
+//! Owns the magic numbers, the two or three header fields next to them that say how large the
+//! guest's disk is, and the ones that would make a reader open another file. Invariant: memory
+//! is bounded by [`HEAD_BYTES`], whatever the stream.
+
+/// How much of the start is kept: the volume descriptors of ISO 9660 and UDF end well before.
+pub const HEAD_BYTES: usize = 64 << 10;
+/// How much of the end is kept: a VHD footer.
+const TAIL_BYTES: usize = 512;
+const SECTOR: usize = 512;
+const ISO_SECTOR: usize = 2048;
+/// Where the volume descriptors of an ISO start, and how many are looked at.
+const ISO_DESCRIPTORS: std::ops::Range<usize> = 16..24;
+
+/// Something a stream can be recognised as.
+#[allow(missing_docs)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Qcow2,
+    Vmdk,
+    Vhd,
+    Vhdx,
+    Vdi,
+    Iso,
+    Luks,
+    Gpt,
+    Mbr,
+    Gzip,
+    Xz,
+    Zstd,
+    Tar,
+}
+
+impl Format {
+    const ALL: [Format; 13] = [
+        Format::Qcow2,
+        Format::Vmdk,
+        Format::Vhd,
+        Format::Vhdx,
+        Format::Vdi,
+        Format::Iso,
+        Format::Luks,
+        Format::Gpt,
+        Format::Mbr,
+        Format::Gzip,
+        Format::Xz,
+        Format::Zstd,
+        Format::Tar,
+    ];
+
+    /// The format's usual name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Qcow2 => "qcow2",
+            Format::Vmdk => "vmdk",
+            Format::Vhd => "vhd",
+            Format::Vhdx => "vhdx",
+            Format::Vdi => "vdi",
+            Format::Iso => "iso",
+            Format::Luks => "luks",
+            Format::Gpt => "gpt",
+            Format::Mbr => "mbr",
+            Format::Gzip => "gzip",
+            Format::Xz => "xz",
+            Format::Zstd => "zstd",
+            Format::Tar => "tar",
+        }
+    }
+
+    /// Whether it wraps a guest's disk in a layout of its own.
+    pub fn is_disk_container(self) -> bool {
+        use Format::{Iso, Qcow2, Vdi, Vhd, Vhdx, Vmdk};
+        matches!(self, Qcow2 | Vmdk | Vhd | Vhdx | Vdi | Iso)
+    }
+
+    /// Whether it only divides a disk, and so goes with any disk.
+    pub fn is_partition_table(self) -> bool {
+        matches!(self, Format::Gpt | Format::Mbr)
+    }
+}
+
+/// The start and the end of a stream.
+#[derive(Debug, Default)]
+pub struct Probe {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+impl Probe {
+    /// Takes the next bytes of the stream.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let room = HEAD_BYTES - self.head.len();
+        self.head.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        let last = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
+        let keep = TAIL_BYTES - last.len();
+        self.tail.drain(..self.tail.len().saturating_sub(keep));
+        self.tail.extend_from_slice(last);
+    }
+
+    /// Whether later bytes can change what the start looks like.
+    pub fn head_is_complete(&self) -> bool {
+        self.head.len() == HEAD_BYTES
+    }
+
+    /// Everything the bytes so far are recognised as; several at once are a polyglot, or an ISO
+    /// that also boots from a stick.
+    pub fn formats(&self) -> Vec<Format> {
+        Format::ALL.into_iter().filter(|format| self.is(*format)).collect()
+    }
+
+    fn is(&self, format: Format) -> bool {
+        match format {
+            Format::Qcow2 => self.starts(b"QFI\xfb"),
+            Format::Vmdk => self.starts(b"KDMV") || self.starts(b"COWD") || self.is_text_vmdk(),
+            Format::Vhd => self.starts(b"conectix") || self.vhd_footer().is_some(),
+            Format::Vhdx => self.starts(b"vhdxfile"),
+            Format::Vdi => self.has(64, b"\x7f\x10\xda\xbe"),
+            Format::Iso => self.is_iso(),
+            Format::Luks => self.starts(b"LUKS\xba\xbe"),
+            Format::Gpt => self.has(SECTOR, b"EFI PART") || self.has(4096, b"EFI PART"),
+            Format::Mbr => self.is_mbr(),
+            Format::Gzip => self.starts(b"\x1f\x8b\x08"),
+            Format::Xz => self.starts(b"\xfd7zXZ\0"),
+            Format::Zstd => self.starts(b"\x28\xb5\x2f\xfd"),
+            Format::Tar => self.has(257, b"ustar"),
+        }
+    }
+
+    /// Bytes of the disk a guest would see in this `format`, where its header says so plainly.
+    pub fn virtual_size(&self, format: Format) -> Option<u64> {
+        match format {
+            Format::Qcow2 => self.be64(24),
+            Format::Vmdk if self.starts(b"KDMV") => self.le64(12)?.checked_mul(SECTOR as u64),
+            Format::Vhd => {
+                let footer = self.vhd_footer().or_else(|| self.head.get(..TAIL_BYTES))?;
+                read::<8>(footer, 48).map(u64::from_be_bytes)
+            }
+            Format::Vdi => self.le64(0x170),
+            Format::Iso => {
+                let descriptor = ISO_DESCRIPTORS.start * ISO_SECTOR;
+                if !self.has(descriptor, b"\x01CD001") {
+                    return None;
+                }
+                let blocks = read::<4>(&self.head, descriptor + 80).map(u32::from_le_bytes)?;
+                let block_bytes = read::<2>(&self.head, descriptor + 128).map(u16::from_le_bytes)?;
+                Some(u64::from(blocks) * u64::from(block_bytes))
+            }
+            _ => None,
+        }
+    }
+
+    /// Why reading this as `format` could lead out of the stream, or cannot work at all.
+    pub fn hazard(&self, format: Format) -> Option<&'static str> {
+        match format {
+            Format::Qcow2 => self.qcow2_hazard(),
+            Format::Vmdk => self.vmdk_hazard(),
+            _ => None,
+        }
+    }
+
+    fn qcow2_hazard(&self) -> Option<&'static str> {
+        let (Some(version), Some(backing)) = (self.be32(4), self.be64(8)) else {
+            return Some("its qcow2 header is cut short");
+        };
+        if !matches!(version, 2 | 3) {
+            return Some("its qcow2 version is neither 2 nor 3");
+        }
+        if backing != 0 {
+            return Some("it names a backing file; flatten it (qemu-img convert) first");
+        }
+        const EXTERNAL_DATA: u64 = 1 << 2;
+        if version == 3 {
+            match self.be64(72) {
+                Some(features) if features & EXTERNAL_DATA == 0 => {}
+                Some(_) => {
+                    return Some("it keeps its data in another file; flatten it (qemu-img convert) first");
+                }
+                None => return Some("its qcow2 header is cut short"),
+            }
+        }
+        self.has_external_data_extension(version)
+            .then_some("it names an external data file; flatten it (qemu-img convert) first")
+    }
+
+    fn has_external_data_extension(&self, version: u32) -> bool {
+        const END: u32 = 0;
+        const EXTERNAL_DATA_NAME: u32 = 0x4441_5441;
+        let mut at = if version == 2 { 72 } else { self.be32(100).unwrap_or(104) as usize };
+        while let (Some(kind), Some(length)) = (self.be32(at), self.be32(at.saturating_add(4))) {
+            match kind {
+                END => return false,
+                EXTERNAL_DATA_NAME => return true,
+                _ => at = at.saturating_add(8).saturating_add((length as usize).next_multiple_of(8)),
+            }
+        }
+        false
+    }
+
+    fn vmdk_hazard(&self) -> Option<&'static str> {
+        if !self.starts(b"KDMV") {
+            return Some(
+                "it is a VMDK that only describes other files; convert it to a monolithic one first",
+            );
+        }
+        let range = self.le64(28).zip(self.le64(36)).and_then(|(sector, sectors)| {
+            let start = usize::try_from(sector).ok()?.checked_mul(SECTOR)?;
+            let length = usize::try_from(sectors).ok()?.checked_mul(SECTOR)?;
+            (start > 0).then_some(start..start.checked_add(length)?.min(self.head.len()))
+        });
+        let descriptor = range.and_then(|range| self.head.get(range)).unwrap_or_default();
+        let text: Vec<u8> =
+            descriptor.iter().filter(|b| !b.is_ascii_whitespace()).map(u8::to_ascii_lowercase).collect();
+        let is_whole = ["createtype=\"monolithicsparse\"", "createtype=\"streamoptimized\""]
+            .iter()
+            .any(|kind| text.windows(kind.len()).any(|window| window == kind.as_bytes()));
+        (!is_whole).then_some("it is a VMDK of another kind than monolithicSparse or streamOptimized")
+    }
+
+    /// A text descriptor, however it is padded.
+    fn is_text_vmdk(&self) -> bool {
+        const MARK: &[u8] = b"# disk descriptorfile";
+        let text = self.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.head);
+        let start = text.iter().position(|b| *b != 0 && !b.is_ascii_whitespace()).unwrap_or(text.len());
+        text[start..].get(..MARK.len()).is_some_and(|line| line.eq_ignore_ascii_case(MARK))
+    }
+
+    /// The footer at the end; some old tools write it one byte short.
+    fn vhd_footer(&self) -> Option<&[u8]> {
+        [0, 1]
+            .into_iter()
+            .filter_map(|skip| self.tail.get(skip..))
+            .find(|footer| self.tail.len() == TAIL_BYTES && footer.starts_with(b"conectix"))
+    }
+
+    fn is_iso(&self) -> bool {
+        ISO_DESCRIPTORS.clone().any(|sector| {
+            [b"CD001", b"NSR02", b"NSR03"].iter().any(|id| self.has(sector * ISO_SECTOR + 1, *id))
+        })
+    }
+
+    fn is_mbr(&self) -> bool {
+        if !self.has(510, b"\x55\xaa") {
+            return false;
+        }
+        let Some(table) = self.head.get(446..510) else { return false };
+        // FAT boot sectors and kernels carry the same mark; their code does not look like this.
+        let (mut sane, mut used) = (true, false);
+        for entry in table.chunks_exact(16) {
+            sane &= entry[0] == 0 || entry[0] == 0x80;
+            used |= entry[4] != 0 && entry[12..16] != [0; 4];
+        }
+        sane && used
+    }
+
+    fn starts(&self, magic: &[u8]) -> bool {
+        self.head.starts_with(magic)
+    }
+
+    fn has(&self, at: usize, magic: &[u8]) -> bool {
+        self.head.get(at..).is_some_and(|rest| rest.starts_with(magic))
+    }
+
+    fn be32(&self, at: usize) -> Option<u32> {
+        read(&self.head, at).map(u32::from_be_bytes)
+    }
+
+    fn be64(&self, at: usize) -> Option<u64> {
+        read(&self.head, at).map(u64::from_be_bytes)
+    }
+
+    fn le64(&self, at: usize) -> Option<u64> {
+        read(&self.head, at).map(u64::from_le_bytes)
+    }
+}
+
+fn read<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

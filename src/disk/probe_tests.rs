@@ -1,0 +1,135 @@
+//! What is recognised, what is dangerous, and that no input breaks the probe.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn probe(bytes: &[u8]) -> Probe {
+    let mut probe = Probe::default();
+    probe.push(bytes);
+    probe
+}
+
+fn at(offset: usize, magic: &[u8], length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    bytes[offset..offset + magic.len()].copy_from_slice(magic);
+    bytes
+}
+
+fn qcow2() -> Vec<u8> {
+    let mut bytes = at(0, b"QFI\xfb\0\0\0\x03", 4096);
+    bytes[24..32].copy_from_slice(&(20u64 << 30).to_be_bytes());
+    bytes[100..104].copy_from_slice(&104u32.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn every_format_is_recognised_by_its_magic() {
+    let mut mbr = at(510, b"\x55\xaa", 512);
+    mbr[446] = 0x80;
+    mbr[450] = 0x83;
+    mbr[458] = 1;
+    let samples = [
+        (Format::Qcow2, qcow2()),
+        (Format::Vmdk, at(0, b"KDMV", 512)),
+        (Format::Vhd, at(0, b"conectix", 4096)),
+        (Format::Vhd, at(4096 - 512, b"conectix", 4096)),
+        (Format::Vhd, at(4096 - 511, b"conectix", 4096)),
+        (Format::Vhdx, at(0, b"vhdxfile", 512)),
+        (Format::Vdi, at(64, b"\x7f\x10\xda\xbe", 512)),
+        (Format::Iso, at(32769, b"CD001", 40_000)),
+        (Format::Iso, at(34817, b"NSR02", 40_000)),
+        (Format::Luks, at(0, b"LUKS\xba\xbe", 512)),
+        (Format::Gpt, at(512, b"EFI PART", 1024)),
+        (Format::Mbr, mbr),
+        (Format::Gzip, at(0, b"\x1f\x8b\x08", 512)),
+        (Format::Xz, at(0, b"\xfd7zXZ\0", 512)),
+        (Format::Zstd, at(0, b"\x28\xb5\x2f\xfd", 512)),
+        (Format::Tar, at(257, b"ustar", 512)),
+    ];
+    for (format, bytes) in samples {
+        assert_eq!(probe(&bytes).formats(), [format]);
+    }
+    assert_eq!(probe(b"").formats(), []);
+    assert_eq!(probe(&[7; 4096]).formats(), []);
+}
+
+#[test]
+fn a_footer_is_found_however_the_stream_is_cut() {
+    let bytes = at(200_000 - 512, b"conectix", 200_000);
+    for piece in [1000, 511, 65_536, 7] {
+        let mut probe = Probe::default();
+        bytes.chunks(piece).for_each(|chunk| probe.push(chunk));
+        assert_eq!(probe.formats(), [Format::Vhd], "pieces of {piece}");
+    }
+}
+
+#[test]
+fn s8_a_text_vmdk_is_one_however_it_is_padded() {
+    for text in ["# Disk DescriptorFile", "\u{feff}# disk descriptorfile", "\r\n\0\0 # DISK DescriptorFile\n"]
+    {
+        let probe = probe(text.as_bytes());
+        assert_eq!(probe.formats(), [Format::Vmdk], "{text:?}");
+        assert!(probe.hazard(Format::Vmdk).is_some());
+    }
+}
+
+#[test]
+fn s20_a_qcow2_that_leads_elsewhere_is_dangerous() {
+    assert_eq!(probe(&qcow2()).hazard(Format::Qcow2), None);
+    let mut backing = qcow2();
+    backing[15] = 1;
+    let mut data_bit = qcow2();
+    data_bit[79] = 4;
+    let mut data_name = qcow2();
+    data_name[104..112].copy_from_slice(b"\x11\x22\x33\x44\0\0\0\x05");
+    data_name[120..128].copy_from_slice(b"DATA\0\0\0\x01");
+    let mut version = qcow2();
+    version[7] = 1;
+    for bad in [backing, data_bit, data_name, version, qcow2()[..20].to_vec()] {
+        assert!(probe(&bad).hazard(Format::Qcow2).is_some());
+    }
+}
+
+#[test]
+fn s21_only_vmdks_that_hold_their_own_data_are_safe() {
+    let vmdk = |kind: &str| {
+        let mut bytes = at(0, b"KDMV", 4096);
+        bytes[28] = 1;
+        bytes[36] = 2;
+        let text = format!("# Disk DescriptorFile\ncreateType = \"{kind}\"\n");
+        bytes[512..512 + text.len()].copy_from_slice(text.as_bytes());
+        probe(&bytes).hazard(Format::Vmdk)
+    };
+    assert_eq!(vmdk("streamOptimized"), None);
+    assert_eq!(vmdk("monolithicSparse"), None);
+    assert!(vmdk("monolithicFlat").is_some());
+}
+
+#[test]
+fn headers_tell_the_guest_size() {
+    assert_eq!(probe(&qcow2()).virtual_size(Format::Qcow2), Some(20 << 30));
+    let mut footer = at(0, b"conectix", 512);
+    footer[48..56].copy_from_slice(&(1u64 << 30).to_be_bytes());
+    assert_eq!(probe(&footer).virtual_size(Format::Vhd), Some(1 << 30));
+    let mut vmdk = at(0, b"KDMV", 512);
+    vmdk[12..20].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert_eq!(probe(&vmdk).virtual_size(Format::Vmdk), None);
+}
+
+proptest! {
+    #[test]
+    fn no_input_breaks_the_probe(
+        magic in prop::sample::select(vec![&b""[..], b"QFI\xfb\0\0\0\x03", b"KDMV", b"conectix"]),
+        body in prop::collection::vec(any::<u8>(), 0..2000),
+        piece in 1usize..700,
+    ) {
+        let bytes = [magic, &body].concat();
+        let mut probe = Probe::default();
+        bytes.chunks(piece).for_each(|chunk| probe.push(chunk));
+        for format in Format::ALL {
+            let _ = (probe.hazard(format), probe.virtual_size(format));
+        }
+        prop_assert_eq!(&probe.tail[..], &bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
+    }
+}

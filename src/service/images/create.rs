@@ -1,0 +1,71 @@
+//! Registering an image.
+
+use super::access;
+use super::fields::{self, Change, Field};
+use crate::catalog::{self, images};
+use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
+use crate::service::{Actor, Error, Service};
+
+/// An image to be registered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewImage {
+    /// The id the caller wishes; by default a fresh one.
+    pub id: Option<ImageId>,
+    /// What differs from a nameless, shared, empty image of the caller's project.
+    pub changes: Vec<Change>,
+}
+
+impl Service {
+    /// Registers an image: queued, without data.
+    ///
+    /// # Errors
+    /// `Forbidden` without the right to create it so, `Conflict` when the id was ever used,
+    /// `Invalid` or `TooLarge` when a field is out of bounds.
+    pub fn create_image(&self, actor: &Actor, new: NewImage) -> Result<Image, Error> {
+        let project = access::project(actor)?;
+        if !access::may_write(actor) {
+            return Err(Error::forbidden("registering an image takes the role member in your project"));
+        }
+        let mut image = self.blank(new.id, project.clone());
+        for change in &new.changes {
+            if let Change::Set(Field::Owner(owner)) = change
+                && owner.as_ref() != Some(project)
+                && !actor.is_admin()
+            {
+                return Err(Error::forbidden("only administrators may register images for another owner"));
+            }
+            fields::apply(actor, &mut image, change)?;
+        }
+        self.db.write(move |txn| match images::insert(txn, &image) {
+            Ok(()) => Ok(image.clone()),
+            Err(catalog::Error::Exists(_)) => Err(Error::conflict(format!("image id {} is taken", image.id))),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    fn blank(&self, id: Option<ImageId>, owner: ProjectId) -> Image {
+        let now = self.clock.now();
+        Image {
+            id: id.unwrap_or_else(|| ImageId(self.entropy.uuid())),
+            name: None,
+            status: Status::Queued,
+            visibility: Visibility::Shared,
+            protected: false,
+            hidden: false,
+            owner: Some(owner),
+            container_format: None,
+            disk_format: None,
+            min_disk_gib: 0,
+            min_ram_mib: 0,
+            size_bytes: None,
+            virtual_size_bytes: None,
+            digests: None,
+            content: None,
+            tags: Default::default(),
+            properties: Default::default(),
+            created_at: now,
+            updated_at: now,
+            upload: None,
+        }
+    }
+}

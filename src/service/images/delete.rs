@@ -1,0 +1,29 @@
+//! Deleting an image, and letting go of its data in the same commit.
+
+use super::access;
+use crate::catalog::images;
+use crate::model::ImageId;
+use crate::service::{Actor, Error, Service};
+
+impl Service {
+    /// Deletes an image in any state; an upload to it that still runs ends with `Gone`.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden`, also when the image is protected.
+    pub fn delete_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
+        let (actor, id, store) = (actor.clone(), *id, self.store.clone());
+        self.db.write(move |txn| {
+            let image = access::writable(txn, &actor, &id, "delete")?;
+            if image.protected {
+                return Err(Error::forbidden(format!(
+                    "image {id} is protected; set protected to false before deleting it"
+                )));
+            }
+            images::delete(txn, &id)?;
+            if let Some(content) = &image.content {
+                store.release(txn, content)?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! Handing out an image's data.
+
+use super::access;
+use crate::model::{Image, ImageId, Status};
+use crate::service::{Actor, Error, Service};
+use crate::store::Reader;
+
+/// An image whose data the caller may read.
+pub struct Download {
+    /// The record, as it was when the data was opened.
+    pub image: Image,
+    /// The data; `None` while there is none.
+    pub reader: Option<Reader>,
+}
+
+impl Service {
+    /// Opens an image's data.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden` without the role member, or while the image is deactivated;
+    /// what the store refuses with.
+    pub fn download_image(&self, actor: &Actor, id: &ImageId) -> Result<Download, Error> {
+        let image = access::visible(&self.db.read()?, actor, id)?;
+        if !access::may_write(actor) {
+            return Err(Error::forbidden("downloading an image takes the role member in your project"));
+        }
+        if image.status == Status::Deactivated && !actor.is_admin() {
+            return Err(Error::forbidden(format!(
+                "image {id} is deactivated; only administrators may read it"
+            )));
+        }
+        let reader = image.content.as_ref().map(|content| self.store.reader(content)).transpose()?;
+        Ok(Download { image, reader })
+    }
+}

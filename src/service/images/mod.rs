@@ -1,0 +1,23 @@
+//! Images: registering, describing, filling, handing out, sharing and deleting them.
+//!
+//! Every action is one commit that checks everything again inside. Invariants: an image that
+//! the caller could not show is [`NotFound`](super::ErrorKind::NotFound) for every action, any
+//! other refusal says why; an image is active exactly when its content is published.
+
+mod access;
+mod create;
+mod delete;
+mod download;
+mod fields;
+mod members;
+mod read;
+mod screen;
+mod update;
+mod upload;
+
+pub use crate::catalog::images::{Comparison, Direction, Filters, NumberBounds, SortKey};
+pub use create::NewImage;
+pub use download::Download;
+pub use fields::{Change, Existing, Field};
+pub use read::Listing;
+pub use upload::{BodyBroken, Upload};

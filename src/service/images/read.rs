@@ -1,0 +1,68 @@
+//! Showing one image, listing many.
+
+use super::access;
+use crate::catalog::images::{self, Direction, Filters, ListQuery, SortKey, Viewer};
+use crate::model::image::MemberStatus;
+use crate::model::{Image, ImageId};
+use crate::service::{Actor, Error, Service};
+
+/// What a caller wants listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// What to leave out.
+    pub filters: Filters,
+    /// The order.
+    pub sort: Vec<(SortKey, Direction)>,
+    /// The last image of the page before.
+    pub marker: Option<ImageId>,
+    /// Rows at most.
+    pub limit: usize,
+    /// Shares in this state count; `None` counts every state.
+    pub member_status: Option<MemberStatus>,
+}
+
+impl Service {
+    /// One image.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there or not visible.
+    pub fn show_image(&self, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
+        access::visible(&self.db.read()?, actor, id)
+    }
+
+    /// One page of what the caller may list.
+    ///
+    /// # Errors
+    /// `Forbidden` without the role reader, or when the marker is not visible; `Invalid` when
+    /// the marker is no image.
+    pub fn list_images(&self, actor: &Actor, listing: Listing) -> Result<Vec<Image>, Error> {
+        let project = access::project(actor)?.clone();
+        if !actor.is_admin() && !actor.has_role("reader") {
+            return Err(Error::forbidden("listing images takes the role reader in your project"));
+        }
+        let read = self.db.read()?;
+        if let Some(marker) = &listing.marker {
+            if images::get(&read, marker)?.is_none() {
+                return Err(Error::invalid(format!("marker {marker} is no image")));
+            }
+            access::visible(&read, actor, marker)
+                .map_err(|_| Error::forbidden(format!("marker {marker} is not an image you may see")))?;
+        }
+        if listing.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let viewer = if actor.is_admin() {
+            Viewer::Admin { project: Some(project) }
+        } else {
+            Viewer::Project { project, member_status: listing.member_status }
+        };
+        let query = ListQuery {
+            viewer,
+            filters: listing.filters,
+            sort: listing.sort,
+            after: listing.marker,
+            limit: listing.limit,
+        };
+        Ok(images::list(&read, &query)?)
+    }
+}

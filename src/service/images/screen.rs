@@ -1,0 +1,191 @@
+//! Decides, while an upload streams by, whether its content is what it claims and harms nobody.
+//!
+//! Invariant: nothing becomes active without having passed here. Only bare containers are looked
+//! into, and `raw` takes any bytes, as the Image API has it.
+
+use crate::disk::probe::{Format, Probe};
+use crate::model::Image;
+use crate::service::{Error, ErrorKind};
+
+/// A screening in progress.
+pub(super) struct Screen {
+    claim: Claim,
+    must_match: bool,
+    probe: Probe,
+    head_judged: bool,
+}
+
+/// What the record says of the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// Wrapped in a container that is not looked into.
+    Unseen,
+    /// Any bytes.
+    Raw,
+    /// A format with a magic of its own.
+    Is(Format),
+    /// A format without one: whatever is no known disk container.
+    Opaque,
+}
+
+impl Screen {
+    pub(super) fn new(image: &Image, must_match: bool) -> Screen {
+        let claim = Claim::of(image.container_format.as_deref(), image.disk_format.as_deref());
+        Screen { claim, must_match, probe: Probe::default(), head_judged: false }
+    }
+
+    /// Takes the next bytes; refuses as soon as the start gives reason to.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.claim == Claim::Unseen {
+            return Ok(());
+        }
+        self.probe.push(bytes);
+        // A fixed VHD is told by its end alone.
+        if !self.head_judged && self.probe.head_is_complete() && self.claim != Claim::Is(Format::Vhd) {
+            self.head_judged = true;
+            self.judge()?;
+        }
+        Ok(())
+    }
+
+    /// Judges the whole stream of `size` bytes; gives the size of the guest's disk where known.
+    pub(super) fn finish(self, size: u64) -> Result<Option<u64>, Error> {
+        if size == 0 {
+            return Ok(None);
+        }
+        self.judge()?;
+        Ok(match self.claim {
+            Claim::Unseen | Claim::Opaque => None,
+            Claim::Raw => Some(size),
+            Claim::Is(format) => self.probe.virtual_size(format),
+        })
+    }
+
+    fn judge(&self) -> Result<(), Error> {
+        let found = self.probe.formats();
+        match self.claim {
+            Claim::Unseen | Claim::Raw => return Ok(()),
+            Claim::Is(claimed) if self.must_match => expect_only(claimed, &found)?,
+            Claim::Opaque if self.must_match => {
+                if let Some(format) = found.iter().find(|format| format.is_disk_container()) {
+                    return Err(refusal(format!(
+                        "the content is {}, which disk_format denies",
+                        format.as_str()
+                    )));
+                }
+            }
+            Claim::Is(_) | Claim::Opaque => {}
+        }
+        match found.iter().find_map(|format| self.probe.hazard(*format)) {
+            Some(reason) => Err(refusal(format!("the content is refused: {reason}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Claim {
+    fn of(container: Option<&str>, disk: Option<&str>) -> Claim {
+        match (container, disk) {
+            (Some("bare"), Some("raw")) => Claim::Raw,
+            (Some("bare"), Some("qcow2")) => Claim::Is(Format::Qcow2),
+            (Some("bare"), Some("vmdk")) => Claim::Is(Format::Vmdk),
+            (Some("bare"), Some("vhd")) => Claim::Is(Format::Vhd),
+            (Some("bare"), Some("vhdx")) => Claim::Is(Format::Vhdx),
+            (Some("bare"), Some("vdi")) => Claim::Is(Format::Vdi),
+            (Some("bare"), Some("iso")) => Claim::Is(Format::Iso),
+            (Some("bare"), _) => Claim::Opaque,
+            _ => Claim::Unseen,
+        }
+    }
+}
+
+fn expect_only(claimed: Format, found: &[Format]) -> Result<(), Error> {
+    // An ISO that also boots from a stick carries a partition table; nothing else may.
+    let fits =
+        |format: &Format| *format == claimed || (claimed == Format::Iso && format.is_partition_table());
+    if found.contains(&claimed) && found.iter().all(fits) {
+        return Ok(());
+    }
+    let names: Vec<_> = found.iter().map(|format| format.as_str()).collect();
+    let names = if names.is_empty() { "nothing known".to_owned() } else { names.join(" and ") };
+    Err(refusal(format!(
+        "disk_format is {}, but the content looks like {names}; correct disk_format or the file",
+        claimed.as_str()
+    )))
+}
+
+fn refusal(message: String) -> Error {
+    Error::new(ErrorKind::UnsupportedContent, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(
+        container: &str,
+        disk: &str,
+        must_match: bool,
+        content: &[u8],
+    ) -> Result<Option<u64>, ErrorKind> {
+        let claim = Claim::of(Some(container), Some(disk));
+        let mut screen = Screen { claim, must_match, probe: Probe::default(), head_judged: false };
+        screen.push(content).map_err(|e| e.kind)?;
+        screen.finish(content.len() as u64).map_err(|e| e.kind)
+    }
+
+    fn qcow2(backing: u8) -> Vec<u8> {
+        let mut bytes = vec![0; 4096];
+        bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
+        bytes[15] = backing;
+        bytes[30] = 0x10;
+        bytes
+    }
+
+    const REFUSED: Result<Option<u64>, ErrorKind> = Err(ErrorKind::UnsupportedContent);
+
+    #[test]
+    fn content_must_be_what_a_bare_image_declares() {
+        assert_eq!(screen("bare", "qcow2", true, &qcow2(0)), Ok(Some(4096)));
+        assert_eq!(screen("bare", "qcow2", true, &[1; 4096]), REFUSED);
+        assert_eq!(screen("bare", "vmdk", true, &qcow2(0)), REFUSED);
+        assert_eq!(screen("bare", "ami", true, &qcow2(0)), REFUSED);
+        assert_eq!(screen("bare", "ami", true, &[1; 10]), Ok(None));
+        assert_eq!(screen("ovf", "vmdk", true, &[1; 10]), Ok(None));
+    }
+
+    #[test]
+    fn raw_takes_any_bytes_and_counts_them() {
+        assert_eq!(screen("bare", "raw", true, &qcow2(1)), Ok(Some(4096)));
+    }
+
+    #[test]
+    fn an_empty_upload_is_taken_as_it_is() {
+        assert_eq!(screen("bare", "qcow2", true, b""), Ok(None));
+    }
+
+    #[test]
+    fn switching_matching_off_keeps_the_dangers_out() {
+        assert_eq!(screen("bare", "qcow2", false, &[1; 4096]), Ok(None));
+        assert_eq!(screen("bare", "qcow2", false, &qcow2(1)), REFUSED);
+        assert_eq!(screen("bare", "vmdk", false, &qcow2(1)), REFUSED);
+    }
+
+    #[test]
+    fn a_mismatch_is_refused_before_the_stream_ends() {
+        let image_start = vec![1; crate::disk::probe::HEAD_BYTES];
+        let claim = Claim::Is(Format::Qcow2);
+        let mut screen = Screen { claim, must_match: true, probe: Probe::default(), head_judged: false };
+        assert!(screen.push(&image_start).is_err());
+    }
+
+    #[test]
+    fn an_iso_may_also_be_a_bootable_stick() {
+        let mut iso = vec![0; 40_000];
+        iso[32768..32774].copy_from_slice(b"\x01CD001");
+        iso[512..520].copy_from_slice(b"EFI PART");
+        assert!(screen("bare", "iso", true, &iso).is_ok());
+        iso[..4].copy_from_slice(b"QFI\xfb");
+        assert_eq!(screen("bare", "iso", true, &iso), REFUSED);
+    }
+}

@@ -1,0 +1,268 @@
+//! Filling an image: queued → saving → active, or back to queued.
+//!
+//! Invariant: an image is saving exactly as long as one upload owns it. Whatever ends that
+//! upload (a client that hangs up, a refusal, a crash) puts the image back to queued, unless it
+//! was deleted meanwhile; and it becomes active in the commit that publishes its content.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use tokio::task::spawn_blocking;
+
+use super::access;
+use super::screen::Screen;
+use crate::base::limits::PAGE_ROWS_MAX;
+use crate::catalog::images::{self, Filters, ListQuery, Viewer};
+use crate::db::{Rows, WriteTxn};
+use crate::model::{Image, ImageId, Status};
+use crate::service::{Actor, Error, ErrorKind, Service};
+use crate::store::Receipt;
+
+/// Why the client's side of a body ended early.
+#[derive(Debug)]
+pub struct BodyBroken(pub String);
+
+/// An upload that owns its image. Dropping it unfinished puts the image back to queued.
+pub struct Upload {
+    service: Service,
+    image: ImageId,
+    token: [u8; 16],
+    screen: Option<Screen>,
+    declared_bytes: Option<u64>,
+    settled: bool,
+}
+
+impl Service {
+    /// Takes a queued image for an upload: one commit to saving.
+    ///
+    /// # Errors
+    /// `NotFound` or `Forbidden`; `Conflict` when it is not queued; `Invalid` when its formats
+    /// are not set; `TooLarge` when `declared_bytes` is over the cap.
+    pub fn begin_upload(
+        &self,
+        actor: &Actor,
+        id: &ImageId,
+        declared_bytes: Option<u64>,
+    ) -> Result<Upload, Error> {
+        let token = self.entropy.id();
+        let (actor, id, now, rules) = (actor.clone(), *id, self.clock.now(), self.rules.clone());
+        let image = self.db.write(move |txn| {
+            let mut image = access::writable(txn, &actor, &id, "upload to")?;
+            expect_ready(&image)?;
+            check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
+            image.status = Status::Saving;
+            image.upload = Some(token);
+            image.updated_at = now;
+            images::update(txn, &image)?;
+            Ok::<_, Error>(image)
+        })?;
+        let screen = Some(Screen::new(&image, self.rules.require_format_match));
+        Ok(Upload { service: self.clone(), image: id, token, screen, declared_bytes, settled: false })
+    }
+
+    /// Puts images back to queued whose uploads a crash interrupted; says how many. For start-up,
+    /// before any upload can begin.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn recover_uploads(&self) -> Result<usize, Error> {
+        let mut recovered = 0;
+        for hidden in [false, true] {
+            let mut after = None;
+            loop {
+                let page = images::list(&self.db.read()?, &interrupted(hidden, after))?;
+                for image in &page {
+                    if let Some(token) = image.upload {
+                        self.requeue(image.id, token)?;
+                        recovered += 1;
+                    }
+                }
+                if page.len() < PAGE_ROWS_MAX {
+                    break;
+                }
+                after = page.last().map(|image| image.id);
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Back to queued, if the upload named by `token` still owns the image.
+    fn requeue(&self, id: ImageId, token: [u8; 16]) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.db.write(move |txn| {
+            let Some(mut image) = owned(txn, &id, &token)? else { return Ok(()) };
+            image.status = Status::Queued;
+            image.upload = None;
+            image.size_bytes = None;
+            image.virtual_size_bytes = None;
+            image.updated_at = now;
+            images::update(txn, &image)?;
+            Ok(())
+        })
+    }
+}
+
+impl Upload {
+    /// Takes the whole body and makes the image active, or puts it back to queued.
+    ///
+    /// # Errors
+    /// `Invalid` when the body breaks off or is not as long as declared; `UnsupportedContent`;
+    /// `TooLarge`; `Gone` when the image was deleted meanwhile; what the store refuses with.
+    pub async fn receive(
+        mut self,
+        body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<Image, Error> {
+        let outcome = self.store(body).await;
+        let (service, id, token) = (self.service.clone(), self.image, self.token);
+        if outcome.is_err() {
+            // The refusal must not reach the client before the image can be tried again.
+            let requeued = in_background(move || service.requeue(id, token)).await;
+            if let Err(error) = requeued {
+                tracing::error!(image = %id, %error, "an image stays saving until the next start");
+            }
+        }
+        self.settled = true;
+        outcome
+    }
+
+    async fn store(
+        &mut self,
+        mut body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<Image, Error> {
+        let bytes_max = self.service.rules.image_bytes_max;
+        let mut ingest = self.service.store.ingest()?;
+        let mut screen = self.screen.take().ok_or_else(|| Error::conflict("this upload has ended"))?;
+        let mut received: u64 = 0;
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes.map_err(|broken| {
+                Error::invalid(format!("the upload broke off after {received} bytes: {}", broken.0))
+            })?;
+            received += bytes.len() as u64;
+            check_cap(received, bytes_max)?;
+            screen.push(&bytes)?;
+            ingest.write(bytes).await?;
+        }
+        if let Some(declared) = self.declared_bytes
+            && declared != received
+        {
+            return Err(Error::invalid(format!("{declared} bytes were declared but {received} arrived")));
+        }
+        let virtual_size = screen.finish(received)?;
+        let (service, id, token) = (self.service.clone(), self.image, self.token);
+        let record = in_background(move || service.final_record(&id, &token)).await?;
+        let receipt = ingest.finish(record).await?;
+        let (service, id, token) = (self.service.clone(), self.image, self.token);
+        in_background(move || service.publish_upload(id, token, receipt, virtual_size)).await
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // The connection went away in the middle. Without a runtime the process is ending, and
+        // the next start does this instead.
+        if !self.settled
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (service, id, token) = (self.service.clone(), self.image, self.token);
+            runtime.spawn_blocking(move || {
+                if let Err(error) = service.requeue(id, token) {
+                    tracing::error!(image = %id, %error, "an image stays saving until the next start");
+                }
+            });
+        }
+    }
+}
+
+impl Service {
+    /// The record that is kept beside the content.
+    fn final_record(&self, id: &ImageId, token: &[u8; 16]) -> Result<Vec<u8>, Error> {
+        let mut image = owned(&self.db.read()?, id, token)?.ok_or_else(|| gone(id))?;
+        image.status = Status::Active;
+        image.upload = None;
+        Ok(images::encode(&image))
+    }
+
+    fn publish_upload(
+        &self,
+        id: ImageId,
+        token: [u8; 16],
+        receipt: Receipt,
+        virtual_size: Option<u64>,
+    ) -> Result<Image, Error> {
+        let (store, now) = (self.store.clone(), self.clock.now());
+        self.db.write(move |txn: &WriteTxn| {
+            let mut image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
+            store.publish(txn, &receipt)?;
+            image.status = Status::Active;
+            image.upload = None;
+            image.size_bytes = Some(receipt.size_bytes());
+            image.virtual_size_bytes = virtual_size;
+            image.digests = Some(receipt.digests().clone());
+            image.content = Some(receipt.content());
+            image.updated_at = now;
+            images::update(txn, &image)?;
+            Ok(image)
+        })
+    }
+}
+
+/// One page of the images that are saving.
+fn interrupted(hidden: bool, after: Option<ImageId>) -> ListQuery {
+    let filters = Filters {
+        statuses: Some(vec![Status::Saving.as_str().to_owned()]),
+        visibility: Some(None),
+        hidden,
+        ..Filters::default()
+    };
+    ListQuery {
+        viewer: Viewer::Admin { project: None },
+        filters,
+        sort: Vec::new(),
+        after,
+        limit: PAGE_ROWS_MAX,
+    }
+}
+
+/// The image, while the upload named by `token` owns it.
+fn owned(rows: &impl Rows, id: &ImageId, token: &[u8; 16]) -> Result<Option<Image>, Error> {
+    let image = images::get(rows, id)?;
+    Ok(image.filter(|image| image.status == Status::Saving && image.upload.as_ref() == Some(token)))
+}
+
+fn expect_ready(image: &Image) -> Result<(), Error> {
+    if !image.status.may_become(Status::Saving) {
+        return Err(Error::conflict(format!(
+            "image {} is {}; only a queued image can become saving",
+            image.id,
+            image.status.as_str()
+        )));
+    }
+    for (what, format) in [("disk_format", &image.disk_format), ("container_format", &image.container_format)]
+    {
+        if format.is_none() {
+            return Err(Error::invalid(format!("image {} has no {what}; set it before uploading", image.id)));
+        }
+    }
+    Ok(())
+}
+
+fn check_cap(bytes: u64, max: u64) -> Result<(), Error> {
+    if bytes > max {
+        return Err(Error::too_large(format!(
+            "an image may have at most {max} bytes, this one has {bytes} or more"
+        )));
+    }
+    Ok(())
+}
+
+fn gone(id: &ImageId) -> Error {
+    Error::new(ErrorKind::Gone, format!("image {id} was deleted while its data arrived"))
+}
+
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    spawn_blocking(work).await.unwrap_or_else(|died| {
+        tracing::error!(%died, "a use case panicked");
+        Err(Error::new(ErrorKind::Internal, "the server failed; its log says why"))
+    })
+}
