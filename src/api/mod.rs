@@ -6,6 +6,7 @@
 pub mod context;
 mod edge;
 pub mod glance;
+pub mod identity;
 pub mod server;
 
 use axum::Router;
@@ -20,6 +21,7 @@ pub use context::ApiState;
 pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/healthcheck", get(healthcheck))
+        .merge(identity::routes(&state))
         .fallback(glance::routes::dispatch)
         .layer(from_fn_with_state(state.clone(), edge::pass))
         .with_state(state)

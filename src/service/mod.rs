@@ -7,6 +7,8 @@ mod actor;
 mod error;
 pub mod identity;
 pub mod images;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 
@@ -28,6 +30,8 @@ pub struct Rules {
     pub require_format_match: bool,
     /// Password hashes computed at once; each takes tens of MiB and a core.
     pub password_hashes_at_once: usize,
+    /// What one password hash costs.
+    pub password_cost: identity::PasswordCost,
 }
 
 impl Default for Rules {
@@ -37,6 +41,7 @@ impl Default for Rules {
             image_bytes_max: 1 << 40,
             require_format_match: true,
             password_hashes_at_once: 2,
+            password_cost: identity::PasswordCost::default(),
         }
     }
 }
@@ -49,6 +54,7 @@ pub struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) rules: Arc<Rules>,
+    passwords: Arc<identity::Hasher>,
 }
 
 impl Service {
@@ -60,7 +66,8 @@ impl Service {
         entropy: Arc<dyn Entropy>,
         rules: Rules,
     ) -> Service {
-        Service { db, store, clock, entropy, rules: Arc::new(rules) }
+        let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
+        Service { db, store, clock, entropy, rules: Arc::new(rules), passwords: Arc::new(passwords) }
     }
 
     /// The chunk store, for operations that are its own (check, reclaim, statistics).

@@ -1,0 +1,94 @@
+//! `/v3/auth`: making, looking at and revoking tokens, and what a token opens.
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::call::{Answer, Call, Outcome, SUBJECT_TOKEN};
+use super::catalog::catalog;
+use super::error::Refusal;
+use super::sign_in;
+use crate::model::identity::{Domain, Role};
+use crate::service::identity::{Place, SignedIn};
+
+/// `POST /v3/auth/tokens`
+pub(super) async fn issue(call: Call) -> Outcome {
+    let request = sign_in::read(&call.json()?)?;
+    let (text, signed_in) = call.state.blocking(move |service| service.sign_in(request)).await?;
+    Ok(Answer::created(token_body(&call, &signed_in)).header(SUBJECT_TOKEN, text.expose()))
+}
+
+/// `GET /v3/auth/tokens`
+pub(super) async fn show(call: Call) -> Outcome {
+    let subject = subject(&call)?;
+    let looked_at = subject.clone();
+    let signed_in = call.act(move |service, actor| service.validate_token(&actor, &looked_at)).await?;
+    Ok(Answer::ok(token_body(&call, &signed_in)).header(SUBJECT_TOKEN, &subject))
+}
+
+/// `DELETE /v3/auth/tokens`
+pub(super) async fn revoke(call: Call) -> Outcome {
+    let subject = subject(&call)?;
+    call.act(move |service, actor| service.revoke_token(&actor, &subject)).await?;
+    Ok(Answer::empty())
+}
+
+/// `GET /v3/auth/catalog`
+pub(super) async fn show_catalog(call: Call) -> Outcome {
+    let actor = call.act(|_, actor| Ok(actor)).await?;
+    if actor.scope.is_none() {
+        let message = "You are not authorized to perform the requested action.";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, message));
+    }
+    Ok(Answer::ok(json!({"catalog": catalog(&call.base_url()), "links": {"self": call.self_url()}})))
+}
+
+fn subject(call: &Call) -> Result<String, Refusal> {
+    let subject = call.header(SUBJECT_TOKEN).map(str::to_owned);
+    subject.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "No token in the request"))
+}
+
+fn token_body(call: &Call, signed_in: &SignedIn) -> Value {
+    let SignedIn { token, user, user_domain, place, roles } = signed_in;
+    let mut body = Map::new();
+    body.insert("methods".into(), json!(token.methods));
+    body.insert(
+        "user".into(),
+        json!({
+            "domain": named_domain(user_domain),
+            "id": user.id.as_str(),
+            "name": user.name,
+            "password_expires_at": null,
+        }),
+    );
+    body.insert("audit_ids".into(), json!(token.audit_ids));
+    body.insert("expires_at".into(), json!(token.expires_at.rfc3339_micros()));
+    body.insert("issued_at".into(), json!(token.issued_at.rfc3339_micros()));
+    match place {
+        Some(Place::Project(project, domain)) => {
+            let domain = named_domain(domain);
+            let project = json!({"domain": domain, "id": project.id.as_str(), "name": project.name});
+            body.insert("project".into(), project);
+            body.insert("is_domain".into(), json!(false));
+        }
+        Some(Place::Domain(domain)) => {
+            body.insert("domain".into(), named_domain(domain));
+        }
+        Some(Place::System) => {
+            body.insert("system".into(), json!({"all": true}));
+        }
+        None => return json!({ "token": body }),
+    }
+    body.insert("roles".into(), roles.iter().map(named_role).collect());
+    if !call.flag("nocatalog") {
+        body.insert("catalog".into(), catalog(&call.base_url()));
+    }
+    json!({ "token": body })
+}
+
+fn named_domain(domain: &Domain) -> Value {
+    json!({"id": domain.id.as_str(), "name": domain.name})
+}
+
+fn named_role(role: &Role) -> Value {
+    json!({"id": role.id.as_str(), "name": role.name})
+}

@@ -1,0 +1,17 @@
+//! The Identity API v3, as far as the clients of an image service need it.
+//!
+//! Served at `/identity/v3` and, for clients that keep only scheme and host, at `/v3`. All paths
+//! are on one page, `routes.rs`. Must not decide anything: it parses, calls one use case, prints.
+
+mod auth;
+mod call;
+mod catalog;
+mod error;
+mod routes;
+mod sign_in;
+mod versions;
+
+pub use routes::routes;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! Identities: signing in, what a token is worth, and the administration of domains, projects,
+//! users, roles and who holds them.
+//!
+//! Invariant: a token is worth what its user holds at the moment it is used, never more; whatever
+//! ends a token (password change, disabling, deletion, the last role taken away) removes it in
+//! the same transaction. Must not know any wire format.
+
+mod authorise;
+mod bootstrap;
+mod password;
+mod sign_in;
+mod standing;
+mod tokens;
+
+pub use bootstrap::DEFAULT_DOMAIN;
+pub use password::{Password, PasswordCost};
+pub use sign_in::{DomainRef, ProjectRef, Proof, ScopeWish, SignIn, TokenText, UserRef};
+pub use standing::Place;
+pub use tokens::SignedIn;
+
+pub(super) use password::Hasher;
+
+use super::{Error, ErrorKind};
+
+/// The one refusal for anything wrong with who the caller claims to be: nothing tells which part.
+fn unauthenticated() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "The request you have made requires authentication.")
+}
+
+/// A fresh id: 32 hex digits.
+fn new_id(entropy: &dyn crate::base::Entropy) -> String {
+    hex::encode(entropy.id())
+}
+
+/// What is not there, as the Identity API words it.
+fn missing(kind: &str, id: impl std::fmt::Display) -> Error {
+    Error::not_found(format!("Could not find {kind}: {id}."))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Signing in: a password or a token becomes a new token for a scope.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::standing::{Standing, standing};
+use super::tokens::{SignedIn, token_hash};
+use super::{Password, unauthenticated};
+use crate::base::{Entropy, Time};
+use crate::catalog::{identity as catalog, tokens};
+use crate::db::{Rows, WriteTxn};
+use crate::model::identity::{Domain, PasswordHash, Project, Scope, Token, User};
+use crate::model::{DomainId, ProjectId, UserId};
+use crate::service::{Error, Service};
+
+/// Expired tokens removed with each new one: more than one, so that they never pile up.
+const PURGE_PER_SIGN_IN: usize = 8;
+
+/// A domain as a caller names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DomainRef {
+    /// By id.
+    Id(DomainId),
+    /// By name.
+    Name(String),
+}
+
+/// A user as a caller names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserRef {
+    /// By id.
+    Id(UserId),
+    /// By name within a domain.
+    Name(String, DomainRef),
+}
+
+/// A project as a caller names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProjectRef {
+    /// By id.
+    Id(ProjectId),
+    /// By name within a domain.
+    Name(String, DomainRef),
+}
+
+/// What proves who signs in. No `Debug`: both are secrets.
+#[derive(Clone)]
+pub enum Proof {
+    /// The user's password.
+    Password(UserRef, Password),
+    /// A token of theirs.
+    Token(String),
+}
+
+/// The scope a caller wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScopeWish {
+    /// The user's default project where it has a role there, else none.
+    Default,
+    /// None.
+    Unscoped,
+    /// One project.
+    Project(ProjectRef),
+    /// One domain.
+    Domain(DomainRef),
+    /// The whole installation.
+    System,
+}
+
+/// A sign-in.
+#[derive(Clone)]
+pub struct SignIn {
+    /// Who, proven.
+    pub proof: Proof,
+    /// Where.
+    pub scope: ScopeWish,
+}
+
+/// A token in clear: what its owner sends along. Has no `Debug`; wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct TokenText(String);
+
+impl TokenText {
+    fn generate(entropy: &dyn Entropy) -> TokenText {
+        let mut random = [0; 32];
+        entropy.fill(&mut random);
+        TokenText(URL_SAFE_NO_PAD.encode(random))
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A proof that held when it was looked at; what must still hold when the token is written.
+enum Proven {
+    Password(UserId, PasswordHash),
+    Token(tokens::TokenHash),
+}
+
+impl Service {
+    /// Issues a token.
+    ///
+    /// # Errors
+    /// [`crate::service::ErrorKind::Unauthenticated`] for anything wrong with user, password or
+    /// scope; [`crate::service::ErrorKind::NotFound`] when the token given as proof is none.
+    pub fn sign_in(&self, request: SignIn) -> Result<(TokenText, SignedIn), Error> {
+        let SignIn { proof, scope } = request;
+        let proven = self.check_proof(&proof)?;
+        let text = TokenText::generate(&*self.entropy);
+        let hash = token_hash(text.expose());
+        let audit_id = URL_SAFE_NO_PAD.encode(self.entropy.id());
+        let now = self.clock.now();
+        let ttl_s = self.rules.token_ttl_s;
+        let signed_in = self.db.write(move |txn| {
+            let mut token = begin_token(txn, &proven, now, ttl_s)?;
+            token.audit_ids.insert(0, audit_id.clone());
+            let standing = place_token(txn, &mut token, &scope)?;
+            tokens::purge_expired(txn, now, PURGE_PER_SIGN_IN)?;
+            tokens::insert(txn, &hash, &token)?;
+            SignedIn::new(txn, token, standing)
+        })?;
+        Ok((text, signed_in))
+    }
+
+    fn check_proof(&self, proof: &Proof) -> Result<Proven, Error> {
+        match proof {
+            Proof::Token(text) => Ok(Proven::Token(token_hash(text))),
+            Proof::Password(user, password) => {
+                let user = find_user(&self.db.read()?, user)?;
+                let hash = user.as_ref().and_then(|user| user.password_hash.as_ref());
+                let matches = self.passwords.matches(password, hash)?;
+                match user {
+                    Some(User { id, password_hash: Some(hash), .. }) if matches => {
+                        Ok(Proven::Password(id, hash))
+                    }
+                    _ => Err(unauthenticated()),
+                }
+            }
+        }
+    }
+}
+
+/// The token before it has a place. Checks the proof again: it may have ended meanwhile.
+fn begin_token(txn: &WriteTxn, proven: &Proven, now: Time, ttl_s: i64) -> Result<Token, Error> {
+    match proven {
+        Proven::Password(id, hash) => {
+            let user = catalog::get::<User>(txn, id)?;
+            if user.is_none_or(|user| user.password_hash.as_ref() != Some(hash)) {
+                return Err(unauthenticated());
+            }
+            Ok(Token {
+                user: id.clone(),
+                scope: None,
+                methods: vec!["password".into()],
+                audit_ids: Vec::new(),
+                issued_at: now,
+                expires_at: now.plus_seconds(ttl_s),
+            })
+        }
+        Proven::Token(hash) => {
+            let parent = super::tokens::live(txn, hash, now)?.map(|(parent, _)| parent);
+            let Some(parent) = parent else {
+                return Err(Error::not_found("Could not find token: it is unknown, expired or revoked."));
+            };
+            let mut methods = parent.methods;
+            if methods.first().is_none_or(|first| first != "token") {
+                methods.insert(0, "token".into());
+            }
+            // A chain of tokens ends when its first one does, and names that one.
+            let audit_ids = parent.audit_ids.last().cloned().into_iter().collect();
+            Ok(Token { user: parent.user, scope: None, methods, audit_ids, issued_at: now, ..parent })
+        }
+    }
+}
+
+/// Gives the token the scope that was asked for, if its user may have it.
+fn place_token(txn: &WriteTxn, token: &mut Token, wish: &ScopeWish) -> Result<Standing, Error> {
+    token.scope = match wish {
+        ScopeWish::Default => {
+            let user = catalog::get::<User>(txn, &token.user)?.ok_or_else(unauthenticated)?;
+            let default = user.default_project.map(Scope::Project);
+            if let Some(standing) =
+                default.as_ref().map(|s| standing(txn, &token.user, Some(s))).transpose()?
+            {
+                if let Some(standing) = standing {
+                    token.scope = default;
+                    return Ok(standing);
+                }
+            }
+            None
+        }
+        ScopeWish::Unscoped => None,
+        ScopeWish::Project(ProjectRef::Id(id)) => Some(Scope::Project(id.clone())),
+        ScopeWish::Project(ProjectRef::Name(name, domain)) => {
+            let domain = domain_id(txn, domain)?.ok_or_else(unauthenticated)?;
+            let project = catalog::find::<Project>(txn, domain.as_str(), name)?;
+            Some(Scope::Project(project.ok_or_else(unauthenticated)?.id))
+        }
+        ScopeWish::Domain(domain) => {
+            Some(Scope::Domain(domain_id(txn, domain)?.ok_or_else(unauthenticated)?))
+        }
+        ScopeWish::System => Some(Scope::System),
+    };
+    standing(txn, &token.user, token.scope.as_ref())?.ok_or_else(unauthenticated)
+}
+
+fn domain_id(rows: &impl Rows, domain: &DomainRef) -> Result<Option<DomainId>, Error> {
+    match domain {
+        DomainRef::Id(id) => Ok(Some(id.clone())),
+        DomainRef::Name(name) => Ok(catalog::find::<Domain>(rows, "", name)?.map(|domain| domain.id)),
+    }
+}
+
+fn find_user(rows: &impl Rows, user: &UserRef) -> Result<Option<User>, Error> {
+    match user {
+        UserRef::Id(id) => Ok(catalog::get(rows, id)?),
+        UserRef::Name(name, domain) => match domain_id(rows, domain)? {
+            Some(domain) => Ok(catalog::find(rows, domain.as_str(), name)?),
+            None => Ok(None),
+        },
+    }
+}

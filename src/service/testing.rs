@@ -1,0 +1,50 @@
+//! A service on media in memory, for tests of every layer above.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::identity::{Password, PasswordCost};
+use super::{Rules, Service};
+use crate::base::{Clock, OsEntropy, Time};
+use crate::db::{Db, Options};
+use crate::store::Store;
+
+/// A clock that moves when told, and a microsecond each time it is read.
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// Starts on a day in 2023.
+    pub fn new() -> ManualClock {
+        ManualClock(AtomicI64::new(1_700_000_000_000_000))
+    }
+
+    /// Moves on, or back.
+    pub fn step_seconds(&self, seconds: i64) {
+        self.0.fetch_add(seconds * Time::SECOND, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Time {
+        Time(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Rules with hashing cheap enough for tests.
+pub fn rules() -> Rules {
+    Rules { password_cost: PasswordCost { memory_kib: 8, passes: 1 }, ..Rules::default() }
+}
+
+/// A service that was set up with the password `admin-pw`, and its clock.
+pub fn service() -> (Service, Arc<ManualClock>) {
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let service = Service::new(db, Store {}, clock.clone(), Arc::new(OsEntropy), rules());
+    assert!(service.bootstrap(&password("admin-pw")).unwrap());
+    (service, clock)
+}
+
+/// A password.
+pub fn password(text: &str) -> Password {
+    Password::new(text.to_owned()).unwrap()
+}
