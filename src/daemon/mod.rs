@@ -1,1 +1,15 @@
-//! x
+//! The composition root: settings in, a running box out.
+//!
+//! Owns the data directory, the wiring, the listeners' addresses, signals and the log. The only
+//! reader of settings: layers below get plain values. Must not know any route or use case.
+
+pub mod compose;
+pub mod data_dir;
+mod error;
+pub mod layers;
+pub mod serve;
+pub mod settings;
+pub mod telemetry;
+
+pub use error::Error;
+pub use settings::Settings;

@@ -1,0 +1,89 @@
+//! Why a server does not start, or stops: each cause in its own words, with what to do next.
+
+use std::path::PathBuf;
+
+use crate::{db, service, store};
+
+/// A failure of the whole process.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting is wrong.
+    #[error("{0}")]
+    Settings(String),
+    /// The data directory cannot be used.
+    #[error("{path}: cannot {doing} ({cause}); {next}", path = .path.display())]
+    Directory {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// The system's complaint.
+        cause: std::io::Error,
+        /// What the operator can do.
+        next: &'static str,
+    },
+    /// Another process has the data directory.
+    #[error("{}: in use by another tintype process; stop it, or choose another --data", .0.display())]
+    InUse(PathBuf),
+    /// The catalog does not open.
+    #[error("{path}: {cause}", path = .path.display())]
+    Catalog {
+        /// The catalog's file.
+        path: PathBuf,
+        /// What it said.
+        cause: db::Error,
+    },
+    /// The store does not open.
+    #[error("the image store does not open: {0}")]
+    Store(#[from] store::Error),
+    /// The first records cannot be made.
+    #[error("the catalog cannot be set up: {}", .0.internal.as_deref().unwrap_or(&.0.message))]
+    Setup(#[from] service::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} ({cause}); {next}")]
+    Listen {
+        /// What was asked for.
+        address: String,
+        /// The system's complaint.
+        cause: std::io::Error,
+        /// What the operator can do.
+        next: &'static str,
+    },
+    /// The process cannot get threads or signals.
+    #[error("the process cannot start: {0}")]
+    Process(std::io::Error),
+    /// A commit failed while serving: what is durable is known only after a restart.
+    #[error("stopped because a commit failed ({0}); start again to recover")]
+    Poisoned(String),
+}
+
+impl Error {
+    /// A data directory's failure, with advice that fits the cause.
+    pub(super) fn directory(path: impl Into<PathBuf>, doing: &'static str, cause: std::io::Error) -> Error {
+        use std::io::ErrorKind;
+        let next = match cause.kind() {
+            ErrorKind::PermissionDenied => "run as its owner, or choose another --data",
+            ErrorKind::ReadOnlyFilesystem => "remount it for writing, or choose another --data",
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space there",
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                "it is no directory; choose another --data"
+            }
+            _ => "choose another --data if it cannot be repaired",
+        };
+        Error::Directory { path: path.into(), doing, cause, next }
+    }
+
+    /// A listener's failure, with advice that fits the cause.
+    pub(super) fn listen(address: impl ToString, cause: std::io::Error) -> Error {
+        use std::io::ErrorKind;
+        let next = match cause.kind() {
+            ErrorKind::AddrInUse => "another program has the port: stop it, or choose another with --listen",
+            ErrorKind::PermissionDenied => {
+                "ports below 1024 need a privilege: choose a higher one with --listen"
+            }
+            ErrorKind::AddrNotAvailable => "this machine has no such address: choose another with --listen",
+            _ => "choose another with --listen",
+        };
+        Error::Listen { address: address.to_string(), cause, next }
+    }
+}

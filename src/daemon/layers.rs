@@ -1,0 +1,198 @@
+//! Puts settings together: defaults, then a file, then the environment, then flags.
+//!
+//! Works on TOML tables, so that every layer is checked by the same rules: a key must exist in
+//! the defaults and a value must have the default's type. Invariant: nothing a user wrote is
+//! silently ignored.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::settings::Settings;
+
+/// Variables that start with `TINTYPE_` but are no setting of the server.
+const OTHER_VARIABLES: [&str; 1] = ["TINTYPE_CONFIG"];
+
+/// Short names for the settings that are set most often.
+const SHORT_VARIABLES: [(&str, &str); 2] =
+    [("TINTYPE_DATA", "server.data"), ("TINTYPE_LISTEN", "server.listen")];
+
+/// Settings from all layers, checked. `flags` holds `section.key` and its text.
+///
+/// # Errors
+/// The text to show: which layer, which key, what is wrong, what was probably meant.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: &[(&str, String)],
+) -> Result<Settings, String> {
+    let mut table = Table::try_from(Settings::default()).map_err(|e| e.to_string())?;
+    let known = keys(&table);
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let layer: Table = text.parse().map_err(|e| format!("{}: {e}", path.display()))?;
+        merge_file(&mut table, &known, layer).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    for (name, text) in environment {
+        let Some(key) = variable_key(&name, &known)? else { continue };
+        set_text(&mut table, &key, &text).map_err(|e| format!("{name}: {e}"))?;
+    }
+    for (key, text) in flags {
+        set_text(&mut table, key, text)?;
+    }
+    let settings: Settings = table.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
+    settings.check()?;
+    Ok(settings)
+}
+
+/// Every `section.key`.
+fn keys(table: &Table) -> Vec<String> {
+    let mut keys = Vec::new();
+    for (section, value) in table {
+        for key in value.as_table().into_iter().flat_map(Table::keys) {
+            keys.push(format!("{section}.{key}"));
+        }
+    }
+    keys
+}
+
+fn merge_file(table: &mut Table, known: &[String], layer: Table) -> Result<(), String> {
+    for (section, value) in layer {
+        let Value::Table(entries) = value else { return Err(unknown("key", &section, known)) };
+        if !table.contains_key(&section) {
+            let sections: Vec<String> = table.keys().cloned().collect();
+            return Err(unknown("section", &section, &sections));
+        }
+        for (key, value) in entries {
+            let path = format!("{section}.{key}");
+            let place = place(table, &path).ok_or_else(|| unknown("key", &path, known))?;
+            if place.type_str() != value.type_str() {
+                return Err(format!("{path}: expected {}, found {}", a(place), a(&value)));
+            }
+            *place = value;
+        }
+    }
+    Ok(())
+}
+
+/// The setting an environment variable names; `None` when it is none of ours.
+fn variable_key(name: &str, known: &[String]) -> Result<Option<String>, String> {
+    if !name.starts_with("TINTYPE_") || OTHER_VARIABLES.contains(&name) {
+        return Ok(None);
+    }
+    if let Some((_, key)) = SHORT_VARIABLES.iter().find(|(short, _)| *short == name) {
+        return Ok(Some((*key).to_owned()));
+    }
+    match known.iter().find(|key| variable(key) == name) {
+        Some(key) => Ok(Some(key.clone())),
+        None => {
+            let variables: Vec<String> = known.iter().map(|key| variable(key)).collect();
+            Err(unknown("variable", name, &variables))
+        }
+    }
+}
+
+fn variable(key: &str) -> String {
+    format!("TINTYPE_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Sets a key from text, read as the type its default has.
+fn set_text(table: &mut Table, key: &str, text: &str) -> Result<(), String> {
+    let place = place(table, key).ok_or_else(|| format!("unknown key \"{key}\""))?;
+    *place = match place {
+        Value::Integer(_) => text.trim().parse().map(Value::Integer).ok(),
+        Value::Boolean(_) => text.trim().parse().map(Value::Boolean).ok(),
+        _ => Some(Value::String(text.to_owned())),
+    }
+    .ok_or_else(|| format!("expected {}, found \"{text}\"", a(place)))?;
+    Ok(())
+}
+
+fn place<'a>(table: &'a mut Table, path: &str) -> Option<&'a mut Value> {
+    let (section, key) = path.split_once('.')?;
+    table.get_mut(section)?.as_table_mut()?.get_mut(key)
+}
+
+fn a(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "an integer",
+        Value::Boolean(_) => "true or false",
+        Value::String(_) => "a text in quotes",
+        Value::Float(_) => "a number with a fraction",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a section",
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[String]) -> String {
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(candidate, name), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((_, candidate)) => format!("unknown {what} \"{name}\"; did you mean \"{candidate}\"?"),
+        None => format!("unknown {what} \"{name}\"; config/tintype.toml lists them all"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Settings, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.toml");
+        std::fs::write(&path, text).unwrap();
+        load(Some(&path), [], &[])
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.into(), value.into())
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.toml");
+        std::fs::write(&path, "[server]\nlisten = \"127.0.0.1:1\"\ndrain_s = 1\nconnections_max = 7\n")
+            .unwrap();
+        let environment = [pair("TINTYPE_LISTEN", "127.0.0.1:2"), pair("TINTYPE_SERVER_DRAIN_S", "2")];
+        let settings = load(Some(&path), environment, &[("server.listen", "127.0.0.1:3".into())]).unwrap();
+        assert_eq!(settings.server.connections_max, 7);
+        assert_eq!(settings.server.drain_s, 2);
+        assert_eq!(settings.server.listen, "127.0.0.1:3");
+        assert_eq!(settings.store, Settings::default().store);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_one_probably_meant() {
+        let error = file("[server]\nlisten_on = \"x\"\n").unwrap_err();
+        assert!(
+            error.contains("unknown key \"server.listen_on\"; did you mean \"server.listen\"?"),
+            "{error}"
+        );
+        let error = file("[sever]\nlisten = \"x\"\n").unwrap_err();
+        assert!(error.contains("unknown section \"sever\"; did you mean \"server\"?"), "{error}");
+        let error = load(None, [pair("TINTYPE_SERVER_DRAINS", "1")], &[]).unwrap_err();
+        assert!(error.contains("did you mean \"TINTYPE_SERVER_DRAIN_S\"?"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_names_its_key() {
+        let error = file("[store]\nzstd_level = \"high\"\n").unwrap_err();
+        assert!(error.contains("store.zstd_level: expected an integer, found a text"), "{error}");
+        let error = load(None, [pair("TINTYPE_IMAGES_REQUIRE_FORMAT_MATCH", "maybe")], &[]).unwrap_err();
+        assert!(error.contains("expected true or false, found \"maybe\""), "{error}");
+        assert!(file("[log]\nformat = \"xml\"\n").is_err());
+    }
+
+    #[test]
+    fn variables_of_others_are_left_alone() {
+        assert_eq!(
+            load(None, [pair("PATH", "/bin"), pair("TINTYPE_CONFIG", "x")], &[]),
+            Ok(Settings::default())
+        );
+    }
+}

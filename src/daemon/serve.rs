@@ -1,0 +1,158 @@
+//! A server's life: open, listen, say so, serve until told to stop, drain, close.
+//!
+//! Invariants: nothing slow happens between the start and the first connection taken; the
+//! control socket of a running server is never replaced, because only the holder of the
+//! catalog's lock gets that far.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::compose::{self, Parts};
+use super::data_dir::{DataDir, local_url};
+use super::error::Error;
+use super::settings::Settings;
+use crate::api::server::{self, Listener};
+
+/// Worker threads of the runtime. Handlers only move bytes and wait; hashing, compression and
+/// the database have threads of their own.
+const WORKERS: usize = 2;
+/// How often a failed commit is looked for.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a server says once it can be reached.
+#[derive(Debug)]
+pub struct Ready<'a> {
+    /// The address really listened on.
+    pub address: SocketAddr,
+    /// The URL under which this machine reaches it.
+    pub url: String,
+    /// The data directory.
+    pub dir: &'a DataDir,
+    /// The administrator's password, where this start made it.
+    pub new_password: Option<&'a str>,
+}
+
+/// Serves until SIGTERM or SIGINT, then drains and closes. A second signal ends the drain.
+///
+/// # Errors
+/// Why it did not start, or did not end well.
+pub fn serve(settings: &Settings, ready: impl FnOnce(&Ready<'_>)) -> Result<(), Error> {
+    super::telemetry::start(&settings.log).map_err(Error::Settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(Error::Process)?;
+    let parts = compose::open(settings)?;
+    let outcome = runtime.block_on(run(settings, &parts, ready));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    let closed = parts.close();
+    outcome.and(closed)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>)) -> Result<(), Error> {
+    let mut signals = Signals::catch()?;
+    let wanted = settings.listen().map_err(Error::Settings)?;
+    let public = TcpListener::bind(wanted).await.map_err(|e| Error::listen(wanted, e))?;
+    let address = public.local_addr().map_err(Error::Process)?;
+    let control_path = parts.dir.control_socket();
+    let control = bind_control(&control_path).map_err(|e| Error::listen(control_path.display(), e))?;
+    let url = local_url(address);
+    parts.dir.write_clouds(&url, parts.admin_password.as_deref())?;
+
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let options = server::Options {
+        connections_max: settings.server.connections_max,
+        header_timeout: Duration::from_secs(settings.server.header_timeout_s),
+        drain_deadline: Duration::from_secs(settings.server.drain_s),
+    };
+    let router = parts.router(settings);
+    tasks.spawn(server::serve(Listener::Tcp(public), router.clone(), options, stop.clone()));
+    tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
+    tasks.close();
+
+    tracing::info!(%address, data = %parts.dir.path().display(), "ready");
+    let new_password = parts.admin_password.as_deref().filter(|_| parts.fresh);
+    ready(&Ready { address, url, dir: &parts.dir, new_password });
+    notify(&[NotifyState::Ready]);
+
+    let outcome = tokio::select! {
+        () = signals.next() => Ok(()),
+        reason = poisoned(parts) => Err(Error::Poisoned(reason)),
+    };
+    tracing::info!(drain_s = settings.server.drain_s, "stopping");
+    notify(&[NotifyState::Stopping]);
+    stop.cancel();
+    tokio::select! {
+        () = tasks.wait() => {}
+        () = signals.next() => tracing::warn!("second signal: not waiting for running requests"),
+    }
+    remove_control(&control_path);
+    outcome
+}
+
+/// Waits for a failed commit and says what failed.
+async fn poisoned(parts: &Parts) -> String {
+    loop {
+        if let Some(reason) = parts.service.db().poisoned() {
+            return reason;
+        }
+        tokio::time::sleep(HEALTH_INTERVAL).await;
+    }
+}
+
+/// Binds the control socket for the owner only, in the place of one a crash left behind.
+fn bind_control(path: &Path) -> io::Result<UnixListener> {
+    remove_control(path);
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+fn remove_control(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, path = %path.display(), "cannot remove the control socket");
+    }
+}
+
+/// Tells systemd, where it started this process.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Signals, Error> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate()).map_err(Error::Process)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::Process)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Every setting, with its default and its legal range; read by the daemon alone.
+//!
+//! `config/tintype.toml` says the same with reasons; `tests/tidy` compares the two. Layers that
+//! set them are in [`super::layers`]. An empty text means "not set", so that every key has a
+//! value that can be written down.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// All settings of a server.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The process and its HTTP port.
+    pub server: Server,
+    /// Image data.
+    pub store: StoreSettings,
+    /// Sign-in.
+    pub identity: Identity,
+    /// What images are accepted.
+    pub images: Images,
+    /// The log.
+    pub log: Log,
+}
+
+/// The process and its HTTP port.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Directory that holds everything.
+    pub data: PathBuf,
+    /// `ADDR:PORT`; port 0 takes a free one.
+    pub listen: String,
+    /// What clients reach the server by; empty follows each request's Host.
+    pub public_url: String,
+    /// Connections served at once.
+    pub connections_max: usize,
+    /// Longest time for a request's headers, in seconds.
+    pub header_timeout_s: u64,
+    /// Longest time for running requests after SIGTERM, in seconds.
+    pub drain_s: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            data: "tintype-data".into(),
+            listen: "127.0.0.1:9292".into(),
+            public_url: String::new(),
+            connections_max: 1024,
+            header_timeout_s: 30,
+            drain_s: 30,
+        }
+    }
+}
+
+/// Image data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// Empty (inside the data directory), an absolute path, or `s3://BUCKET/PREFIX`.
+    pub location: String,
+    /// File with the master key of a sealed store; empty for none.
+    pub key_file: String,
+    /// Memory of all transfers together, in bytes.
+    pub memory_bytes: u64,
+    /// Memory for catalog pages, in bytes.
+    pub catalog_cache_bytes: u64,
+    /// zstd level of new data.
+    pub zstd_level: i32,
+    /// Size at which a pack is closed, in bytes.
+    pub pack_bytes: u64,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        StoreSettings {
+            location: String::new(),
+            key_file: String::new(),
+            memory_bytes: 256 << 20,
+            catalog_cache_bytes: 16 << 20,
+            zstd_level: 3,
+            pack_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Sign-in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identity {
+    /// Life of a token, in seconds.
+    pub token_ttl_s: i64,
+    /// Password hashes computed at once.
+    pub password_hashes_at_once: usize,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity { token_ttl_s: 3600, password_hashes_at_once: 2 }
+    }
+}
+
+/// What images are accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Images {
+    /// Largest image, in bytes.
+    pub bytes_max: u64,
+    /// Whether an upload must be what its `disk_format` says.
+    pub require_format_match: bool,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Images { bytes_max: 1 << 40, require_format_match: true }
+    }
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Which lines there are, in tracing's filter syntax.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: LogFormat::Text, filter: "info".into() }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Refuses values outside their range, naming the key, the value and the range.
+    ///
+    /// # Errors
+    /// The text to show.
+    pub fn check(&self) -> Result<(), String> {
+        between("server.connections_max", self.server.connections_max as u64, 1, 1 << 20)?;
+        between("server.header_timeout_s", self.server.header_timeout_s, 1, 3600)?;
+        between("server.drain_s", self.server.drain_s, 0, 86_400)?;
+        between("store.memory_bytes", self.store.memory_bytes, 64 << 20, 1 << 40)?;
+        between("store.catalog_cache_bytes", self.store.catalog_cache_bytes, 1 << 20, 1 << 40)?;
+        between("store.zstd_level", u64::try_from(self.store.zstd_level).unwrap_or(0), 1, 19)?;
+        between("store.pack_bytes", self.store.pack_bytes, 1 << 20, 1 << 30)?;
+        between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
+        between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;
+        between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;
+        self.check_public_url()?;
+        self.check_location()
+    }
+
+    /// The address to listen on; a host name is looked up.
+    ///
+    /// # Errors
+    /// The text to show.
+    pub fn listen(&self) -> Result<SocketAddr, String> {
+        let listen = &self.server.listen;
+        listen
+            .to_socket_addrs()
+            .map_err(|e| format!("server.listen: \"{listen}\" is not ADDR:PORT ({e})"))?
+            .next()
+            .ok_or_else(|| format!("server.listen: \"{listen}\" has no address"))
+    }
+
+    /// The URL clients use, if one is fixed; never ends in a slash.
+    pub fn public_url(&self) -> Option<&str> {
+        let url = self.server.public_url.trim_end_matches('/');
+        (!url.is_empty()).then_some(url)
+    }
+
+    fn check_public_url(&self) -> Result<(), String> {
+        let url = &self.server.public_url;
+        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        match host {
+            _ if url.is_empty() => Ok(()),
+            Some(host) if !host.is_empty() && !url.contains(['?', '#', ' ', '"']) => Ok(()),
+            _ => Err(format!("server.public_url: \"{url}\" is not of the form https://HOST[:PORT]")),
+        }
+    }
+
+    fn check_location(&self) -> Result<(), String> {
+        let location = &self.store.location;
+        if location.is_empty() || location.starts_with('/') || location.starts_with("s3://") {
+            return Ok(());
+        }
+        Err(format!("store.location: \"{location}\" is neither an absolute path nor s3://BUCKET/PREFIX"))
+    }
+}
+
+fn between(key: &str, value: u64, low: u64, high: u64) -> Result<(), String> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{key}: {value} is out of range, it takes {low} to {high}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_legal() {
+        let settings = Settings::default();
+        settings.check().unwrap();
+        assert_eq!(settings.listen().unwrap().port(), 9292);
+        assert_eq!(settings.public_url(), None);
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_refused_by_name() {
+        let mut settings = Settings::default();
+        settings.store.zstd_level = -7;
+        assert!(settings.check().unwrap_err().starts_with("store.zstd_level"));
+        settings.store.zstd_level = 3;
+        settings.server.public_url = "images.example.org".into();
+        assert!(settings.check().unwrap_err().contains("https://HOST"));
+        settings.server.public_url = "https://images.example.org/".into();
+        settings.check().unwrap();
+        assert_eq!(settings.public_url(), Some("https://images.example.org"));
+    }
+}
