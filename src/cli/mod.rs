@@ -1,4 +1,146 @@
-//! x
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: one file per command, one client, one way to print and to fail.
+//!
+//! Owns arguments, results on standard output, and exit statuses. Must not decide anything the
+//! server decides: every command but `serve` and `init` is requests that any client could send.
+
+mod check;
+mod client;
+mod completions;
+mod failure;
+mod gc;
+mod identity;
+mod image;
+mod init;
+mod lines;
+mod output;
+mod progress;
+mod serve;
+mod stats;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use client::Target;
+use failure::Failure;
+use output::Output;
+
+/// Machine images on one box: stored once, durable, behind the OpenStack Image API.
+#[derive(Parser)]
+#[command(name = "tintype", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+struct Arguments {
+    /// Data directory of a box on this machine; commands act as its local administrator
+    #[arg(long, global = true, env = "TINTYPE_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Settings file (config/tintype.toml shows every key)
+    #[arg(long, global = true, env = "TINTYPE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Cloud of clouds.yaml to talk to, where no --data is given
+    #[arg(long, global = true, value_name = "NAME")]
+    os_cloud: Option<String>,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Where commands go: with --data DIR to the server running on DIR, or to the closed store where none
+runs; else over HTTP with OS_* variables or clouds.yaml, as any OpenStack client.
+
+Exit status: 0 done, 1 failed or refused, 2 wrong arguments or settings, 3 not found,
+4 server not reached or credentials not taken.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Make a box without running it
+    Init(init::Init),
+    /// Images
+    #[command(subcommand)]
+    Image(image::Image),
+    /// Users
+    #[command(subcommand)]
+    User(identity::user::User),
+    /// Projects
+    #[command(subcommand)]
+    Project(identity::project::Project),
+    /// Roles and who has them
+    #[command(subcommand)]
+    Role(identity::role::Role),
+    /// Verify everything that is stored
+    Check(check::Check),
+    /// Give back the space of what was deleted
+    Gc(gc::Gc),
+    /// What is stored, and what deduplication saves
+    Stats(stats::Stats),
+    /// Print a shell's completion script
+    Completions(completions::Completions),
+}
+
+/// Runs the command of this process's arguments.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<(), Failure> {
+    let target = Target { data: arguments.data, config: arguments.config, cloud: arguments.os_cloud };
+    let output = Output { json: arguments.json };
+    match arguments.command {
+        Command::Serve(serve) => serve.run(&target, output),
+        Command::Init(init) => init.run(&target, output),
+        Command::Completions(completions) => completions.run(),
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(|e| Failure::failed(e.to_string()))?;
+            runtime.block_on(ask(command, &target, output))
+        }
+    }
+}
+
+/// Runs a command that is requests to a box.
+async fn ask(command: Command, target: &Target, output: Output) -> Result<(), Failure> {
+    let client = target.connect().await?;
+    let outcome = match command {
+        Command::Image(image) => image.run(&client, output).await,
+        Command::User(user) => user.run(&client, target, output).await,
+        Command::Project(project) => project.run(&client, output).await,
+        Command::Role(role) => role.run(&client, output).await,
+        Command::Check(check) => check.run(&client, output).await,
+        Command::Gc(gc) => gc.run(&client, output).await,
+        Command::Stats(stats) => stats.run(&client, output).await,
+        Command::Serve(_) | Command::Init(_) | Command::Completions(_) => Ok(()),
+    };
+    // The command's own failure matters more than the close's.
+    let closed = tokio::task::spawn_blocking(move || client.close()).await;
+    outcome.and(closed.unwrap_or_else(|e| Err(Failure::failed(e.to_string()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_data_directory_may_stand_before_or_after_the_command() {
+        for line in [["tintype", "--data", "d", "stats"], ["tintype", "stats", "--data", "d"]] {
+            assert_eq!(Arguments::try_parse_from(line).ok().unwrap().data, Some("d".into()));
+        }
+    }
 }

@@ -1,0 +1,165 @@
+//! The one HTTP client of every command: the same requests, over whichever way leads to the box.
+//!
+//! Three ways: the control socket of a running server, the routes themselves on a closed store
+//! (both as the local administrator), or the network with credentials like any other client.
+//! Invariant: commands cannot tell which way they went. Must not know what any command means.
+
+mod clouds;
+mod connect;
+mod credentials;
+mod reply;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body as _;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::path::PathBuf;
+use tower::ServiceExt;
+
+use super::failure::Failure;
+use crate::api::context::{AUTH_TOKEN, LocalAdmin};
+use crate::daemon::compose::Parts;
+
+pub use connect::Target;
+pub use reply::Reply;
+
+/// Which of the box's services a path belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// Images; paths start with `/v2`.
+    Image,
+    /// Users, projects, roles; paths start after `/v3`.
+    Identity,
+    /// What only Tintype has; paths start after `/tintype/v1`.
+    Native,
+}
+
+/// A way to a box.
+pub struct Client {
+    way: Way,
+}
+
+enum Way {
+    /// A running server on this machine, named by its data directory.
+    Socket { path: PathBuf, _dir: crate::daemon::data_dir::DataDir },
+    /// No server runs: the routes, in this process.
+    Here { router: Router, parts: Parts },
+    /// The network.
+    Net { http: reqwest::Client, session: credentials::Session },
+}
+
+impl Client {
+    /// Asks without a body.
+    ///
+    /// # Errors
+    /// When the box cannot be reached or refuses.
+    pub async fn call(&self, method: Method, api: Api, path: &str) -> Result<Reply, Failure> {
+        self.send(method, api, path, None, Body::empty()).await
+    }
+
+    /// Asks with a JSON body.
+    ///
+    /// # Errors
+    /// When the box cannot be reached or refuses.
+    pub async fn call_json(
+        &self,
+        method: Method,
+        api: Api,
+        path: &str,
+        body: &Value,
+    ) -> Result<Reply, Failure> {
+        self.send(method, api, path, Some("application/json"), Body::from(body.to_string())).await
+    }
+
+    /// Asks for a JSON object.
+    ///
+    /// # Errors
+    /// When the box cannot be reached or refuses.
+    pub async fn get(&self, api: Api, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, api, path).await?.json().await
+    }
+
+    /// Sends any body.
+    ///
+    /// # Errors
+    /// When the box cannot be reached or refuses; the text is the server's own.
+    pub async fn send(
+        &self,
+        method: Method,
+        api: Api,
+        path: &str,
+        content_type: Option<&str>,
+        body: Body,
+    ) -> Result<Reply, Failure> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        let uri = self.address(api, path);
+        *request.uri_mut() = uri.parse().map_err(|_| Failure::usage(format!("\"{uri}\" is no address")))?;
+        if let Some(kind) = content_type {
+            let kind = HeaderValue::from_str(kind).map_err(|e| Failure::usage(e.to_string()))?;
+            request.headers_mut().insert(CONTENT_TYPE, kind);
+        }
+        if let Some(length) = request.body().size_hint().exact().filter(|length| *length > 0) {
+            request.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        let response = self.transmit(request).await?;
+        Reply::accept(response).await
+    }
+
+    /// Closes the store, where this process had opened it.
+    ///
+    /// # Errors
+    /// When the last flush fails.
+    pub fn close(self) -> Result<(), Failure> {
+        match self.way {
+            Way::Here { router, parts } => {
+                drop(router);
+                Ok(parts.close()?)
+            }
+            Way::Socket { .. } | Way::Net { .. } => Ok(()),
+        }
+    }
+
+    fn address(&self, api: Api, path: &str) -> String {
+        match &self.way {
+            Way::Net { session, .. } => session.address(api, path),
+            Way::Socket { .. } | Way::Here { .. } => match api {
+                Api::Image => path.to_owned(),
+                Api::Identity => format!("/identity/v3{path}"),
+                Api::Native => format!("/tintype/v1{path}"),
+            },
+        }
+    }
+
+    async fn transmit(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
+        match &self.way {
+            Way::Here { router, .. } => {
+                request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+                request.extensions_mut().insert(LocalAdmin);
+                Ok(router.clone().oneshot(request).await.unwrap_or_else(|never| match never {}))
+            }
+            Way::Socket { path, .. } => {
+                request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+                through_socket(path, request).await
+            }
+            Way::Net { http, session } => {
+                request.headers_mut().insert(AUTH_TOKEN, session.token());
+                connect::through_net(http, request).await
+            }
+        }
+    }
+}
+
+async fn through_socket(path: &std::path::Path, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    let lost = |e: &dyn std::fmt::Display| Failure::unreachable(format!("the server's control socket: {e}"));
+    let stream = tokio::net::UnixStream::connect(path).await.map_err(|e| lost(&e))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| lost(&e))?;
+    // Ends by itself with the exchange; what goes wrong in it shows in the exchange.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(|e| lost(&e))?;
+    Ok(response.map(Body::new))
+}

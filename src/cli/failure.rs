@@ -1,0 +1,88 @@
+//! Why a command failed, and the exit status that says so to scripts.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use crate::daemon;
+
+/// Exit statuses. Documented in `tintype --help` and the README; never renumbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The server refused, or something broke on the way.
+    Failed = 1,
+    /// The command line, a setting or a file given is wrong.
+    Usage = 2,
+    /// What the command names is not there, or not visible.
+    NotFound = 3,
+    /// The server cannot be reached, or does not take the credentials.
+    Unreachable = 4,
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub struct Failure {
+    /// For the shell.
+    pub status: Status,
+    /// For the person: what happened, to what, what to do next. Empty when the reader of standard
+    /// output went away, which needs no words.
+    pub message: String,
+}
+
+impl Failure {
+    /// The server refused, or something broke.
+    pub fn failed(message: impl Into<String>) -> Failure {
+        Failure { status: Status::Failed, message: message.into() }
+    }
+
+    /// The command line is wrong.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure { status: Status::Usage, message: message.into() }
+    }
+
+    /// Not there.
+    pub fn not_found(message: impl Into<String>) -> Failure {
+        Failure { status: Status::NotFound, message: message.into() }
+    }
+
+    /// No way to the server.
+    pub fn unreachable(message: impl Into<String>) -> Failure {
+        Failure { status: Status::Unreachable, message: message.into() }
+    }
+
+    /// A file's failure, with its name.
+    pub fn file(path: &std::path::Path, cause: &io::Error) -> Failure {
+        Failure::failed(format!("{}: {cause}", path.display()))
+    }
+
+    /// Standard output's failure.
+    pub fn output(cause: &io::Error) -> Failure {
+        if cause.kind() == io::ErrorKind::BrokenPipe {
+            return Failure::failed("");
+        }
+        Failure::failed(format!("standard output: {cause}"))
+    }
+
+    /// Says it on standard error and gives the shell its status.
+    pub fn report(&self) -> ExitCode {
+        if !self.message.is_empty() {
+            eprintln!("tintype: {}", self.message);
+        }
+        ExitCode::from(self.status as u8)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<daemon::Error> for Failure {
+    fn from(error: daemon::Error) -> Failure {
+        match error {
+            daemon::Error::Settings(_) => Failure::usage(error.to_string()),
+            _ => Failure::failed(error.to_string()),
+        }
+    }
+}

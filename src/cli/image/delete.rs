@@ -1,0 +1,34 @@
+//! `tintype image delete`.
+
+use clap::Args;
+use http::Method;
+use serde_json::json;
+
+use super::super::client::{Api, Client};
+use super::super::failure::Failure;
+use super::super::output::Output;
+
+/// Arguments of `tintype image delete`.
+#[derive(Args)]
+pub struct Delete {
+    /// Ids or names
+    #[arg(required = true)]
+    images: Vec<String>,
+}
+
+impl Delete {
+    /// Deletes the images, one after the other; stops at the first that cannot be.
+    ///
+    /// # Errors
+    /// When one is not there or is protected; those before it are deleted.
+    pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let mut deleted = Vec::new();
+        for name in &self.images {
+            let image = super::find(client, name).await?;
+            let id = super::id(&image)?;
+            client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await?;
+            deleted.push(id.to_owned());
+        }
+        output.done(&format!("Deleted {}", deleted.join(" ")), &json!({"deleted": deleted}))
+    }
+}

@@ -1,0 +1,117 @@
+//! How results are printed: tables for people, JSON for scripts, always on standard output.
+
+use std::io::Write;
+
+use serde_json::Value;
+use tabled::builder::Builder;
+use tabled::settings::Style;
+
+use super::failure::Failure;
+
+/// Where results go, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// Print the result as JSON.
+    pub json: bool,
+}
+
+/// A column of a listing: its heading and the member it shows.
+pub type Column = (&'static str, &'static str);
+
+impl Output {
+    /// Prints a list of objects: some members as a table, or everything as JSON.
+    ///
+    /// # Errors
+    /// When standard output is gone.
+    pub fn rows(self, objects: &[Value], columns: &[Column]) -> Result<(), Failure> {
+        if self.json {
+            return self.value(&Value::from(objects.to_vec()));
+        }
+        let mut table = Builder::new();
+        table.push_record(columns.iter().map(|(heading, _)| *heading));
+        for object in objects {
+            table.push_record(columns.iter().map(|(_, member)| cell(member, &object[*member])));
+        }
+        self.line(&table.build().with(Style::sharp()).to_string())
+    }
+
+    /// Prints one object: its members as a table, or as JSON.
+    ///
+    /// # Errors
+    /// When standard output is gone.
+    pub fn record(self, object: &Value) -> Result<(), Failure> {
+        if self.json {
+            return self.value(object);
+        }
+        let mut table = Builder::new();
+        for (member, value) in object.as_object().into_iter().flatten() {
+            if !matches!(member.as_str(), "links" | "self" | "file" | "schema") {
+                table.push_record([member.clone(), cell(member, value)]);
+            }
+        }
+        self.line(&table.build().with(Style::sharp().remove_horizontals()).to_string())
+    }
+
+    /// Prints what a command did: a sentence, or the facts as JSON.
+    ///
+    /// # Errors
+    /// When standard output is gone.
+    pub fn done(self, sentence: &str, facts: &Value) -> Result<(), Failure> {
+        if self.json { self.value(facts) } else { self.line(sentence) }
+    }
+
+    fn value(self, value: &Value) -> Result<(), Failure> {
+        self.line(&format!("{value:#}"))
+    }
+
+    fn line(self, text: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|e| Failure::output(&e))
+    }
+}
+
+/// A value as a table shows it; byte counts get a unit a person can read.
+fn cell(member: &str, value: &Value) -> String {
+    let is_bytes = member.ends_with("_bytes") || matches!(member, "size" | "virtual_size");
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+        Value::Number(number) => match number.as_u64() {
+            Some(bytes) if is_bytes => format!("{bytes} ({})", human_bytes(bytes)),
+            _ => number.to_string(),
+        },
+        Value::Array(items) => items.iter().map(|v| cell("", v)).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// `1.5 GiB`.
+pub fn human_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut amount = bytes as f64;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{amount:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_counts_are_readable() {
+        assert_eq!(human_bytes(0), "0 B");
+        assert_eq!(human_bytes(1023), "1023 B");
+        assert_eq!(human_bytes(3 << 29), "1.5 GiB");
+        assert_eq!(cell("size", &Value::from(1024)), "1024 (1.0 KiB)");
+        assert_eq!(cell("min_disk", &Value::from(1024)), "1024");
+    }
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        assert_eq!(cell("name", &Value::from("a\u{1b}[2Jb")), "a\u{fffd}[2Jb");
+    }
+}

@@ -1,0 +1,68 @@
+//! `tintype serve`: runs the server in the foreground and says how to reach it.
+
+use std::io::Write;
+
+use clap::Args;
+use serde_json::json;
+
+use super::client::Target;
+use super::failure::Failure;
+use super::output::Output;
+use crate::daemon::serve::{Ready, serve};
+
+/// Arguments of `tintype serve`.
+#[derive(Args)]
+pub struct Serve {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:9292]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// URL clients reach this server by, where it is not the Host they name
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+impl Serve {
+    /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// Why it did not start, or did not end well.
+    pub fn run(self, target: &Target, output: Output) -> Result<(), Failure> {
+        let mut flags = Vec::new();
+        flags.extend(self.listen.map(|listen| ("server.listen", listen)));
+        flags.extend(self.public_url.map(|url| ("server.public_url", url)));
+        let settings = target.settings(flags)?;
+        Ok(serve(&settings, |ready| announce(ready, output))?)
+    }
+}
+
+fn announce(ready: &Ready<'_>, output: Output) {
+    let clouds = ready.dir.clouds_file();
+    let text = if output.json {
+        let facts = json!({
+            "url": ready.url,
+            "address": ready.address.to_string(),
+            "data": ready.dir.path(),
+            "clouds": clouds,
+            "pid": std::process::id(),
+        });
+        format!("{facts}\n")
+    } else {
+        let password = match ready.new_password {
+            Some(password) => format!(
+                "  administrator  admin, password {password} (kept in {})\n",
+                ready.dir.admin_password_file().display()
+            ),
+            None => String::new(),
+        };
+        format!(
+            "Tintype listens on {url}\n  data           {data}\n{password}  clients        \
+             export OS_CLIENT_CONFIG_FILE={clouds} OS_CLOUD=tintype\n",
+            url = ready.url,
+            data = ready.dir.path().display(),
+            clouds = clouds.display(),
+        )
+    };
+    let mut out = std::io::stdout().lock();
+    // A server whose standard output was closed serves all the same.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
