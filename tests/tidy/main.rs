@@ -1,0 +1,174 @@
+//! The house rules that no compiler knows: which layer may import which, what every file says
+//! first, how long it may be, which names it may not have, and that written settings are the
+//! real ones.
+
+use std::path::{Path, PathBuf};
+
+/// Each line imports only lines below it; siblings on one line never import each other.
+const LAYERS: [&[&str]; 8] = [
+    &["cli"],
+    &["daemon"],
+    &["api", "nbd", "console"],
+    &["service"],
+    &["store", "catalog"],
+    &["db", "objects", "disk"],
+    &["model"],
+    &["base"],
+];
+
+/// Longest file, in lines.
+const LINES_MAX: usize = 700;
+
+/// Names that say nothing of what is inside.
+const EMPTY_NAMES: [&str; 6] = ["utils", "util", "helper", "helpers", "manager", "common"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// Every Rust file below `folder`, as path relative to the package and its text.
+fn rust_files(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut waiting = vec![root().join(folder)];
+    while let Some(dir) = waiting.pop() {
+        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn all_rust_files() -> Vec<(String, String)> {
+    ["src", "tests", "benches"].into_iter().flat_map(rust_files).collect()
+}
+
+fn rank(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// The top-level modules a source text names through `crate::`, with `use crate::{a, b::c}` opened.
+fn imports(text: &str) -> Vec<String> {
+    let code: String =
+        text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut modules = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => modules.extend(group_heads(group)),
+            None => modules.push(head(rest)),
+        }
+    }
+    modules
+}
+
+/// The first names of the entries of `{a, b::{c, d}}`, given what follows its opening brace.
+fn group_heads(group: &str) -> Vec<String> {
+    let (mut depth, mut start, mut heads) = (0, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                heads.push(head(group[start..at].trim()));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                heads.push(head(group[start..at].trim()));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    heads.retain(|h| !h.is_empty());
+    heads
+}
+
+fn head(path: &str) -> String {
+    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn imports_point_down_only() {
+    let mut broken = Vec::new();
+    for (name, text) in rust_files("src") {
+        let Some(own) = name.strip_prefix("src/").and_then(|rest| rest.split_once('/')).map(|(m, _)| m)
+        else {
+            continue;
+        };
+        let own_rank = rank(own).unwrap_or_else(|| panic!("{name}: \"{own}\" is in no layer"));
+        for module in imports(&text) {
+            let Some(other) = rank(&module) else { continue };
+            if module != own && other <= own_rank {
+                broken.push(format!("{name} ({own}) imports {module}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "imports must point down:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn the_import_reader_sees_groups_and_paths() {
+    let text = "use crate::{db::{self, Db}, store};\nlet x = crate::api::router();\n// crate::cli\n";
+    assert_eq!(imports(text), ["db", "store", "api"]);
+}
+
+#[test]
+fn wire_and_record_crates_stay_in_their_rooms() {
+    let rooms: [(&str, &[&str]); 3] = [
+        ("bincode::", &["src/db/codec.rs"]),
+        ("redb::", &["src/db/"]),
+        ("axum::", &["src/api/", "src/console/", "src/daemon/", "src/cli/"]),
+    ];
+    for (name, text) in all_rust_files() {
+        // Tests may bring media and requests of their own.
+        if name.starts_with("tests/") || name.ends_with("tests.rs") || name.ends_with("testing.rs") {
+            continue;
+        }
+        for (needle, allowed) in rooms {
+            let uses = text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains(needle));
+            assert!(!uses || allowed.iter().any(|a| name.starts_with(a)), "{name} uses {needle}");
+        }
+    }
+}
+
+#[test]
+fn every_file_says_first_what_it_owns() {
+    for (name, text) in all_rust_files() {
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.starts_with("//!") && first.len() > 10, "{name} starts with {first:?}");
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_a_room() {
+    for (name, text) in all_rust_files() {
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{name} has {lines} lines, {LINES_MAX} is the most");
+    }
+}
+
+#[test]
+fn no_file_has_an_empty_name() {
+    for (name, _) in all_rust_files() {
+        for part in Path::new(&name).with_extension("").iter().filter_map(|p| p.to_str()) {
+            let empty = part.split('_').any(|word| EMPTY_NAMES.contains(&word));
+            assert!(!empty, "{name}: \"{part}\" says nothing of what is inside");
+        }
+    }
+}
+
+#[test]
+fn the_settings_file_shows_every_key_with_its_default() {
+    let written: toml::Table =
+        std::fs::read_to_string(root().join("config/tintype.toml")).unwrap().parse().unwrap();
+    let real = toml::Table::try_from(tintype::daemon::Settings::default()).unwrap();
+    assert_eq!(written, real);
+}
