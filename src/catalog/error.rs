@@ -8,6 +8,9 @@ pub enum Error {
     /// The name or id is taken; the text says which and by what.
     #[error("{0}")]
     Exists(String),
+    /// What should change is not there; the text says what.
+    #[error("{0}")]
+    Missing(String),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] db::Error),

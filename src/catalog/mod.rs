@@ -8,6 +8,7 @@
 mod error;
 pub mod identity;
 pub mod images;
+mod index;
 pub mod members;
 mod records;
 pub mod tokens;

@@ -96,6 +96,7 @@ impl From<catalog::Error> for Error {
         match error {
             catalog::Error::Db(error) => error.into(),
             catalog::Error::Exists(what) => Error::conflict(what),
+            catalog::Error::Missing(what) => Error::not_found(what),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The catalog's records as they lie on disk: versioned, held still by golden-byte tests.
 //!
-//! Ids that are a row's key are not repeated in its record. Must not know which table a record
-//! is kept in, nor any rule about its values.
+//! Ids that are a row's key are not repeated in its record, but for an image's. Must not know
+//! which table a record is kept in, nor any rule about its values.
 
 pub(super) mod identity;
+pub(super) mod image;
+pub(super) mod member;
 pub(super) mod tokens;

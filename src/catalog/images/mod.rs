@@ -1,0 +1,138 @@
+//! Images: their records, the ids ever used, and the listing of them.
+//!
+//! Facts are the record by id and the ids of deleted images. Every listing is served from one
+//! index ([`rows`]) that follows from the records. Invariant: an id once used is used for ever.
+//! Must not know which changes of an image are legal, nor who may make them.
+
+mod filters;
+mod listing;
+mod merge;
+mod order;
+mod rows;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::ops::{Bound, ControlFlow};
+
+use super::error::Error;
+use super::records::image::ImageRecord;
+use super::{index, members};
+use crate::db::codec::{self, Unreadable};
+use crate::db::{Rows, Table, WriteTxn};
+use crate::model::{Image, ImageId};
+
+pub use filters::{Comparison, Filters, NumberBounds};
+pub use listing::{ListQuery, list};
+pub use order::{Direction, SortKey};
+pub use sources::Viewer;
+
+/// Id.
+const IMAGES: Table = Table::facts("images-1");
+/// Id of a deleted image; no value.
+const TOMBSTONES: Table = Table::facts("image-tombstones-1");
+
+/// The image with this id.
+///
+/// # Errors
+/// When the database fails.
+pub fn get(rows: &impl Rows, id: &ImageId) -> Result<Option<Image>, Error> {
+    let record = rows.record::<ImageRecord>(&IMAGES, id.bytes())?;
+    Ok(record.map(ImageRecord::into_image).transpose()?)
+}
+
+/// Whether the id belongs or ever belonged to an image (ids are never reused).
+///
+/// # Errors
+/// When the database fails.
+pub fn is_used(rows: &impl Rows, id: &ImageId) -> Result<bool, Error> {
+    Ok(rows.get(&IMAGES, id.bytes())?.is_some() || rows.get(&TOMBSTONES, id.bytes())?.is_some())
+}
+
+/// Adds an image.
+///
+/// # Errors
+/// [`Error::Exists`] when the id was ever used; or when the database fails.
+pub fn insert(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
+    if is_used(txn, &image.id)? {
+        return Err(Error::Exists(format!("the image id {} is or was in use; choose another", image.id)));
+    }
+    put(txn, image)?;
+    rows::replace(txn, None, Some(image))
+}
+
+/// Replaces the image's record and its index rows.
+///
+/// # Errors
+/// [`Error::Missing`] when there is no such image; or when the database fails.
+pub fn update(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
+    let Some(old) = get(txn, &image.id)? else {
+        return Err(Error::Missing(format!("there is no image {}", image.id)));
+    };
+    put(txn, image)?;
+    rows::replace(txn, Some(&old), Some(image))
+}
+
+/// Removes the image, its members and index rows; keeps the id as used. Gives back what it was.
+///
+/// # Errors
+/// When the database fails.
+pub fn delete(txn: &WriteTxn, id: &ImageId) -> Result<Option<Image>, Error> {
+    let Some(old) = get(txn, id)? else { return Ok(None) };
+    members::delete_all(txn, id)?;
+    rows::replace(txn, Some(&old), None)?;
+    txn.remove(&IMAGES, id.bytes())?;
+    txn.put(&TOMBSTONES, id.bytes(), &[])?;
+    Ok(Some(old))
+}
+
+/// The image as its record: what is kept beside its content, so that one can be told from the other.
+pub fn encode(image: &Image) -> Vec<u8> {
+    codec::encode(&ImageRecord::of(image))
+}
+
+/// How many images there are; costs no scan.
+///
+/// # Errors
+/// When the database fails.
+pub fn count(rows: &impl Rows) -> Result<u64, Error> {
+    Ok(rows.count(&IMAGES)?)
+}
+
+/// Visits every image, in id order.
+///
+/// # Errors
+/// When the database fails, or a record is unreadable; then the visits stop there.
+pub fn for_each(rows: &impl Rows, visit: &mut dyn FnMut(Image)) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    rows.scan(&IMAGES, (Bound::Unbounded, Bound::Unbounded), false, &mut |_, value| match read(value) {
+        Ok(image) => {
+            visit(image);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            outcome = Err(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(outcome?)
+}
+
+/// Rebuilds every derived row of images and members from the facts. Changes nothing in a
+/// catalog that is whole.
+///
+/// # Errors
+/// When the database fails, or a fact is unreadable.
+pub fn reindex(txn: &WriteTxn) -> Result<(), Error> {
+    index::clear(txn, &rows::INDEX)?;
+    index::each_page(txn, &IMAGES, |_, value| rows::replace(txn, None, Some(&read(value)?)))?;
+    members::reindex(txn)
+}
+
+fn put(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
+    Ok(txn.put(&IMAGES, image.id.bytes(), &encode(image))?)
+}
+
+fn read(value: &[u8]) -> Result<Image, Unreadable> {
+    codec::decode::<ImageRecord>(value)?.into_image()
+}

@@ -1,0 +1,234 @@
+//! Records of images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Time;
+use crate::db::codec::{Record, Unreadable};
+use crate::model::{ContentId, Digests, Image, ImageId, ProjectId, Status, Visibility};
+
+/// An image, with its id: the record is also kept beside the image's content, where no key names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    id: [u8; 16],
+    name: Option<String>,
+    status: u8,
+    visibility: u8,
+    protected: bool,
+    hidden: bool,
+    owner: Option<String>,
+    container_format: Option<String>,
+    disk_format: Option<String>,
+    min_disk_gib: u64,
+    min_ram_mib: u64,
+    size_bytes: Option<u64>,
+    virtual_size_bytes: Option<u64>,
+    digests: Option<DigestsRecord>,
+    content: Option<[u8; 16]>,
+    tags: BTreeSet<String>,
+    properties: BTreeMap<String, String>,
+    created_at: i64,
+    updated_at: i64,
+    upload: Option<[u8; 16]>,
+}
+
+/// Digests; the SHA-512 in halves, because serde knows arrays up to 32 bytes only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct DigestsRecord {
+    md5: [u8; 16],
+    sha512: ([u8; 32], [u8; 32]),
+    blake3: [u8; 32],
+}
+
+impl Record for ImageRecord {
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "image";
+}
+
+impl ImageRecord {
+    pub fn of(image: &Image) -> ImageRecord {
+        ImageRecord {
+            id: *image.id.bytes(),
+            name: image.name.clone(),
+            status: status_code(image.status),
+            visibility: visibility_code(image.visibility),
+            protected: image.protected,
+            hidden: image.hidden,
+            owner: image.owner.as_ref().map(|owner| owner.0.clone()),
+            container_format: image.container_format.clone(),
+            disk_format: image.disk_format.clone(),
+            min_disk_gib: image.min_disk_gib,
+            min_ram_mib: image.min_ram_mib,
+            size_bytes: image.size_bytes,
+            virtual_size_bytes: image.virtual_size_bytes,
+            digests: image.digests.as_ref().map(DigestsRecord::of),
+            content: image.content.map(|content| content.0),
+            tags: image.tags.clone(),
+            properties: image.properties.clone(),
+            created_at: image.created_at.0,
+            updated_at: image.updated_at.0,
+            upload: image.upload,
+        }
+    }
+
+    /// # Errors
+    /// [`Unreadable`] when a state or visibility is none this release knows.
+    pub fn into_image(self) -> Result<Image, Unreadable> {
+        Ok(Image {
+            id: ImageId(uuid::Uuid::from_bytes(self.id)),
+            name: self.name,
+            status: known("status", self.status, &Status::ALL, status_code)?,
+            visibility: known("visibility", self.visibility, &Visibility::ALL, visibility_code)?,
+            protected: self.protected,
+            hidden: self.hidden,
+            owner: self.owner.map(ProjectId),
+            container_format: self.container_format,
+            disk_format: self.disk_format,
+            min_disk_gib: self.min_disk_gib,
+            min_ram_mib: self.min_ram_mib,
+            size_bytes: self.size_bytes,
+            virtual_size_bytes: self.virtual_size_bytes,
+            digests: self.digests.map(DigestsRecord::into_digests),
+            content: self.content.map(ContentId),
+            tags: self.tags,
+            properties: self.properties,
+            created_at: Time(self.created_at),
+            updated_at: Time(self.updated_at),
+            upload: self.upload,
+        })
+    }
+}
+
+impl DigestsRecord {
+    fn of(digests: &Digests) -> DigestsRecord {
+        let mut sha512 = ([0; 32], [0; 32]);
+        let (first, second) = digests.sha512.split_at(32);
+        sha512.0.copy_from_slice(first);
+        sha512.1.copy_from_slice(second);
+        DigestsRecord { md5: digests.md5, sha512, blake3: digests.blake3 }
+    }
+
+    fn into_digests(self) -> Digests {
+        let mut sha512 = [0; 64];
+        let (first, second) = sha512.split_at_mut(32);
+        first.copy_from_slice(&self.sha512.0);
+        second.copy_from_slice(&self.sha512.1);
+        Digests { md5: self.md5, sha512, blake3: self.blake3 }
+    }
+}
+
+fn status_code(status: Status) -> u8 {
+    match status {
+        Status::Queued => 0,
+        Status::Saving => 1,
+        Status::Active => 2,
+        Status::Deactivated => 3,
+    }
+}
+
+/// The number that stands for a visibility, in records and in index keys.
+pub fn visibility_code(visibility: Visibility) -> u8 {
+    match visibility {
+        Visibility::Public => 0,
+        Visibility::Community => 1,
+        Visibility::Shared => 2,
+        Visibility::Private => 3,
+    }
+}
+
+fn known<T: Copy>(field: &str, code: u8, all: &[T], code_of: fn(T) -> u8) -> Result<T, Unreadable> {
+    all.iter()
+        .copied()
+        .find(|value| code_of(*value) == code)
+        .ok_or_else(|| Unreadable { name: ImageRecord::NAME, reason: format!("{field} {code} is unknown") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::codec::{decode, encode};
+
+    fn full() -> Image {
+        Image {
+            id: ImageId(uuid::Uuid::from_bytes([7; 16])),
+            name: Some("n".into()),
+            status: Status::Active,
+            visibility: Visibility::Shared,
+            protected: true,
+            hidden: false,
+            owner: Some("o".into()),
+            container_format: Some("bare".into()),
+            disk_format: None,
+            min_disk_gib: 1,
+            min_ram_mib: 2,
+            size_bytes: Some(3),
+            virtual_size_bytes: None,
+            digests: Some(Digests {
+                md5: [1; 16],
+                sha512: std::array::from_fn(|i| i as u8),
+                blake3: [2; 32],
+            }),
+            content: Some(ContentId([4; 16])),
+            tags: ["t".to_owned()].into(),
+            properties: [("k".to_owned(), "v".to_owned())].into(),
+            created_at: Time(5),
+            updated_at: Time(-1),
+            upload: Some([6; 16]),
+        }
+    }
+
+    #[test]
+    fn the_image_form_is_golden() {
+        let image = full();
+        let bytes = encode(&ImageRecord::of(&image));
+        let sha512: String = (0..64).map(|i| format!("{i:02x}")).collect();
+        let golden = [
+            "01",
+            &"07".repeat(16),
+            "0101000000000000006e",
+            "02",
+            "02",
+            "01",
+            "00",
+            "0101000000000000006f",
+            "01040000000000000062617265",
+            "00",
+            "0100000000000000",
+            "0200000000000000",
+            "010300000000000000",
+            "00",
+            "01",
+            &"01".repeat(16),
+            &sha512,
+            &"02".repeat(32),
+            "01",
+            &"04".repeat(16),
+            "0100000000000000010000000000000074",
+            "010000000000000001000000000000006b010000000000000076",
+            "0500000000000000",
+            "ffffffffffffffff",
+            "01",
+            &"06".repeat(16),
+        ];
+        assert_eq!(hex::encode(&bytes), golden.concat());
+        assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), image);
+    }
+
+    #[test]
+    fn every_state_and_visibility_survives() {
+        for status in Status::ALL {
+            for visibility in Visibility::ALL {
+                let image = Image { status, visibility, ..full() };
+                assert_eq!(ImageRecord::of(&image).into_image().unwrap(), image);
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_state_is_refused() {
+        let record = ImageRecord { status: 9, ..ImageRecord::of(&full()) };
+        let error = record.into_image().unwrap_err();
+        assert_eq!(error.to_string(), "unreadable image record: status 9 is unknown");
+    }
+}
