@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::call::{Answer, Call, Outcome, SUBJECT_TOKEN};
 use super::catalog::catalog;
 use super::error::Refusal;
-use super::sign_in;
+use super::{domains, listing, projects, sign_in};
 use crate::model::identity::{Domain, Role};
 use crate::service::identity::{Place, SignedIn};
 
@@ -40,6 +40,27 @@ pub(super) async fn show_catalog(call: Call) -> Outcome {
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }
     Ok(Answer::ok(json!({"catalog": catalog(&call.base_url()), "links": {"self": call.self_url()}})))
+}
+
+/// `GET /v3/auth/projects`
+pub(super) async fn open_projects(call: Call) -> Outcome {
+    let open = call.act(|service, actor| service.open_scopes(&actor)).await?;
+    let projects = open.projects.iter().map(|project| projects::print(&call, project)).collect();
+    Ok(listing::whole(&call, "projects", projects))
+}
+
+/// `GET /v3/auth/domains`
+pub(super) async fn open_domains(call: Call) -> Outcome {
+    let open = call.act(|service, actor| service.open_scopes(&actor)).await?;
+    let domains = open.domains.iter().map(|domain| domains::print(&call, domain)).collect();
+    Ok(listing::whole(&call, "domains", domains))
+}
+
+/// `GET /v3/auth/system`
+pub(super) async fn open_system(call: Call) -> Outcome {
+    let open = call.act(|service, actor| service.open_scopes(&actor)).await?;
+    let system = if open.system { json!([{"all": true}]) } else { json!([]) };
+    Ok(Answer::ok(json!({"system": system, "links": {"self": call.self_url()}})))
 }
 
 fn subject(call: &Call) -> Result<String, Refusal> {
@@ -85,10 +106,10 @@ fn token_body(call: &Call, signed_in: &SignedIn) -> Value {
     json!({ "token": body })
 }
 
-fn named_domain(domain: &Domain) -> Value {
+pub(super) fn named_domain(domain: &Domain) -> Value {
     json!({"id": domain.id.as_str(), "name": domain.name})
 }
 
-fn named_role(role: &Role) -> Value {
+pub(super) fn named_role(role: &Role) -> Value {
     json!({"id": role.id.as_str(), "name": role.name})
 }

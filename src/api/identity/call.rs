@@ -97,6 +97,11 @@ impl Call {
         root_url(&self.state, &self.original_uri(), &self.parts.headers)
     }
 
+    /// Where a thing of a collection is.
+    pub(super) fn url_of(&self, collection: &str, id: &str) -> String {
+        format!("{}/{collection}/{id}", self.root_url())
+    }
+
     /// This request's own address, with its query.
     pub(super) fn self_url(&self) -> String {
         let uri = self.original_uri();

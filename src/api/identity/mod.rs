@@ -6,9 +6,17 @@
 mod auth;
 mod call;
 mod catalog;
+mod domains;
 mod error;
+mod grants;
+mod listing;
+mod members;
+mod projects;
+mod regions;
+mod roles;
 mod routes;
 mod sign_in;
+mod users;
 mod versions;
 
 pub use routes::routes;

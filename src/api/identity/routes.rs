@@ -3,11 +3,11 @@
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post, put};
 
 use super::call::{self, Call, Outcome};
 use super::error::Refusal;
-use super::{auth, versions};
+use super::{auth, domains, grants, projects, regions, roles, users, versions};
 use crate::api::context::ApiState;
 
 /// The Identity API at `/identity/v3` and `/v3`, and its versions at `/identity`.
@@ -27,8 +27,40 @@ fn version_3() -> Router<ApiState> {
         .route("/", get(versions::show))
         .route("/auth/tokens", get(auth::show).post(auth::issue).delete(auth::revoke))
         .route("/auth/catalog", get(auth::show_catalog))
+        .route("/auth/projects", get(auth::open_projects))
+        .route("/auth/domains", get(auth::open_domains))
+        .route("/auth/system", get(auth::open_system))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{user}", get(users::show).patch(users::update).delete(users::delete))
+        .route("/users/{user}/password", post(users::change_password))
+        .route("/users/{user}/projects", get(projects::of_user))
+        .route("/projects", get(projects::list).post(projects::create))
+        .route("/projects/{project}", get(projects::show).patch(projects::update).delete(projects::delete))
+        .route("/domains", get(domains::list).post(domains::create))
+        .route("/domains/{domain}", get(domains::show).patch(domains::update).delete(domains::delete))
+        .route("/roles", get(roles::list).post(roles::create))
+        .route("/roles/{role}", get(roles::show).patch(roles::update).delete(roles::delete))
+        .route("/role_inferences", get(roles::inferences))
+        .route("/role_assignments", get(grants::assignments))
+        .merge(grants_on("/projects/{project}"))
+        .merge(grants_on("/domains/{domain}"))
+        .merge(grants_on("/system"))
+        .route("/regions", get(regions::list_regions))
+        .route("/regions/{region}", get(regions::show_region))
+        .route("/services", get(regions::list_services))
+        .route("/services/{service}", get(regions::show_service))
+        .route("/endpoints", get(regions::list_endpoints))
+        .route("/endpoints/{endpoint}", get(regions::show_endpoint))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+}
+
+/// Roles of users on one kind of scope.
+fn grants_on(scope: &str) -> Router<ApiState> {
+    Router::new().route(&format!("{scope}/users/{{user}}/roles"), get(grants::list)).route(
+        &format!("{scope}/users/{{user}}/roles/{{role}}"),
+        put(grants::give).head(grants::check).delete(grants::take),
+    )
 }
 
 async fn no_route(call: Call) -> Outcome {

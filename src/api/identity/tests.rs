@@ -150,3 +150,156 @@ async fn hostile_bodies_are_refused_with_a_reason() {
     let response = router.oneshot(request.unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
+
+async fn created(router: &Router, token: &str, path: &str, object: Value) -> Value {
+    let response = send(router, "POST", path, token, object).await;
+    assert_eq!(response.status(), StatusCode::CREATED, "{path}");
+    body(response).await.as_object().unwrap().values().next().unwrap().clone()
+}
+
+async fn status(router: &Router, method: &str, path: &str, token: &str) -> u16 {
+    send(router, method, path, token, Value::Null).await.status().as_u16()
+}
+
+async fn listed(router: &Router, token: &str, path: &str) -> Vec<Value> {
+    let response = send(router, "GET", path, token, Value::Null).await;
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    let body = body(response).await;
+    assert_eq!(body["links"]["self"], format!("http://box:9292{path}"));
+    body.as_object().unwrap().values().next().unwrap().as_array().unwrap().clone()
+}
+
+/// User `ann`, member of project `demo`; gives back the user's and the project's ids.
+async fn ann(router: &Router, admin: &str) -> (String, String) {
+    let user = json!({"user": {"name": "ann", "password": "pw", "email": "ann@example.org"}});
+    let user = created(router, admin, "/v3/users", user).await["id"].as_str().unwrap().to_owned();
+    let project = created(router, admin, "/v3/projects", json!({"project": {"name": "demo"}})).await;
+    let project = project["id"].as_str().unwrap().to_owned();
+    let role = listed(router, admin, "/v3/roles?name=member").await[0]["id"].as_str().unwrap().to_owned();
+    let grant = format!("/v3/projects/{project}/users/{user}/roles/{role}");
+    for (method, expected) in [("HEAD", 404), ("PUT", 204), ("PUT", 204), ("HEAD", 204)] {
+        assert_eq!(status(router, method, &grant, admin).await, expected, "{method}");
+    }
+    (user, project)
+}
+
+#[tokio::test]
+async fn users_keep_unknown_members_and_never_show_a_password() {
+    let router = router();
+    let admin = admin(&router).await;
+    let (user, _) = ann(&router, &admin).await;
+    let path = format!("/v3/users/{user}");
+    let shown = body(send(&router, "GET", &path, &admin, Value::Null).await).await;
+    assert_eq!(shown["user"]["email"], "ann@example.org");
+    assert_eq!(shown["user"]["domain_id"], "default");
+    assert!(!shown.to_string().contains("pw") && !shown.to_string().contains("argon2"));
+    let change = json!({"user": {"description": null, "colour": {"a": 1}}});
+    let changed = body(send(&router, "PATCH", &path, &admin, change).await).await;
+    assert_eq!(changed["user"]["colour"]["a"], 1);
+    assert!(changed["user"]["description"].is_null());
+    assert_eq!(listed(&router, &admin, "/v3/users?name=ann&domain_id=default").await.len(), 1);
+    assert_eq!(listed(&router, &admin, "/v3/users?name=ann&enabled=false").await.len(), 0);
+    assert_eq!(status(&router, "GET", "/v3/users/nosuch%20one", &admin).await, 404);
+    let twice = send(&router, "POST", "/v3/users", &admin, json!({"user": {"name": "ann"}})).await;
+    assert_eq!(twice.status(), StatusCode::CONFLICT);
+    assert_eq!(status(&router, "DELETE", &path, &admin).await, 204);
+    assert_eq!(status(&router, "DELETE", &path, &admin).await, 404);
+}
+
+#[tokio::test]
+async fn a_member_is_refused_by_403_before_404() {
+    let router = router();
+    let admin = admin(&router).await;
+    let (user, project) = ann(&router, &admin).await;
+    let token = token_of(&router, "ann", "pw", json!({"project": {"id": project}})).await;
+    let own = ["/v3/users/", "/v3/projects/"].map(|path| path.to_owned());
+    assert_eq!(status(&router, "GET", &format!("{}{user}", own[0]), &token).await, 200);
+    assert_eq!(status(&router, "GET", &format!("{}{project}", own[1]), &token).await, 200);
+    for path in
+        ["/v3/regions", "/v3/auth/projects", "/v3/auth/domains", "/v3/auth/system", "/v3/auth/catalog"]
+    {
+        assert_eq!(status(&router, "GET", path, &token).await, 200, "{path}");
+    }
+    for path in [
+        "/v3/projects/anything",
+        "/v3/projects?name=anything",
+        "/v3/users?name=ann",
+        "/v3/users/anything",
+        "/v3/roles",
+        "/v3/roles/anything",
+        "/v3/domains",
+        "/v3/services",
+        "/v3/endpoints",
+        "/v3/role_assignments",
+        "/v3/role_inferences",
+    ] {
+        assert_eq!(status(&router, "GET", path, &token).await, 403, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_changes_their_password_without_a_token() {
+    let router = router();
+    let admin = admin(&router).await;
+    let (user, _) = ann(&router, &admin).await;
+    let path = format!("/v3/users/{user}/password");
+    let change = |old: &str| json!({"user": {"password": "new", "original_password": old}});
+    assert_eq!(send(&router, "POST", &path, "", change("bad")).await.status().as_u16(), 401);
+    assert_eq!(send(&router, "POST", &path, "", change("pw")).await.status().as_u16(), 204);
+    token_of(&router, "ann", "new", json!("unscoped")).await;
+}
+
+#[tokio::test]
+async fn assignments_show_names_and_what_comes_along() {
+    let router = router();
+    let admin = admin(&router).await;
+    let (user, project) = ann(&router, &admin).await;
+    let path = format!("/v3/role_assignments?user.id={user}&effective=True&include_names=True");
+    let held = listed(&router, &admin, &path).await;
+    assert_eq!(held.len(), 2);
+    assert_eq!(held[0]["scope"]["project"]["domain"]["name"], "Default");
+    assert_eq!((&held[0]["user"]["name"], &held[0]["role"]["name"]), (&json!("ann"), &json!("member")));
+    assert!(held[1]["links"]["prior_role"].is_string());
+    let plain = listed(&router, &admin, &format!("/v3/role_assignments?scope.project.id={project}")).await;
+    assert_eq!(plain[0]["user"], json!({"id": user}));
+    assert!(listed(&router, &admin, "/v3/role_assignments?group.id=g").await.is_empty());
+    let direct = listed(&router, &admin, &format!("/v3/projects/{project}/users/{user}/roles")).await;
+    assert_eq!(direct[0]["name"], "member");
+}
+
+#[tokio::test]
+async fn projects_do_not_nest_and_domains_go_when_disabled() {
+    let router = router();
+    let admin = admin(&router).await;
+    let nested = json!({"project": {"name": "p", "domain_id": "default", "parent_id": "other"}});
+    assert_eq!(send(&router, "POST", "/v3/projects", &admin, nested).await.status().as_u16(), 400);
+    let unnamed = body(send(&router, "POST", "/v3/projects", &admin, json!({"project": {}})).await).await;
+    assert!(unnamed["error"]["message"].as_str().unwrap().contains("'name' is a required property"));
+    let domain = json!({"domain": {"name": "d", "description": "x", "enabled": true, "options": {}}});
+    let domain = created(&router, &admin, "/v3/domains", domain).await;
+    let path = format!("/v3/domains/{}", domain["id"].as_str().unwrap());
+    assert_eq!(status(&router, "DELETE", &path, &admin).await, 403);
+    let off = send(&router, "PATCH", &path, &admin, json!({"domain": {"enabled": false}})).await;
+    assert_eq!(off.status(), StatusCode::OK);
+    assert_eq!(status(&router, "DELETE", &path, &admin).await, 204);
+}
+
+#[tokio::test]
+async fn the_catalog_can_be_looked_up_piece_by_piece() {
+    let router = router();
+    let admin = admin(&router).await;
+    let image = listed(&router, &admin, "/v3/services?type=image").await;
+    assert_eq!((image.len(), &image[0]["name"]), (1, &json!("glance")));
+    let service = image[0]["id"].as_str().unwrap();
+    let path = format!("/v3/endpoints?service_id={service}&interface=public");
+    let endpoints = listed(&router, &admin, &path).await;
+    assert_eq!((endpoints.len(), &endpoints[0]["url"]), (1, &json!("http://box:9292")));
+    for path in [
+        format!("/v3/services/{service}"),
+        format!("/v3/endpoints/{}", endpoints[0]["id"].as_str().unwrap()),
+        "/v3/regions/RegionOne".to_owned(),
+    ] {
+        assert_eq!(status(&router, "GET", &path, &admin).await, 200, "{path}");
+    }
+    assert_eq!(status(&router, "GET", "/v3/services/image", &admin).await, 404);
+}

@@ -135,6 +135,17 @@ pub fn remove_assignment(txn: &WriteTxn, assignment: &Assignment) -> Result<bool
     Ok(there)
 }
 
+/// Ends every token for a scope; what stands on it stays assigned.
+///
+/// # Errors
+/// When the database fails.
+pub fn end_tokens_at(txn: &WriteTxn, scope: &Scope) -> Result<(), Error> {
+    for assignment in assigned_at(txn, scope)? {
+        tokens::delete_of_user(txn, &assignment.user, Some(scope))?;
+    }
+    Ok(())
+}
+
 /// Removes everything a user holds.
 pub(super) fn remove_of_user(txn: &WriteTxn, user: &UserId) -> Result<(), Error> {
     for assignment in assigned_to(txn, user, None)? {

@@ -103,6 +103,26 @@ pub fn list_in<E: Entity>(rows: &impl Rows, space: &str) -> Result<Vec<E>, Error
     Ok(found)
 }
 
+/// The things of one space, or of all; with one name, or any.
+///
+/// # Errors
+/// When the database fails.
+pub fn matching<E: Entity>(
+    rows: &impl Rows,
+    space: Option<&str>,
+    name: Option<&str>,
+) -> Result<Vec<E>, Error> {
+    match (space, name) {
+        (Some(space), Some(name)) => Ok(find(rows, space, name)?.into_iter().collect()),
+        (Some(space), None) => list_in(rows, space),
+        (None, Some(name)) => {
+            let name = E::folded(name);
+            list(rows, |entity: &E| E::folded(entity.name()) == name)
+        }
+        (None, None) => list(rows, |_| true),
+    }
+}
+
 /// Adds a thing.
 ///
 /// # Errors

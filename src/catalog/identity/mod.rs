@@ -9,9 +9,9 @@ mod entity;
 mod kinds;
 
 pub use assignments::{
-    assigned_at, assigned_to, assignments, is_assigned, put_assignment, remove_assignment,
+    assigned_at, assigned_to, assignments, end_tokens_at, is_assigned, put_assignment, remove_assignment,
 };
-pub use entity::{Entity, find, get, insert, list, list_in, update};
+pub use entity::{Entity, find, get, insert, list, list_in, matching, update};
 pub use kinds::{delete_domain, delete_project, delete_role, delete_user};
 
 #[cfg(test)]

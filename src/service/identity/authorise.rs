@@ -6,7 +6,7 @@ use crate::service::{Actor, Error};
 ///
 /// # Errors
 /// [`crate::service::ErrorKind::Forbidden`] for everyone else, whether or not the thing exists.
-pub(super) fn require_admin(actor: &Actor, action: &str) -> Result<(), Error> {
+pub fn require_admin(actor: &Actor, action: &str) -> Result<(), Error> {
     require(actor.is_admin(), action)
 }
 

@@ -5,18 +5,31 @@
 //! ends a token (password change, disabling, deletion, the last role taken away) removes it in
 //! the same transaction. Must not know any wire format.
 
+mod assignments;
 mod authorise;
 mod bootstrap;
+mod domains;
 mod password;
+mod projects;
+mod roles;
 mod sign_in;
 mod standing;
 mod tokens;
+mod users;
+mod values;
 
+pub use assignments::{AssignmentFilter, Grant, HeldRole};
+pub use authorise::require_admin;
 pub use bootstrap::DEFAULT_DOMAIN;
+pub use domains::{DomainChange, NewDomain};
 pub use password::{Password, PasswordCost};
+pub use projects::{NewProject, OpenScopes, ProjectChange};
+pub use roles::{NewRole, RoleChange};
 pub use sign_in::{DomainRef, ProjectRef, Proof, ScopeWish, SignIn, TokenText, UserRef};
 pub use standing::Place;
 pub use tokens::SignedIn;
+pub use users::{NewUser, UserChange};
+pub use values::NameFilter;
 
 pub(super) use password::Hasher;
 

@@ -108,3 +108,187 @@ fn another_users_token_is_not_shown() {
     stranger.roles.insert("service".into());
     service.validate_token(&stranger, token.expose()).unwrap();
 }
+
+fn new_user(name: &str) -> NewUser {
+    NewUser {
+        name: name.into(),
+        domain: None,
+        enabled: true,
+        default_project: None,
+        password: Some(password("pw")),
+        extra: Default::default(),
+    }
+}
+
+fn new_project(name: &str) -> NewProject {
+    NewProject {
+        name: name.into(),
+        domain: None,
+        description: None,
+        enabled: true,
+        tags: vec![],
+        extra: Default::default(),
+    }
+}
+
+fn role_id(service: &Service, admin: &Actor, name: &str) -> crate::model::RoleId {
+    let filter = NameFilter { domain: None, name: Some(name.into()) };
+    service.list_roles(admin, &filter).unwrap().remove(0).id
+}
+
+/// A user `ann` with the role `member` on a project `demo`, and her token there.
+struct Member {
+    grant: Grant,
+    project: crate::model::ProjectId,
+    token: TokenText,
+}
+
+fn member(service: &Service, admin: &Actor) -> Member {
+    let user = service.create_user(admin, new_user("ann")).unwrap();
+    let project = service.create_project(admin, new_project("demo")).unwrap().id;
+    let role = role_id(service, admin, "member");
+    let grant = Grant { user: user.id, scope: Scope::Project(project.clone()), role };
+    service.grant_role(admin, grant.clone()).unwrap();
+    let token = ann_in(service, &grant, &project);
+    Member { grant, project, token }
+}
+
+fn ann_in(service: &Service, grant: &Grant, project: &crate::model::ProjectId) -> TokenText {
+    let wish = ScopeWish::Project(ProjectRef::Id(project.clone()));
+    service.sign_in(with_password(UserRef::Id(grant.user.clone()), "pw", wish)).unwrap().0
+}
+
+fn holds(service: &Service, token: &TokenText) -> bool {
+    service.authenticate_token(token.expose()).is_ok()
+}
+
+#[test]
+fn a_member_may_do_what_is_their_own_and_no_more() {
+    let (service, _) = service();
+    let admin = actor(&service);
+    let member = member(&service, &admin);
+    let ann = service.authenticate_token(member.token.expose()).unwrap();
+    assert_eq!(ann.roles, ["member", "reader"].map(String::from).into());
+    service.get_user(&ann, &ann.user).unwrap();
+    service.get_project(&ann, &member.project).unwrap();
+    service.get_domain(&ann, &DEFAULT_DOMAIN.into()).unwrap();
+    assert_eq!(service.projects_of_user(&ann, &ann.user).unwrap().len(), 1);
+    let none = NameFilter::default();
+    let refused = [
+        refusal(service.list_users(&ann, &none)),
+        refusal(service.list_projects(&ann, &none)),
+        refusal(service.list_domains(&ann, &none)),
+        refusal(service.list_roles(&ann, &none)),
+        refusal(service.list_assignments(&ann, &AssignmentFilter::default())),
+        refusal(service.get_user(&ann, &admin.user)),
+        refusal(service.get_user(&ann, &"nobody".into())),
+        refusal(service.get_project(&ann, &"nowhere".into())),
+        refusal(service.get_role(&ann, &member.grant.role)),
+        refusal(service.role_inferences(&ann)),
+        refusal(service.create_user(&ann, new_user("eve"))),
+        refusal(service.create_project(&ann, new_project("mine"))),
+        refusal(service.grant_role(&ann, member.grant.clone())),
+        refusal(service.reset_password(&ann, &ann.user, &password("x"))),
+        refusal(service.delete_user(&ann, &ann.user)),
+    ];
+    assert!(refused.iter().all(|kind| *kind == ErrorKind::Forbidden), "{refused:?}");
+}
+
+#[test]
+fn whatever_ends_a_token_ends_it_for_good() {
+    let (service, _) = service();
+    let admin = actor(&service);
+    let Member { grant, project, token } = member(&service, &admin);
+    let enabled = |flag| UserChange { enabled: Some(flag), ..UserChange::default() };
+    service.update_user(&admin, &grant.user, enabled(false)).unwrap();
+    service.update_user(&admin, &grant.user, enabled(true)).unwrap();
+    assert!(!holds(&service, &token), "disabled user");
+
+    let token = ann_in(&service, &grant, &project);
+    let enabled = |flag| ProjectChange { enabled: Some(flag), ..ProjectChange::default() };
+    service.update_project(&admin, &project, enabled(false)).unwrap();
+    service.update_project(&admin, &project, enabled(true)).unwrap();
+    assert!(!holds(&service, &token), "disabled project");
+
+    let token = ann_in(&service, &grant, &project);
+    service.revoke_role(&admin, grant.clone()).unwrap();
+    service.grant_role(&admin, grant.clone()).unwrap();
+    assert!(!holds(&service, &token), "last role taken away");
+
+    let token = ann_in(&service, &grant, &project);
+    service.reset_password(&admin, &grant.user, &password("pw")).unwrap();
+    assert!(!holds(&service, &token), "password reset");
+
+    let token = ann_in(&service, &grant, &project);
+    service.delete_project(&admin, &project).unwrap();
+    assert!(!holds(&service, &token), "project deleted");
+}
+
+#[test]
+fn a_token_issued_right_after_a_password_change_holds() {
+    let (service, _) = service();
+    let admin = actor(&service);
+    let Member { grant, project, token } = member(&service, &admin);
+    assert_eq!(
+        refusal(service.change_password(&grant.user, &password("wrong"), &password("pw"))),
+        ErrorKind::Unauthenticated
+    );
+    assert!(holds(&service, &token));
+    service.change_password(&grant.user, &password("pw"), &password("pw")).unwrap();
+    assert!(!holds(&service, &token));
+    assert!(holds(&service, &ann_in(&service, &grant, &project)));
+}
+
+#[test]
+fn a_default_project_is_used_where_it_is_open() {
+    let (service, _) = service();
+    let admin = actor(&service);
+    let Member { grant, project, .. } = member(&service, &admin);
+    let change = UserChange { default_project: Some(Some(project.clone())), ..UserChange::default() };
+    service.update_user(&admin, &grant.user, change).unwrap();
+    let sign_in = || with_password(UserRef::Id(grant.user.clone()), "pw", ScopeWish::Default);
+    let (_, signed_in) = service.sign_in(sign_in()).unwrap();
+    assert_eq!(signed_in.token.scope, Some(Scope::Project(project)));
+    service.revoke_role(&admin, grant.clone()).unwrap();
+    assert_eq!(service.sign_in(sign_in()).unwrap().1.token.scope, None);
+}
+
+#[test]
+fn built_in_roles_and_live_domains_stay() {
+    let (service, _) = service();
+    let admin = actor(&service);
+    let member = role_id(&service, &admin, "member");
+    assert_eq!(refusal(service.delete_role(&admin, &member)), ErrorKind::Forbidden);
+    assert_eq!(refusal(service.update_role(&admin, &member, RoleChange::default())), ErrorKind::Forbidden);
+    let new = NewDomain { name: "d".into(), description: None, enabled: true, extra: Default::default() };
+    let domain = service.create_domain(&admin, new).unwrap();
+    assert_eq!(refusal(service.delete_domain(&admin, &domain.id)), ErrorKind::Forbidden);
+    let disable = DomainChange { enabled: Some(false), ..DomainChange::default() };
+    service.update_domain(&admin, &domain.id, disable).unwrap();
+    service.delete_domain(&admin, &domain.id).unwrap();
+    assert_eq!(refusal(service.delete_domain(&admin, &DEFAULT_DOMAIN.into())), ErrorKind::Forbidden);
+}
+
+#[test]
+fn grants_need_every_part_and_show_what_comes_along() {
+    let (service, _) = service();
+    let admin = actor(&service);
+    let Member { grant, .. } = member(&service, &admin);
+    for broken in [
+        Grant { user: "x".into(), ..grant.clone() },
+        Grant { scope: Scope::Project("x".into()), ..grant.clone() },
+        Grant { role: "x".into(), ..grant.clone() },
+    ] {
+        assert_eq!(refusal(service.grant_role(&admin, broken)), ErrorKind::NotFound);
+    }
+    service.grant_role(&admin, grant.clone()).unwrap();
+    service.check_role(&admin, &grant).unwrap();
+    let filter = AssignmentFilter { user: Some(grant.user.clone()), ..AssignmentFilter::default() };
+    assert_eq!(service.list_assignments(&admin, &filter).unwrap().len(), 1);
+    let effective = AssignmentFilter { effective: true, ..filter };
+    let held = service.list_assignments(&admin, &effective).unwrap();
+    assert_eq!(held.iter().map(|h| h.role.name.as_str()).collect::<Vec<_>>(), ["member", "reader"]);
+    assert_eq!(held[1].given.as_ref().unwrap().name, "member");
+    service.revoke_role(&admin, grant.clone()).unwrap();
+    assert_eq!(refusal(service.revoke_role(&admin, grant)), ErrorKind::NotFound);
+}

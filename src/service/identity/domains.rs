@@ -1,0 +1,135 @@
+//! Domains: administrators make them; everyone may look at their own.
+
+use super::authorise::{require, require_admin};
+use super::values::{check_name, merge_extra};
+use super::{DEFAULT_DOMAIN, NameFilter, missing, new_id};
+use crate::catalog::{identity as catalog, tokens};
+use crate::db::WriteTxn;
+use crate::model::DomainId;
+use crate::model::identity::{Domain, Extra, Project, Scope, User};
+use crate::service::{Actor, Error, Service};
+
+/// A domain to be made.
+#[derive(Debug, Clone)]
+pub struct NewDomain {
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// Whether its users may sign in.
+    pub enabled: bool,
+    /// Members to keep.
+    pub extra: Extra,
+}
+
+/// What to change in a domain; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct DomainChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its description.
+    pub description: Option<Option<String>>,
+    /// Whether its users may sign in.
+    pub enabled: Option<bool>,
+    /// Members to set.
+    pub extra: Extra,
+}
+
+impl Service {
+    /// The domains with this name, or all.
+    ///
+    /// # Errors
+    /// Refused to all but administrators.
+    pub fn list_domains(&self, actor: &Actor, filter: &NameFilter) -> Result<Vec<Domain>, Error> {
+        require_admin(actor, "list_domains")?;
+        Ok(catalog::matching(&self.db.read()?, Some(""), filter.name.as_deref())?)
+    }
+
+    /// A domain: any for administrators, else one's own.
+    ///
+    /// # Errors
+    /// Refused for others' domains; [`crate::service::ErrorKind::NotFound`] when there is none.
+    pub fn get_domain(&self, actor: &Actor, id: &DomainId) -> Result<Domain, Error> {
+        let own = actor.user_domain == *id || actor.scope == Some(Scope::Domain(id.clone()));
+        require(own || actor.is_admin(), "get_domain")?;
+        catalog::get(&self.db.read()?, id)?.ok_or_else(|| missing("domain", id))
+    }
+
+    /// Makes a domain.
+    ///
+    /// # Errors
+    /// Refused to all but administrators, and when the name is taken.
+    pub fn create_domain(&self, actor: &Actor, new: NewDomain) -> Result<Domain, Error> {
+        require_admin(actor, "create_domain")?;
+        check_name("domain", &new.name)?;
+        let mut extra = Extra::new();
+        merge_extra(&mut extra, &new.extra)?;
+        let domain = Domain {
+            id: DomainId(new_id(&*self.entropy)),
+            name: new.name,
+            description: new.description,
+            enabled: new.enabled,
+            extra,
+        };
+        self.db.write(move |txn| {
+            catalog::insert(txn, &domain)?;
+            Ok(domain.clone())
+        })
+    }
+
+    /// Changes a domain. Disabling it ends every token of its users and on its projects.
+    ///
+    /// # Errors
+    /// Refused to all but administrators, and when the new name is taken.
+    pub fn update_domain(&self, actor: &Actor, id: &DomainId, change: DomainChange) -> Result<Domain, Error> {
+        require_admin(actor, "update_domain")?;
+        if let Some(name) = &change.name {
+            check_name("domain", name)?;
+        }
+        let id = id.clone();
+        self.db.write(move |txn| {
+            let mut domain = catalog::get::<Domain>(txn, &id)?.ok_or_else(|| missing("domain", &id))?;
+            domain.name = change.name.clone().unwrap_or(domain.name);
+            domain.description = change.description.clone().unwrap_or(domain.description);
+            domain.enabled = change.enabled.unwrap_or(domain.enabled);
+            merge_extra(&mut domain.extra, &change.extra)?;
+            if !domain.enabled {
+                end_tokens(txn, &id)?;
+            }
+            catalog::update(txn, &domain)?;
+            Ok(domain)
+        })
+    }
+
+    /// Deletes a disabled domain with everything in it.
+    ///
+    /// # Errors
+    /// Refused to all but administrators, for an enabled domain, and for the default one.
+    pub fn delete_domain(&self, actor: &Actor, id: &DomainId) -> Result<(), Error> {
+        require_admin(actor, "delete_domain")?;
+        let id = id.clone();
+        self.db.write(move |txn| {
+            let domain = catalog::get::<Domain>(txn, &id)?.ok_or_else(|| missing("domain", &id))?;
+            if domain.id.as_str() == DEFAULT_DOMAIN {
+                return Err(Error::forbidden("The default domain cannot be deleted."));
+            }
+            if domain.enabled {
+                return Err(Error::forbidden(
+                    "Cannot delete a domain that is enabled, please disable it first.",
+                ));
+            }
+            catalog::delete_domain(txn, &id)?;
+            Ok(())
+        })
+    }
+}
+
+fn end_tokens(txn: &WriteTxn, domain: &DomainId) -> Result<(), Error> {
+    for user in catalog::list_in::<User>(txn, domain.as_str())? {
+        tokens::delete_of_user(txn, &user.id, None)?;
+    }
+    for project in catalog::list_in::<Project>(txn, domain.as_str())? {
+        catalog::end_tokens_at(txn, &Scope::Project(project.id))?;
+    }
+    Ok(catalog::end_tokens_at(txn, &Scope::Domain(domain.clone()))?)
+}

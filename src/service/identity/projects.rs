@@ -1,0 +1,197 @@
+//! Projects, and which scopes are open to a user.
+
+use super::authorise::{require, require_admin};
+use super::values::{check_name, check_same_domain, home_domain, merge_extra};
+use super::{NameFilter, missing, new_id};
+use crate::catalog::identity as catalog;
+use crate::db::Rows;
+use crate::model::identity::{Domain, Extra, Project, Scope};
+use crate::model::{DomainId, ProjectId, UserId};
+use crate::service::{Actor, Error, Service};
+
+/// A project to be made.
+#[derive(Debug, Clone)]
+pub struct NewProject {
+    /// Its name.
+    pub name: String,
+    /// Its domain; the caller's when `None`.
+    pub domain: Option<DomainId>,
+    /// Its description.
+    pub description: Option<String>,
+    /// Whether tokens may be scoped to it.
+    pub enabled: bool,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// Members to keep.
+    pub extra: Extra,
+}
+
+/// What to change in a project; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its domain: only the one it is in.
+    pub domain: Option<DomainId>,
+    /// Its description.
+    pub description: Option<Option<String>>,
+    /// Whether tokens may be scoped to it.
+    pub enabled: Option<bool>,
+    /// Labels.
+    pub tags: Option<Vec<String>>,
+    /// Members to set.
+    pub extra: Extra,
+}
+
+/// Where a user could sign in to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenScopes {
+    /// Enabled projects with a role.
+    pub projects: Vec<Project>,
+    /// Enabled domains with a role.
+    pub domains: Vec<Domain>,
+    /// Whether there is a role on the system.
+    pub system: bool,
+}
+
+impl Service {
+    /// The projects in this domain or with this name, or all.
+    ///
+    /// # Errors
+    /// Refused to all but administrators.
+    pub fn list_projects(&self, actor: &Actor, filter: &NameFilter) -> Result<Vec<Project>, Error> {
+        require_admin(actor, "list_projects")?;
+        let domain = filter.domain.as_ref().map(DomainId::as_str);
+        Ok(catalog::matching(&self.db.read()?, domain, filter.name.as_deref())?)
+    }
+
+    /// A project: any for administrators, else the one the caller acts in.
+    ///
+    /// # Errors
+    /// Refused for others' projects; [`crate::service::ErrorKind::NotFound`] when there is none.
+    pub fn get_project(&self, actor: &Actor, id: &ProjectId) -> Result<Project, Error> {
+        require(actor.project() == Some(id) || actor.is_admin(), "get_project")?;
+        catalog::get(&self.db.read()?, id)?.ok_or_else(|| missing("project", id))
+    }
+
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// Refused to all but administrators, in no domain, and when the name is taken there.
+    pub fn create_project(&self, actor: &Actor, new: NewProject) -> Result<Project, Error> {
+        require_admin(actor, "create_project")?;
+        check_name("project", &new.name)?;
+        let mut extra = Extra::new();
+        merge_extra(&mut extra, &new.extra)?;
+        let id = ProjectId(new_id(&*self.entropy));
+        let actor = actor.clone();
+        self.db.write(move |txn| {
+            let project = Project {
+                id: id.clone(),
+                domain: home_domain(txn, &actor, new.domain.as_ref())?,
+                name: new.name.clone(),
+                description: new.description.clone(),
+                enabled: new.enabled,
+                tags: new.tags.clone(),
+                extra: extra.clone(),
+            };
+            catalog::insert(txn, &project)?;
+            Ok(project)
+        })
+    }
+
+    /// Changes a project. Disabling it ends every token on it.
+    ///
+    /// # Errors
+    /// Refused to all but administrators, and when the new name is taken.
+    pub fn update_project(
+        &self,
+        actor: &Actor,
+        id: &ProjectId,
+        change: ProjectChange,
+    ) -> Result<Project, Error> {
+        require_admin(actor, "update_project")?;
+        if let Some(name) = &change.name {
+            check_name("project", name)?;
+        }
+        let id = id.clone();
+        self.db.write(move |txn| {
+            let mut project = catalog::get::<Project>(txn, &id)?.ok_or_else(|| missing("project", &id))?;
+            check_same_domain("project", &project.domain, change.domain.as_ref())?;
+            project.name = change.name.clone().unwrap_or(project.name);
+            project.description = change.description.clone().unwrap_or(project.description);
+            project.enabled = change.enabled.unwrap_or(project.enabled);
+            project.tags = change.tags.clone().unwrap_or(project.tags);
+            merge_extra(&mut project.extra, &change.extra)?;
+            if !project.enabled {
+                catalog::end_tokens_at(txn, &Scope::Project(id.clone()))?;
+            }
+            catalog::update(txn, &project)?;
+            Ok(project)
+        })
+    }
+
+    /// Deletes a project with the roles and tokens on it. Its images stay.
+    ///
+    /// # Errors
+    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.
+    pub fn delete_project(&self, actor: &Actor, id: &ProjectId) -> Result<(), Error> {
+        require_admin(actor, "delete_project")?;
+        let id = id.clone();
+        self.db.write(move |txn| match catalog::delete_project(txn, &id)? {
+            true => Ok(()),
+            false => Err(missing("project", &id)),
+        })
+    }
+
+    /// The projects a user has a role on: anyone's for administrators, else one's own.
+    ///
+    /// # Errors
+    /// Refused for other users; [`crate::service::ErrorKind::NotFound`] when there is no such user.
+    pub fn projects_of_user(&self, actor: &Actor, user: &UserId) -> Result<Vec<Project>, Error> {
+        require(actor.user == *user || actor.is_admin(), "list_user_projects")?;
+        let rows = self.db.read()?;
+        if catalog::get::<crate::model::identity::User>(&rows, user)?.is_none() {
+            return Err(missing("user", user));
+        }
+        projects_with_role(&rows, user)
+    }
+
+    /// Where the caller could sign in to.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn open_scopes(&self, actor: &Actor) -> Result<OpenScopes, Error> {
+        let rows = self.db.read()?;
+        let mut open = OpenScopes::default();
+        for scope in scopes_of(&rows, &actor.user)? {
+            match scope {
+                Scope::System => open.system = true,
+                Scope::Project(id) => open.projects.extend(catalog::get::<Project>(&rows, &id)?),
+                Scope::Domain(id) => open.domains.extend(catalog::get::<Domain>(&rows, &id)?),
+            }
+        }
+        open.projects.retain(|project| project.enabled);
+        open.domains.retain(|domain| domain.enabled);
+        Ok(open)
+    }
+}
+
+fn projects_with_role(rows: &impl Rows, user: &UserId) -> Result<Vec<Project>, Error> {
+    let mut projects = Vec::new();
+    for scope in scopes_of(rows, user)? {
+        if let Scope::Project(id) = scope {
+            projects.extend(catalog::get::<Project>(rows, &id)?);
+        }
+    }
+    Ok(projects)
+}
+
+/// Where the user has a role, each scope once.
+fn scopes_of(rows: &impl Rows, user: &UserId) -> Result<Vec<Scope>, Error> {
+    let assigned = catalog::assigned_to(rows, user, None)?;
+    let mut scopes: Vec<Scope> = assigned.into_iter().map(|assignment| assignment.scope).collect();
+    // Assignments come in scope order, so equal scopes are neighbours.
+    scopes.dedup();
+    Ok(scopes)
+}

@@ -1,0 +1,137 @@
+//! Roles: the built-in ones never change; others are names that policies can use.
+
+use super::authorise::require_admin;
+use super::standing::IMPLIED_ROLES;
+use super::values::{check_name, merge_extra};
+use super::{NameFilter, missing, new_id};
+use crate::catalog::identity as catalog;
+use crate::model::RoleId;
+use crate::model::identity::{Extra, Role};
+use crate::service::{Actor, Error, Service};
+
+/// A role to be made.
+#[derive(Debug, Clone)]
+pub struct NewRole {
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// Members to keep.
+    pub extra: Extra,
+}
+
+/// What to change in a role; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct RoleChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its description.
+    pub description: Option<Option<String>>,
+    /// Members to set.
+    pub extra: Extra,
+}
+
+impl Service {
+    /// The roles with this name, or all.
+    ///
+    /// # Errors
+    /// Refused to all but administrators.
+    pub fn list_roles(&self, actor: &Actor, filter: &NameFilter) -> Result<Vec<Role>, Error> {
+        require_admin(actor, "list_roles")?;
+        Ok(catalog::matching(&self.db.read()?, Some(""), filter.name.as_deref())?)
+    }
+
+    /// A role.
+    ///
+    /// # Errors
+    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.
+    pub fn get_role(&self, actor: &Actor, id: &RoleId) -> Result<Role, Error> {
+        require_admin(actor, "get_role")?;
+        catalog::get(&self.db.read()?, id)?.ok_or_else(|| missing("role", id))
+    }
+
+    /// Makes a role.
+    ///
+    /// # Errors
+    /// Refused to all but administrators, and when the name is taken, in whatever case.
+    pub fn create_role(&self, actor: &Actor, new: NewRole) -> Result<Role, Error> {
+        require_admin(actor, "create_role")?;
+        check_name("role", &new.name)?;
+        let mut extra = Extra::new();
+        merge_extra(&mut extra, &new.extra)?;
+        let role = Role {
+            id: RoleId(new_id(&*self.entropy)),
+            name: new.name,
+            domain: None,
+            description: new.description,
+            immutable: false,
+            extra,
+        };
+        self.db.write(move |txn| {
+            catalog::insert(txn, &role)?;
+            Ok(role.clone())
+        })
+    }
+
+    /// Changes a role that is not built in.
+    ///
+    /// # Errors
+    /// Refused to all but administrators, for built-in roles, and when the new name is taken.
+    pub fn update_role(&self, actor: &Actor, id: &RoleId, change: RoleChange) -> Result<Role, Error> {
+        require_admin(actor, "update_role")?;
+        if let Some(name) = &change.name {
+            check_name("role", name)?;
+        }
+        let id = id.clone();
+        self.db.write(move |txn| {
+            let mut role = catalog::get::<Role>(txn, &id)?.ok_or_else(|| missing("role", &id))?;
+            check_mutable(&role, "update")?;
+            role.name = change.name.clone().unwrap_or(role.name);
+            role.description = change.description.clone().unwrap_or(role.description);
+            merge_extra(&mut role.extra, &change.extra)?;
+            catalog::update(txn, &role)?;
+            Ok(role)
+        })
+    }
+
+    /// Deletes a role that is not built in, and takes it from everyone.
+    ///
+    /// # Errors
+    /// Refused to all but administrators, and for built-in roles.
+    pub fn delete_role(&self, actor: &Actor, id: &RoleId) -> Result<(), Error> {
+        require_admin(actor, "delete_role")?;
+        let id = id.clone();
+        self.db.write(move |txn| {
+            let role = catalog::get::<Role>(txn, &id)?.ok_or_else(|| missing("role", &id))?;
+            check_mutable(&role, "delete")?;
+            catalog::delete_role(txn, &id)?;
+            Ok(())
+        })
+    }
+
+    /// Each role that brings another along, and that one.
+    ///
+    /// # Errors
+    /// Refused to all but administrators.
+    pub fn role_inferences(&self, actor: &Actor) -> Result<Vec<(Role, Role)>, Error> {
+        require_admin(actor, "list_role_inference_rules")?;
+        let rows = self.db.read()?;
+        let mut inferences = Vec::new();
+        for (prior, implied) in IMPLIED_ROLES {
+            let prior = catalog::find::<Role>(&rows, "", prior)?;
+            let implied = catalog::find::<Role>(&rows, "", implied)?;
+            inferences.extend(prior.zip(implied));
+        }
+        Ok(inferences)
+    }
+}
+
+fn check_mutable(role: &Role, verb: &str) -> Result<(), Error> {
+    if role.immutable {
+        return Err(Error::forbidden(format!(
+            "Unable to {verb} immutable role resource: {} ({}) is built in.",
+            role.id, role.name
+        )));
+    }
+    Ok(())
+}
