@@ -179,19 +179,7 @@ fn begin_token(txn: &WriteTxn, proven: &Proven, now: Time, ttl_s: i64) -> Result
 /// Gives the token the scope that was asked for, if its user may have it.
 fn place_token(txn: &WriteTxn, token: &mut Token, wish: &ScopeWish) -> Result<Standing, Error> {
     token.scope = match wish {
-        ScopeWish::Default => {
-            let user = catalog::get::<User>(txn, &token.user)?.ok_or_else(unauthenticated)?;
-            let default = user.default_project.map(Scope::Project);
-            if let Some(standing) =
-                default.as_ref().map(|s| standing(txn, &token.user, Some(s))).transpose()?
-            {
-                if let Some(standing) = standing {
-                    token.scope = default;
-                    return Ok(standing);
-                }
-            }
-            None
-        }
+        ScopeWish::Default => default_scope(txn, &token.user)?,
         ScopeWish::Unscoped => None,
         ScopeWish::Project(ProjectRef::Id(id)) => Some(Scope::Project(id.clone())),
         ScopeWish::Project(ProjectRef::Name(name, domain)) => {
@@ -205,6 +193,15 @@ fn place_token(txn: &WriteTxn, token: &mut Token, wish: &ScopeWish) -> Result<St
         ScopeWish::System => Some(Scope::System),
     };
     standing(txn, &token.user, token.scope.as_ref())?.ok_or_else(unauthenticated)
+}
+
+/// The user's default project, where the user has a role there.
+fn default_scope(rows: &impl Rows, user: &UserId) -> Result<Option<Scope>, Error> {
+    let default = catalog::get::<User>(rows, user)?.and_then(|user| user.default_project);
+    match default.map(Scope::Project) {
+        Some(scope) if standing(rows, user, Some(&scope))?.is_some() => Ok(Some(scope)),
+        _ => Ok(None),
+    }
 }
 
 fn domain_id(rows: &impl Rows, domain: &DomainRef) -> Result<Option<DomainId>, Error> {
