@@ -1,0 +1,227 @@
+//! How long the pages of image listings take, and how fast images are added.
+//!
+//! `cargo bench --bench catalog [-- COUNT]` fills a catalog file with COUNT images (10,000) of a
+//! thousand projects and prints the median time of a page of 25 per filter and per order, each
+//! also as a ratio to the default page. It measures and judges nothing.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use tintype::base::Time;
+use tintype::catalog::images::{
+    self, Comparison, Direction, Filters, ListQuery, NumberBounds, SortKey, Viewer,
+};
+use tintype::catalog::members;
+use tintype::db::{Db, Options};
+use tintype::model::image::{Member, MemberStatus};
+use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
+
+const PROJECTS: u64 = 1000;
+/// Images added by one commit.
+const BATCH: u64 = 1000;
+const PAGE_ROWS: usize = 25;
+/// Times each page is read; the median counts.
+const ROUNDS: usize = 101;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn main() -> Outcome {
+    // Cargo adds `--bench` of its own.
+    let count = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let count: u64 = count.map_or(Ok(10_000), |count| count.parse())?;
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("catalog.redb");
+    let db = Db::open(&path, Options { cache_bytes: 256 << 20 })?;
+
+    let start = Instant::now();
+    fill(&db, count)?;
+    let took = start.elapsed();
+    let mib = std::fs::metadata(&path)?.len() >> 20;
+    println!(
+        "{count} images added in {took:.1?}: {:.0} images/s, {mib} MiB",
+        count as f64 / took.as_secs_f64()
+    );
+
+    let default = median(&db, &page())?;
+    for (name, query) in queries(count) {
+        let time = median(&db, &query)?;
+        let rows = images::list(&db.read()?, &query)?.len();
+        let ratio = time.as_secs_f64() / default.as_secs_f64();
+        println!("{name:<40} {:>9.1} us  {ratio:>6.2} x  {rows:>2} rows", time.as_secs_f64() * 1e6);
+    }
+    Ok(())
+}
+
+fn fill(db: &Db, count: u64) -> Outcome {
+    for batch in (0..count).step_by(BATCH as usize) {
+        db.write(move |txn| {
+            (batch..count.min(batch + BATCH)).try_for_each(|n| {
+                let image = image(n);
+                images::insert(txn, &image)?;
+                // The measured project holds one accepted share in a thousand images.
+                if n % 1000 == 2 {
+                    members::insert(txn, &share(&image))?;
+                }
+                Ok::<_, tintype::catalog::Error>(())
+            })
+        })?;
+    }
+    Ok(())
+}
+
+fn image(n: u64) -> Image {
+    let created_at = Time((1_700_000_000 + n as i64) * Time::SECOND);
+    Image {
+        id: id(n),
+        name: Some(format!("image-{:07}", scatter(n) % 1_000_000)),
+        status: if n % 100 == 10 { Status::Queued } else { Status::Active },
+        visibility: match n % 10 {
+            0 => Visibility::Public,
+            1 => Visibility::Community,
+            2..6 => Visibility::Shared,
+            _ => Visibility::Private,
+        },
+        protected: false,
+        hidden: n % 50 == 20,
+        owner: Some(project(scatter(n) % PROJECTS)),
+        container_format: Some("bare".into()),
+        disk_format: Some(if n.is_multiple_of(3) { "raw" } else { "qcow2" }.into()),
+        min_disk_gib: n % 8,
+        min_ram_mib: 512,
+        size_bytes: Some(scatter(n) % (1 << 34)),
+        virtual_size_bytes: None,
+        digests: None,
+        content: None,
+        tags: [format!("t{}", n % 500)].into(),
+        properties: [
+            ("os_distro".to_owned(), format!("distro-{}", n % 20)),
+            ("build".to_owned(), n.to_string()),
+        ]
+        .into(),
+        created_at,
+        updated_at: created_at.plus_seconds((scatter(n) % 1000) as i64),
+        upload: None,
+    }
+}
+
+fn share(image: &Image) -> Member {
+    Member {
+        image: image.id,
+        project: project(PROJECTS),
+        status: MemberStatus::Accepted,
+        created_at: image.created_at,
+        updated_at: image.created_at,
+    }
+}
+
+fn project(n: u64) -> ProjectId {
+    ProjectId(format!("{n:032x}"))
+}
+
+fn id(n: u64) -> ImageId {
+    ImageId(uuid::Uuid::from_u64_pair(scatter(n), scatter(!n)))
+}
+
+/// Spreads a counter over all of `u64` (the finaliser of splitmix64).
+fn scatter(n: u64) -> u64 {
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+/// The default page of a project that owns some images.
+fn page() -> ListQuery {
+    ListQuery {
+        viewer: Viewer::Project { project: project(3), member_status: Some(MemberStatus::Accepted) },
+        filters: Filters::default(),
+        sort: Vec::new(),
+        after: None,
+        limit: PAGE_ROWS,
+    }
+}
+
+fn queries(count: u64) -> Vec<(String, ListQuery)> {
+    let middle = count / 2;
+    let one = |text: String| Some(vec![text]);
+    let filters = |filters| ListQuery { filters, ..page() };
+    let admin = || ListQuery { viewer: Viewer::Admin { project: None }, ..page() };
+    let member = Viewer::Project { project: project(PROJECTS), member_status: Some(MemberStatus::Accepted) };
+    // A multiple of ten: public, so that every viewer may list it.
+    let public = image(middle - middle % 10);
+    let named = |name: &str, query| (name.to_owned(), query);
+    let mut queries = vec![
+        named("default", page()),
+        named("default, from the middle", ListQuery { after: Some(public.id), ..page() }),
+        named("default, administrator", admin()),
+        named("default, one share in 1000 images", ListQuery { viewer: member, ..page() }),
+        named("id", filters(Filters { ids: one(public.id.to_string()), ..Filters::default() })),
+        named("name", filters(Filters { names: public.name.clone().map(|n| vec![n]), ..Filters::default() })),
+        named("name nobody has", filters(Filters { names: one("x".into()), ..Filters::default() })),
+        named("status=active", filters(Filters { statuses: one("active".into()), ..Filters::default() })),
+        named("status=queued", filters(Filters { statuses: one("queued".into()), ..Filters::default() })),
+        named("disk_format=raw", filters(Filters { disk_formats: one("raw".into()), ..Filters::default() })),
+        named("tag", filters(Filters { tags: vec!["t10".into()], ..Filters::default() })),
+        named(
+            "property",
+            filters(Filters {
+                properties: [("os_distro".to_owned(), "distro-10".to_owned())].into(),
+                ..Filters::default()
+            }),
+        ),
+        named("size", filters(Filters { size: exactly(public.size_bytes), ..Filters::default() })),
+        named("owner=own", filters(Filters { owner: Some(project(3).0), ..Filters::default() })),
+        named(
+            "visibility=community",
+            filters(Filters { visibility: Some(Some(Visibility::Community)), ..Filters::default() }),
+        ),
+        named("hidden", filters(Filters { hidden: true, ..Filters::default() })),
+        named(
+            "created_at before the middle",
+            filters(Filters {
+                created_at: vec![(Comparison::Less, public.created_at)],
+                ..Filters::default()
+            }),
+        ),
+        named(
+            "tag, by name",
+            ListQuery {
+                sort: vec![(SortKey::Name, Direction::Ascending)],
+                ..filters(Filters { tags: vec!["t10".into()], ..Filters::default() })
+            },
+        ),
+    ];
+    for key in [
+        SortKey::Name,
+        SortKey::Status,
+        SortKey::ContainerFormat,
+        SortKey::DiskFormat,
+        SortKey::Size,
+        SortKey::Id,
+        SortKey::CreatedAt,
+        SortKey::UpdatedAt,
+    ] {
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let query = ListQuery { sort: vec![(key, direction)], ..page() };
+            queries.push((format!("by {key:?} {direction:?}"), query));
+        }
+    }
+    let mixed = vec![(SortKey::Name, Direction::Ascending), (SortKey::Size, Direction::Descending)];
+    queries.push(named("by Name Ascending, Size Descending", ListQuery { sort: mixed, ..page() }));
+    queries
+}
+
+fn exactly(number: Option<u64>) -> NumberBounds {
+    NumberBounds { min: number, max: number }
+}
+
+/// The time of one page, with the snapshot it is read from.
+fn median(db: &Db, query: &ListQuery) -> Result<Duration, Box<dyn Error>> {
+    let mut times = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        std::hint::black_box(images::list(&db.read()?, query)?);
+        times.push(start.elapsed());
+    }
+    times.sort();
+    Ok(times[ROUNDS / 2])
+}
