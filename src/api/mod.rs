@@ -7,6 +7,8 @@ pub mod context;
 mod edge;
 pub mod glance;
 pub mod identity;
+mod metrics;
+mod operations;
 pub mod server;
 
 use axum::Router;
@@ -19,11 +21,14 @@ pub use context::ApiState;
 
 /// Everything the port answers. The Image API owns the root, and whatever nobody else does.
 pub fn router(state: ApiState) -> Router {
+    let metrics = metrics::Metrics::default();
     Router::new()
         .route("/healthcheck", get(healthcheck))
+        .merge(operations::routes(metrics.clone()))
         .merge(identity::routes(&state))
         .fallback(glance::routes::dispatch)
         .layer(from_fn_with_state(state.clone(), edge::pass))
+        .layer(from_fn_with_state(metrics, metrics::measure))
         .with_state(state)
 }
 

@@ -1,0 +1,59 @@
+//! What watches a server: is it alive, may it get requests, how is it doing. Needs no token.
+//!
+//! Invariant: nothing here names an image, a user or a project. Must not wait for the database:
+//! a probe has to answer while writes are slow.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::context::ApiState;
+use super::metrics::Metrics;
+
+/// Version of the exposition format that the metrics encoder writes.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The probes' routes.
+pub fn routes(metrics: Metrics) -> Router<ApiState> {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(move |state: State<ApiState>| scrape(state, metrics)))
+}
+
+/// Whether requests can succeed. A server that drains has closed its listener already, so the
+/// one reason to say no is a commit that failed.
+async fn ready(State(state): State<ApiState>) -> Response {
+    match state.service.db().poisoned() {
+        None => "ready\n".into_response(),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "a commit failed; the server must be restarted\n")
+            .into_response(),
+    }
+}
+
+async fn scrape(State(_state): State<ApiState>, metrics: Metrics) -> Response {
+    let mut moment = Vec::new();
+    if let Some(bytes) = resident_bytes() {
+        moment.push(("process_resident_memory_bytes", "Memory of this process that is in use", bytes));
+    }
+    ([(header::CONTENT_TYPE, OPENMETRICS)], metrics.text(&moment)).into_response()
+}
+
+/// This process's resident memory, as the kernel tells it.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_known_here() {
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}
