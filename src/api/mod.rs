@@ -7,6 +7,7 @@ pub mod context;
 mod edge;
 pub mod glance;
 pub mod identity;
+mod json;
 mod metrics;
 mod operations;
 pub mod server;

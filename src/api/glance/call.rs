@@ -1,6 +1,6 @@
 //! One authenticated call on its way to a use case: who asks, and what came with it.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::error::Refusal;
 use crate::api::context::ApiState;
-use crate::base::limits::{JSON_BODY_BYTES_MAX, JSON_DEPTH_MAX};
+use crate::api::json;
+use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::service::{Actor, Error, Service};
 
 /// A call whose sender is known.
@@ -58,38 +59,8 @@ impl Call {
             }
             Err(_) => return Err(Refusal::bad("the request body could not be read")),
         };
-        parse_json(&bytes)
+        json::parse(&bytes).map_err(Refusal::bad)
     }
-}
-
-fn parse_json(bytes: &Bytes) -> Result<Value, Refusal> {
-    if bytes.is_empty() {
-        return Err(Refusal::bad("this request needs a JSON body"));
-    }
-    if depth(bytes) > JSON_DEPTH_MAX {
-        return Err(Refusal::bad(format!("the JSON body is nested deeper than {JSON_DEPTH_MAX} levels")));
-    }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Refusal::bad(format!("the body is not valid JSON: {error}")))
-}
-
-/// The deepest nesting of brackets outside strings; no parser's stack is at stake in counting.
-fn depth(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
-    for &byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// A JSON response.
@@ -100,25 +71,4 @@ pub(super) fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
 /// A response without a body.
 pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nesting_is_counted_outside_strings() {
-        assert_eq!(depth(br#"{"a":["[[[[",{"b":"\"]"}]}"#), 3);
-        assert_eq!(depth(b"1"), 0);
-    }
-
-    #[test]
-    fn json_that_is_too_deep_or_broken_is_refused() {
-        let deep = "[".repeat(JSON_DEPTH_MAX + 1) + &"]".repeat(JSON_DEPTH_MAX + 1);
-        for bad in [deep.as_str(), "", "{", "{} {}", "\u{feff}{}"] {
-            let refusal = parse_json(&Bytes::copy_from_slice(bad.as_bytes())).unwrap_err();
-            assert_eq!(refusal.status, StatusCode::BAD_REQUEST, "{bad:?}");
-        }
-        assert!(parse_json(&Bytes::from_static(b"\xff")).is_err());
-    }
 }

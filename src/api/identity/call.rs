@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::error::Refusal;
 use crate::api::context::{self, ApiState, Credentials};
-use crate::base::limits::{JSON_BODY_BYTES_MAX, JSON_DEPTH_MAX};
+use crate::api::json;
+use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::service::{self, Actor, Service};
 
 /// Carries the token that is looked at, made or revoked.
@@ -116,15 +117,9 @@ impl Call {
 
     /// The JSON object in the body.
     pub(super) fn json(&self) -> Result<Map<String, Value>, Refusal> {
-        if depth(&self.body) > JSON_DEPTH_MAX {
-            let message =
-                format!("the JSON in the request body is nested deeper than {JSON_DEPTH_MAX} levels");
-            return Err(Refusal::invalid(message));
-        }
-        match serde_json::from_slice(&self.body) {
-            Ok(Value::Object(object)) => Ok(object),
-            Ok(_) => Err(Refusal::invalid("the request body must be a JSON object")),
-            Err(error) => Err(Refusal::invalid(format!("the request body is not JSON: {error}"))),
+        match json::parse(&self.body).map_err(Refusal::invalid)? {
+            Value::Object(object) => Ok(object),
+            _ => Err(Refusal::invalid("the request body must be a JSON object")),
         }
     }
 }
@@ -156,32 +151,6 @@ fn split_pair(pair: &str) -> (String, String) {
 fn decode(text: &str) -> String {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-}
-
-/// The deepest nesting of brackets outside strings.
-fn depth(json: &[u8]) -> usize {
-    let (mut now, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
-    for byte in json {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => {
-                now += 1;
-                deepest = deepest.max(now);
-            }
-            b']' | b'}' => now = now.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// A response before it has headers.
@@ -241,12 +210,6 @@ impl IntoResponse for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn depth_counts_brackets_outside_strings() {
-        assert_eq!(depth(br#"{"a":[{"b":"[[[\"[["}]}"#), 3);
-        assert_eq!(depth(b"]]"), 0);
-    }
 
     #[test]
     fn query_pairs_are_decoded() {
