@@ -64,7 +64,7 @@ pub(super) async fn open_system(call: Call) -> Outcome {
 }
 
 fn subject(call: &Call) -> Result<String, Refusal> {
-    let subject = call.header(SUBJECT_TOKEN).map(str::to_owned);
+    let subject = call.header(&SUBJECT_TOKEN).map(str::to_owned);
     subject.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "No token in the request"))
 }
 

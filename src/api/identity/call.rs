@@ -3,9 +3,9 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts as _, OriginalUri, RawPathParams, Request, State};
-use axum::http::header::{CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::service::{self, Actor, Service};
 
 /// Carries the token that is looked at, made or revoked.
-pub(super) const SUBJECT_TOKEN: &str = "x-subject-token";
+pub(super) const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
 /// What a handler answers.
 pub(super) type Outcome = Result<Answer, Refusal>;
@@ -68,7 +68,7 @@ impl Call {
     }
 
     /// The value of a header, when it is text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
         self.parts.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
@@ -178,9 +178,9 @@ impl Answer {
     }
 
     /// Adds a header; one whose value no header can hold is left out.
-    pub(super) fn header(mut self, name: &'static str, value: &str) -> Answer {
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Answer {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((HeaderName::from_static(name), value));
+            self.headers.push((name, value));
         }
         self
     }
@@ -203,7 +203,13 @@ impl IntoResponse for Answer {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        Answer::json(self.status, self.body()).into_response()
+        let answer = Answer::json(self.status, self.body());
+        match self.status {
+            // Only a crowd of sign-ins or a restart says so: both are over in seconds.
+            StatusCode::SERVICE_UNAVAILABLE => answer.header(RETRY_AFTER, "2"),
+            _ => answer,
+        }
+        .into_response()
     }
 }
 
@@ -215,5 +221,12 @@ mod tests {
     fn query_pairs_are_decoded() {
         assert_eq!(split_pair("name=a+b%2Fc"), ("name".into(), "a b/c".into()));
         assert_eq!(split_pair("nocatalog"), ("nocatalog".into(), String::new()));
+    }
+
+    #[test]
+    fn who_is_turned_away_for_now_is_told_when_to_come_back() {
+        let busy = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy").into_response();
+        assert_eq!(busy.headers()[RETRY_AFTER], "2");
+        assert!(!Refusal::unauthenticated().into_response().headers().contains_key(RETRY_AFTER));
     }
 }

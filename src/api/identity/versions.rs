@@ -1,6 +1,7 @@
 //! Which versions there are: what clients ask before anything else.
 
 use axum::http::StatusCode;
+use axum::http::header::LOCATION;
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Outcome};
@@ -10,7 +11,7 @@ pub(super) async fn list(call: Call) -> Outcome {
     let href = format!("{}/identity/v3/", call.base_url());
     // The extra level of `values` is what gophercloud reads; keystoneauth takes it too.
     let body = json!({"versions": {"values": [version(&href)]}});
-    Ok(Answer::json(StatusCode::MULTIPLE_CHOICES, body).header("location", &href))
+    Ok(Answer::json(StatusCode::MULTIPLE_CHOICES, body).header(LOCATION, &href))
 }
 
 /// `GET /v3`: this version.
