@@ -17,25 +17,24 @@ const LINE_BYTES_MAX: usize = 16 << 20;
 /// When the work fails, or the server goes away before it ends.
 pub async fn follow(client: &Client, path: &str) -> Result<Value, Failure> {
     let mut pieces = client.call(Method::POST, Api::Native, path).await?.bytes();
-    let progress = Progress::steps();
+    let mut progress = Progress::steps();
     let mut waiting = Vec::new();
     let mut outcome = None;
     while let Some(piece) = pieces.next().await {
         waiting.extend_from_slice(&piece?);
         while let Some(end) = waiting.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = waiting.drain(..=end).collect();
-            outcome = read(&line, &progress)?.or(outcome);
+            outcome = read(&line, &mut progress)?.or(outcome);
         }
         if waiting.len() > LINE_BYTES_MAX {
             return Err(Failure::failed("the server's answer has no end of line"));
         }
     }
-    progress.finish();
     outcome.ok_or_else(|| Failure::failed("the server went away before the work ended"))
 }
 
 /// One line: progress is shown, a result given back, an error is the work's failure.
-fn read(line: &[u8], progress: &Progress) -> Result<Option<Value>, Failure> {
+fn read(line: &[u8], progress: &mut Progress) -> Result<Option<Value>, Failure> {
     let mut line: Value = serde_json::from_slice(line)
         .map_err(|e| Failure::failed(format!("the server's answer is no JSON: {e}")))?;
     if let Some(error) = line["error"].as_str() {
@@ -55,9 +54,9 @@ mod tests {
 
     #[test]
     fn an_error_line_fails_the_command() {
-        let progress = Progress::steps();
-        assert_eq!(read(b"{\"progress\":{\"phase\":\"x\",\"done\":1}}", &progress).ok().unwrap(), None);
-        assert_eq!(read(b"{\"result\":{\"a\":1}}", &progress).ok().unwrap().unwrap()["a"], 1);
-        assert_eq!(read(b"{\"error\":\"full\"}", &progress).err().unwrap().message, "full");
+        let mut progress = Progress::steps();
+        assert_eq!(read(b"{\"progress\":{\"phase\":\"x\",\"done\":1}}", &mut progress).ok().unwrap(), None);
+        assert_eq!(read(b"{\"result\":{\"a\":1}}", &mut progress).ok().unwrap().unwrap()["a"], 1);
+        assert_eq!(read(b"{\"error\":\"full\"}", &mut progress).err().unwrap().message, "full");
     }
 }

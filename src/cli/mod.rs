@@ -59,6 +59,15 @@ enum Command {
     Serve(serve::Serve),
     /// Make a box without running it
     Init(init::Init),
+    /// Print a shell's completion script
+    Completions(completions::Completions),
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// Commands that are requests to a box.
+#[derive(Subcommand)]
+enum Ask {
     /// Images
     #[command(subcommand)]
     Image(image::Image),
@@ -77,8 +86,6 @@ enum Command {
     Gc(gc::Gc),
     /// What is stored, and what deduplication saves
     Stats(stats::Stats),
-    /// Print a shell's completion script
-    Completions(completions::Completions),
 }
 
 /// Runs the command of this process's arguments.
@@ -97,7 +104,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve(serve) => serve.run(&target, output),
         Command::Init(init) => init.run(&target, output),
         Command::Completions(completions) => completions.run(),
-        command => {
+        Command::Ask(command) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
@@ -108,18 +115,16 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Runs a command that is requests to a box.
-async fn ask(command: Command, target: &Target, output: Output) -> Result<(), Failure> {
+async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failure> {
     let client = target.connect().await?;
     let outcome = match command {
-        Command::Image(image) => image.run(&client, output).await,
-        Command::User(user) => user.run(&client, target, output).await,
-        Command::Project(project) => project.run(&client, output).await,
-        Command::Role(role) => role.run(&client, output).await,
-        Command::Check(check) => check.run(&client, output).await,
-        Command::Gc(gc) => gc.run(&client, output).await,
-        Command::Stats(stats) => stats.run(&client, output).await,
-        Command::Serve(_) | Command::Init(_) | Command::Completions(_) => Ok(()),
+        Ask::Image(image) => image.run(&client, output).await,
+        Ask::User(user) => user.run(&client, target, output).await,
+        Ask::Project(project) => project.run(&client, output).await,
+        Ask::Role(role) => role.run(&client, output).await,
+        Ask::Check(check) => check.run(&client, output).await,
+        Ask::Gc(gc) => gc.run(&client, output).await,
+        Ask::Stats(stats) => stats.run(&client, output).await,
     };
     // The command's own failure matters more than the close's.
     let closed = tokio::task::spawn_blocking(move || client.close()).await;

@@ -1,57 +1,89 @@
-//! How long work shows how far it is: a bar on a terminal, nothing that a log would choke on
-//! elsewhere. Always on standard error, so that results stay clean.
+//! How long work shows how far it is: a bar on a terminal, a few plain lines elsewhere. Always on
+//! standard error, so that results stay clean.
 
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::human_bytes;
+
+/// Bytes between two plain lines.
+const LINE_EVERY_BYTES: u64 = 1 << 30;
+
 /// Progress of one piece of work.
 pub struct Progress {
-    bar: ProgressBar,
+    face: Face,
+    total: Option<u64>,
+    done: u64,
+    phase: String,
+}
+
+enum Face {
+    Bar(ProgressBar),
+    Lines,
 }
 
 impl Progress {
     /// Bytes on their way, of `total` where that is known.
     pub fn bytes(total: Option<u64>) -> Progress {
-        if !std::io::stderr().is_terminal() {
-            return Progress { bar: ProgressBar::hidden() };
-        }
         let template = match total {
-            Some(_) => "{wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
-            None => "{spinner} {decimal_bytes} {decimal_bytes_per_sec}",
+            Some(_) => "{wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+            None => "{spinner} {binary_bytes} {binary_bytes_per_sec}",
         };
-        Progress { bar: styled(total, template) }
+        Progress::new(total, template)
     }
 
     /// Steps of work whose extent is told as it goes.
     pub fn steps() -> Progress {
-        if !std::io::stderr().is_terminal() {
-            return Progress { bar: ProgressBar::hidden() };
-        }
-        Progress { bar: styled(None, "{spinner} {msg} {human_pos}") }
+        Progress::new(None, "{spinner} {msg} {human_pos}")
     }
 
-    /// Some more is done.
-    pub fn add(&self, amount: u64) {
-        self.bar.inc(amount);
+    fn new(total: Option<u64>, template: &str) -> Progress {
+        let face = if std::io::stderr().is_terminal() {
+            let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            Face::Bar(bar)
+        } else {
+            Face::Lines
+        };
+        Progress { face, total, done: 0, phase: String::new() }
+    }
+
+    /// Some more bytes are done.
+    pub fn add(&mut self, bytes: u64) {
+        let before = self.done;
+        self.done += bytes;
+        match &self.face {
+            Face::Bar(bar) => bar.set_position(self.done),
+            Face::Lines if before / LINE_EVERY_BYTES < self.done / LINE_EVERY_BYTES => {
+                let total = self.total.map(|total| format!(" of {}", human_bytes(total))).unwrap_or_default();
+                eprintln!("{}{total}", human_bytes(self.done));
+            }
+            Face::Lines => {}
+        }
     }
 
     /// Where the work stands now.
-    pub fn set(&self, phase: &str, done: u64) {
-        self.bar.set_message(phase.to_owned());
-        self.bar.set_position(done);
-    }
-
-    /// Takes the bar away.
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
+    pub fn set(&mut self, phase: &str, done: u64) {
+        self.done = done;
+        match &self.face {
+            Face::Bar(bar) => {
+                bar.set_message(phase.to_owned());
+                bar.set_position(done);
+            }
+            Face::Lines if phase != self.phase => eprintln!("{phase}"),
+            Face::Lines => {}
+        }
+        phase.clone_into(&mut self.phase);
     }
 }
 
-fn styled(total: Option<u64>, template: &str) -> ProgressBar {
-    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Face::Bar(bar) = &self.face {
+            bar.finish_and_clear();
+        }
     }
-    bar
 }

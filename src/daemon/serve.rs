@@ -28,8 +28,7 @@ const WORKERS: usize = 2;
 /// How often a failed commit is looked for.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a server says once it can be reached.
-#[derive(Debug)]
+/// What a server says once it can be reached. No `Debug`: it may hold the password.
 pub struct Ready<'a> {
     /// The address really listened on.
     pub address: SocketAddr,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use clap::Args;
-use futures::StreamExt;
+use futures::TryStreamExt;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncRead;
@@ -33,8 +33,8 @@ pub struct Import {
     /// What surrounds the data
     #[arg(long, default_value = "bare")]
     container_format: String,
-    /// Who may see it: private, shared, community or public
-    #[arg(long, default_value = "shared")]
+    /// Who may see it
+    #[arg(long, default_value = "shared", value_parser = ["private", "shared", "community", "public"])]
     visibility: String,
     /// A property the image carries
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
@@ -112,12 +112,9 @@ impl Import {
 }
 
 fn body(source: Box<dyn AsyncRead + Send + Unpin>, total: Option<u64>) -> Body {
-    let progress = Progress::bytes(total);
-    let pieces = ReaderStream::with_capacity(source, READ_BYTES).inspect(move |piece| match piece {
-        Ok(bytes) => progress.add(bytes.len() as u64),
-        Err(_) => progress.finish(),
-    });
-    Body::from_stream(pieces)
+    let mut progress = Progress::bytes(total);
+    let pieces = ReaderStream::with_capacity(source, READ_BYTES);
+    Body::from_stream(pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64)))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -78,7 +78,7 @@ async fn copy(
     image: &Value,
     cannot: impl Fn(&std::io::Error) -> Failure,
 ) -> Result<u64, Failure> {
-    let progress = Progress::bytes(image["size"].as_u64());
+    let mut progress = Progress::bytes(image["size"].as_u64());
     let mut verify = Verify::of(image);
     let mut written = 0;
     while let Some(piece) = pieces.next().await {
@@ -89,7 +89,7 @@ async fn copy(
         progress.add(piece.len() as u64);
     }
     sink.flush().await.map_err(|e| cannot(&e))?;
-    progress.finish();
+    drop(progress);
     verify.finish(image, written)?;
     Ok(written)
 }
