@@ -9,6 +9,7 @@ pub mod glance;
 pub mod identity;
 mod json;
 mod metrics;
+mod native;
 mod operations;
 pub mod server;
 
@@ -26,6 +27,7 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/healthcheck", get(healthcheck))
         .merge(operations::routes(metrics.clone()))
+        .merge(native::routes())
         .merge(identity::routes(&state))
         .fallback(glance::routes::dispatch)
         .layer(from_fn_with_state(state.clone(), edge::pass))

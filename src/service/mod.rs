@@ -9,6 +9,7 @@ pub mod identity;
 pub mod images;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod upkeep;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The native API, under `/tintype/v1`: what no other protocol has. For administrators.
 //!
-//! `GET stats` answers at once; `POST check` and `POST gc` answer in lines of JSON: any number of
+//! `GET stats` answers at once; `POST check` answers in lines of JSON: any number of
 //! `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has begun goes on
 //! when the client leaves.
 
@@ -14,16 +14,13 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::context::{ApiState, Credentials, authenticate};
-use crate::service::upkeep::{Checked, Reclaimed, Usage};
-use crate::service::{Actor, Error};
+use crate::service::upkeep::{Checked, Damage, Usage};
+use crate::service::{Actor, Error, Service};
 use error::Refusal;
 
 /// The native routes.
 pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/tintype/v1/stats", get(stats))
-        .route("/tintype/v1/check", post(check))
-        .route("/tintype/v1/gc", post(gc))
+    Router::new().route("/tintype/v1/stats", get(stats)).route("/tintype/v1/check", post(check))
 }
 
 async fn stats(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -37,18 +34,75 @@ async fn check(State(state): State<ApiState>, request: Request) -> Result<Respon
     Ok(work::respond(state, move |service, tell| Ok(checked_body(&service.check(&actor, tell)?))))
 }
 
-async fn gc(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
-    Ok(work::respond(state, move |service, tell| Ok(reclaimed_body(&service.reclaim(&actor, tell)?))))
-}
-
 /// Who asks, once it is known to be allowed to.
 async fn caller(state: &ApiState, request: Request) -> Result<Actor, Error> {
     let credentials = Credentials::of(&request.into_parts().0);
-    let authorised = move |service: &crate::service::Service| {
+    let authorised = move |service: &Service| {
         let actor = authenticate(service, &credentials)?;
         service.authorise_upkeep(&actor)?;
         Ok(actor)
     };
     state.blocking(authorised).await
+}
+
+fn usage_body(usage: &Usage) -> Value {
+    json!({"images": usage.images, "image_bytes": usage.image_bytes})
+}
+
+fn checked_body(checked: &Checked) -> Value {
+    json!({
+        "started_at": checked.started_at.rfc3339_seconds(),
+        "images": checked.images,
+        "image_bytes": checked.image_bytes,
+        "damaged": checked.damaged.iter().map(damage_body).collect::<Vec<_>>(),
+    })
+}
+
+fn damage_body(damage: &Damage) -> Value {
+    json!({"image": damage.image.to_string(), "name": damage.name, "reason": damage.reason})
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::api::context::LocalAdmin;
+    use crate::service::testing;
+
+    async fn ask(method: &str, path: &str, admin: bool) -> (StatusCode, String) {
+        let state = ApiState { service: testing::service().0, public_url: None };
+        let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        if admin {
+            request.extensions_mut().insert(LocalAdmin);
+        }
+        let response = routes().with_state(state).oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn strangers_are_turned_away_before_any_work() {
+        for (method, path) in [("GET", "/tintype/v1/stats"), ("POST", "/tintype/v1/check")] {
+            assert_eq!(ask(method, path, false).await.0, StatusCode::UNAUTHORIZED, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn long_work_ends_with_its_result() {
+        let (status, lines) = ask("POST", "/tintype/v1/check", true).await;
+        assert_eq!(status, StatusCode::OK);
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(last["result"]["damaged"], json!([]));
+    }
+
+    #[tokio::test]
+    async fn an_empty_box_holds_nothing() {
+        let (status, body) = ask("GET", "/tintype/v1/stats", true).await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"images":0,"image_bytes":0}"#));
+    }
 }

@@ -1,0 +1,172 @@
+//! Upkeep of the whole box: what is stored, and whether it is whole. For administrators.
+//!
+//! Invariant: upkeep changes no record; it works on what is visible while others go on working,
+//! and never takes an image that is deleted under it for damage.
+
+use super::{Actor, Error, Service};
+use crate::base::Time;
+use crate::catalog::images;
+use crate::db::ReadTxn;
+use crate::model::{ByteRange, ContentId, Image, ImageId};
+use crate::store;
+
+/// Bytes read at once while checking.
+const READ_BYTES: u64 = 1 << 20;
+/// Bytes between two steps that are told.
+const STEP_BYTES: u64 = 256 << 20;
+
+/// How far long work is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is being done.
+    pub phase: &'static str,
+    /// How much of it, in bytes.
+    pub done: u64,
+    /// Of how much, where that is known.
+    pub total: Option<u64>,
+}
+
+/// What the box holds, as its users see it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Images, those without data included.
+    pub images: u64,
+    /// Bytes of all images' data, before deduplication and compression.
+    pub image_bytes: u64,
+}
+
+/// An image whose data does not read back as it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Which.
+    pub image: ImageId,
+    /// Its name, for the person who must upload it again.
+    pub name: Option<String>,
+    /// What was found.
+    pub reason: String,
+}
+
+/// The outcome of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// When it began.
+    pub started_at: Time,
+    /// Images whose data was read.
+    pub images: u64,
+    /// Bytes that were read and compared.
+    pub image_bytes: u64,
+    /// What is damaged.
+    pub damaged: Vec<Damage>,
+}
+
+impl Service {
+    /// Lets administrators through.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Forbidden`] for everyone else.
+    pub fn authorise_upkeep(&self, actor: &Actor) -> Result<(), Error> {
+        if actor.is_admin() {
+            Ok(())
+        } else {
+            Err(Error::forbidden("only administrators may look after the box"))
+        }
+    }
+
+    /// What the box holds.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Forbidden`], or when the catalog fails.
+    pub fn usage(&self, actor: &Actor) -> Result<Usage, Error> {
+        self.authorise_upkeep(actor)?;
+        usage(&self.db.read()?)
+    }
+
+    /// Reads every image's data back and compares it with the digest taken when it arrived.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Forbidden`], or when the catalog or the medium fails; damage is no
+    /// error but part of the outcome.
+    pub fn check(&self, actor: &Actor, tell: &mut dyn FnMut(Step)) -> Result<Checked, Error> {
+        self.authorise_upkeep(actor)?;
+        let read = self.db.read()?;
+        let total = Some(usage(&read)?.image_bytes);
+        let mut stored = Vec::new();
+        images::for_each(&read, &mut |image| {
+            if let (Some(content), Some(digests)) = (image.content, &image.digests) {
+                stored.push((image.id, content, digests.blake3));
+            }
+        })?;
+        drop(read);
+        let mut checked =
+            Checked { started_at: self.clock.now(), images: 0, image_bytes: 0, damaged: Vec::new() };
+        for (id, content, blake3) in stored {
+            let before = checked.image_bytes;
+            let found = self.read_back(&content, &blake3, &mut |bytes| {
+                if (checked.image_bytes + bytes) / STEP_BYTES > checked.image_bytes / STEP_BYTES {
+                    tell(Step { phase: "reading images back", done: checked.image_bytes + bytes, total });
+                }
+                checked.image_bytes += bytes;
+            })?;
+            let Some(image) = self.still_names(&id, &content)? else {
+                checked.image_bytes = before;
+                continue;
+            };
+            checked.images += 1;
+            checked.damaged.extend(found.map(|reason| Damage { image: id, name: image.name, reason }));
+        }
+        Ok(checked)
+    }
+
+    /// Reads a stream and says what is wrong with it, if anything.
+    fn read_back(
+        &self,
+        content: &ContentId,
+        blake3: &[u8; 32],
+        passed: &mut dyn FnMut(u64),
+    ) -> Result<Option<String>, Error> {
+        let outcome = digest(&self.store, content, passed);
+        match outcome {
+            Ok(found) if found == *blake3 => Ok(None),
+            Ok(_) => Ok(Some("its bytes are not those that were stored".to_owned())),
+            Err(error @ (store::Error::Damaged { .. } | store::Error::Missing(_))) => {
+                Ok(Some(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The image, if it still has this content.
+    fn still_names(&self, id: &ImageId, content: &ContentId) -> Result<Option<Image>, Error> {
+        let image = images::get(&self.db.read()?, id)?;
+        Ok(image.filter(|image| image.content.as_ref() == Some(content)))
+    }
+}
+
+fn usage(read: &ReadTxn) -> Result<Usage, Error> {
+    let mut usage = Usage::default();
+    images::for_each(read, &mut |image| {
+        usage.images += 1;
+        usage.image_bytes += image.size_bytes.unwrap_or(0);
+    })?;
+    Ok(usage)
+}
+
+fn digest(
+    store: &store::Store,
+    content: &ContentId,
+    passed: &mut dyn FnMut(u64),
+) -> Result<[u8; 32], store::Error> {
+    let reader = store.reader(content)?;
+    let whole = ByteRange::whole(reader.size_bytes());
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; READ_BYTES.min(whole.len()) as usize];
+    let mut at = whole.start;
+    while at < whole.end {
+        let piece = &mut buffer[..READ_BYTES.min(whole.end - at) as usize];
+        reader.read_at(at, piece)?;
+        hasher.update(piece);
+        at += piece.len() as u64;
+        passed(piece.len() as u64);
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
