@@ -12,8 +12,7 @@ mod reply;
 use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, Response};
-use http_body::Body as _;
+use http::{HeaderValue, Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -37,6 +36,16 @@ pub enum Api {
     Native,
 }
 
+/// What a request carries.
+pub struct Payload {
+    /// What the bytes are.
+    pub content_type: &'static str,
+    /// How many there are, where that is known: the server can then refuse before they travel.
+    pub length: Option<u64>,
+    /// The bytes.
+    pub body: Body,
+}
+
 /// A way to a box.
 pub struct Client {
     way: Way,
@@ -57,7 +66,7 @@ impl Client {
     /// # Errors
     /// When the box cannot be reached or refuses.
     pub async fn call(&self, method: Method, api: Api, path: &str) -> Result<Reply, Failure> {
-        self.send(method, api, path, None, Body::empty()).await
+        self.send(method, api, path, None).await
     }
 
     /// Asks with a JSON body.
@@ -71,7 +80,10 @@ impl Client {
         path: &str,
         body: &Value,
     ) -> Result<Reply, Failure> {
-        self.send(method, api, path, Some("application/json"), Body::from(body.to_string())).await
+        let text = body.to_string();
+        let length = Some(text.len() as u64);
+        let payload = Payload { content_type: "application/json", length, body: text.into() };
+        self.send(method, api, path, Some(payload)).await
     }
 
     /// Asks for a JSON object.
@@ -82,7 +94,7 @@ impl Client {
         self.call(Method::GET, api, path).await?.json().await
     }
 
-    /// Sends any body.
+    /// Asks with any body, or none.
     ///
     /// # Errors
     /// When the box cannot be reached or refuses; the text is the server's own.
@@ -91,22 +103,22 @@ impl Client {
         method: Method,
         api: Api,
         path: &str,
-        content_type: Option<&str>,
-        body: Body,
+        payload: Option<Payload>,
     ) -> Result<Reply, Failure> {
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
         let uri = self.address(api, path);
-        *request.uri_mut() = uri.parse().map_err(|_| Failure::usage(format!("\"{uri}\" is no address")))?;
-        if let Some(kind) = content_type {
-            let kind = HeaderValue::from_str(kind).map_err(|e| Failure::usage(e.to_string()))?;
-            request.headers_mut().insert(CONTENT_TYPE, kind);
+        let uri: Uri = uri.parse().map_err(|_| Failure::usage(format!("\"{uri}\" is no address")))?;
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        if let Some(payload) = payload {
+            let headers = request.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(payload.content_type));
+            if let Some(length) = payload.length {
+                headers.insert(CONTENT_LENGTH, length.into());
+            }
+            *request.body_mut() = payload.body;
         }
-        if let Some(length) = request.body().size_hint().exact().filter(|length| *length > 0) {
-            request.headers_mut().insert(CONTENT_LENGTH, length.into());
-        }
-        let response = self.transmit(request).await?;
-        Reply::accept(response).await
+        Reply::accept(self.transmit(request).await?).await
     }
 
     /// Closes the store, where this process had opened it.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
-use super::super::client::{Api, Client};
+use super::super::client::{Api, Client, Payload};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::progress::Progress;
@@ -55,13 +55,7 @@ impl Import {
         let created = reply.json().await?;
         let id = super::id(&created)?;
         let path = format!("/v2/images/{id}/file");
-        let sent = client.send(
-            Method::PUT,
-            Api::Image,
-            &path,
-            Some("application/octet-stream"),
-            body(source, total),
-        );
+        let sent = client.send(Method::PUT, Api::Image, &path, Some(payload(source, total)));
         if let Err(failure) = sent.await {
             // Best effort: the upload's own failure is what the person must see.
             let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
@@ -111,10 +105,11 @@ impl Import {
     }
 }
 
-fn body(source: Box<dyn AsyncRead + Send + Unpin>, total: Option<u64>) -> Body {
+fn payload(source: Box<dyn AsyncRead + Send + Unpin>, total: Option<u64>) -> Payload {
     let mut progress = Progress::bytes(total);
     let pieces = ReaderStream::with_capacity(source, READ_BYTES);
-    Body::from_stream(pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64)))
+    let body = Body::from_stream(pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64)));
+    Payload { content_type: "application/octet-stream", length: total, body }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
