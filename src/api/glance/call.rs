@@ -29,12 +29,14 @@ impl Call {
     }
 
     /// Runs a use case for the sender, where blocking is allowed.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Service, &Actor) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let actor = self.actor.clone();
-        Ok(self.state.blocking(move |service| work(service, &actor)).await?)
+    pub(super) fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T, Refusal>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Service, &Actor) -> Result<T, Error> + Send + 'static,
+    {
+        // The future must not hold the call: its body can be sent to another thread, not shared.
+        let (state, actor) = (self.state.clone(), self.actor.clone());
+        async move { Ok(state.blocking(move |service| work(service, &actor)).await?) }
     }
 
     /// Refuses a body where there must be none.

@@ -4,6 +4,13 @@
 //! this folder alone; what may happen is decided by [`crate::service`].
 
 mod call;
+mod data;
 mod error;
+mod images;
+mod members;
+mod patch;
+mod query;
 pub mod routes;
+mod schemas;
 mod versions;
+mod wire;

@@ -12,8 +12,9 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::versions;
+use super::{data, images, members, schemas, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
+use crate::model::ImageId;
 
 /// Starts the `Accept` of a client that names the API's version there instead of in the path.
 const VERSION_MEDIA_TYPE: &str = "application/vnd.openstack.images-v2";
@@ -45,9 +46,89 @@ async fn route(state: ApiState, parts: Parts, body: Body, base_url: &str) -> Res
     }
     let segments = below.iter().map(|segment| decode(segment)).collect::<Result<Vec<_>, _>>()?;
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
-    let _call = Call { state, actor, parts, body };
-    let _ = segments;
-    Err(Refusal::no_path())
+    let resource = Resource::find(&segments).ok_or_else(Refusal::no_path)?;
+    resource.answer(Call { state, actor, parts, body }).await
+}
+
+/// What a path can name.
+#[derive(Debug)]
+enum Resource<'path> {
+    Images,
+    Image(ImageId),
+    File(ImageId),
+    Deactivate(ImageId),
+    Reactivate(ImageId),
+    Members(ImageId),
+    Member(ImageId, &'path str),
+    Tag(ImageId, &'path str),
+    Schema(&'path str),
+}
+
+impl<'path> Resource<'path> {
+    /// The resource that a path below the version names. An id that is none names nothing.
+    fn find(segments: &[&'path str]) -> Option<Resource<'path>> {
+        Some(match *segments {
+            ["schemas", name] => Resource::Schema(name),
+            ["images"] => Resource::Images,
+            ["images", id, ref below @ ..] => {
+                let id = ImageId::parse(id)?;
+                match *below {
+                    [] => Resource::Image(id),
+                    ["file"] => Resource::File(id),
+                    ["actions", "deactivate"] => Resource::Deactivate(id),
+                    ["actions", "reactivate"] => Resource::Reactivate(id),
+                    ["members"] => Resource::Members(id),
+                    ["members", project] if !project.is_empty() => Resource::Member(id, project),
+                    ["tags", tag] if !tag.is_empty() => Resource::Tag(id, tag),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        })
+    }
+
+    /// The methods it takes, as `Allow` lists them.
+    fn allow(&self) -> &'static str {
+        match self {
+            Resource::Images | Resource::Members(_) => "GET, POST",
+            Resource::Image(_) => "GET, PATCH, DELETE",
+            Resource::File(_) => "GET, PUT",
+            Resource::Deactivate(_) | Resource::Reactivate(_) => "POST",
+            Resource::Member(..) => "GET, PUT, DELETE",
+            Resource::Tag(..) => "PUT, DELETE",
+            Resource::Schema(_) => "GET",
+        }
+    }
+
+    async fn answer(self, call: Call) -> Result<Response, Refusal> {
+        use Resource::{Deactivate, File, Image, Images, Member, Members, Reactivate, Schema, Tag};
+        match (call.parts.method.as_str(), self) {
+            ("GET", Images) => images::list(call).await,
+            ("POST", Images) => images::create(call).await,
+            ("GET", Image(id)) => images::show(call, id).await,
+            ("PATCH", Image(id)) => images::update(call, id).await,
+            ("DELETE", Image(id)) => images::delete(call, id).await,
+            ("GET", File(id)) => data::download(call, id).await,
+            ("PUT", File(id)) => data::upload(call, id).await,
+            ("POST", Deactivate(id)) => images::deactivate(call, id).await,
+            ("POST", Reactivate(id)) => images::reactivate(call, id).await,
+            ("GET", Members(id)) => members::list(call, id).await,
+            ("POST", Members(id)) => members::create(call, id).await,
+            ("GET", Member(id, project)) => members::show(call, id, project.into()).await,
+            ("PUT", Member(id, project)) => members::update(call, id, project.into()).await,
+            ("DELETE", Member(id, project)) => members::delete(call, id, project.into()).await,
+            ("PUT", Tag(id, tag)) => images::add_tag(call, id, tag.into()).await,
+            ("DELETE", Tag(id, tag)) => images::remove_tag(call, id, tag.into()).await,
+            ("GET", Schema(name)) => schemas::show(call, name).await,
+            ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
+                Err(Refusal::method_not_allowed(other.allow()))
+            }
+            (method, _) => Err(Refusal::new(
+                StatusCode::NOT_IMPLEMENTED,
+                format!("the method {method:?} is not known here"),
+            )),
+        }
+    }
 }
 
 fn names_version(parts: &Parts) -> bool {

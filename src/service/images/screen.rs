@@ -57,7 +57,8 @@ impl Screen {
         Ok(match self.claim {
             Claim::Unseen | Claim::Opaque => None,
             Claim::Raw => Some(size),
-            Claim::Is(format) => self.probe.virtual_size(format),
+            Claim::Is(format) if self.probe.formats().contains(&format) => self.probe.virtual_size(format),
+            Claim::Is(_) => None,
         })
     }
 

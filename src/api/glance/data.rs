@@ -1,0 +1,174 @@
+//! Image data in and out, streamed.
+//!
+//! Invariant: no body is held in memory; a download that meets damage ends the connection
+//! instead of the bytes being wrong.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use futures::{Stream, StreamExt, TryStreamExt};
+
+use super::call::{Call, no_content};
+use super::error::Refusal;
+use crate::model::range::RangeError;
+use crate::model::{ByteRange, ImageId};
+use crate::service::images::{BodyBroken, Download};
+
+const OCTETS: &str = "application/octet-stream";
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+/// Carries the size that an upload will have, beside what HTTP says.
+const IMAGE_SIZE: &str = "x-openstack-image-size";
+/// How long an upload may stand still before it counts as broken off.
+const UPLOAD_IDLE_MAX: Duration = Duration::from_secs(120);
+
+/// Fills an image.
+pub(super) async fn upload(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
+    expect_octets(call.headers())?;
+    let declared = declared_bytes(call.headers())?;
+    let upload = call.run(move |service, actor| service.begin_upload(actor, &id, declared)).await?;
+    let body = std::mem::take(&mut call.body);
+    upload.receive(Box::pin(frames(body))).await?;
+    Ok(no_content())
+}
+
+/// Hands out an image's data, or one range of it.
+pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
+    call.expect_no_body().await?;
+    let download = call.run(move |service, actor| service.download_image(actor, &id)).await?;
+    let Download { image, reader: Some(reader) } = download else { return Ok(no_content()) };
+    let size = reader.size_bytes();
+    let asked = asked_range(call.headers(), size)?;
+    let range = asked.unwrap_or(ByteRange::whole(size));
+    let bytes = reader
+        .stream(range)
+        .inspect_err(move |error| tracing::error!(image = %id, %error, "a download ends early"));
+    let mut response = Response::new(Body::from_stream(bytes));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(OCTETS));
+    headers.insert(CONTENT_LENGTH, range.len().into());
+    if let Some(digests) = &image.digests
+        && let Ok(md5) = HeaderValue::from_str(&hex::encode(digests.md5))
+    {
+        headers.insert(CONTENT_MD5, md5);
+    }
+    if asked.is_some()
+        && let Ok(shown) = HeaderValue::from_str(&format!("bytes {}-{}/{size}", range.start, range.end - 1))
+    {
+        headers.insert(CONTENT_RANGE, shown);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    Ok(response)
+}
+
+fn expect_octets(headers: &HeaderMap) -> Result<(), Refusal> {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if text.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case(OCTETS)) {
+        return Ok(());
+    }
+    let message = format!("image data must be of type {OCTETS}, not {text:?}");
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+}
+
+fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    for name in [IMAGE_SIZE, CONTENT_LENGTH.as_str()] {
+        if let Some(value) = headers.get(name) {
+            let bytes = value.to_str().ok().and_then(|text| text.parse().ok());
+            return match bytes {
+                Some(bytes) => Ok(Some(bytes)),
+                None => Err(Refusal::bad(format!("the header {name} must be a number of bytes"))),
+            };
+        }
+    }
+    Ok(None)
+}
+
+/// The body's data, ended with an error when the client stops sending.
+fn frames(body: Body) -> impl Stream<Item = Result<Bytes, BodyBroken>> {
+    futures::stream::unfold(Some(body.into_data_stream()), |stream| async {
+        let mut stream = stream?;
+        match tokio::time::timeout(UPLOAD_IDLE_MAX, stream.next()).await {
+            Ok(None) => None,
+            Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(stream))),
+            Ok(Some(Err(error))) => Some((Err(BodyBroken(error.to_string())), None)),
+            Err(_) => {
+                let waited = UPLOAD_IDLE_MAX.as_secs();
+                Some((Err(BodyBroken(format!("nothing arrived for {waited} seconds"))), None))
+            }
+        }
+    })
+}
+
+/// The range a client asked for, by `Range` or by the `Content-Range` that older ones send.
+fn asked_range(headers: &HeaderMap, size: u64) -> Result<Option<ByteRange>, Refusal> {
+    let unsatisfiable = |value: &str| {
+        let message = format!("no bytes {value:?} in an image of {size} bytes");
+        Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, message)
+    };
+    if let Some(value) = headers.get(RANGE) {
+        let text = value.to_str().unwrap_or("");
+        return match ByteRange::parse_header(text, size) {
+            Ok(range) => Ok(Some(range)),
+            Err(RangeError::Multiple) => Err(Refusal::bad("only one range can be served at a time")),
+            Err(RangeError::Unsatisfiable) => Err(unsatisfiable(text)),
+        };
+    }
+    let Some(value) = headers.get(CONTENT_RANGE) else { return Ok(None) };
+    let text = value.to_str().unwrap_or("");
+    match legacy_range(text, size) {
+        Some(range) => Ok(Some(range)),
+        None => Err(unsatisfiable(text)),
+    }
+}
+
+/// `bytes a-b/total`, or `*` for the total.
+fn legacy_range(text: &str, size: u64) -> Option<ByteRange> {
+    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (start, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    let total_fits = total == "*" || total.parse() == Ok(size);
+    (total_fits && start <= last && last < size).then(|| ByteRange { start, end: last + 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    fn range(name: &'static str, value: &str) -> Result<Option<(u64, u64)>, u16> {
+        let range = asked_range(&headers(name, value), 3).map_err(|refusal| refusal.status.as_u16())?;
+        Ok(range.map(|range| (range.start, range.end)))
+    }
+
+    #[test]
+    fn ranges_answer_as_the_reference_does() {
+        assert_eq!(range("range", "bytes=0-99"), Ok(Some((0, 3))));
+        assert_eq!(range("range", "bytes=3-"), Err(416));
+        assert_eq!(range("range", "bytes=0-0,2-2"), Err(400));
+        assert_eq!(range("content-range", "bytes 0-1/3"), Ok(Some((0, 2))));
+        assert_eq!(range("content-range", "bytes 1-2/*"), Ok(Some((1, 3))));
+        assert_eq!(range("content-range", "bytes 0-3/*"), Err(416));
+        assert_eq!(range("content-range", "garbage"), Err(416));
+        assert_eq!(range("if-range", "x"), Ok(None));
+    }
+
+    #[test]
+    fn only_octets_are_image_data() {
+        assert!(expect_octets(&headers("content-type", "application/octet-stream; x=y")).is_ok());
+        assert!(expect_octets(&headers("content-type", "application/json")).is_err());
+        assert!(expect_octets(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn the_declared_size_is_a_number() {
+        assert_eq!(declared_bytes(&headers("x-openstack-image-size", "7")).unwrap(), Some(7));
+        assert_eq!(declared_bytes(&headers("content-length", "8")).unwrap(), Some(8));
+        assert!(declared_bytes(&headers("x-openstack-image-size", "big")).is_err());
+        assert_eq!(declared_bytes(&HeaderMap::new()).unwrap(), None);
+    }
+}

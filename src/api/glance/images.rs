@@ -1,0 +1,92 @@
+//! Images and what is done to their records.
+
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use axum::response::Response;
+
+use super::call::{Call, json_response, no_content};
+use super::error::Refusal;
+use super::patch::Dialect;
+use super::query::ListQuery;
+use super::wire;
+use crate::model::{Image, ImageId};
+use crate::service::{Actor, Error, Service};
+
+/// A page of what the caller may list.
+pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
+    let query = ListQuery::parse(call.parts.uri.query().unwrap_or(""))?;
+    let body = call
+        .run(move |service, actor| {
+            let limit = query.listing.limit;
+            let page = service.list_images(actor, query.listing.clone())?;
+            let next = page.last().filter(|_| page.len() == limit).map(|last| query.next(&last.id));
+            // Printed here, beside the other blocking work, to leave the network threads alone.
+            Ok(wire::image_page(&page, &query.first(), next.as_deref()))
+        })
+        .await?;
+    Ok(json_response(StatusCode::OK, body))
+}
+
+/// Registers an image.
+pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
+    let new = wire::read_new_image(call.json().await?)?;
+    let image = call.run(move |service, actor| service.create_image(actor, new)).await?;
+    let mut response = json_response(StatusCode::CREATED, wire::image(&image));
+    let base_url = call.state.base_url(&call.parts.uri, call.headers());
+    if let Ok(location) = HeaderValue::from_str(&format!("{base_url}/v2/images/{}", image.id)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// One image.
+pub(super) async fn show(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
+    call.expect_no_body().await?;
+    let image = call.run(move |service, actor| service.show_image(actor, &id)).await?;
+    Ok(json_response(StatusCode::OK, wire::image(&image)))
+}
+
+/// Patches a record.
+pub(super) async fn update(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
+    let dialect = Dialect::of(call.headers().get(CONTENT_TYPE))?;
+    let changes = dialect.read(call.json().await?)?;
+    let image = call.run(move |service, actor| service.update_image(actor, &id, changes)).await?;
+    Ok(json_response(StatusCode::OK, wire::image(&image)))
+}
+
+/// Deletes an image.
+pub(super) async fn delete(call: Call, id: ImageId) -> Result<Response, Refusal> {
+    act(call, move |service, actor| service.delete_image(actor, &id)).await
+}
+
+/// Stops handing out an image's data.
+pub(super) async fn deactivate(call: Call, id: ImageId) -> Result<Response, Refusal> {
+    act(call, move |service, actor| service.deactivate_image(actor, &id).map(dropped)).await
+}
+
+/// Hands out an image's data again.
+pub(super) async fn reactivate(call: Call, id: ImageId) -> Result<Response, Refusal> {
+    act(call, move |service, actor| service.reactivate_image(actor, &id).map(dropped)).await
+}
+
+/// Puts a tag on an image.
+pub(super) async fn add_tag(call: Call, id: ImageId, tag: String) -> Result<Response, Refusal> {
+    act(call, move |service, actor| service.add_image_tag(actor, &id, tag).map(dropped)).await
+}
+
+/// Takes a tag off an image.
+pub(super) async fn remove_tag(call: Call, id: ImageId, tag: String) -> Result<Response, Refusal> {
+    act(call, move |service, actor| service.remove_image_tag(actor, &id, tag).map(dropped)).await
+}
+
+/// A call without a body, answered without one.
+async fn act(
+    mut call: Call,
+    work: impl FnOnce(&Service, &Actor) -> Result<(), Error> + Send + 'static,
+) -> Result<Response, Refusal> {
+    call.expect_no_body().await?;
+    call.run(work).await?;
+    Ok(no_content())
+}
+
+fn dropped(_: Image) {}

@@ -1,0 +1,291 @@
+//! Records as the Image API prints them, and values as it reads them.
+//!
+//! Invariant: base keys are always present, null when unset; custom properties stand beside
+//! them. Writes straight into bytes: listings are the hot path of every client.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use serde_json::{Map, Value};
+
+use super::error::Refusal;
+use crate::model::image::Member;
+use crate::model::{Image, ProjectId, Visibility};
+use crate::service::images::{Change, Existing, Field, NewImage};
+
+/// Keys of a record that only the service sets.
+pub(super) const READ_ONLY: [&str; 12] = [
+    "created_at",
+    "updated_at",
+    "status",
+    "checksum",
+    "size",
+    "virtual_size",
+    "direct_url",
+    "self",
+    "file",
+    "schema",
+    "os_hash_algo",
+    "os_hash_value",
+];
+/// Names that callers may not use at all.
+pub(super) const RESERVED: [&str; 4] = ["locations", "location", "deleted", "deleted_at"];
+/// Keys that are always there, and so can be set but not removed.
+pub(super) const BASE: [&str; 10] = [
+    "name",
+    "visibility",
+    "protected",
+    "os_hidden",
+    "owner",
+    "container_format",
+    "disk_format",
+    "min_disk",
+    "min_ram",
+    "tags",
+];
+
+/// Reads one key of a record and the value that a caller wants it to have.
+pub(super) fn read_change(key: &str, value: &Value, existing: Existing) -> Result<Change, Refusal> {
+    let field = match key {
+        "name" => Field::Name(text_or_null(key, value)?),
+        "visibility" => Field::Visibility(
+            value
+                .as_str()
+                .and_then(Visibility::parse)
+                .ok_or_else(|| wrong(key, value, "public, private, shared or community"))?,
+        ),
+        "protected" => Field::Protected(boolean(key, value)?),
+        "os_hidden" => Field::Hidden(boolean(key, value)?),
+        "owner" => Field::Owner(text_or_null(key, value)?.map(ProjectId)),
+        "container_format" => Field::ContainerFormat(text_or_null(key, value)?),
+        "disk_format" => Field::DiskFormat(text_or_null(key, value)?),
+        "min_disk" => Field::MinDiskGib(whole(key, value)?),
+        "min_ram" => Field::MinRamMib(whole(key, value)?),
+        "tags" => Field::Tags(tags(key, value)?),
+        _ => {
+            let text = value.as_str().ok_or_else(|| wrong(key, value, "a string"))?;
+            return Ok(Change::SetProperty { name: key.to_owned(), value: text.to_owned(), existing });
+        }
+    };
+    Ok(Change::Set(field))
+}
+
+/// Reads the body of a create.
+pub(super) fn read_new_image(body: Value) -> Result<NewImage, Refusal> {
+    let mut keys = object(body)?;
+    let id = keys.shift_remove("id").map(|id| read_image_id(&id)).transpose()?;
+    let mut changes = Vec::with_capacity(keys.len());
+    for (key, value) in &keys {
+        let key = key.as_str();
+        if matches!(key, "os_hash_algo" | "os_hash_value") {
+            // Clients send back records they fetched; the reference drops these two silently.
+            continue;
+        }
+        if READ_ONLY.contains(&key) || key == "stores" {
+            return Err(Refusal::forbidden(format!("attribute {key} is read-only")));
+        }
+        if RESERVED.contains(&key) {
+            return Err(Refusal::forbidden(format!("attribute {key} is reserved")));
+        }
+        changes.push(read_change(key, value, Existing::Any)?);
+    }
+    Ok(NewImage { id, changes })
+}
+
+/// The body, when it is a JSON object.
+pub(super) fn object(body: Value) -> Result<Map<String, Value>, Refusal> {
+    match body {
+        Value::Object(keys) => Ok(keys),
+        _ => Err(Refusal::bad("the body must be a JSON object")),
+    }
+}
+
+fn read_image_id(value: &Value) -> Result<crate::model::ImageId, Refusal> {
+    value.as_str().and_then(crate::model::ImageId::parse).ok_or_else(|| wrong("id", value, "a UUID"))
+}
+
+fn text_or_null(key: &str, value: &Value) -> Result<Option<String>, Refusal> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.clone())),
+        _ => Err(wrong(key, value, "a string or null")),
+    }
+}
+
+fn boolean(key: &str, value: &Value) -> Result<bool, Refusal> {
+    value.as_bool().ok_or_else(|| wrong(key, value, "true or false"))
+}
+
+fn whole(key: &str, value: &Value) -> Result<u64, Refusal> {
+    value.as_u64().ok_or_else(|| wrong(key, value, "a whole number, not negative"))
+}
+
+fn tags(key: &str, value: &Value) -> Result<BTreeSet<String>, Refusal> {
+    let tags = value.as_array().and_then(|tags| {
+        tags.iter().map(|tag| tag.as_str().map(str::to_owned)).collect::<Option<BTreeSet<_>>>()
+    });
+    tags.ok_or_else(|| wrong(key, value, "a list of strings"))
+}
+
+fn wrong(key: &str, value: &Value, expected: &str) -> Refusal {
+    let shown: String = value.to_string().chars().take(100).collect();
+    Refusal::bad(format!("{key} must be {expected}, not {shown}"))
+}
+
+/// A record as JSON.
+pub(super) fn image(image: &Image) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    write_image(&mut out, image);
+    out
+}
+
+/// Appends a record as JSON.
+pub(super) fn write_image(out: &mut Vec<u8>, image: &Image) {
+    let mut keys = Keys { out, first: true };
+    keys.out.push(b'{');
+    for (name, value) in &image.properties {
+        keys.text(name, value);
+    }
+    keys.optional("name", image.name.as_deref());
+    keys.plain("status", image.status.as_str());
+    keys.plain("visibility", image.visibility.as_str());
+    keys.raw("protected", image.protected);
+    keys.raw("os_hidden", image.hidden);
+    keys.optional("owner", image.owner.as_ref().map(ProjectId::as_str));
+    keys.number("size", image.size_bytes);
+    keys.number("virtual_size", image.virtual_size_bytes);
+    let digests = image.digests.as_ref();
+    keys.optional("checksum", digests.map(|digests| hex::encode(digests.md5)).as_deref());
+    keys.optional("os_hash_algo", digests.map(|_| "sha512"));
+    keys.optional("os_hash_value", digests.map(|digests| hex::encode(digests.sha512)).as_deref());
+    keys.optional("container_format", image.container_format.as_deref());
+    keys.optional("disk_format", image.disk_format.as_deref());
+    keys.raw("min_ram", image.min_ram_mib);
+    keys.raw("min_disk", image.min_disk_gib);
+    keys.key("tags");
+    write_list(keys.out, image.tags.iter(), |out, tag| write_text(out, tag));
+    keys.plain("created_at", &image.created_at.rfc3339_seconds());
+    keys.plain("updated_at", &image.updated_at.rfc3339_seconds());
+    keys.raw("id", format_args!("\"{}\"", image.id));
+    keys.raw("self", format_args!("\"/v2/images/{}\"", image.id));
+    keys.raw("file", format_args!("\"/v2/images/{}/file\"", image.id));
+    keys.plain("schema", "/v2/schemas/image");
+    keys.out.push(b'}');
+}
+
+/// A page of records as JSON. `first` and `next` are the links to the first and next page.
+pub(super) fn image_page(images: &[Image], first: &str, next: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256 + images.len() * 1024);
+    out.extend_from_slice(b"{\"images\":");
+    write_list(&mut out, images.iter(), write_image);
+    out.push(b',');
+    let mut keys = Keys { out: &mut out, first: true };
+    keys.text("first", first);
+    if let Some(next) = next {
+        keys.text("next", next);
+    }
+    keys.plain("schema", "/v2/schemas/images");
+    out.push(b'}');
+    out
+}
+
+/// A member as JSON.
+pub(super) fn member(member: &Member) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    write_member(&mut out, member);
+    out
+}
+
+/// An image's members as JSON.
+pub(super) fn member_list(members: &[Member]) -> Vec<u8> {
+    let mut out = b"{\"members\":".to_vec();
+    write_list(&mut out, members.iter(), write_member);
+    out.extend_from_slice(b",\"schema\":\"/v2/schemas/members\"}");
+    out
+}
+
+fn write_member(out: &mut Vec<u8>, member: &Member) {
+    let mut keys = Keys { out, first: true };
+    keys.out.push(b'{');
+    keys.text("member_id", member.project.as_str());
+    keys.raw("image_id", format_args!("\"{}\"", member.image));
+    keys.plain("status", member.status.as_str());
+    keys.plain("created_at", &member.created_at.rfc3339_seconds());
+    keys.plain("updated_at", &member.updated_at.rfc3339_seconds());
+    keys.plain("schema", "/v2/schemas/member");
+    keys.out.push(b'}');
+}
+
+/// The inside of a JSON object as it is written.
+struct Keys<'out> {
+    out: &'out mut Vec<u8>,
+    first: bool,
+}
+
+impl Keys<'_> {
+    /// A key that needs no escapes.
+    fn key(&mut self, key: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// Any key, any text.
+    fn text(&mut self, key: &str, text: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        write_text(self.out, key);
+        self.out.push(b':');
+        write_text(self.out, text);
+    }
+
+    /// A key and a value that need no escapes.
+    fn plain(&mut self, key: &str, text: &str) {
+        self.raw(key, format_args!("\"{text}\""));
+    }
+
+    fn optional(&mut self, key: &str, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(key, text),
+            None => self.raw(key, "null"),
+        }
+    }
+
+    fn number(&mut self, key: &str, number: Option<u64>) {
+        match number {
+            Some(number) => self.raw(key, number),
+            None => self.raw(key, "null"),
+        }
+    }
+
+    /// A key and what prints as JSON by itself.
+    fn raw(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.key(key);
+        // Writing into memory cannot fail.
+        let _ = write!(self.out, "{value}");
+    }
+}
+
+fn write_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    // Writing a string into memory cannot fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+pub(super) mod tests;
