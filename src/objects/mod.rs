@@ -1,4 +1,120 @@
 //! Immutable objects on a medium: a directory of files, or a bucket.
 //!
 //! Owns: names, durability of a write, ranged reads, listing, deletion. Invariant: an object is
-//! visible under its name only when it is complete and durable. Must not know what is inside.
+//! visible under its name only when it is complete, and [`ObjectWriter::commit`] returns only when
+//! it is durable. Must not know what is inside.
+//!
+//! Everything here blocks on the medium: call it from threads of one's own or from tokio's
+//! blocking pool, never from an async worker.
+
+mod error;
+mod handles;
+mod key;
+mod memory;
+mod native;
+
+#[cfg(test)]
+mod conformance;
+
+pub use error::Error;
+pub use key::ObjectKey;
+pub use memory::Memory;
+pub use native::Native;
+
+use crate::base::Time;
+
+/// What a listing says of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Its length.
+    pub size_bytes: u64,
+    /// When it was written, by the medium's clock; `None` where the medium keeps no times.
+    pub modified: Option<Time>,
+}
+
+/// A medium that keeps objects.
+///
+/// An object is written once and never changes. No key may be another key's folder: where `a/b`
+/// is an object, `a/b/c` cannot be one.
+pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
+    /// Starts an object. Nothing is visible before [`ObjectWriter::commit`], which also decides
+    /// whether the name is still free; an existing object is never overwritten.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error>;
+
+    /// Fills `out` with the object's bytes from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] when the object ends before `out` is full (what
+    /// `out` holds is then undefined); whatever the medium says.
+    fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error>;
+
+    /// The object's length.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or whatever the medium says.
+    fn size(&self, key: &ObjectKey) -> Result<u64, Error>;
+
+    /// Removes an object, durably. Removing a missing one succeeds, so that a repeated delete does.
+    ///
+    /// # Errors
+    /// Whatever the medium says; the object may or may not be gone then.
+    fn delete(&self, key: &ObjectKey) -> Result<(), Error>;
+
+    /// Visits every object whose key begins with `prefix`, in no particular order. Objects that
+    /// come or go meanwhile may or may not be visited.
+    ///
+    /// # Errors
+    /// Whatever the medium says; some objects may have been visited by then.
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectInfo)) -> Result<(), Error>;
+
+    /// Removes what creates left behind that a crash cut off, and says how many there were.
+    /// Only when no writer is running: it can't tell a left-over from one at work.
+    ///
+    /// # Errors
+    /// Whatever the medium says; the sweep can be repeated.
+    fn sweep_unfinished(&self) -> Result<u64, Error>;
+
+    /// Writes a whole object: [`Objects::create`], write, commit.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], or whatever the medium says.
+    fn put(&self, key: &ObjectKey, bytes: &[u8]) -> Result<(), Error> {
+        let mut writer = self.create(key)?;
+        writer.write(bytes)?;
+        writer.commit()
+    }
+
+    /// Reads a whole object into memory; for small ones only.
+    ///
+    /// # Errors
+    /// As [`Objects::size`] and [`Objects::read`].
+    fn get(&self, key: &ObjectKey) -> Result<Vec<u8>, Error> {
+        let size = self.size(key)?;
+        let size = usize::try_from(size)
+            .map_err(|_| Error::Invalid(format!("{key} has {size} bytes, too many to hold in memory")))?;
+        let mut bytes = vec![0; size];
+        self.read(key, 0, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// An object on its way in. Dropping it without [`ObjectWriter::commit`] abandons the object.
+pub trait ObjectWriter: Send {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// Whatever the medium says; the object is lost then, and its commit fails too.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Makes the object visible; returns once it is durable.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when another object has the name: that one is untouched. After any other
+    /// error the object may or may not exist; if it does, it is complete.
+    fn commit(self: Box<Self>) -> Result<(), Error>;
+}
