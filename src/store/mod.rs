@@ -4,6 +4,9 @@
 //! verified ([`Store::reader`]). A stream becomes visible when its [`Receipt`] is published in
 //! the caller's transaction, and is let go of by [`Store::release`].
 
+#[allow(dead_code, unused_imports)]
+mod cutter;
+
 use bytes::Bytes;
 use futures::stream::BoxStream;
 

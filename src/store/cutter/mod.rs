@@ -1,0 +1,109 @@
+//! Cuts a stream into chunks to deduplicate and holes that need no bytes.
+//!
+//! Owns: where chunks end, and which cutter fits a stream. Invariant: the pieces, in order, are
+//! the stream, and where they end depends on the bytes and [`CutterParams`] alone, never on how
+//! the bytes arrived; moving a cut for given parameters would undo deduplication against
+//! everything stored, so a change of rule needs a new id. Must not know hashes, packs or images.
+
+mod choice;
+mod content;
+mod grid;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use choice::choose;
+use content::ContentCutter;
+use grid::GridCutter;
+
+/// The block of the guest grid: what file systems allocate by.
+const BLOCK: usize = 4096;
+static ZERO_BLOCK: [u8; BLOCK] = [0; BLOCK];
+
+const KIB: u32 = 1024;
+const GRID_ID: u16 = 1;
+const CONTENT_ID: u16 = 2;
+
+/// Which cutter cut a stream, and how. Recorded in every manifest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CutterParams {
+    /// The rule: 1 cuts on the guest's block grid, 2 by content at any byte.
+    pub id: u16,
+    /// The shortest chunk, but for those that end at a hole or at the end of the stream.
+    pub min_bytes: u32,
+    /// The length from which on ends are sought eagerly.
+    pub avg_bytes: u32,
+    /// The longest chunk.
+    pub max_bytes: u32,
+    /// Offset of the first block of the guest grid, below 4096; the content cutter has none.
+    pub phase: u32,
+}
+
+impl CutterParams {
+    /// The grid cutter at its measured best, with the grid starting at `phase` (modulo 4096).
+    pub fn grid(phase: u32) -> CutterParams {
+        let phase = phase % BLOCK as u32;
+        CutterParams { id: GRID_ID, min_bytes: 4 * KIB, avg_bytes: 64 * KIB, max_bytes: 256 * KIB, phase }
+    }
+
+    /// The content cutter, for streams without a grid.
+    pub fn content() -> CutterParams {
+        let (min_bytes, avg_bytes, max_bytes) = (16 * KIB, 64 * KIB, 256 * KIB);
+        CutterParams { id: CONTENT_ID, min_bytes, avg_bytes, max_bytes, phase: 0 }
+    }
+}
+
+/// The next part of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Piece<'a> {
+    /// That many zero bytes, never followed by another hole.
+    Zeros(u64),
+    /// Bytes to store; never empty.
+    Chunk(&'a [u8]),
+}
+
+/// Takes a stream in parts of any size and gives it back piece by piece.
+pub struct Cutter(Rule);
+
+enum Rule {
+    Grid(GridCutter),
+    Content(ContentCutter),
+}
+
+impl Cutter {
+    /// A cutter at the start of a stream. An id that this release does not know cuts on the grid.
+    pub fn new(params: CutterParams) -> Cutter {
+        Cutter(match params.id {
+            CONTENT_ID => Rule::Content(ContentCutter::new(params)),
+            _ => Rule::Grid(GridCutter::new(params)),
+        })
+    }
+
+    /// Takes the next bytes. A chunk within `data` is emitted as a part of it; only what spans
+    /// calls is copied.
+    pub fn push(&mut self, data: &[u8], emit: &mut dyn FnMut(Piece<'_>)) {
+        match &mut self.0 {
+            Rule::Grid(cutter) => cutter.push(data, emit),
+            Rule::Content(cutter) => cutter.push(data, emit),
+        }
+    }
+
+    /// Ends the stream: emits what was held back. The cutter is spent afterwards.
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Piece<'_>)) {
+        match &mut self.0 {
+            Rule::Grid(cutter) => cutter.finish(emit),
+            Rule::Content(cutter) => cutter.finish(emit),
+        }
+    }
+}
+
+/// Whether bytes (at most a block of them) are all zero; leaves at the first that is not.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.len() <= BLOCK && bytes == &ZERO_BLOCK[..bytes.len()]
+}
+
+/// Whether a block ends in zeros, as the last block of a file does.
+fn ends_in_zeros(block: &[u8]) -> bool {
+    block.ends_with(&ZERO_BLOCK[..16])
+}
