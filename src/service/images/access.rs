@@ -15,9 +15,9 @@ pub(super) fn project(actor: &Actor) -> Result<&ProjectId, Error> {
         .ok_or_else(|| Error::forbidden("image actions need a token scoped to a project; sign in to one"))
 }
 
-/// The image, when the caller may show it.
+/// The image, when the caller may show it. Who acts in no project sees none, as the reference has it.
 pub(super) fn visible(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
-    let project = project(actor)?;
+    let project = actor.project().ok_or_else(|| not_found(id))?;
     match images::get(rows, id)? {
         Some(image) if may_show(rows, actor, project, &image)? => Ok(image),
         _ => Err(not_found(id)),
@@ -64,4 +64,22 @@ fn may_show(rows: &impl Rows, actor: &Actor, project: &ProjectId, image: &Image)
         Visibility::Shared => members::get(rows, &image.id, project)?.is_some(),
         Visibility::Private => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::identity::Scope;
+    use crate::service::{ErrorKind, testing};
+
+    #[test]
+    fn who_acts_in_no_project_sees_no_image_and_may_make_none() {
+        let (service, _clock) = testing::service();
+        let mut actor = Actor::local_admin(ProjectId::from("p"));
+        actor.scope = Some(Scope::System);
+        let id = ImageId(uuid::Uuid::nil());
+        let seen = visible(&service.db.read().unwrap(), &actor, &id);
+        assert_eq!(seen.unwrap_err().kind, ErrorKind::NotFound);
+        assert_eq!(project(&actor).unwrap_err().kind, ErrorKind::Forbidden);
+    }
 }
