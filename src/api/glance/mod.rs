@@ -14,3 +14,6 @@ pub mod routes;
 mod schemas;
 mod versions;
 mod wire;
+
+#[cfg(test)]
+mod tests;

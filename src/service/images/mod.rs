@@ -21,3 +21,6 @@ pub use download::Download;
 pub use fields::{Change, Existing, Field};
 pub use read::Listing;
 pub use upload::{BodyBroken, Upload};
+
+#[cfg(test)]
+mod tests;

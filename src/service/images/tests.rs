@@ -1,0 +1,295 @@
+//! What callers may do to images, and which states follow.
+
+use std::time::Duration;
+
+use super::*;
+use crate::base::limits;
+use crate::model::identity::Scope;
+use crate::model::image::MemberStatus;
+use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
+use crate::service::testing::service;
+use crate::service::{Actor, ErrorKind, Service};
+
+fn actor(project: &str, roles: &[&str]) -> Actor {
+    Actor {
+        user: "u".into(),
+        user_domain: "default".into(),
+        scope: Some(Scope::Project(project.into())),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    }
+}
+
+fn member(project: &str) -> Actor {
+    actor(project, &["member", "reader"])
+}
+
+fn reader(project: &str) -> Actor {
+    actor(project, &["reader"])
+}
+
+fn admin() -> Actor {
+    actor("adm", &["admin", "member", "reader"])
+}
+
+fn with(fields: Vec<Field>) -> NewImage {
+    NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() }
+}
+
+fn ready(visibility: Visibility) -> NewImage {
+    with(vec![
+        Field::Visibility(visibility),
+        Field::DiskFormat(Some("raw".into())),
+        Field::ContainerFormat(Some("bare".into())),
+    ])
+}
+
+fn image(service: &Service, owner: &Actor, visibility: Visibility) -> Image {
+    let maker = if visibility == Visibility::Public { admin() } else { owner.clone() };
+    let mut new = ready(visibility);
+    new.changes.push(Change::Set(Field::Owner(owner.project().cloned())));
+    service.create_image(&maker, new).unwrap()
+}
+
+fn kind<T>(outcome: Result<T, crate::service::Error>) -> Option<ErrorKind> {
+    outcome.err().map(|error| error.kind)
+}
+
+/// Everything that changes an image, as the kinds of refusal it meets.
+fn every_write(service: &Service, actor: &Actor, id: &ImageId) -> Vec<Option<ErrorKind>> {
+    vec![
+        kind(service.update_image(actor, id, vec![Change::Set(Field::Name(None))])),
+        kind(service.add_image_tag(actor, id, "t".into())),
+        kind(service.remove_image_tag(actor, id, "t".into())),
+        kind(service.begin_upload(actor, id, None)),
+        kind(service.deactivate_image(actor, id)),
+        kind(service.delete_image(actor, id)),
+    ]
+}
+
+#[test]
+fn what_cannot_be_shown_is_not_found_and_the_rest_is_forbidden() {
+    let (service, _) = service();
+    let owner = member("own");
+    let nobody = Actor { scope: Some(Scope::System), ..admin() };
+    for (visibility, other, expected) in [
+        (Visibility::Private, member("other"), ErrorKind::NotFound),
+        (Visibility::Shared, member("other"), ErrorKind::NotFound),
+        (Visibility::Community, member("other"), ErrorKind::Forbidden),
+        (Visibility::Public, member("other"), ErrorKind::Forbidden),
+        (Visibility::Private, reader("own"), ErrorKind::Forbidden),
+        (Visibility::Public, actor("own", &[]), ErrorKind::NotFound),
+        (Visibility::Public, nobody, ErrorKind::NotFound),
+    ] {
+        let image = image(&service, &owner, visibility);
+        let shown = kind(service.show_image(&other, &image.id));
+        assert_eq!(shown.is_none(), expected == ErrorKind::Forbidden, "{visibility:?} {other:?}");
+        let refusals = every_write(&service, &other, &image.id);
+        assert!(refusals.iter().all(|kind| *kind == Some(expected)), "{visibility:?} {other:?} {refusals:?}");
+    }
+}
+
+#[test]
+fn a_reader_may_not_register_and_a_member_may_not_publish_or_give_away() {
+    let (service, _) = service();
+    let refused = Some(ErrorKind::Forbidden);
+    assert_eq!(kind(service.create_image(&reader("p"), NewImage::default())), refused);
+    let public = with(vec![Field::Visibility(Visibility::Public)]);
+    assert_eq!(kind(service.create_image(&member("p"), public.clone())), refused);
+    let foreign = with(vec![Field::Owner(Some("q".into()))]);
+    assert_eq!(kind(service.create_image(&member("p"), foreign.clone())), refused);
+    assert!(service.create_image(&admin(), public).is_ok());
+    assert_eq!(service.create_image(&admin(), foreign).unwrap().owner, Some("q".into()));
+    let own = with(vec![Field::Owner(Some("p".into()))]);
+    let image = service.create_image(&member("p"), own).unwrap();
+    let same_owner = vec![Change::Set(Field::Owner(Some("p".into())))];
+    assert_eq!(kind(service.update_image(&member("p"), &image.id, same_owner)), refused);
+}
+
+#[test]
+fn an_id_is_used_once_for_ever() {
+    let (service, _) = service();
+    let first = service.create_image(&member("p"), NewImage::default()).unwrap();
+    let again = NewImage { id: Some(first.id), changes: Vec::new() };
+    assert_eq!(kind(service.create_image(&member("q"), again.clone())), Some(ErrorKind::Conflict));
+    service.delete_image(&member("p"), &first.id).unwrap();
+    assert_eq!(kind(service.create_image(&member("p"), again)), Some(ErrorKind::Conflict));
+    assert_eq!(kind(service.show_image(&admin(), &first.id)), Some(ErrorKind::NotFound));
+}
+
+#[test]
+fn changes_apply_all_or_not_at_all() {
+    let (service, _) = service();
+    let owner = member("p");
+    let image = image(&service, &owner, Visibility::Private);
+    let set = |name: &str, existing| Change::SetProperty { name: name.into(), value: "v".into(), existing };
+    let changes = vec![set("a", Existing::Any), set("b", Existing::Required)];
+    assert_eq!(kind(service.update_image(&owner, &image.id, changes)), Some(ErrorKind::Conflict));
+    assert_eq!(service.show_image(&owner, &image.id).unwrap(), image);
+    let changes = vec![set("a", Existing::Forbidden), set("a", Existing::Required)];
+    assert_eq!(service.update_image(&owner, &image.id, changes).unwrap().properties.len(), 1);
+    let changes = vec![Change::RemoveProperty("a".into()), Change::RemoveProperty("a".into())];
+    assert_eq!(kind(service.update_image(&owner, &image.id, changes)), Some(ErrorKind::Conflict));
+}
+
+#[test]
+fn fields_stay_within_their_bounds() {
+    let (service, _) = service();
+    let long = "é".repeat(limits::NAME_CHARS_MAX + 1);
+    let many = (0..=limits::IMAGE_TAGS_MAX).map(|n| n.to_string()).collect();
+    for (field, expected) in [
+        (Field::Name(Some(long.clone())), ErrorKind::Invalid),
+        (Field::Owner(Some(ProjectId(long.clone()))), ErrorKind::Invalid),
+        (Field::Tags([long].into()), ErrorKind::Invalid),
+        (Field::Tags(many), ErrorKind::TooLarge),
+        (Field::DiskFormat(Some("floppy".into())), ErrorKind::Invalid),
+        (Field::ContainerFormat(Some("box".into())), ErrorKind::Invalid),
+        (Field::MinRamMib(limits::MIN_RESOURCE_MAX + 1), ErrorKind::Invalid),
+    ] {
+        assert_eq!(
+            kind(service.create_image(&admin(), with(vec![field.clone()]))),
+            Some(expected),
+            "{field:?}"
+        );
+    }
+    let name = |name: String| Change::SetProperty { name, value: String::new(), existing: Existing::Any };
+    let reserved = NewImage { id: None, changes: vec![name("os_glance_x".into())] };
+    assert_eq!(kind(service.create_image(&admin(), reserved)), Some(ErrorKind::Forbidden));
+    let changes = (0..=limits::IMAGE_PROPERTIES_MAX).map(|n| name(format!("p{n}"))).collect();
+    let crowded = NewImage { id: None, changes };
+    assert_eq!(kind(service.create_image(&admin(), crowded)), Some(ErrorKind::TooLarge));
+}
+
+#[test]
+fn a_protected_image_is_not_deleted() {
+    let (service, _) = service();
+    let owner = member("p");
+    let image = service.create_image(&owner, with(vec![Field::Protected(true)])).unwrap();
+    assert_eq!(kind(service.delete_image(&owner, &image.id)), Some(ErrorKind::Forbidden));
+    service.update_image(&owner, &image.id, vec![Change::Set(Field::Protected(false))]).unwrap();
+    service.delete_image(&owner, &image.id).unwrap();
+}
+
+#[test]
+fn a_share_shows_at_once_and_lists_when_accepted() {
+    let (service, _) = service();
+    let (owner, friend) = (member("own"), member("friend"));
+    let image = image(&service, &owner, Visibility::Shared);
+    let listed = |actor: &Actor, member_status| {
+        let listing = Listing { limit: 9, member_status, ..Listing::default() };
+        service.list_images(actor, listing).unwrap().len()
+    };
+    let accepted = Some(MemberStatus::Accepted);
+    assert_eq!(kind(service.show_image(&friend, &image.id)), Some(ErrorKind::NotFound));
+    let offered = service.add_image_member(&owner, &image.id, "friend".into()).unwrap();
+    assert_eq!(offered.status, MemberStatus::Pending);
+    assert!(service.show_image(&friend, &image.id).is_ok());
+    assert_eq!((listed(&friend, accepted), listed(&friend, Some(MemberStatus::Pending))), (0, 1));
+    service.answer_image_share(&friend, &image.id, &"friend".into(), MemberStatus::Accepted).unwrap();
+    assert_eq!(listed(&friend, accepted), 1);
+    service.remove_image_member(&owner, &image.id, &"friend".into()).unwrap();
+    assert_eq!(kind(service.show_image(&friend, &image.id)), Some(ErrorKind::NotFound));
+}
+
+#[test]
+fn sharing_is_the_owners_and_answering_the_members() {
+    let (service, _) = service();
+    let (owner, friend, other) = (member("own"), member("friend"), member("other"));
+    let image = image(&service, &owner, Visibility::Shared);
+    let id = &image.id;
+    for project in ["friend", "other"] {
+        service.add_image_member(&owner, id, project.into()).unwrap();
+    }
+    let answer =
+        |actor: &Actor| kind(service.answer_image_share(actor, id, &"friend".into(), MemberStatus::Accepted));
+    assert_eq!(answer(&owner), Some(ErrorKind::Forbidden));
+    assert_eq!(answer(&other), Some(ErrorKind::NotFound));
+    assert_eq!(answer(&reader("friend")), Some(ErrorKind::Forbidden));
+    assert_eq!(answer(&friend), None);
+    assert_eq!(answer(&admin()), None);
+    assert_eq!(kind(service.add_image_member(&owner, id, "friend".into())), Some(ErrorKind::Conflict));
+    assert_eq!(kind(service.add_image_member(&friend, id, "x".into())), Some(ErrorKind::Forbidden));
+    assert_eq!(kind(service.remove_image_member(&friend, id, &"friend".into())), Some(ErrorKind::Forbidden));
+    assert_eq!(kind(service.remove_image_member(&friend, id, &"other".into())), Some(ErrorKind::NotFound));
+    assert_eq!(kind(service.show_image_member(&friend, id, &"other".into())), Some(ErrorKind::NotFound));
+    assert_eq!(service.list_image_members(&friend, id).unwrap().len(), 1);
+    assert_eq!(service.list_image_members(&owner, id).unwrap().len(), 2);
+    service.update_image(&owner, id, vec![Change::Set(Field::Visibility(Visibility::Private))]).unwrap();
+    assert_eq!(kind(service.list_image_members(&owner, id)), Some(ErrorKind::Forbidden));
+    assert_eq!(kind(service.show_image_member(&owner, id, &"friend".into())), Some(ErrorKind::NotFound));
+    assert_eq!(kind(service.show_image(&friend, id)), Some(ErrorKind::NotFound));
+}
+
+#[test]
+fn a_marker_must_be_an_image_the_caller_may_see() {
+    let (service, _) = service();
+    let hidden = image(&service, &member("own"), Visibility::Private);
+    let page = |marker| {
+        kind(
+            service
+                .list_images(&member("p"), Listing { marker: Some(marker), limit: 1, ..Listing::default() }),
+        )
+    };
+    assert_eq!(page(hidden.id), Some(ErrorKind::Forbidden));
+    assert_eq!(page(ImageId(uuid::Uuid::nil())), Some(ErrorKind::Invalid));
+}
+
+#[test]
+fn only_images_with_data_switch_between_active_and_deactivated() {
+    let (service, _) = service();
+    let owner = member("p");
+    let image = image(&service, &owner, Visibility::Private);
+    assert_eq!(kind(service.deactivate_image(&owner, &image.id)), Some(ErrorKind::Forbidden));
+    assert_eq!(kind(service.reactivate_image(&owner, &image.id)), Some(ErrorKind::Forbidden));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_upload_owns_an_image_until_it_ends() {
+    let (service, _) = service();
+    let owner = member("p");
+    let image = image(&service, &owner, Visibility::Private);
+    let upload = service.begin_upload(&owner, &image.id, None).unwrap();
+    assert_eq!(service.show_image(&owner, &image.id).unwrap().status, Status::Saving);
+    assert_eq!(kind(service.begin_upload(&owner, &image.id, None)), Some(ErrorKind::Conflict));
+    let format = vec![Change::Set(Field::DiskFormat(Some("raw".into())))];
+    assert_eq!(kind(service.update_image(&owner, &image.id, format)), Some(ErrorKind::Forbidden));
+    // The connection goes away: the handler's future, and with it the upload, is dropped.
+    drop(upload);
+    for _ in 0..500 {
+        if service.show_image(&owner, &image.id).unwrap().status == Status::Queued {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the image never came back to queued");
+}
+
+#[test]
+fn an_upload_needs_both_formats_and_a_size_under_the_cap() {
+    let (service, _) = service();
+    let owner = member("p");
+    let bare = service.create_image(&owner, NewImage::default()).unwrap();
+    assert_eq!(kind(service.begin_upload(&owner, &bare.id, None)), Some(ErrorKind::Invalid));
+    let image = image(&service, &owner, Visibility::Private);
+    assert_eq!(kind(service.begin_upload(&owner, &image.id, Some(u64::MAX))), Some(ErrorKind::TooLarge));
+    assert_eq!(service.show_image(&owner, &image.id).unwrap().status, Status::Queued);
+}
+
+#[test]
+fn a_start_puts_interrupted_uploads_back_to_queued() {
+    let (service, _) = service();
+    let owner = member("p");
+    let mut ids = Vec::new();
+    for hidden in [false, true] {
+        let mut new = ready(Visibility::Community);
+        new.changes.push(Change::Set(Field::Hidden(hidden)));
+        let image = service.create_image(&owner, new).unwrap();
+        // Outside a runtime a dropped upload changes nothing, as in a crash.
+        drop(service.begin_upload(&owner, &image.id, None).unwrap());
+        ids.push(image.id);
+    }
+    assert_eq!(service.recover_uploads().unwrap(), 2);
+    for id in ids {
+        assert_eq!(service.show_image(&owner, &id).unwrap().status, Status::Queued);
+    }
+    assert_eq!(service.recover_uploads().unwrap(), 0);
+}
