@@ -27,7 +27,7 @@ fn sample(length: usize) -> Vec<u8> {
 
 /// Runs every promise on a fresh medium each.
 fn suite(make: impl Fn() -> Arc<dyn Objects>) {
-    let promises: [fn(Arc<dyn Objects>); 11] = [
+    let promises: [fn(Arc<dyn Objects>); 12] = [
         what_was_put_is_got,
         an_object_is_invisible_before_its_commit,
         an_object_is_never_overwritten,
@@ -37,6 +37,7 @@ fn suite(make: impl Fn() -> Arc<dyn Objects>) {
         a_deleted_name_can_be_used_again,
         lists_are_by_prefix_with_sizes,
         one_of_many_creates_wins,
+        one_of_two_big_creates_wins,
         a_big_object_may_come_in_odd_pieces,
         an_empty_object_is_an_object,
     ];
@@ -158,6 +159,22 @@ fn one_of_many_creates_wins(objects: Arc<dyn Objects>) {
     }
 }
 
+fn one_of_two_big_creates_wins(objects: Arc<dyn Objects>) {
+    let first = sample(9 << 20);
+    // Differs in the middle only: length and end prove nothing.
+    let mut second = first.clone();
+    second[4 << 20] ^= 1;
+    let mut writers = [&first, &second].map(|bytes| {
+        let mut writer = objects.create(&key("big")).unwrap();
+        writer.write(bytes).unwrap();
+        Some(writer)
+    });
+    assert_eq!(writers[1].take().unwrap().commit(), Ok(()));
+    assert_eq!(writers[0].take().unwrap().commit(), Err(Error::Exists(key("big"))));
+    assert!(objects.get(&key("big")).unwrap() == second, "the winner's object was touched");
+    assert_eq!(objects.sweep_unfinished(), Ok(0));
+}
+
 fn a_big_object_may_come_in_odd_pieces(objects: Arc<dyn Objects>) {
     let bytes = sample((20 << 20) + 77);
     let mut writer = objects.create(&key("big")).unwrap();
@@ -182,7 +199,7 @@ fn an_empty_object_is_an_object(objects: Arc<dyn Objects>) {
     assert_eq!(objects.get(&key("a/empty")).unwrap(), b"");
     assert_eq!(objects.size(&key("a/empty")), Ok(0));
     assert_eq!(listed(&*objects, "a/"), [("a/empty".into(), 0)]);
-    assert_eq!(objects.put(&key("a/empty"), b""), Err(Error::Exists(key("a/empty"))));
+    assert_eq!(objects.put(&key("a/empty"), b"x"), Err(Error::Exists(key("a/empty"))));
 }
 
 #[test]
@@ -197,5 +214,26 @@ fn a_directory_keeps_every_promise() {
     suite(|| {
         count.set(count.get() + 1);
         Arc::new(Native::open(directory.path().join(count.get().to_string())).unwrap())
+    });
+}
+
+#[test]
+fn a_bucket_in_memory_keeps_every_promise() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = || Arc::new(object_store::memory::InMemory::new());
+    suite(|| Arc::new(Bucket::new(store(), runtime.handle().clone())));
+}
+
+#[test]
+fn a_bucket_in_a_synced_directory_keeps_every_promise() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let count = std::cell::Cell::new(0);
+    suite(|| {
+        count.set(count.get() + 1);
+        let root = directory.path().join(count.get().to_string());
+        std::fs::create_dir(&root).unwrap();
+        let store = object_store::local::LocalFileSystem::new_with_prefix(root).unwrap().with_fsync(true);
+        Arc::new(Bucket::new(Arc::new(store), runtime.handle().clone()))
     });
 }

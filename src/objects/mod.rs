@@ -7,6 +7,7 @@
 //! Everything here blocks on the medium: call it from threads of one's own or from tokio's
 //! blocking pool, never from an async worker.
 
+mod bucket;
 mod error;
 mod handles;
 mod key;
@@ -16,6 +17,9 @@ mod native;
 #[cfg(test)]
 mod conformance;
 
+pub use bucket::Bucket;
+#[cfg(feature = "buckets")]
+pub use bucket::open_url;
 pub use error::Error;
 pub use key::ObjectKey;
 pub use memory::Memory;
@@ -115,6 +119,7 @@ pub trait ObjectWriter: Send {
     ///
     /// # Errors
     /// [`Error::Exists`] when another object has the name: that one is untouched. After any other
-    /// error the object may or may not exist; if it does, it is complete.
+    /// error the object may or may not exist; if it does, it is complete. (A bucket cannot tell an
+    /// equal object from the success of its own request whose answer was lost: there it is success.)
     fn commit(self: Box<Self>) -> Result<(), Error>;
 }
