@@ -132,7 +132,7 @@ pub struct Image {
     pub properties: BTreeMap<String, String>,
     /// When it was registered.
     pub created_at: Time,
-    /// When its record last changed (members and tags do not count).
+    /// When its record last changed, tags included; members do not count.
     pub updated_at: Time,
     /// Names the upload that owns `Saving`, so that a late one cannot finish another's work.
     pub upload: Option<[u8; 16]>,
