@@ -237,3 +237,18 @@ fn a_bucket_in_a_synced_directory_keeps_every_promise() {
         Arc::new(Bucket::new(Arc::new(store), runtime.handle().clone()))
     });
 }
+
+#[test]
+#[cfg(feature = "buckets")]
+#[ignore = "needs a bucket: TINTYPE_TEST_BUCKET=s3://BUCKET/PREFIX and AWS_* variables"]
+fn a_real_bucket_keeps_every_promise() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = std::env::var("TINTYPE_TEST_BUCKET").unwrap();
+    suite(|| {
+        let bucket = open_url(&url, [], runtime.handle().clone()).unwrap();
+        let mut old = Vec::new();
+        bucket.list("", &mut |info| old.push(info.key)).unwrap();
+        old.iter().for_each(|key| bucket.delete(key).unwrap());
+        Arc::new(bucket)
+    });
+}
