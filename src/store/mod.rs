@@ -6,6 +6,10 @@
 
 #[allow(dead_code, unused_imports)]
 mod cutter;
+#[allow(dead_code, unused_imports)]
+mod keyring;
+#[allow(dead_code)]
+mod seal;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
