@@ -1,0 +1,68 @@
+//! What can go wrong between a stream and its medium.
+
+use super::keyring::KeyError;
+use crate::db;
+use crate::model::ContentId;
+use crate::objects;
+
+/// A store failure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No space for more data: free some, then try again.
+    #[error("no space left for image data: {0}")]
+    Full(String),
+    /// The medium does not answer, or not now: try again later.
+    #[error("the store's medium failed: {0}")]
+    Unavailable(String),
+    /// Stored bytes are not what was written.
+    #[error("{what} is damaged: {reason}")]
+    Damaged {
+        /// The pack or manifest.
+        what: String,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// No such content.
+    #[error("no content {0}")]
+    Missing(ContentId),
+    /// A pack that a stream was about to use has been reclaimed: send the stream again.
+    #[error("pack {0} was reclaimed while it was being used; send the image again")]
+    Reclaimed(u64),
+    /// The store is sealed and its master key is absent, wrong, or its key ring is damaged.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store was written by a newer release.
+    #[error("the store has format {found}, this release reads up to {supported}: use the newer release")]
+    NewerFormat {
+        /// Format in the store's header.
+        found: u32,
+        /// Newest format this release knows.
+        supported: u32,
+    },
+    /// The catalog belongs to another store, or the store's header is gone.
+    #[error("the store does not belong to this catalog: {0}")]
+    Foreign(String),
+    /// A worker died: a fault of the program.
+    #[error("a worker of the store failed; the log says why")]
+    Broken,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] db::Error),
+}
+
+impl Error {
+    pub(super) fn damaged(what: impl Into<String>, reason: impl std::fmt::Display) -> Error {
+        Error::Damaged { what: what.into(), reason: reason.to_string() }
+    }
+}
+
+impl From<objects::Error> for Error {
+    fn from(error: objects::Error) -> Error {
+        match error {
+            objects::Error::Full(text) => Error::Full(text),
+            objects::Error::NotFound(key) => Error::damaged(key.to_string(), "the object is not there"),
+            objects::Error::Invalid(text) => Error::damaged("an object", text),
+            other => Error::Unavailable(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! One stored object, written once from front to back and read at any place: sections (each
+//! sealed by itself in a sealed domain), a footer section, a locator, and a clear trailer.
+//!
+//! Invariant: the counter runs over all sections, then the footer; the locator has the one value
+//! no counter reaches; and every attempt to write has a fresh id. So no nonce repeats. Must not know what sections mean.
+
+use std::sync::Arc;
+
+use super::error::Error;
+use super::format::{
+    FORMAT_VERSION, HASH_BLOCK_BYTES, HEADER_BYTES, Header, LOCATOR_BYTES, TAIL_BYTES, Tail, padded,
+    trailer_sum,
+};
+use super::keyring::DomainKey;
+use super::seal::{ObjectCipher, SealContext, TAG_BYTES};
+use crate::objects::{ObjectWriter, Objects};
+
+/// Where a section lies, sealed or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Section {
+    /// First byte in the object.
+    pub offset: u64,
+    /// Stored bytes, tag included.
+    pub bytes: u32,
+    /// Its place in the sealing order.
+    pub counter: u64,
+}
+
+/// A finished object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// The footer section.
+    pub footer: Section,
+    /// Length of the whole object.
+    pub object_bytes: u64,
+}
+
+fn cipher(header: &Header, key: Option<&DomainKey>) -> Option<ObjectCipher> {
+    key.map(|key| {
+        ObjectCipher::new(
+            key,
+            SealContext {
+                kind: header.kind as u8,
+                object: header.id,
+                pack: header.pack,
+                generation: header.generation,
+                domain: header.domain,
+                format: FORMAT_VERSION,
+            },
+        )
+    })
+}
+
+/// Writes one object.
+pub struct Builder {
+    writer: Box<dyn ObjectWriter>,
+    cipher: Option<ObjectCipher>,
+    offset: u64,
+    counter: u64,
+    block: blake3::Hasher,
+    block_filled: usize,
+    hashes: Vec<u8>,
+}
+
+impl Builder {
+    /// Starts the object that `header` names; `key` seals it.
+    pub fn start(objects: &dyn Objects, header: &Header, key: Option<&DomainKey>) -> Result<Builder, Error> {
+        let mut builder = Builder {
+            writer: objects.create(&header.key())?,
+            cipher: cipher(header, key),
+            offset: 0,
+            counter: 0,
+            block: blake3::Hasher::new(),
+            block_filled: 0,
+            hashes: Vec::new(),
+        };
+        builder.write(&header.encode())?;
+        Ok(builder)
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.offset
+    }
+
+    /// Adds a section.
+    pub fn append(&mut self, mut data: Vec<u8>) -> Result<Section, Error> {
+        if let Some(cipher) = &self.cipher {
+            cipher.seal(self.counter, &mut data);
+        }
+        let bytes = u32::try_from(data.len())
+            .map_err(|_| Error::damaged("a section", "longer than four GiB, which nothing writes"))?;
+        let section = Section { offset: self.offset, bytes, counter: self.counter };
+        self.counter += 1;
+        self.write(&data)?;
+        Ok(section)
+    }
+
+    /// Ends the object; returns once it is durable under its name.
+    pub fn finish(mut self, footer: Vec<u8>) -> Result<Written, Error> {
+        let footer = self.append(footer)?;
+        let mut locator = Vec::with_capacity(LOCATOR_BYTES + TAG_BYTES);
+        locator.extend_from_slice(&footer.offset.to_le_bytes());
+        locator.extend_from_slice(&u64::from(footer.bytes).to_le_bytes());
+        locator.extend_from_slice(&footer.counter.to_le_bytes());
+        if self.cipher.is_some() {
+            let body = self.offset + (LOCATOR_BYTES + TAG_BYTES) as u64;
+            self.write(&vec![0; (padded(body) - body) as usize])?;
+        }
+        if let Some(cipher) = &self.cipher {
+            cipher.seal(LOCATOR_COUNTER, &mut locator);
+        }
+        self.write(&locator)?;
+        if self.block_filled > 0 {
+            self.close_block();
+        }
+        let tail = Tail { body_bytes: self.offset, blocks: (self.hashes.len() / 32) as u32 };
+        let tail = tail.encode(&self.hashes);
+        self.writer.write(&self.hashes)?;
+        self.writer.write(&tail)?;
+        let object_bytes = self.offset + (self.hashes.len() + TAIL_BYTES) as u64;
+        self.writer.commit()?;
+        Ok(Written { footer, object_bytes })
+    }
+
+    fn write(&mut self, mut data: &[u8]) -> Result<(), Error> {
+        self.writer.write(data)?;
+        self.offset += data.len() as u64;
+        while !data.is_empty() {
+            let (now, later) = data.split_at(data.len().min(HASH_BLOCK_BYTES - self.block_filled));
+            self.block.update(now);
+            self.block_filled += now.len();
+            if self.block_filled == HASH_BLOCK_BYTES {
+                self.close_block();
+            }
+            data = later;
+        }
+        Ok(())
+    }
+
+    fn close_block(&mut self) {
+        self.hashes.extend_from_slice(self.block.finalize().as_bytes());
+        self.block.reset();
+        self.block_filled = 0;
+    }
+}
+
+/// Reads one object's sections.
+pub struct Object {
+    objects: Arc<dyn Objects>,
+    header: Header,
+    cipher: Option<ObjectCipher>,
+}
+
+impl Object {
+    /// The object that `header` names; nothing is read yet.
+    pub fn new(objects: Arc<dyn Objects>, header: Header, key: Option<&DomainKey>) -> Object {
+        Object { objects, cipher: cipher(&header, key), header }
+    }
+
+    /// One section, opened.
+    pub fn section(&self, section: Section) -> Result<Vec<u8>, Error> {
+        let mut data = vec![0; section.bytes as usize];
+        self.objects.read(&self.header.key(), section.offset, &mut data)?;
+        self.open(section.counter, data)
+    }
+
+    /// Several adjacent sections with one read, each opened.
+    pub fn sections(&self, sections: &[Section]) -> Result<Vec<Vec<u8>>, Error> {
+        let (Some(first), Some(last)) = (sections.first(), sections.last()) else { return Ok(Vec::new()) };
+        let bytes = (last.offset + u64::from(last.bytes))
+            .checked_sub(first.offset)
+            .ok_or_else(|| self.damaged("its sections are out of order"))?;
+        let mut data = vec![0; bytes as usize];
+        self.objects.read(&self.header.key(), first.offset, &mut data)?;
+        sections
+            .iter()
+            .map(|section| {
+                let start = (section.offset - first.offset) as usize;
+                let stored = data
+                    .get(start..start + section.bytes as usize)
+                    .ok_or_else(|| self.damaged("its sections overlap"))?;
+                self.open(section.counter, stored.to_vec())
+            })
+            .collect()
+    }
+
+    fn open(&self, counter: u64, mut data: Vec<u8>) -> Result<Vec<u8>, Error> {
+        if let Some(cipher) = &self.cipher {
+            cipher
+                .open(counter, &mut data)
+                .map_err(|_| self.damaged("a section does not open with its key: changed, or not ours"))?;
+        }
+        Ok(data)
+    }
+
+    fn damaged(&self, reason: impl std::fmt::Display) -> Error {
+        Error::damaged(self.header.key().to_string(), reason)
+    }
+}
+
+/// An object as its own bytes describe it, for whoever has nothing but the object.
+pub struct Described {
+    /// Its clear header.
+    pub header: Header,
+    /// Its footer section.
+    pub footer: Section,
+    /// Its length.
+    pub object_bytes: u64,
+}
+
+/// Finds an object's footer without any catalog, through its tail and locator.
+pub fn describe(
+    objects: &Arc<dyn Objects>,
+    key: &crate::objects::ObjectKey,
+    domain_key: impl Fn(u32) -> Option<Arc<DomainKey>>,
+) -> Result<Described, Error> {
+    let damaged = |reason: String| Error::damaged(key.to_string(), reason);
+    let object_bytes = objects.size(key)?;
+    if object_bytes < (HEADER_BYTES + LOCATOR_BYTES + TAIL_BYTES) as u64 {
+        return Err(damaged("shorter than any object".into()));
+    }
+    let mut head = [0; HEADER_BYTES];
+    objects.read(key, 0, &mut head)?;
+    let header = Header::decode(&head).map_err(damaged)?;
+    let mut end = [0; TAIL_BYTES];
+    objects.read(key, object_bytes - TAIL_BYTES as u64, &mut end)?;
+    let tail = Tail::decode(&end).map_err(damaged)?;
+    let locator_bytes = LOCATOR_BYTES + if header.sealed { TAG_BYTES } else { 0 };
+    let mut locator = vec![0; locator_bytes];
+    let at = tail
+        .body_bytes
+        .checked_sub(locator_bytes as u64)
+        .ok_or_else(|| damaged("its tail points outside".into()))?;
+    objects.read(key, at, &mut locator)?;
+    let secret = domain_key(header.domain);
+    if header.sealed && secret.is_none() {
+        return Err(damaged(format!("the key ring has no key for domain {}", header.domain)));
+    }
+    let plain = Object::new(objects.clone(), header, secret.as_deref()).open(LOCATOR_COUNTER, locator)?;
+    let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|b| plain.get(i * 8 + b).copied().unwrap_or(0)));
+    let bytes = u32::try_from(word(1)).map_err(|_| damaged("its locator is wrong".into()))?;
+    Ok(Described { header, footer: Section { offset: word(0), bytes, counter: word(2) }, object_bytes })
+}
+
+/// The locator is sealed under a counter no section can reach, so that it opens first.
+pub const LOCATOR_COUNTER: u64 = u64::MAX;
+
+/// Reads a whole object and compares it with its clear trailer. Needs no key. Gives the first
+/// damaged place.
+pub fn verify_stored(
+    objects: &dyn Objects,
+    key: &crate::objects::ObjectKey,
+    expected_bytes: u64,
+) -> Result<(), Error> {
+    let damaged = |reason: String| Error::damaged(key.to_string(), reason);
+    let object_bytes = objects.size(key)?;
+    if object_bytes != expected_bytes {
+        return Err(damaged(format!("it has {object_bytes} bytes, {expected_bytes} were written")));
+    }
+    let mut end = [0; TAIL_BYTES];
+    let tail_at = object_bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("no tail".into()))?;
+    objects.read(key, tail_at, &mut end)?;
+    let tail = Tail::decode(&end).map_err(damaged)?;
+    let mut hashes = vec![0; tail.blocks as usize * 32];
+    if tail.body_bytes + hashes.len() as u64 != tail_at {
+        return Err(damaged("its tail contradicts its length".into()));
+    }
+    objects.read(key, tail.body_bytes, &mut hashes)?;
+    if trailer_sum(&hashes, &end[..32]) != end[32..] {
+        return Err(damaged("its trailer is changed".into()));
+    }
+    let mut block = vec![0; HASH_BLOCK_BYTES];
+    for (number, hash) in hashes.chunks_exact(32).enumerate() {
+        let at = (number * HASH_BLOCK_BYTES) as u64;
+        let bytes = (tail.body_bytes - at).min(HASH_BLOCK_BYTES as u64) as usize;
+        let block = &mut block[..bytes];
+        objects.read(key, at, block)?;
+        if blake3::hash(block).as_bytes() != hash {
+            return Err(damaged(format!("bytes {at} to {} are changed", at + bytes as u64)));
+        }
+    }
+    Ok(())
+}
