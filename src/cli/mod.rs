@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod completions;
 mod failure;
+mod gc;
 mod identity;
 mod image;
 mod init;
@@ -81,6 +82,8 @@ enum Ask {
     Role(identity::role::Role),
     /// Verify everything that is stored
     Check(check::Check),
+    /// Give back the space of what was deleted
+    Gc(gc::Gc),
     /// What is stored, and what deduplication saves
     Stats(stats::Stats),
 }
@@ -120,6 +123,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::Project(project) => project.run(&client, output).await,
         Ask::Role(role) => role.run(&client, output).await,
         Ask::Check(check) => check.run(&client, output).await,
+        Ask::Gc(gc) => gc.run(&client, output).await,
         Ask::Stats(stats) => stats.run(&client, output).await,
     };
     // The command's own failure matters more than the close's.

@@ -15,9 +15,10 @@ use crate::api;
 use crate::api::context::ApiState;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, Db};
+use crate::objects::{self, Native, Objects};
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{Rules, Service};
-use crate::store::Store;
+use crate::store::{self, MasterKey, Store};
 
 /// An open box.
 pub struct Parts {
@@ -38,13 +39,14 @@ pub struct Parts {
 pub fn open(settings: &Settings) -> Result<Parts, Error> {
     let dir = DataDir::create(&settings.server.data)?;
     let (admin_password, fresh) = dir.admin_password(&OsEntropy)?;
-    let options = db::Options { cache_bytes: settings.store.catalog_cache_bytes as usize };
+    let options =
+        db::Options { cache_bytes: settings.store.catalog_cache_bytes as usize, ..db::Options::default() };
     let db = Db::open(&dir.catalog(), options).map_err(|cause| match cause {
         db::Error::InUse => Error::InUse(dir.path().to_owned()),
         cause => Error::Catalog { path: dir.catalog(), cause },
     })?;
     dir.close_to_others(&dir.catalog())?;
-    let store = Store {};
+    let store = store(settings, &dir, &db)?;
     let service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
     if let Some(password) = &admin_password {
         service.bootstrap(&Password::new(password.clone())?)?;
@@ -68,6 +70,64 @@ impl Parts {
         drop(self.service);
         db.close().map_err(|cause| Error::Catalog { path: self.dir.catalog(), cause })
     }
+}
+
+/// Opens the chunk store where the settings say, with its key if there is one.
+fn store(settings: &Settings, dir: &DataDir, db: &Db) -> Result<Store, Error> {
+    let options = store::Options {
+        memory_bytes: settings.store.memory_bytes as usize,
+        zstd_level: settings.store.zstd_level,
+        pack_bytes: settings.store.pack_bytes,
+    };
+    let master = master_key(&settings.store.key_file)?;
+    let objects = media(&settings.store.location, dir).map_err(store::Error::from)?;
+    Ok(Store::open(
+        db.clone(),
+        objects,
+        master.as_ref(),
+        options,
+        Arc::new(SystemClock),
+        Arc::new(OsEntropy),
+    )?)
+}
+
+fn media(location: &str, dir: &DataDir) -> Result<Arc<dyn Objects>, objects::Error> {
+    if !location.starts_with("s3://") {
+        let path = if location.is_empty() { dir.path().join("store") } else { location.into() };
+        return Ok(Arc::new(Native::open(path)?));
+    }
+    bucket(location)
+}
+
+#[cfg(feature = "buckets")]
+fn bucket(url: &str) -> Result<Arc<dyn Objects>, objects::Error> {
+    let handle = tokio::runtime::Handle::try_current()
+        .map_err(|e| objects::Error::Unavailable(format!("{url}: {e}")))?;
+    Ok(Arc::new(objects::open_url(url, [], handle)?))
+}
+
+#[cfg(not(feature = "buckets"))]
+fn bucket(url: &str) -> Result<Arc<dyn Objects>, objects::Error> {
+    Err(objects::Error::Invalid(format!("{url}: this build has no support for buckets")))
+}
+
+/// The master key: from the file the settings name, else from systemd's credential.
+fn master_key(file: &str) -> Result<Option<MasterKey>, Error> {
+    let path = if file.is_empty() {
+        let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+            .map(|directory| std::path::PathBuf::from(directory).join("tintype-key"));
+        match credential.filter(|path| path.exists()) {
+            Some(path) => path,
+            None => return Ok(None),
+        }
+    } else {
+        file.into()
+    };
+    let bytes =
+        std::fs::read(&path).map_err(|cause| Error::directory(&path, "read the master key", cause))?;
+    let key = MasterKey::parse(&bytes)
+        .map_err(|reason| Error::Settings(format!("store.key_file: {}: {reason}", path.display())))?;
+    Ok(Some(key))
 }
 
 fn rules(settings: &Settings) -> Rules {

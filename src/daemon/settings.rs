@@ -79,9 +79,9 @@ impl Default for StoreSettings {
         StoreSettings {
             location: String::new(),
             key_file: String::new(),
-            memory_bytes: 256 << 20,
+            memory_bytes: 128 << 20,
             catalog_cache_bytes: 16 << 20,
-            zstd_level: 3,
+            zstd_level: 1,
             pack_bytes: 64 << 20,
         }
     }

@@ -27,11 +27,14 @@ const FORMAT_KEY: &[u8] = b"format";
 pub struct Options {
     /// Bytes redb may keep in memory, reads and unwritten changes together.
     pub cache_bytes: usize,
+    /// Whether commits are journaled, for whoever ships entries to the store. Nobody else may ask
+    /// for it: entries that nobody ships fill the file.
+    pub journal: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { cache_bytes: 16 << 20 }
+        Options { cache_bytes: 16 << 20, journal: false }
     }
 }
 
@@ -66,7 +69,7 @@ impl Db {
             // The file's own name must survive a power cut before anything in it is acknowledged.
             std::fs::File::open(parent).and_then(|d| d.sync_all()).map_err(|e| Error::Io(e.to_string()))?;
         }
-        Db::start(database)
+        Db::start(database, options.journal)
     }
 
     /// Opens a database on another medium: a sealed file, or a simulated disk.
@@ -74,14 +77,18 @@ impl Db {
     /// # Errors
     /// As [`Db::open`].
     pub fn open_on(medium: impl redb::StorageBackend, options: Options) -> Result<Db, Error> {
-        Db::start(redb::Database::builder().set_cache_size(options.cache_bytes).create_with_backend(medium)?)
+        Db::start(
+            redb::Database::builder().set_cache_size(options.cache_bytes).create_with_backend(medium)?,
+            options.journal,
+        )
     }
 
-    fn start(database: redb::Database) -> Result<Db, Error> {
+    fn start(database: redb::Database, journal: bool) -> Result<Db, Error> {
         check_format(&database)?;
         let database = Arc::new(database);
         let poison = Arc::new(Poison::default());
-        let writer = Writer::start(database.clone(), poison.clone()).map_err(|e| Error::Io(e.to_string()))?;
+        let writer =
+            Writer::start(database.clone(), poison.clone(), journal).map_err(|e| Error::Io(e.to_string()))?;
         Ok(Db { inner: Arc::new(Inner { database, writer, poison }) })
     }
 

@@ -43,7 +43,8 @@ fn a_panicking_change_harms_nobody() {
 
 #[test]
 fn the_journal_holds_facts_until_shipped() {
-    let db = memory();
+    let options = Options { journal: true, ..Options::default() };
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
     db.write(|txn| {
         txn.put(&FACTS, b"k", b"v")?;
         txn.put(&INDEX, b"i", b"")

@@ -49,11 +49,15 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(database: Arc<redb::Database>, poison: Arc<Poison>) -> std::io::Result<Writer> {
+    pub(super) fn start(
+        database: Arc<redb::Database>,
+        poison: Arc<Poison>,
+        journal: bool,
+    ) -> std::io::Result<Writer> {
         let (send, receive) = sync_channel(GROUP_MAX * 4);
         let thread = std::thread::Builder::new()
             .name("catalog-writer".into())
-            .spawn(move || serve(&database, &receive, &poison))?;
+            .spawn(move || serve(&database, &receive, &poison, journal))?;
         Ok(Writer { queue: Mutex::new(Some(send)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -80,7 +84,7 @@ impl Writer {
     }
 }
 
-fn serve(database: &redb::Database, queue: &Receiver<Box<dyn Request>>, poison: &Poison) {
+fn serve(database: &redb::Database, queue: &Receiver<Box<dyn Request>>, poison: &Poison, journal: bool) {
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         while group.len() < GROUP_MAX
@@ -88,11 +92,11 @@ fn serve(database: &redb::Database, queue: &Receiver<Box<dyn Request>>, poison: 
         {
             group.push(next);
         }
-        commit_group(database, group, poison);
+        commit_group(database, group, poison, journal);
     }
 }
 
-fn commit_group(database: &redb::Database, mut group: Vec<Box<dyn Request>>, poison: &Poison) {
+fn commit_group(database: &redb::Database, mut group: Vec<Box<dyn Request>>, poison: &Poison, journal: bool) {
     while !group.is_empty() {
         if let Some(reason) = poison.get() {
             for request in group {
@@ -118,7 +122,7 @@ fn commit_group(database: &redb::Database, mut group: Vec<Box<dyn Request>>, poi
                 request.answer(abort);
             }
             None => {
-                let outcome = commit(txn);
+                let outcome = commit(txn, journal);
                 if let Err(error) = &outcome {
                     tracing::error!(%error, "commit failed; refusing further writes");
                     poison.set(error);
@@ -146,9 +150,9 @@ fn begin(database: &redb::Database) -> Result<WriteTxn, Error> {
     Ok(WriteTxn { inner, changes: Default::default() })
 }
 
-fn commit(txn: WriteTxn) -> Result<(), Error> {
+fn commit(txn: WriteTxn, journal: bool) -> Result<(), Error> {
     let changes = txn.changes.take();
-    if !changes.is_empty() {
+    if journal && !changes.is_empty() {
         let entry = codec::encode(&JournalEntry { changes });
         let mut meta = txn.inner.open_table(super::open::META.definition())?;
         let next = meta

@@ -7,7 +7,8 @@ use super::identity::{Password, PasswordCost};
 use super::{Rules, Service};
 use crate::base::{Clock, OsEntropy, Time};
 use crate::db::{Db, Options};
-use crate::store::Store;
+use crate::objects::Memory;
+use crate::store::{self, Store};
 
 /// A clock that moves when told, and a microsecond each time it is read.
 pub struct ManualClock(AtomicI64);
@@ -39,7 +40,10 @@ pub fn rules() -> Rules {
 pub fn service() -> (Service, Arc<ManualClock>) {
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap();
     let clock = Arc::new(ManualClock::new());
-    let service = Service::new(db, Store {}, clock.clone(), Arc::new(OsEntropy), rules());
+    let (objects, entropy) = (Arc::new(Memory::new()), Arc::new(OsEntropy));
+    let store =
+        Store::open(db.clone(), objects, None, store::Options::default(), clock.clone(), entropy).unwrap();
+    let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules());
     assert!(service.bootstrap(&password("admin-pw")).unwrap());
     (service, clock)
 }

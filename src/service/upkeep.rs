@@ -3,6 +3,8 @@
 //! Invariant: upkeep changes no record; it works on what is visible while others go on working,
 //! and never takes an image that is deleted under it for damage.
 
+use std::collections::HashMap;
+
 use super::{Actor, Error, Service};
 use crate::base::Time;
 use crate::catalog::images;
@@ -33,6 +35,12 @@ pub struct Usage {
     pub images: u64,
     /// Bytes of all images' data, before deduplication and compression.
     pub image_bytes: u64,
+    /// Bytes the store keeps for them, packs and manifests.
+    pub stored_bytes: u64,
+    /// Chunks kept, each once.
+    pub chunks: u64,
+    /// Packs they lie in.
+    pub packs: u64,
 }
 
 /// An image whose data does not read back as it was stored.
@@ -78,7 +86,18 @@ impl Service {
     /// [`super::ErrorKind::Forbidden`], or when the catalog fails.
     pub fn usage(&self, actor: &Actor) -> Result<Usage, Error> {
         self.authorise_upkeep(actor)?;
-        usage(&self.db.read()?)
+        let stored = self.store.stats()?;
+        let usage = usage(&self.db.read()?)?;
+        Ok(Usage { stored_bytes: stored.stored_bytes, chunks: stored.chunks, packs: stored.packs, ..usage })
+    }
+
+    /// Gives back the space of what was deleted. Safe beside uploads and downloads.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Forbidden`], or when the catalog or the medium fails.
+    pub fn reclaim(&self, actor: &Actor) -> Result<store::Reclaimed, Error> {
+        self.authorise_upkeep(actor)?;
+        Ok(self.store.reclaim()?)
     }
 
     /// Reads every image's data back and compares it with the digest taken when it arrived.
@@ -99,6 +118,10 @@ impl Service {
         drop(read);
         let mut checked =
             Checked { started_at: self.clock.now(), images: 0, image_bytes: 0, damaged: Vec::new() };
+        let mut hurt = HashMap::new();
+        for (error, contents) in self.store.verify()? {
+            hurt.extend(contents.into_iter().map(|content| (content, error.to_string())));
+        }
         for (id, content, blake3) in stored {
             let before = checked.image_bytes;
             let found = self.read_back(&content, &blake3, &mut |bytes| {
@@ -112,7 +135,11 @@ impl Service {
                 continue;
             };
             checked.images += 1;
-            checked.damaged.extend(found.map(|reason| Damage { image: id, name: image.name, reason }));
+            checked.damaged.extend(hurt.get(&content).cloned().or(found).map(|reason| Damage {
+                image: id,
+                name: image.name,
+                reason,
+            }));
         }
         Ok(checked)
     }

@@ -201,7 +201,14 @@ mod tests {
         let bytes = header.encode();
         assert_eq!(
             hex::encode(bytes),
-            format!("74696e747970650001000101{}{}{}{}{}", "07000000", "ab".repeat(16), "0201000000000000", "03000000", "00".repeat(20))
+            format!(
+                "74696e747970650001000101{}{}{}{}{}",
+                "07000000",
+                "ab".repeat(16),
+                "0201000000000000",
+                "03000000",
+                "00".repeat(20)
+            )
         );
         assert_eq!(Header::decode(&bytes), Ok(header));
         assert_eq!(header.key().as_str(), format!("pack/ab/{}", "ab".repeat(16)));
@@ -209,7 +216,8 @@ mod tests {
 
     #[test]
     fn headers_of_the_future_are_refused() {
-        let header = Header { kind: Kind::Log, sealed: false, domain: 0, id: [0; 16], pack: 0, generation: 0 };
+        let header =
+            Header { kind: Kind::Log, sealed: false, domain: 0, id: [0; 16], pack: 0, generation: 0 };
         let mut bytes = header.encode();
         bytes[8] = 2;
         assert!(Header::decode(&bytes).is_err());

@@ -3,139 +3,321 @@
 //! Receives a stream ([`Store::ingest`]), keeps it durably, and gives any range of it back,
 //! verified ([`Store::reader`]). A stream becomes visible when its [`Receipt`] is published in
 //! the caller's transaction, and is let go of by [`Store::release`].
+#![doc = include_str!("FORMAT.md")]
 
-#[allow(dead_code, unused_imports)]
+mod assemble;
 mod cutter;
-#[allow(dead_code, unused_imports)]
+mod error;
+mod format;
+mod index;
+mod ingest;
 mod keyring;
-#[allow(dead_code)]
+mod manifest;
+mod object;
+mod open;
+mod pack;
+mod pins;
+mod read;
+mod reclaim;
+mod rows;
 mod seal;
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use tokio::sync::Semaphore;
 
-use crate::db::{self, WriteTxn};
-use crate::model::{ByteRange, ContentId, Digests};
+pub use error::Error;
+pub use ingest::{Ingest, Receipt};
+pub use keyring::{KeyError, MasterKey, NotAKey};
+pub use open::Options;
+pub use read::Reader;
+pub use reclaim::Reclaimed;
 
-/// A store failure.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
-    /// No space for more data.
-    #[error("no space left for image data: {0}")]
-    Full(String),
-    /// The medium does not answer, or not now.
-    #[error("the store's medium failed: {0}")]
-    Unavailable(String),
-    /// Stored bytes are not what was written.
-    #[error("{what} is damaged: {reason}")]
-    Damaged {
-        /// The pack or manifest.
-        what: String,
-        /// What was expected and found.
-        reason: String,
-    },
-    /// No such content.
-    #[error("no content {0}")]
-    Missing(ContentId),
-    /// The database failed.
-    #[error(transparent)]
-    Db(#[from] db::Error),
-}
+use crate::base::{Clock, Entropy};
+use crate::db::{Db, Rows, WriteTxn};
+use crate::model::ContentId;
+use crate::objects::Objects;
+use format::{Header, Kind};
+use index::{Index, hooks};
+use keyring::Keyring;
+use manifest::Manifest;
+use object::Object;
+use pack::{FinishedPack, Pack, PackWriter, pack_name};
+use pins::{Held, Pins};
+use rows::{CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key};
+use seal::DomainKey;
+
+/// Footers read for one batch of look-ups at most.
+const HOOKED_PACKS_MAX: usize = 16;
 
 /// The store. Cheap to share.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
 
-/// A stream on its way in. Dropping it abandons the stream; what it stored is reclaimed later.
-pub struct Ingest {}
+struct Inner {
+    db: Db,
+    objects: Arc<dyn Objects>,
+    keyring: Option<Keyring>,
+    /// Domain of new packs and manifests; 0 is plain.
+    domain: u32,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    index: Index,
+    frames: quick_cache::sync::Cache<(u64, usize), Bytes, FrameWeight>,
+    pins: Pins,
+    budget: Arc<Semaphore>,
+    budget_units: usize,
+    next_pack: AtomicU64,
+    reclaiming: std::sync::Mutex<()>,
+}
 
-/// A stream that is durable but not yet visible. Holding it keeps its packs from being reclaimed.
 #[derive(Clone)]
-pub struct Receipt {}
+struct FrameWeight;
 
-/// A published stream, open for reading. Holding it keeps its packs from being deleted.
-#[derive(Clone)]
-pub struct Reader {}
+impl quick_cache::Weighter<(u64, usize), Bytes> for FrameWeight {
+    fn weight(&self, _: &(u64, usize), frame: &Bytes) -> u64 {
+        frame.len() as u64 + 64
+    }
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packs.
+    pub packs: u64,
+    /// Chunks in them, each once.
+    pub chunks: u64,
+    /// Bytes of these chunks before compression.
+    pub chunk_bytes: u64,
+    /// Streams.
+    pub contents: u64,
+    /// Bytes of all objects: packs and manifests.
+    pub stored_bytes: u64,
+}
 
 impl Store {
     /// Starts a stream.
     ///
     /// # Errors
-    /// When the store is poisoned or closing.
+    /// When no thread can be had for it.
     pub fn ingest(&self) -> Result<Ingest, Error> {
-        unimplemented!()
+        Ingest::start(self.clone())
     }
+
     /// Makes a durable stream visible, inside the caller's transaction. Checks again that every
     /// pack it names is alive.
     ///
     /// # Errors
-    /// When a pack has gone meanwhile, or the database fails.
-    pub fn publish(&self, _txn: &WriteTxn, _receipt: &Receipt) -> Result<(), Error> {
-        unimplemented!()
+    /// [`Error::Reclaimed`] when a pack has gone meanwhile, or the database's failure.
+    pub fn publish(&self, txn: &WriteTxn, receipt: &Receipt) -> Result<(), Error> {
+        for pack in receipt.0.manifest.packs() {
+            if txn.get(&PACKS, &pack_key(pack))?.is_none() {
+                return Err(Error::Reclaimed(pack));
+            }
+        }
+        Ok(txn.put_record(&CONTENTS, &receipt.0.content.0, &receipt.0.row)?)
     }
+
     /// Lets go of a stream, inside the caller's transaction. Its space is reclaimed later.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn release(&self, _txn: &WriteTxn, _content: &ContentId) -> Result<(), Error> {
-        unimplemented!()
+    pub fn release(&self, txn: &WriteTxn, content: &ContentId) -> Result<(), Error> {
+        if let Some(row) = txn.record::<ContentRow>(&CONTENTS, &content.0)? {
+            txn.remove(&CONTENTS, &content.0)?;
+            txn.put(&GRAVES, &grave_key(Kind::Manifest, &row.object), &[])?;
+        }
+        Ok(())
     }
+
     /// Opens a published stream. Blocks on the medium.
     ///
     /// # Errors
     /// [`Error::Missing`], or the medium's failure.
-    pub fn reader(&self, _content: &ContentId) -> Result<Reader, Error> {
-        unimplemented!()
+    pub fn reader(&self, content: &ContentId) -> Result<Reader, Error> {
+        let row: ContentRow =
+            self.inner.db.read()?.record(&CONTENTS, &content.0)?.ok_or(Error::Missing(*content))?;
+        let manifest = Arc::new(self.manifest(&row)?);
+        let mut held = self.inner.pins.hold();
+        for pack in manifest.packs() {
+            if !held.pack(pack) {
+                // Only a stream that was released while we looked loses its packs.
+                return Err(Error::Missing(*content));
+            }
+        }
+        Ok(Reader::new(self.clone(), manifest, held))
+    }
+
+    /// What the store holds. Reads every pack's row.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let mut stats = Stats::default();
+        let read = self.inner.db.read()?;
+        for (_, row) in rows::all::<PackRow>(&read, &PACKS)? {
+            stats.packs += 1;
+            stats.chunks += u64::from(row.chunks);
+            stats.chunk_bytes += row.raw_bytes;
+            stats.stored_bytes += row.object_bytes;
+        }
+        for (_, row) in rows::all::<ContentRow>(&read, &CONTENTS)? {
+            stats.contents += 1;
+            stats.stored_bytes += row.object_bytes;
+        }
+        Ok(stats)
+    }
+
+    /// Compares every stored object with its trailer; needs no key. Gives what is damaged, and
+    /// which streams each damaged object takes with it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn verify(&self) -> Result<Vec<(Error, Vec<ContentId>)>, Error> {
+        let read = self.inner.db.read()?;
+        let mut damage = Vec::new();
+        let mut contents = Vec::new();
+        for (key, row) in rows::all::<ContentRow>(&read, &CONTENTS)? {
+            let content = ContentId(key.try_into().unwrap_or_default());
+            let stored = object::verify_stored(&*self.inner.objects, &row.header(), row.object_bytes);
+            match stored.and_then(|()| self.manifest(&row)) {
+                Ok(manifest) => contents.push((content, manifest.packs())),
+                Err(error) => damage.push((error, vec![content])),
+            }
+        }
+        for (key, row) in rows::all::<PackRow>(&read, &PACKS)? {
+            let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
+            let header = row.header(number);
+            if let Err(error) = object::verify_stored(&*self.inner.objects, &header, row.object_bytes) {
+                let hurt = contents.iter().filter(|(_, packs)| packs.contains(&number)).map(|(c, _)| *c);
+                damage.push((Error::damaged(pack_name(number), error), hurt.collect()));
+            }
+        }
+        Ok(damage)
+    }
+
+    fn key(&self, domain: u32) -> Result<Option<&DomainKey>, Error> {
+        if domain == 0 {
+            return Ok(None);
+        }
+        let key = self.inner.keyring.as_ref().and_then(|ring| ring.domain(domain));
+        key.map(Some).ok_or(Error::Damaged {
+            what: format!("key domain {domain}"),
+            reason: "the key ring has no key for it".into(),
+        })
+    }
+
+    fn manifest(&self, row: &ContentRow) -> Result<Manifest, Error> {
+        let header = row.header();
+        let object = Object::new(self.inner.objects.clone(), header, self.key(row.domain)?);
+        let bytes = object.section(row.footer())?;
+        crate::db::codec::decode(&bytes).map_err(|e| Error::damaged(header.key().to_string(), e))
+    }
+
+    /// A pack's footer, from memory or from its object.
+    fn pack(&self, number: u64) -> Result<Arc<Pack>, Error> {
+        if let Some(pack) = self.inner.index.pack(number) {
+            return Ok(pack);
+        }
+        let row: PackRow = self
+            .inner
+            .db
+            .read()?
+            .record(&PACKS, &pack_key(number))?
+            .ok_or_else(|| Error::damaged(pack_name(number), "the catalog has no row for it"))?;
+        let key = self.key(row.domain)?;
+        let pack = Arc::new(Pack::open(self.inner.objects.clone(), row.header(number), row.footer(), key)?);
+        self.inner.index.insert(row.domain, pack.clone());
+        Ok(pack)
+    }
+
+    fn frame(&self, pack: &Pack, index: usize) -> Result<Bytes, Error> {
+        let key = (pack.number, index);
+        self.inner.frames.get_or_insert_with(&key, || pack.frame(index).map(Bytes::from))
+    }
+
+    /// Brings the footers of packs into memory that have one of these names.
+    fn load_hooked(&self, names: &HashSet<[u8; 32]>) -> Result<(), Error> {
+        let domain = self.inner.domain;
+        let read = self.inner.db.read()?;
+        let mut loaded = 0;
+        for name in names {
+            let Some(value) = read.get(&HOOKS, &hook_key(domain, &self.public_name(name)?))? else {
+                continue;
+            };
+            let Ok(number) = value.try_into().map(u64::from_be_bytes) else { continue };
+            if self.inner.index.pack(number).is_some() || loaded == HOOKED_PACKS_MAX {
+                continue;
+            }
+            // A hook may outlive its pack, and a damaged pack is a miss: its data is stored again.
+            if let Err(error) = self.pack(number) {
+                tracing::debug!(number, %error, "a hook leads nowhere");
+            }
+            loaded += 1;
+        }
+        Ok(())
+    }
+
+    /// The name under which a chunk stands outside sealed objects.
+    fn public_name(&self, name: &[u8; 32]) -> Result<[u8; 32], Error> {
+        Ok(self.key(self.inner.domain)?.map_or(*name, |key| key.name(name)))
+    }
+
+    fn start_pack(&self, held: &mut Held) -> Result<PackWriter, Error> {
+        let header = Header {
+            kind: Kind::Pack,
+            sealed: self.inner.domain != 0,
+            domain: self.inner.domain,
+            id: self.inner.entropy.id(),
+            pack: self.inner.next_pack.fetch_add(1, Ordering::Relaxed),
+            generation: 0,
+        };
+        held.object(header.id);
+        held.pack(header.pack);
+        let key = self.key(self.inner.domain)?;
+        PackWriter::start(&*self.inner.objects, header, key, self.inner.options.zstd_level)
+    }
+
+    /// Gives a durable pack its row and hooks, in one commit.
+    fn commit_pack(&self, finished: FinishedPack) -> Result<(), Error> {
+        let FinishedPack { header, written, footer, raw_bytes } = finished;
+        let row = PackRow {
+            object: header.id,
+            generation: header.generation,
+            domain: header.domain,
+            object_bytes: written.object_bytes,
+            footer_offset: written.footer.offset,
+            footer_bytes: written.footer.bytes,
+            footer_counter: written.footer.counter,
+            chunks: footer.names.len() as u32,
+            raw_bytes,
+            created_at: self.inner.clock.now().0,
+        };
+        let mut keys = Vec::new();
+        for name in hooks(footer.names.iter()) {
+            keys.push(hook_key(header.domain, &self.public_name(&name)?));
+        }
+        keys.sort_unstable();
+        self.inner.db.write(move |txn| {
+            rows::raise_next_pack(txn, header.pack)?;
+            txn.put_record(&PACKS, &pack_key(header.pack), &row)?;
+            for key in &keys {
+                txn.put(&HOOKS, key, &pack_key(header.pack))?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        let key = self.key(header.domain)?;
+        let object = Object::new(self.inner.objects.clone(), header, key);
+        self.inner.index.insert(header.domain, Arc::new(Pack::new(header.pack, footer, object)?));
+        Ok(())
     }
 }
 
-impl Ingest {
-    /// Takes the next bytes; waits while the store is busy (back-pressure).
-    ///
-    /// # Errors
-    /// Whatever broke the stream; it is abandoned then.
-    pub async fn write(&mut self, _bytes: Bytes) -> Result<(), Error> {
-        unimplemented!()
-    }
-    /// Ends the stream: everything durable, nothing visible yet. `record` is kept beside the
-    /// content, so that the store can be read without the catalog.
-    ///
-    /// # Errors
-    /// Whatever broke the stream.
-    pub async fn finish(self, _record: Vec<u8>) -> Result<Receipt, Error> {
-        unimplemented!()
-    }
-}
-
-impl Receipt {
-    /// The stream's name.
-    pub fn content(&self) -> ContentId {
-        unimplemented!()
-    }
-    /// Its length.
-    pub fn size_bytes(&self) -> u64 {
-        unimplemented!()
-    }
-    /// Its digests.
-    pub fn digests(&self) -> &Digests {
-        unimplemented!()
-    }
-}
-
-impl Reader {
-    /// The stream's length.
-    pub fn size_bytes(&self) -> u64 {
-        unimplemented!()
-    }
-    /// The bytes of `range`, in order, verified; ends with an error where they are damaged.
-    pub fn stream(&self, _range: ByteRange) -> BoxStream<'static, Result<Bytes, Error>> {
-        unimplemented!()
-    }
-    /// Fills `out` from `offset`. Blocks on the medium.
-    ///
-    /// # Errors
-    /// Past the end, damage, or the medium's failure.
-    pub fn read_at(&self, _offset: u64, _out: &mut [u8]) -> Result<(), Error> {
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,7 @@ use super::format::{
     FORMAT_VERSION, HASH_BLOCK_BYTES, HEADER_BYTES, Header, LOCATOR_BYTES, TAIL_BYTES, Tail, padded,
     trailer_sum,
 };
-use super::keyring::DomainKey;
-use super::seal::{ObjectCipher, SealContext, TAG_BYTES};
+use super::seal::{DomainKey, ObjectCipher, SealContext, TAG_BYTES};
 use crate::objects::{ObjectWriter, Objects};
 
 /// Where a section lies, sealed or not.
@@ -165,26 +164,6 @@ impl Object {
         self.open(section.counter, data)
     }
 
-    /// Several adjacent sections with one read, each opened.
-    pub fn sections(&self, sections: &[Section]) -> Result<Vec<Vec<u8>>, Error> {
-        let (Some(first), Some(last)) = (sections.first(), sections.last()) else { return Ok(Vec::new()) };
-        let bytes = (last.offset + u64::from(last.bytes))
-            .checked_sub(first.offset)
-            .ok_or_else(|| self.damaged("its sections are out of order"))?;
-        let mut data = vec![0; bytes as usize];
-        self.objects.read(&self.header.key(), first.offset, &mut data)?;
-        sections
-            .iter()
-            .map(|section| {
-                let start = (section.offset - first.offset) as usize;
-                let stored = data
-                    .get(start..start + section.bytes as usize)
-                    .ok_or_else(|| self.damaged("its sections overlap"))?;
-                self.open(section.counter, stored.to_vec())
-            })
-            .collect()
-    }
-
     fn open(&self, counter: u64, mut data: Vec<u8>) -> Result<Vec<u8>, Error> {
         if let Some(cipher) = &self.cipher {
             cipher
@@ -199,64 +178,22 @@ impl Object {
     }
 }
 
-/// An object as its own bytes describe it, for whoever has nothing but the object.
-pub struct Described {
-    /// Its clear header.
-    pub header: Header,
-    /// Its footer section.
-    pub footer: Section,
-    /// Its length.
-    pub object_bytes: u64,
-}
-
-/// Finds an object's footer without any catalog, through its tail and locator.
-pub fn describe(
-    objects: &Arc<dyn Objects>,
-    key: &crate::objects::ObjectKey,
-    domain_key: impl Fn(u32) -> Option<Arc<DomainKey>>,
-) -> Result<Described, Error> {
-    let damaged = |reason: String| Error::damaged(key.to_string(), reason);
-    let object_bytes = objects.size(key)?;
-    if object_bytes < (HEADER_BYTES + LOCATOR_BYTES + TAIL_BYTES) as u64 {
-        return Err(damaged("shorter than any object".into()));
-    }
-    let mut head = [0; HEADER_BYTES];
-    objects.read(key, 0, &mut head)?;
-    let header = Header::decode(&head).map_err(damaged)?;
-    let mut end = [0; TAIL_BYTES];
-    objects.read(key, object_bytes - TAIL_BYTES as u64, &mut end)?;
-    let tail = Tail::decode(&end).map_err(damaged)?;
-    let locator_bytes = LOCATOR_BYTES + if header.sealed { TAG_BYTES } else { 0 };
-    let mut locator = vec![0; locator_bytes];
-    let at = tail
-        .body_bytes
-        .checked_sub(locator_bytes as u64)
-        .ok_or_else(|| damaged("its tail points outside".into()))?;
-    objects.read(key, at, &mut locator)?;
-    let secret = domain_key(header.domain);
-    if header.sealed && secret.is_none() {
-        return Err(damaged(format!("the key ring has no key for domain {}", header.domain)));
-    }
-    let plain = Object::new(objects.clone(), header, secret.as_deref()).open(LOCATOR_COUNTER, locator)?;
-    let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|b| plain.get(i * 8 + b).copied().unwrap_or(0)));
-    let bytes = u32::try_from(word(1)).map_err(|_| damaged("its locator is wrong".into()))?;
-    Ok(Described { header, footer: Section { offset: word(0), bytes, counter: word(2) }, object_bytes })
-}
-
 /// The locator is sealed under a counter no section can reach, so that it opens first.
 pub const LOCATOR_COUNTER: u64 = u64::MAX;
 
 /// Reads a whole object and compares it with its clear trailer. Needs no key. Gives the first
 /// damaged place.
-pub fn verify_stored(
-    objects: &dyn Objects,
-    key: &crate::objects::ObjectKey,
-    expected_bytes: u64,
-) -> Result<(), Error> {
+pub fn verify_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64) -> Result<(), Error> {
+    let key = &header.key();
     let damaged = |reason: String| Error::damaged(key.to_string(), reason);
     let object_bytes = objects.size(key)?;
     if object_bytes != expected_bytes {
         return Err(damaged(format!("it has {object_bytes} bytes, {expected_bytes} were written")));
+    }
+    let mut head = [0; HEADER_BYTES];
+    objects.read(key, 0, &mut head)?;
+    if Header::decode(&head).map_err(damaged)? != *header {
+        return Err(damaged("its header is not the one that was written".into()));
     }
     let mut end = [0; TAIL_BYTES];
     let tail_at = object_bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("no tail".into()))?;

@@ -1,6 +1,6 @@
 //! The native API, under `/tintype/v1`: what no other protocol has. For administrators.
 //!
-//! `GET stats` answers at once; `POST check` answers in lines of JSON: any number of
+//! `GET stats` answers at once; `POST check` and `POST gc` answer in lines of JSON: any number of
 //! `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has begun goes on
 //! when the client leaves.
 
@@ -14,13 +14,17 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::context::{ApiState, Credentials, authenticate};
-use crate::service::upkeep::{Checked, Damage, Usage};
+use crate::service::upkeep::{Checked, Damage, Step, Usage};
 use crate::service::{Actor, Error, Service};
+use crate::store::Reclaimed;
 use error::Refusal;
 
 /// The native routes.
 pub fn routes() -> Router<ApiState> {
-    Router::new().route("/tintype/v1/stats", get(stats)).route("/tintype/v1/check", post(check))
+    Router::new()
+        .route("/tintype/v1/stats", get(stats))
+        .route("/tintype/v1/check", post(check))
+        .route("/tintype/v1/gc", post(gc))
 }
 
 async fn stats(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -32,6 +36,12 @@ async fn stats(State(state): State<ApiState>, request: Request) -> Result<Respon
 async fn check(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let actor = caller(&state, request).await?;
     Ok(work::respond(state, move |service, tell| Ok(checked_body(&service.check(&actor, tell)?))))
+}
+
+async fn gc(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
+    let actor = caller(&state, request).await?;
+    let freed = move |service: &Service, _: &mut dyn FnMut(Step)| Ok(freed_body(&service.reclaim(&actor)?));
+    Ok(work::respond(state, freed))
 }
 
 /// Who asks, once it is known to be allowed to.
@@ -46,7 +56,17 @@ async fn caller(state: &ApiState, request: Request) -> Result<Actor, Error> {
 }
 
 fn usage_body(usage: &Usage) -> Value {
-    json!({"images": usage.images, "image_bytes": usage.image_bytes})
+    json!({
+        "images": usage.images,
+        "image_bytes": usage.image_bytes,
+        "stored_bytes": usage.stored_bytes,
+        "chunks": usage.chunks,
+        "packs": usage.packs,
+    })
+}
+
+fn freed_body(freed: &Reclaimed) -> Value {
+    json!({"packs": freed.packs, "orphans": freed.orphans, "bytes": freed.bytes})
 }
 
 fn checked_body(checked: &Checked) -> Value {
@@ -87,7 +107,9 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_are_turned_away_before_any_work() {
-        for (method, path) in [("GET", "/tintype/v1/stats"), ("POST", "/tintype/v1/check")] {
+        for (method, path) in
+            [("GET", "/tintype/v1/stats"), ("POST", "/tintype/v1/check"), ("POST", "/tintype/v1/gc")]
+        {
             assert_eq!(ask(method, path, false).await.0, StatusCode::UNAUTHORIZED, "{path}");
         }
     }

@@ -27,10 +27,6 @@ pub(super) const KEY_BYTES: usize = 32;
 #[error("sealed bytes do not open: they were altered, moved, or sealed with another key")]
 pub struct Unsealable;
 
-/// A random name of one sealed object, drawn anew for every attempt and every generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectId(pub [u8; 16]);
-
 /// The keys of one key domain: one seals its objects, one names its chunks. Who loses them loses
 /// the domain's images, and only those.
 pub struct DomainKey {

@@ -1,0 +1,183 @@
+//! Turns a stream's bytes into extents: known chunks are referred to, new ones go into packs.
+
+use super::Store;
+use super::cutter::{Cutter, CutterParams, Piece, choose};
+use super::error::Error;
+use super::index::hooks;
+use super::ingest::OpenNames;
+use super::manifest::{Extent, push_chunk, push_zeros};
+use super::pack::PackWriter;
+use super::pins::Held;
+use crate::base::limits::MANIFEST_EXTENTS_SOFT_MAX;
+
+/// Look-ups are made for this much of the stream at a time.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// What a batch is made of, in order.
+enum Item {
+    Zeros(u64),
+    Chunk { name: [u8; 32], start: usize, end: usize },
+}
+
+/// One stream's state between two pieces of it.
+pub struct Assembler {
+    store: Store,
+    head: Vec<u8>,
+    cutter: Option<(CutterParams, Cutter)>,
+    items: Vec<Item>,
+    arena: Vec<u8>,
+    extents: Vec<Extent>,
+    open: Option<PackWriter>,
+    open_names: OpenNames,
+    last: Option<(u64, u32)>,
+    held: Held,
+}
+
+impl Assembler {
+    /// The state before the first byte.
+    pub fn new(store: Store) -> Assembler {
+        let held = store.inner.pins.hold();
+        Assembler {
+            store,
+            head: Vec::new(),
+            cutter: None,
+            items: Vec::new(),
+            arena: Vec::new(),
+            extents: Vec::new(),
+            open: None,
+            open_names: OpenNames::new(),
+            last: None,
+            held,
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.cutter.is_none() {
+            self.head.extend_from_slice(bytes);
+            return if self.head.len() >= BATCH_BYTES { self.begin() } else { Ok(()) };
+        }
+        self.cut(bytes)
+    }
+
+    /// Ends the stream; every pack of it is durable and has its row.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        if self.cutter.is_none() {
+            self.begin()?;
+        }
+        if let Some((_, cutter)) = &mut self.cutter {
+            let (items, arena) = (&mut self.items, &mut self.arena);
+            cutter.finish(&mut |piece| take(items, arena, piece));
+        }
+        self.settle()?;
+        self.close_pack()
+    }
+
+    /// What the manifest needs, and what keeps it alive until it is published.
+    pub fn into_parts(self) -> (CutterParams, Vec<Extent>, Held) {
+        let params = self.cutter.map_or_else(|| choose(&[]), |(params, _)| params);
+        (params, self.extents, self.held)
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        let head = std::mem::take(&mut self.head);
+        let params = choose(&head);
+        self.cutter = Some((params, Cutter::new(params)));
+        self.cut(&head)
+    }
+
+    fn cut(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if let Some((_, cutter)) = &mut self.cutter {
+            let (items, arena) = (&mut self.items, &mut self.arena);
+            cutter.push(bytes, &mut |piece| take(items, arena, piece));
+        }
+        if self.arena.len() >= BATCH_BYTES { self.settle() } else { Ok(()) }
+    }
+
+    /// Decides every chunk of the batch: known or new.
+    fn settle(&mut self) -> Result<(), Error> {
+        let items = std::mem::take(&mut self.items);
+        let arena = std::mem::take(&mut self.arena);
+        let names = items.iter().filter_map(|item| match item {
+            Item::Chunk { name, .. } => Some(name),
+            Item::Zeros(_) => None,
+        });
+        self.store.load_hooked(&hooks(names))?;
+        for item in &items {
+            match item {
+                Item::Zeros(bytes) => push_zeros(&mut self.extents, *bytes),
+                Item::Chunk { name, start, end } => {
+                    let chunk = &arena[*start..*end];
+                    let at = match self.known(name) {
+                        Some(at) => at,
+                        None => self.add(*name, chunk)?,
+                    };
+                    self.last = Some(at);
+                    push_chunk(&mut self.extents, at, chunk.len() as u64);
+                }
+            }
+        }
+        self.items = items;
+        self.items.clear();
+        self.arena = arena;
+        self.arena.clear();
+        Ok(())
+    }
+
+    fn known(&mut self, name: &[u8; 32]) -> Option<(u64, u32)> {
+        if let Some(ordinal) = self.open_names.get(name) {
+            return self.open.as_ref().map(|pack| (pack.number(), *ordinal));
+        }
+        // Hostile data must not grow the manifest without bound: past the bound, all is new.
+        if self.extents.len() > MANIFEST_EXTENTS_SOFT_MAX {
+            return None;
+        }
+        let at = self
+            .next_after_last(name)
+            .or_else(|| self.store.inner.index.find(self.store.inner.domain, name))?;
+        self.held.pack(at.0).then_some(at)
+    }
+
+    /// Images keep their order: the chunk after the last hit is the likeliest.
+    fn next_after_last(&self, name: &[u8; 32]) -> Option<(u64, u32)> {
+        let (number, ordinal) = self.last?;
+        let pack = self.store.inner.index.pack(number)?;
+        let next = ordinal.checked_add(1)?;
+        (pack.name(next) == Some(name)).then_some((number, next))
+    }
+
+    fn add(&mut self, name: [u8; 32], chunk: &[u8]) -> Result<(u64, u32), Error> {
+        if self.open.as_ref().is_some_and(|pack| pack.stored_bytes() >= self.store.inner.options.pack_bytes) {
+            self.close_pack()?;
+        }
+        let pack = match &mut self.open {
+            Some(pack) => pack,
+            None => {
+                let started = self.store.start_pack(&mut self.held)?;
+                self.open.insert(started)
+            }
+        };
+        let ordinal = pack.push(name, chunk)?;
+        self.open_names.insert(name, ordinal);
+        Ok((pack.number(), ordinal))
+    }
+
+    fn close_pack(&mut self) -> Result<(), Error> {
+        self.open_names.clear();
+        match self.open.take() {
+            Some(pack) => self.store.commit_pack(pack.finish()?),
+            None => Ok(()),
+        }
+    }
+}
+
+fn take(items: &mut Vec<Item>, arena: &mut Vec<u8>, piece: Piece<'_>) {
+    match piece {
+        Piece::Zeros(bytes) => items.push(Item::Zeros(bytes)),
+        Piece::Chunk(chunk) => {
+            let start = arena.len();
+            arena.extend_from_slice(chunk);
+            items.push(Item::Chunk { name: *blake3::hash(chunk).as_bytes(), start, end: arena.len() });
+        }
+    }
+}

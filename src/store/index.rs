@@ -1,0 +1,126 @@
+//! Which chunks are known: footers in bounded memory, found through hooks and locality.
+//!
+//! A sampled name (a hook) leads to the pack that has it; the pack's footer then answers for its
+//! neighbours. The index may miss a duplicate; it never invents one. Nothing here grows with the
+//! store.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::pack::Pack;
+
+/// A name is a hook when its first byte is below this: one in 64.
+const HOOK_LIMIT: u8 = 4;
+
+/// Whether every pack with this name is found by it.
+pub fn is_hook(name: &[u8; 32]) -> bool {
+    name[0] < HOOK_LIMIT
+}
+
+/// The names by which a group of chunks is looked up, and a pack found: the sampled ones and the
+/// smallest, so that even one chunk has a hook.
+pub fn hooks<'a>(names: impl Iterator<Item = &'a [u8; 32]>) -> HashSet<[u8; 32]> {
+    let mut out = HashSet::new();
+    let mut smallest: Option<&[u8; 32]> = None;
+    for name in names {
+        if is_hook(name) {
+            out.insert(*name);
+        }
+        smallest = Some(smallest.map_or(name, |known| known.min(name)));
+    }
+    out.extend(smallest);
+    out
+}
+
+/// Footers in memory, least recently used first to go.
+pub struct Index {
+    bytes_max: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    packs: HashMap<u64, (Arc<Pack>, u32, u64)>,
+    by_age: BTreeMap<u64, u64>,
+    chunks: HashMap<(u32, u64), (u64, u32)>,
+    bytes: usize,
+    ticks: u64,
+}
+
+impl Index {
+    /// An empty index of at most `bytes_max` bytes.
+    pub fn new(bytes_max: usize) -> Index {
+        Index { bytes_max, inner: Mutex::default() }
+    }
+
+    /// The pack, when its footer is in memory.
+    pub fn pack(&self, number: u64) -> Option<Arc<Pack>> {
+        self.lock().touch(number)
+    }
+
+    /// Keeps a pack's footer, letting older ones go.
+    pub fn insert(&self, domain: u32, pack: Arc<Pack>) {
+        let mut inner = self.lock();
+        if inner.packs.contains_key(&pack.number) {
+            return;
+        }
+        inner.ticks += 1;
+        let tick = inner.ticks;
+        // The table of names costs about as much again as the footer.
+        inner.bytes += pack.weight() * 2;
+        for (ordinal, name) in pack.chunks() {
+            inner.chunks.insert((domain, short(name)), (pack.number, ordinal));
+        }
+        inner.by_age.insert(tick, pack.number);
+        inner.packs.insert(pack.number, (pack, domain, tick));
+        while inner.bytes > self.bytes_max && inner.packs.len() > 1 {
+            let Some((_, oldest)) = inner.by_age.pop_first() else { break };
+            inner.forget(oldest);
+        }
+    }
+
+    /// Lets go of a pack that was reclaimed.
+    pub fn remove(&self, number: u64) {
+        self.lock().forget(number);
+    }
+
+    /// Where a chunk is, as far as memory knows.
+    pub fn find(&self, domain: u32, name: &[u8; 32]) -> Option<(u64, u32)> {
+        let inner = self.lock();
+        let (number, ordinal) = *inner.chunks.get(&(domain, short(name)))?;
+        let (pack, ..) = inner.packs.get(&number)?;
+        (pack.name(ordinal) == Some(name)).then_some((number, ordinal))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn touch(&mut self, number: u64) -> Option<Arc<Pack>> {
+        self.ticks += 1;
+        let (pack, _, tick) = self.packs.get_mut(&number)?;
+        self.by_age.remove(tick);
+        *tick = self.ticks;
+        self.by_age.insert(self.ticks, number);
+        Some(pack.clone())
+    }
+
+    fn forget(&mut self, number: u64) {
+        if let Some((pack, domain, tick)) = self.packs.remove(&number) {
+            self.by_age.remove(&tick);
+            self.bytes = self.bytes.saturating_sub(pack.weight() * 2);
+            for (_, name) in pack.chunks() {
+                if self.chunks.get(&(domain, short(name))).is_some_and(|(held, _)| *held == number) {
+                    self.chunks.remove(&(domain, short(name)));
+                }
+            }
+        }
+    }
+}
+
+/// Eight bytes of a name, past those that make it a hook. The whole name is compared on a hit.
+fn short(name: &[u8; 32]) -> u64 {
+    name[8..16].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}

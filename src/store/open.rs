@@ -1,0 +1,162 @@
+//! Opening a store: its header, its keys, and the catalog it belongs to.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::error::Error;
+use super::format::{FORMAT_VERSION, key};
+use super::index::Index;
+use super::ingest::BUDGET_UNIT;
+use super::keyring::{KeyError, Keyring, MasterKey};
+use super::pins::Pins;
+use super::rows;
+use super::{FrameWeight, Inner, Store};
+use crate::base::{Clock, Entropy};
+use crate::db::Db;
+use crate::objects::{self, Objects};
+
+/// The domain of a sealed store's data.
+const SEALED_DOMAIN: u32 = 1;
+
+/// Settings of the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Memory of all transfers, footers and frames together, in bytes.
+    pub memory_bytes: usize,
+    /// zstd level of new data.
+    pub zstd_level: i32,
+    /// Stored size at which a pack is closed, in bytes.
+    pub pack_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { memory_bytes: 128 << 20, zstd_level: 1, pack_bytes: 64 << 20 }
+    }
+}
+
+/// The clear object that says what the directory or bucket is. JSON, so that a person can read it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreHeader {
+    tintype_store: u32,
+    id: String,
+    sealed: bool,
+    created: String,
+}
+
+impl Store {
+    /// Opens the store on `objects`, making it when there is none; `master` seals a new one and
+    /// opens a sealed one.
+    ///
+    /// # Errors
+    /// [`Error::Key`], [`Error::NewerFormat`], [`Error::Foreign`], or the medium's failure.
+    pub fn open(
+        db: Db,
+        objects: Arc<dyn Objects>,
+        master: Option<&MasterKey>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Store, Error> {
+        let known = rows::store_id(&db.read()?)?;
+        let (id, sealed, fresh) = match read_header(&*objects)? {
+            Some(header) => (parse_id(&header)?, header.sealed, false),
+            None if known.is_some() => {
+                return Err(Error::Foreign("the store's header is gone: is the medium mounted?".into()));
+            }
+            None => (entropy.id(), master.is_some(), true),
+        };
+        if known.as_ref().is_some_and(|known| known[..] != id[..]) {
+            return Err(Error::Foreign(format!("the store there is {}", hex::encode(id))));
+        }
+        let keyring = match (sealed, master) {
+            (false, _) => None,
+            (true, None) => {
+                return Err(KeyError::Missing("give the file that holds it with --key-file".into()).into());
+            }
+            (true, Some(master)) if fresh => {
+                let ring = Keyring::create(&*entropy, id);
+                ring.save(&*objects, master, &*entropy)?;
+                Some(ring)
+            }
+            (true, Some(master)) => Some(Keyring::load(&*objects, master, id)?),
+        };
+        if fresh {
+            write_header(&*objects, &id, sealed, &*clock)?;
+        }
+        if known.is_none() {
+            db.write(move |txn| rows::set_store_id(txn, &id))?;
+        }
+        objects.sweep_unfinished()?;
+        let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
+        let memory = options.memory_bytes;
+        let budget_units = (memory / 2 / BUDGET_UNIT).max(1);
+        Ok(Store {
+            inner: Arc::new(Inner {
+                db,
+                objects,
+                keyring,
+                domain: if sealed { SEALED_DOMAIN } else { 0 },
+                options,
+                clock,
+                entropy,
+                index: Index::new(memory / 4),
+                frames: quick_cache::sync::Cache::with_weighter(
+                    (memory / 8 / super::format::FRAME_BYTES).max(16),
+                    (memory / 8) as u64,
+                    FrameWeight,
+                ),
+                pins: Pins::default(),
+                budget: Arc::new(Semaphore::new(budget_units)),
+                budget_units,
+                next_pack,
+                reclaiming: Mutex::new(()),
+            }),
+        })
+    }
+
+    /// Whether new data is sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.inner.domain != 0
+    }
+}
+
+fn header_key() -> objects::ObjectKey {
+    key("tintype-store".into())
+}
+
+fn read_header(objects: &dyn Objects) -> Result<Option<StoreHeader>, Error> {
+    let bytes = match objects.get(&header_key()) {
+        Ok(bytes) => bytes,
+        Err(objects::Error::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let header: StoreHeader =
+        serde_json::from_slice(&bytes).map_err(|e| Error::damaged("the store's header", e))?;
+    if header.tintype_store > u32::from(FORMAT_VERSION) {
+        return Err(Error::NewerFormat { found: header.tintype_store, supported: u32::from(FORMAT_VERSION) });
+    }
+    Ok(Some(header))
+}
+
+fn parse_id(header: &StoreHeader) -> Result<[u8; 16], Error> {
+    hex::decode(&header.id)
+        .ok()
+        .and_then(|id| id.try_into().ok())
+        .ok_or_else(|| Error::damaged("the store's header", "its id is not 32 hex digits"))
+}
+
+fn write_header(objects: &dyn Objects, id: &[u8; 16], sealed: bool, clock: &dyn Clock) -> Result<(), Error> {
+    let header = StoreHeader {
+        tintype_store: u32::from(FORMAT_VERSION),
+        id: hex::encode(id),
+        sealed,
+        created: clock.now().rfc3339_seconds(),
+    };
+    let text = serde_json::to_vec(&header).map_err(|e| Error::damaged("the store's header", e))?;
+    Ok(objects.put(&header_key(), &text)?)
+}

@@ -1,0 +1,302 @@
+//! Packs: chunks grouped into compressed frames, and the footer that lists them.
+//!
+//! Invariant: a chunk's ordinal never changes; frames cover ascending ordinals, and ordinals no
+//! frame covers are holes that compaction left.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header};
+use super::object::{Builder, Object, Section, Written};
+use super::seal::DomainKey;
+use crate::db::codec::{self, Record};
+use crate::objects::Objects;
+
+/// One frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameEntry {
+    /// Ordinal of its first chunk.
+    pub first: u32,
+    /// Chunks in it.
+    pub count: u32,
+    /// Where it lies in the object.
+    pub offset: u64,
+    /// Stored bytes.
+    pub stored_bytes: u32,
+    /// Bytes before compression.
+    pub raw_bytes: u32,
+    /// 0 plain, 1 zstd.
+    pub codec: u8,
+}
+
+/// The list of a pack's chunks. Lengths and names are those of live chunks, in ordinal order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackFooter {
+    /// The pack's number.
+    pub pack: u64,
+    /// The generation of this object.
+    pub generation: u32,
+    /// The frames, in order.
+    pub frames: Vec<FrameEntry>,
+    /// Length of each chunk.
+    pub lengths: Vec<u32>,
+    /// BLAKE3 of each chunk.
+    pub names: Vec<[u8; 32]>,
+    /// Positions in `names`, in the order of the names.
+    pub sorted: Vec<u32>,
+}
+
+impl Record for PackFooter {
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "pack footer";
+}
+
+/// A footer made ready for look-ups, and the object it belongs to.
+pub struct Pack {
+    /// Its number.
+    pub number: u64,
+    /// Its footer.
+    pub footer: PackFooter,
+    /// Position in the lists of each frame's first chunk.
+    bases: Vec<u32>,
+    object: Object,
+}
+
+/// One chunk's place inside its frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index of the frame.
+    pub frame: usize,
+    /// First byte inside the frame.
+    pub start: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Pack {
+    /// Reads a pack's footer.
+    pub fn open(
+        objects: Arc<dyn Objects>,
+        header: Header,
+        footer: Section,
+        key: Option<&DomainKey>,
+    ) -> Result<Pack, Error> {
+        let object = Object::new(objects, header, key);
+        let bytes = object.section(footer)?;
+        let footer: PackFooter =
+            codec::decode(&bytes).map_err(|e| Error::damaged(pack_name(header.pack), e))?;
+        Pack::new(header.pack, footer, object)
+    }
+
+    /// A footer that is already in memory.
+    pub fn new(number: u64, footer: PackFooter, object: Object) -> Result<Pack, Error> {
+        let mut bases = Vec::with_capacity(footer.frames.len());
+        let mut base = 0u32;
+        for frame in &footer.frames {
+            bases.push(base);
+            base = base.saturating_add(frame.count);
+        }
+        let chunks = base as usize;
+        if footer.pack != number || footer.lengths.len() != chunks || footer.names.len() != chunks {
+            return Err(Error::damaged(pack_name(number), "its footer contradicts itself"));
+        }
+        Ok(Pack { number, footer, bases, object })
+    }
+
+    /// Memory it takes, about.
+    pub fn weight(&self) -> usize {
+        self.footer.names.len() * 44 + self.footer.frames.len() * 36 + 256
+    }
+
+    /// Position in the lists of the chunk with this ordinal.
+    fn position(&self, ordinal: u32) -> Option<(usize, usize)> {
+        let frame = self.footer.frames.partition_point(|f| f.first <= ordinal).checked_sub(1)?;
+        let inside = ordinal - self.footer.frames.get(frame)?.first;
+        (inside < self.footer.frames[frame].count).then(|| (frame, (self.bases[frame] + inside) as usize))
+    }
+
+    /// The name of the chunk with this ordinal.
+    pub fn name(&self, ordinal: u32) -> Option<&[u8; 32]> {
+        self.position(ordinal).and_then(|(_, position)| self.footer.names.get(position))
+    }
+
+    /// Where the chunk with this ordinal lies.
+    pub fn place(&self, ordinal: u32) -> Option<Place> {
+        let (frame, position) = self.position(ordinal)?;
+        let base = self.bases[frame] as usize;
+        let start = self.footer.lengths.get(base..position)?.iter().map(|n| *n as usize).sum();
+        Some(Place { frame, start, bytes: *self.footer.lengths.get(position)? as usize })
+    }
+
+    /// Ordinal and name of every live chunk.
+    pub fn chunks(&self) -> impl Iterator<Item = (u32, &[u8; 32])> {
+        let ordinals = self.footer.frames.iter().flat_map(|f| f.first..f.first.saturating_add(f.count));
+        ordinals.zip(&self.footer.names)
+    }
+
+    /// One frame's bytes, decompressed, every chunk of it verified.
+    pub fn frame(&self, index: usize) -> Result<Vec<u8>, Error> {
+        let damaged = |reason: String| Error::damaged(pack_name(self.number), reason);
+        let entry = *self.footer.frames.get(index).ok_or_else(|| damaged(format!("no frame {index}")))?;
+        if entry.raw_bytes as usize > FRAME_BYTES_MAX {
+            return Err(damaged(format!("frame {index} claims {} bytes", entry.raw_bytes)));
+        }
+        let section = Section { offset: entry.offset, bytes: entry.stored_bytes, counter: index as u64 };
+        let stored = self.object.section(section)?;
+        let raw = match entry.codec {
+            0 => stored,
+            1 => zstd::bulk::decompress(&stored, entry.raw_bytes as usize)
+                .map_err(|e| damaged(format!("frame {index} does not decompress: {e}")))?,
+            other => return Err(damaged(format!("frame {index} has the unknown codec {other}"))),
+        };
+        self.verify(index, &entry, &raw).map_err(damaged)?;
+        Ok(raw)
+    }
+
+    fn verify(&self, index: usize, entry: &FrameEntry, raw: &[u8]) -> Result<(), String> {
+        if raw.len() != entry.raw_bytes as usize {
+            return Err(format!("frame {index} has {} bytes, not {}", raw.len(), entry.raw_bytes));
+        }
+        let base = self.bases[index] as usize;
+        let mut rest = raw;
+        for position in base..base + entry.count as usize {
+            let (Some(length), Some(name)) =
+                (self.footer.lengths.get(position), self.footer.names.get(position))
+            else {
+                return Err(format!("frame {index} has chunks the footer does not list"));
+            };
+            let (chunk, after) = rest
+                .split_at_checked(*length as usize)
+                .ok_or_else(|| format!("frame {index} is shorter than its chunks"))?;
+            if blake3::hash(chunk).as_bytes() != name {
+                return Err(format!("chunk {} is changed", entry.first as usize + position - base));
+            }
+            rest = after;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(format!("frame {index} is longer than its chunks")) }
+    }
+}
+
+/// How errors call a pack.
+pub fn pack_name(number: u64) -> String {
+    format!("pack {number}")
+}
+
+/// Fills one pack.
+pub struct PackWriter {
+    header: Header,
+    builder: Builder,
+    footer: PackFooter,
+    raw: Vec<u8>,
+    in_frame: u32,
+    raw_total: u64,
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+/// A finished pack, durable but not yet named by a row.
+pub struct FinishedPack {
+    /// Its header.
+    pub header: Header,
+    /// Where its footer lies.
+    pub written: Written,
+    /// Its footer.
+    pub footer: PackFooter,
+    /// Bytes before compression.
+    pub raw_bytes: u64,
+}
+
+impl PackWriter {
+    /// Starts the pack that `header` names.
+    pub fn start(
+        objects: &dyn Objects,
+        header: Header,
+        key: Option<&DomainKey>,
+        level: i32,
+    ) -> Result<PackWriter, Error> {
+        let compressor =
+            zstd::bulk::Compressor::new(level).map_err(|e| Error::Unavailable(format!("zstd: {e}")))?;
+        Ok(PackWriter {
+            builder: Builder::start(objects, &header, key)?,
+            footer: PackFooter {
+                pack: header.pack,
+                generation: header.generation,
+                frames: Vec::new(),
+                lengths: Vec::new(),
+                names: Vec::new(),
+                sorted: Vec::new(),
+            },
+            header,
+            raw: Vec::with_capacity(FRAME_BYTES_MAX),
+            in_frame: 0,
+            raw_total: 0,
+            compressor,
+        })
+    }
+
+    /// The pack's number.
+    pub fn number(&self) -> u64 {
+        self.header.pack
+    }
+
+    /// Bytes stored so far, the open frame not counted.
+    pub fn stored_bytes(&self) -> u64 {
+        self.builder.bytes()
+    }
+
+    /// Adds a chunk; gives its ordinal.
+    pub fn push(&mut self, name: [u8; 32], chunk: &[u8]) -> Result<u32, Error> {
+        if self.raw.len() + chunk.len() > FRAME_BYTES_MAX {
+            self.close_frame()?;
+        }
+        let ordinal = self.footer.names.len() as u32;
+        self.raw.extend_from_slice(chunk);
+        self.in_frame += 1;
+        self.raw_total += chunk.len() as u64;
+        self.footer.names.push(name);
+        self.footer.lengths.push(chunk.len() as u32);
+        if self.raw.len() >= FRAME_BYTES {
+            self.close_frame()?;
+        }
+        Ok(ordinal)
+    }
+
+    fn close_frame(&mut self) -> Result<(), Error> {
+        if self.raw.is_empty() {
+            return Ok(());
+        }
+        let packed =
+            self.compressor.compress(&self.raw).map_err(|e| Error::Unavailable(format!("zstd: {e}")))?;
+        // Less than a sixteenth saved is not worth decompressing on every read.
+        let (codec, data) = if packed.len() + self.raw.len() / 16 < self.raw.len() {
+            (1, packed)
+        } else {
+            (0, self.raw.clone())
+        };
+        let raw_bytes = self.raw.len() as u32;
+        let section = self.builder.append(data)?;
+        self.footer.frames.push(FrameEntry {
+            first: self.footer.names.len() as u32 - self.in_frame,
+            count: self.in_frame,
+            offset: section.offset,
+            stored_bytes: section.bytes,
+            raw_bytes,
+            codec,
+        });
+        self.raw.clear();
+        self.in_frame = 0;
+        Ok(())
+    }
+
+    /// Ends the pack; returns once its object is durable.
+    pub fn finish(mut self) -> Result<FinishedPack, Error> {
+        self.close_frame()?;
+        let names = &self.footer.names;
+        let mut sorted: Vec<u32> = (0..names.len() as u32).collect();
+        sorted.sort_unstable_by_key(|position| names[*position as usize]);
+        self.footer.sorted = sorted;
+        let written = self.builder.finish(codec::encode(&self.footer))?;
+        Ok(FinishedPack { header: self.header, written, footer: self.footer, raw_bytes: self.raw_total })
+    }
+}

@@ -1,0 +1,213 @@
+//! The store's rows in the catalog file: one a pack, one a stream, and a sample of chunk names.
+//!
+//! Invariant: a row names only objects that are durable. A pack without a row does not exist.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::format::{Header, Kind};
+use super::object::Section;
+use crate::db::codec::{self, Record};
+use crate::db::{Key, Rows, Table, WriteTxn};
+
+/// Packs by number.
+pub const PACKS: Table = Table::facts("packs-1");
+/// Streams by content id.
+pub const CONTENTS: Table = Table::facts("contents-1");
+/// One chunk name in 64, by domain and the name's first half: the pack that has it.
+pub const HOOKS: Table = Table::derived("hooks-1");
+/// Objects that nothing names any more, by kind and id, until they are deleted.
+pub const GRAVES: Table = Table::derived("graves-1");
+/// Single values: the next pack number, the store's id.
+pub const STORE: Table = Table::facts("store-1");
+
+const NEXT_PACK: &[u8] = b"next-pack";
+const STORE_ID: &[u8] = b"store-id";
+
+/// One pack, and the object that holds its present generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackRow {
+    /// Its object's id.
+    pub object: [u8; 16],
+    /// Its generation.
+    pub generation: u32,
+    /// Its key domain; 0 is plain.
+    pub domain: u32,
+    /// Length of the object.
+    pub object_bytes: u64,
+    /// Where the footer lies.
+    pub footer_offset: u64,
+    /// Stored bytes of the footer.
+    pub footer_bytes: u32,
+    /// The footer's place in the sealing order.
+    pub footer_counter: u64,
+    /// Chunks in it.
+    pub chunks: u32,
+    /// Their length before compression.
+    pub raw_bytes: u64,
+    /// When it was written, in microseconds since the epoch.
+    pub created_at: i64,
+}
+
+impl Record for PackRow {
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "pack";
+}
+
+impl PackRow {
+    /// The object's header.
+    pub fn header(&self, pack: u64) -> Header {
+        Header {
+            kind: Kind::Pack,
+            sealed: self.domain != 0,
+            domain: self.domain,
+            id: self.object,
+            pack,
+            generation: self.generation,
+        }
+    }
+
+    /// The footer section.
+    pub fn footer(&self) -> Section {
+        Section { offset: self.footer_offset, bytes: self.footer_bytes, counter: self.footer_counter }
+    }
+}
+
+/// One stream, and the object that holds its manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentRow {
+    /// Its manifest's object id.
+    pub object: [u8; 16],
+    /// Key domain of the manifest.
+    pub domain: u32,
+    /// Length of the object.
+    pub object_bytes: u64,
+    /// Where the manifest lies in it.
+    pub footer_offset: u64,
+    /// Stored bytes of the manifest.
+    pub footer_bytes: u32,
+    /// The manifest's place in the sealing order.
+    pub footer_counter: u64,
+    /// Length of the stream.
+    pub size_bytes: u64,
+}
+
+impl Record for ContentRow {
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "content";
+}
+
+impl ContentRow {
+    /// The object's header.
+    pub fn header(&self) -> Header {
+        manifest_header(self.object, self.domain)
+    }
+
+    /// The manifest section.
+    pub fn footer(&self) -> Section {
+        Section { offset: self.footer_offset, bytes: self.footer_bytes, counter: self.footer_counter }
+    }
+}
+
+/// The header of a manifest object.
+pub fn manifest_header(id: [u8; 16], domain: u32) -> Header {
+    Header { kind: Kind::Manifest, sealed: domain != 0, domain, id, pack: 0, generation: 0 }
+}
+
+/// The key of a pack's row.
+pub fn pack_key(pack: u64) -> [u8; 8] {
+    pack.to_be_bytes()
+}
+
+/// The key of a hook.
+pub fn hook_key(domain: u32, name: &[u8; 32]) -> Vec<u8> {
+    Key::new().number32(domain).fixed(&name[..16]).into_bytes()
+}
+
+/// The key of a grave.
+pub fn grave_key(kind: Kind, object: &[u8; 16]) -> Vec<u8> {
+    Key::new().byte(kind as u8).fixed(object).into_bytes()
+}
+
+/// The first pack number that was never given out.
+pub fn next_pack(rows: &impl Rows) -> Result<u64, Error> {
+    let value = rows.get(&STORE, NEXT_PACK)?;
+    Ok(value.and_then(|v| v.try_into().ok().map(u64::from_be_bytes)).unwrap_or(1))
+}
+
+/// Remembers that `pack` was given out: numbers are never reused.
+pub fn raise_next_pack(txn: &WriteTxn, pack: u64) -> Result<(), Error> {
+    let next = next_pack(txn)?.max(pack + 1);
+    Ok(txn.put(&STORE, NEXT_PACK, &next.to_be_bytes())?)
+}
+
+/// The store this catalog belongs to.
+pub fn store_id(rows: &impl Rows) -> Result<Option<Vec<u8>>, Error> {
+    Ok(rows.get(&STORE, STORE_ID)?)
+}
+
+/// Binds the catalog to a store.
+pub fn set_store_id(txn: &WriteTxn, id: &[u8; 16]) -> Result<(), Error> {
+    Ok(txn.put(&STORE, STORE_ID, id)?)
+}
+
+/// Every record of a table with its key, in key order.
+pub fn all<R: Record>(rows: &impl Rows, table: &Table) -> Result<Vec<(Vec<u8>, R)>, Error> {
+    let mut out = Vec::new();
+    let mut bad = None;
+    rows.scan_prefix(table, &[], &mut |key, value| match codec::decode(value) {
+        Ok(record) => {
+            out.push((key.to_vec(), record));
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            bad = Some(crate::db::Error::from(error));
+            ControlFlow::Break(())
+        }
+    })?;
+    bad.map_or(Ok(out), |error| Err(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::codec::encode;
+
+    #[test]
+    fn rows_are_golden() {
+        let row = PackRow {
+            object: [1; 16],
+            generation: 2,
+            domain: 3,
+            object_bytes: 4,
+            footer_offset: 5,
+            footer_bytes: 6,
+            footer_counter: 7,
+            chunks: 8,
+            raw_bytes: 9,
+            created_at: 10,
+        };
+        assert_eq!(
+            hex::encode(encode(&row)),
+            "01010101010101010101010101010101010200000003000000040000000000000005000000000000000600000007\
+             0000000000000008000000090000000000000\
+             00a00000000000000"
+        );
+        let row = ContentRow {
+            object: [1; 16],
+            domain: 2,
+            object_bytes: 3,
+            footer_offset: 4,
+            footer_bytes: 5,
+            footer_counter: 6,
+            size_bytes: 7,
+        };
+        assert_eq!(
+            hex::encode(encode(&row)),
+            "01010101010101010101010101010101010200000003000000000000000400000000000000050000000600000000\
+             0000000700000000000000"
+        );
+    }
+}

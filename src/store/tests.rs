@@ -1,0 +1,141 @@
+//! The store's promises on media in memory: exact bytes, each block once, space given back.
+
+use super::*;
+use crate::base::{OsEntropy, SystemClock};
+use crate::model::ByteRange;
+use crate::objects::Memory;
+
+struct Bench {
+    objects: Memory,
+    store: Store,
+    db: Db,
+}
+
+fn open(objects: Memory, db: Db, master: Option<&MasterKey>) -> Result<Store, Error> {
+    let options = Options { pack_bytes: 1 << 20, ..Options::default() };
+    Store::open(db, Arc::new(objects), master, options, Arc::new(SystemClock), Arc::new(OsEntropy))
+}
+
+fn fresh(master: Option<&MasterKey>) -> Bench {
+    let objects = Memory::new();
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
+    Bench { store: open(objects.clone(), db.clone(), master).unwrap(), objects, db }
+}
+
+fn noise(seed: u8, bytes: usize) -> Vec<u8> {
+    let mut out = vec![0; bytes];
+    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut out);
+    out
+}
+
+async fn put(b: &Bench, data: &[u8]) -> ContentId {
+    let mut ingest = b.store.ingest().unwrap();
+    for piece in data.chunks(300_000) {
+        ingest.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    let receipt = ingest.finish(b"record".to_vec()).await.unwrap();
+    assert_eq!(receipt.digests().blake3, *blake3::hash(data).as_bytes());
+    assert_eq!(receipt.size_bytes(), data.len() as u64);
+    let (store, content) = (b.store.clone(), receipt.content());
+    b.db.write(move |txn| store.publish(txn, &receipt)).unwrap();
+    content
+}
+
+fn get(b: &Bench, content: &ContentId, range: ByteRange) -> Result<Vec<u8>, Error> {
+    let mut out = vec![0; range.len() as usize];
+    b.store.reader(content)?.read_at(range.start, &mut out).map(|()| out)
+}
+
+fn image() -> Vec<u8> {
+    [noise(1, 3_000_001), vec![0; 2_000_000], noise(2, 700_000), vec![7; 500_000]].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_any_range_reads_back_exactly_plain_and_sealed() {
+    for master in [None, Some(MasterKey::generate(&OsEntropy))] {
+        let b = fresh(master.as_ref());
+        let data = image();
+        let content = put(&b, &data).await;
+        assert_eq!(get(&b, &content, ByteRange::whole(data.len() as u64)).unwrap(), data);
+        for start in [0usize, 1, 4095, 2_999_999, 3_000_001, 4_999_999, 5_000_001, data.len() - 1] {
+            let end = (start + 70_000).min(data.len());
+            let range = ByteRange { start: start as u64, end: end as u64 };
+            assert_eq!(get(&b, &content, range).unwrap(), data[start..end], "{start}");
+        }
+        assert!(b.store.verify().unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_the_same_data_again_costs_only_its_manifest() {
+    let b = fresh(None);
+    let data = image();
+    put(&b, &data).await;
+    let before = b.store.stats().unwrap();
+    // A restart forgets what was in memory: hooks must lead back.
+    let again = Bench { store: open(b.objects.clone(), b.db.clone(), None).unwrap(), ..b };
+    put(&again, &data).await;
+    let after = again.store.stats().unwrap();
+    assert_eq!(after.chunks, before.chunks);
+    assert!(after.stored_bytes - before.stored_bytes < 10_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_released_space_comes_back_and_shared_data_stays() {
+    let b = fresh(None);
+    let (one, two) = (image(), [noise(1, 3_000_000), noise(9, 2_000_000)].concat());
+    let (first, second) = (put(&b, &one).await, put(&b, &two).await);
+    let mut abandoned = b.store.ingest().unwrap();
+    abandoned.write(Bytes::from(noise(5, 3_000_000))).await.unwrap();
+    let store = b.store.clone();
+    b.db.write(move |txn| store.release(txn, &first)).unwrap();
+    drop(abandoned);
+    assert!(matches!(b.store.reader(&first), Err(Error::Missing(_))));
+    assert!(b.store.reclaim().unwrap().bytes > 0);
+    assert_eq!(get(&b, &second, ByteRange::whole(two.len() as u64)).unwrap(), two);
+    let store = b.store.clone();
+    b.db.write(move |txn| store.release(txn, &second)).unwrap();
+    for _ in 0..50 {
+        b.store.reclaim().unwrap();
+        if b.store.stats().unwrap() == Stats::default() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(b.store.stats().unwrap(), Stats::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_keeps_its_packs() {
+    let b = fresh(None);
+    let data = image();
+    let content = put(&b, &data).await;
+    let reader = b.store.reader(&content).unwrap();
+    let store = b.store.clone();
+    b.db.write(move |txn| store.release(txn, &content)).unwrap();
+    assert_eq!(b.store.reclaim().unwrap().packs, 0);
+    let mut out = vec![0; data.len()];
+    reader.read_at(0, &mut out).unwrap();
+    assert_eq!(out, data);
+    drop(reader);
+    assert!(b.store.reclaim().unwrap().packs > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_a_sealed_store_needs_its_key_and_shows_no_content() {
+    let master = MasterKey::generate(&OsEntropy);
+    let b = fresh(Some(&master));
+    let marker = b"very recognisable text".repeat(1000);
+    put(&b, &marker).await;
+    b.objects
+        .list("", &mut |info| {
+            let bytes = b.objects.get(&info.key).unwrap();
+            assert!(!bytes.windows(22).any(|w| w == &marker[..22]), "{}", info.key);
+        })
+        .unwrap();
+    let missing = open(b.objects.clone(), b.db.clone(), None).err();
+    assert!(matches!(missing, Some(Error::Key(KeyError::Missing(_)))));
+    let other = MasterKey::generate(&OsEntropy);
+    let wrong = open(b.objects.clone(), b.db.clone(), Some(&other)).err();
+    assert!(matches!(wrong, Some(Error::Key(KeyError::Wrong { .. }))));
+}
