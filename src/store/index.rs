@@ -12,24 +12,26 @@ use super::pack::Pack;
 /// A name is a hook when its first byte is below this: one in 64.
 const HOOK_LIMIT: u8 = 4;
 
+/// The smallest names of a group are hooks too.
+const SMALLEST: usize = 16;
+
 /// Whether every pack with this name is found by it.
-pub fn is_hook(name: &[u8; 32]) -> bool {
+fn is_hook(name: &[u8; 32]) -> bool {
     name[0] < HOOK_LIMIT
 }
 
 /// The names by which a group of chunks is looked up, and a pack found: the sampled ones and the
-/// smallest, so that even one chunk has a hook.
+/// smallest few, so that a small pack is found too.
 pub fn hooks<'a>(names: impl Iterator<Item = &'a [u8; 32]>) -> HashSet<[u8; 32]> {
-    let mut out = HashSet::new();
-    let mut smallest: Option<&[u8; 32]> = None;
-    for name in names {
-        if is_hook(name) {
-            out.insert(*name);
-        }
-        smallest = Some(smallest.map_or(name, |known| known.min(name)));
-    }
-    out.extend(smallest);
-    out
+    let mut sorted: Vec<&[u8; 32]> = names.collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted
+        .iter()
+        .enumerate()
+        .filter(|(rank, name)| *rank < SMALLEST || is_hook(name))
+        .map(|(_, n)| **n)
+        .collect()
 }
 
 /// Footers in memory, least recently used first to go.

@@ -8,7 +8,8 @@ use crate::model::UserId;
 use crate::model::identity::{Assignment, Domain, Project, Role, Scope, Token, User};
 
 fn db() -> Db {
-    Db::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap()
+    Db::open_on(redb::backends::InMemoryBackend::new(), Options { journal: true, ..Options::default() })
+        .unwrap()
 }
 
 fn write<T: Send + 'static>(db: &Db, change: fn(&WriteTxn) -> Result<T, Error>) -> Result<T, Error> {
