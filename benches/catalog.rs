@@ -31,7 +31,7 @@ fn main() -> Outcome {
     let count: u64 = count.map_or(Ok(10_000), |count| count.parse())?;
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("catalog.redb");
-    let db = Db::open(&path, Options { cache_bytes: 256 << 20 })?;
+    let db = Db::open(&path, Options { cache_bytes: 256 << 20, ..Options::default() })?;
 
     let start = Instant::now();
     fill(&db, count)?;
