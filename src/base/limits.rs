@@ -27,3 +27,6 @@ pub const PASSWORD_BYTES_MAX: usize = 4096;
 /// Extents of one manifest beyond which an upload stops deduplicating, so that hostile data
 /// cannot make the manifest, and the memory to read it, grow without bound.
 pub const MANIFEST_EXTENTS_SOFT_MAX: usize = 1 << 20;
+/// Extents of one manifest beyond which an upload is refused: holes alone can still add some, and
+/// the list is held in memory. Real disks have thousands.
+pub const MANIFEST_EXTENTS_MAX: usize = 1 << 22;

@@ -107,6 +107,8 @@ impl From<store::Error> for Error {
             store::Error::Full(_) => {
                 Error::inside(ErrorKind::TooLarge, "the server has no space left for image data", error)
             }
+            store::Error::TooFragmented(_) => Error::too_large(error.to_string()),
+            store::Error::Reclaimed(_) => Error::new(ErrorKind::Unavailable, error.to_string()),
             store::Error::Unavailable(_) => {
                 Error::inside(ErrorKind::Unavailable, "image data cannot be reached now; try again", error)
             }

@@ -8,7 +8,7 @@ use super::ingest::OpenNames;
 use super::manifest::{Extent, push_chunk, push_zeros};
 use super::pack::PackWriter;
 use super::pins::Held;
-use crate::base::limits::MANIFEST_EXTENTS_SOFT_MAX;
+use crate::base::limits::{MANIFEST_EXTENTS_MAX, MANIFEST_EXTENTS_SOFT_MAX};
 
 /// Look-ups are made for this much of the stream at a time.
 const BATCH_BYTES: usize = 4 << 20;
@@ -116,6 +116,9 @@ impl Assembler {
                     push_chunk(&mut self.extents, at, chunk.len() as u64);
                 }
             }
+        }
+        if self.extents.len() > MANIFEST_EXTENTS_MAX {
+            return Err(Error::TooFragmented(MANIFEST_EXTENTS_MAX));
         }
         self.items = items;
         self.items.clear();

@@ -42,6 +42,9 @@ pub enum Error {
     /// The catalog belongs to another store, or the store's header is gone.
     #[error("the store does not belong to this catalog: {0}")]
     Foreign(String),
+    /// The stream falls into more pieces than a manifest may have: compress it, then send it.
+    #[error("the image falls into more than {0} pieces; send it compressed, for example as qcow2 -c")]
+    TooFragmented(usize),
     /// A worker died: a fault of the program.
     #[error("a worker of the store failed; the log says why")]
     Broken,
