@@ -47,6 +47,7 @@ use manifest::Manifest;
 use object::Object;
 use pack::{FinishedPack, Pack, PackWriter, pack_name};
 use pins::{Held, Pins};
+use read::Layout;
 use rows::{CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key};
 use seal::DomainKey;
 
@@ -70,9 +71,13 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     index: Index,
     frames: quick_cache::sync::Cache<(u64, usize), Bytes, FrameWeight>,
+    /// Layouts of the streams read lately, by their manifest's object.
+    layouts: quick_cache::sync::Cache<[u8; 16], Arc<Layout>, LayoutWeight>,
     pins: Pins,
     budget: Arc<Semaphore>,
     budget_units: usize,
+    /// What all readers together may fetch ahead of their clients.
+    read_budget: Arc<Semaphore>,
     next_pack: AtomicU64,
     reclaiming: std::sync::Mutex<()>,
 }
@@ -83,6 +88,15 @@ struct FrameWeight;
 impl quick_cache::Weighter<(u64, usize), Bytes> for FrameWeight {
     fn weight(&self, _: &(u64, usize), frame: &Bytes) -> u64 {
         frame.len() as u64 + 64
+    }
+}
+
+#[derive(Clone)]
+struct LayoutWeight;
+
+impl quick_cache::Weighter<[u8; 16], Arc<Layout>> for LayoutWeight {
+    fn weight(&self, _: &[u8; 16], layout: &Arc<Layout>) -> u64 {
+        layout.weight()
     }
 }
 
@@ -143,15 +157,17 @@ impl Store {
     pub fn reader(&self, content: &ContentId) -> Result<Reader, Error> {
         let row: ContentRow =
             self.inner.db.read()?.record(&CONTENTS, &content.0)?.ok_or(Error::Missing(*content))?;
-        let manifest = Arc::new(self.manifest(&row)?);
+        let layouts = &self.inner.layouts;
+        let layout =
+            layouts.get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new))?;
         let mut held = self.inner.pins.hold();
-        for pack in manifest.packs() {
+        for pack in layout.manifest().packs() {
             if !held.pack(pack) {
                 // Only a stream that was released while we looked loses its packs.
                 return Err(Error::Missing(*content));
             }
         }
-        Ok(Reader::new(self.clone(), manifest, held))
+        Ok(Reader::new(self.clone(), layout, held))
     }
 
     /// What the store holds. Reads every pack's row.
@@ -235,11 +251,6 @@ impl Store {
         let pack = Arc::new(Pack::open(self.inner.objects.clone(), row.header(number), row.footer(), key)?);
         self.inner.index.insert(row.domain, pack.clone());
         Ok(pack)
-    }
-
-    fn frame(&self, pack: &Pack, index: usize) -> Result<Bytes, Error> {
-        let key = (pack.number, index);
-        self.inner.frames.get_or_insert_with(&key, || pack.frame(index).map(Bytes::from))
     }
 
     /// Brings the footers of packs into memory that have one of these names.

@@ -164,6 +164,23 @@ impl Object {
         self.open(section.counter, data)
     }
 
+    /// Several sections, opened; those that lie side by side are read together.
+    pub fn sections(&self, sections: &[Section]) -> Result<Vec<Vec<u8>>, Error> {
+        let mut opened = Vec::with_capacity(sections.len());
+        for adjacent in sections.chunk_by(|one, next| one.offset + u64::from(one.bytes) == next.offset) {
+            let bytes = adjacent.iter().map(|section| section.bytes as usize).sum();
+            let mut data = vec![0; bytes];
+            self.objects.read(&self.header.key(), adjacent[0].offset, &mut data)?;
+            let mut rest = &data[..];
+            for section in adjacent {
+                let (stored, after) = rest.split_at(section.bytes as usize);
+                opened.push(self.open(section.counter, stored.to_vec())?);
+                rest = after;
+            }
+        }
+        Ok(opened)
+    }
+
     fn open(&self, counter: u64, mut data: Vec<u8>) -> Result<Vec<u8>, Error> {
         if let Some(cipher) = &self.cipher {
             cipher

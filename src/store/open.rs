@@ -13,11 +13,13 @@ use super::ingest::BUDGET_UNIT;
 use super::keyring::{KeyError, Keyring, MasterKey};
 use super::pins::Pins;
 use super::rows;
-use super::{FrameWeight, Inner, Store};
+use super::{FrameWeight, Inner, LayoutWeight, Store};
 use crate::base::{Clock, Entropy};
 use crate::db::Db;
 use crate::objects::{self, Objects};
 
+/// Layouts that are expected in memory at once; their bytes are bounded apart from that.
+const LAYOUTS: usize = 64;
 /// The domain of a sealed store's data.
 const SEALED_DOMAIN: u32 = 1;
 
@@ -110,9 +112,11 @@ impl Store {
                     (memory / 8) as u64,
                     FrameWeight,
                 ),
+                layouts: quick_cache::sync::Cache::with_weighter(LAYOUTS, (memory / 16) as u64, LayoutWeight),
                 pins: Pins::default(),
                 budget: Arc::new(Semaphore::new(budget_units)),
                 budget_units,
+                read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
                 next_pack,
                 reclaiming: Mutex::new(()),
             }),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
@@ -12,6 +13,7 @@ use super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header};
 use super::object::{Builder, Object, Section, Written};
 use super::seal::DomainKey;
 use crate::db::codec::{self, Record};
+use crate::model::ByteRange;
 use crate::objects::Objects;
 
 /// One frame.
@@ -61,18 +63,9 @@ pub struct Pack {
     pub footer: PackFooter,
     /// Position in the lists of each frame's first chunk.
     bases: Vec<u32>,
+    /// Where each frame begins when all frames are laid end to end, and where the last one ends.
+    starts: Vec<u64>,
     object: Object,
-}
-
-/// One chunk's place inside its frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Index of the frame.
-    pub frame: usize,
-    /// First byte inside the frame.
-    pub start: usize,
-    /// Bytes.
-    pub bytes: usize,
 }
 
 impl Pack {
@@ -92,25 +85,35 @@ impl Pack {
 
     /// A footer that is already in memory.
     pub fn new(number: u64, footer: PackFooter, object: Object) -> Result<Pack, Error> {
+        let contradiction = || Error::damaged(pack_name(number), "its footer contradicts itself");
         let mut bases = Vec::with_capacity(footer.frames.len());
-        let mut base = 0u32;
+        let mut starts = Vec::with_capacity(footer.frames.len() + 1);
+        let (mut base, mut start) = (0usize, 0u64);
         for frame in &footer.frames {
-            bases.push(base);
-            base = base.saturating_add(frame.count);
+            bases.push(base as u32);
+            starts.push(start);
+            let end = base + frame.count as usize;
+            let lengths = footer.lengths.get(base..end).ok_or_else(contradiction)?;
+            let raw_bytes: u64 = lengths.iter().map(|bytes| u64::from(*bytes)).sum();
+            if raw_bytes != u64::from(frame.raw_bytes) || frame.raw_bytes as usize > FRAME_BYTES_MAX {
+                return Err(contradiction());
+            }
+            base = end;
+            start += raw_bytes;
         }
-        let chunks = base as usize;
-        if footer.pack != number || footer.lengths.len() != chunks || footer.names.len() != chunks {
-            return Err(Error::damaged(pack_name(number), "its footer contradicts itself"));
+        starts.push(start);
+        if footer.pack != number || footer.lengths.len() != base || footer.names.len() != base {
+            return Err(contradiction());
         }
-        Ok(Pack { number, footer, bases, object })
+        Ok(Pack { number, footer, bases, starts, object })
     }
 
     /// Memory it takes, about.
     pub fn weight(&self) -> usize {
-        self.footer.names.len() * 44 + self.footer.frames.len() * 36 + 256
+        self.footer.names.len() * 44 + self.footer.frames.len() * 44 + 256
     }
 
-    /// Position in the lists of the chunk with this ordinal.
+    /// Frame and position in the lists of the chunk with this ordinal.
     fn position(&self, ordinal: u32) -> Option<(usize, usize)> {
         let frame = self.footer.frames.partition_point(|f| f.first <= ordinal).checked_sub(1)?;
         let inside = ordinal - self.footer.frames.get(frame)?.first;
@@ -122,12 +125,36 @@ impl Pack {
         self.position(ordinal).and_then(|(_, position)| self.footer.names.get(position))
     }
 
-    /// Where the chunk with this ordinal lies.
-    pub fn place(&self, ordinal: u32) -> Option<Place> {
-        let (frame, position) = self.position(ordinal)?;
-        let base = self.bases[frame] as usize;
-        let start = self.footer.lengths.get(base..position)?.iter().map(|n| *n as usize).sum();
-        Some(Place { frame, start, bytes: *self.footer.lengths.get(position)? as usize })
+    /// The bytes that `count` chunks from ordinal `first` on cover, in the frames laid end to
+    /// end; `None` when the pack has not all of them.
+    pub fn span(&self, first: u32, count: u32) -> Option<ByteRange> {
+        let last = first.checked_add(count.checked_sub(1)?)?;
+        let (frame, position) = self.position(first)?;
+        let (last_frame, last_position) = self.position(last)?;
+        // A hole inside the run would shift everything behind it.
+        if last_position - position != (count - 1) as usize {
+            return None;
+        }
+        let start = self.chunk_start(frame, position);
+        let end = self.chunk_start(last_frame, last_position) + u64::from(self.footer.lengths[last_position]);
+        Some(ByteRange { start, end })
+    }
+
+    fn chunk_start(&self, frame: usize, position: usize) -> u64 {
+        let before = &self.footer.lengths[self.bases[frame] as usize..position];
+        self.starts[frame] + before.iter().map(|bytes| u64::from(*bytes)).sum::<u64>()
+    }
+
+    /// The frames that hold a range of the frames laid end to end.
+    pub fn frames_over(&self, range: ByteRange) -> std::ops::Range<usize> {
+        let first = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
+        let end = self.starts.partition_point(|start| *start < range.end);
+        first..end.min(self.footer.frames.len())
+    }
+
+    /// Where a frame lies when all are laid end to end.
+    pub fn frame_span(&self, index: usize) -> ByteRange {
+        ByteRange { start: self.starts[index], end: self.starts[index + 1] }
     }
 
     /// Ordinal and name of every live chunk.
@@ -136,23 +163,31 @@ impl Pack {
         ordinals.zip(&self.footer.names)
     }
 
-    /// One frame's bytes, decompressed, every chunk of it verified.
-    pub fn frame(&self, index: usize) -> Result<Vec<u8>, Error> {
+    /// Some frames that follow each other, decompressed, every chunk of them verified. Frames that
+    /// lie side by side cost the medium one request.
+    pub fn frames(&self, indexes: std::ops::Range<usize>) -> Result<Vec<Bytes>, Error> {
+        let sections: Vec<Section> = indexes
+            .clone()
+            .map(|index| {
+                let entry = &self.footer.frames[index];
+                Section { offset: entry.offset, bytes: entry.stored_bytes, counter: index as u64 }
+            })
+            .collect();
+        let stored = self.object.sections(&sections)?;
+        indexes.zip(stored).map(|(index, stored)| self.unpack(index, stored)).collect()
+    }
+
+    fn unpack(&self, index: usize, stored: Vec<u8>) -> Result<Bytes, Error> {
         let damaged = |reason: String| Error::damaged(pack_name(self.number), reason);
-        let entry = *self.footer.frames.get(index).ok_or_else(|| damaged(format!("no frame {index}")))?;
-        if entry.raw_bytes as usize > FRAME_BYTES_MAX {
-            return Err(damaged(format!("frame {index} claims {} bytes", entry.raw_bytes)));
-        }
-        let section = Section { offset: entry.offset, bytes: entry.stored_bytes, counter: index as u64 };
-        let stored = self.object.section(section)?;
+        let entry = &self.footer.frames[index];
         let raw = match entry.codec {
             0 => stored,
             1 => zstd::bulk::decompress(&stored, entry.raw_bytes as usize)
                 .map_err(|e| damaged(format!("frame {index} does not decompress: {e}")))?,
             other => return Err(damaged(format!("frame {index} has the unknown codec {other}"))),
         };
-        self.verify(index, &entry, &raw).map_err(damaged)?;
-        Ok(raw)
+        self.verify(index, entry, &raw).map_err(damaged)?;
+        Ok(Bytes::from(raw))
     }
 
     fn verify(&self, index: usize, entry: &FrameEntry, raw: &[u8]) -> Result<(), String> {
@@ -160,22 +195,18 @@ impl Pack {
             return Err(format!("frame {index} has {} bytes, not {}", raw.len(), entry.raw_bytes));
         }
         let base = self.bases[index] as usize;
+        let chunks = base..base + entry.count as usize;
         let mut rest = raw;
-        for position in base..base + entry.count as usize {
-            let (Some(length), Some(name)) =
-                (self.footer.lengths.get(position), self.footer.names.get(position))
-            else {
-                return Err(format!("frame {index} has chunks the footer does not list"));
-            };
-            let (chunk, after) = rest
-                .split_at_checked(*length as usize)
-                .ok_or_else(|| format!("frame {index} is shorter than its chunks"))?;
+        for (at, (length, name)) in
+            self.footer.lengths[chunks.clone()].iter().zip(&self.footer.names[chunks]).enumerate()
+        {
+            let (chunk, after) = rest.split_at(*length as usize);
             if blake3::hash(chunk).as_bytes() != name {
-                return Err(format!("chunk {} is changed", entry.first as usize + position - base));
+                return Err(format!("chunk {} is changed", entry.first as usize + at));
             }
             rest = after;
         }
-        if rest.is_empty() { Ok(()) } else { Err(format!("frame {index} is longer than its chunks")) }
+        Ok(())
     }
 }
 

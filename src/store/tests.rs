@@ -1,5 +1,7 @@
 //! The store's promises on media in memory: exact bytes, each block once, space given back.
 
+use futures::StreamExt;
+
 use super::*;
 use crate::base::{OsEntropy, SystemClock};
 use crate::model::ByteRange;
@@ -64,6 +66,65 @@ async fn p1_any_range_reads_back_exactly_plain_and_sealed() {
         }
         assert!(b.store.verify().unwrap().is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_clients_that_take_nothing_hold_one_budget_and_keep_nobody_waiting() {
+    let b = fresh(None);
+    let data = noise(3, 6_000_000);
+    let content = put(&b, &data).await;
+    let whole = ByteRange::whole(data.len() as u64);
+    let budget = b.store.inner.read_budget.available_permits();
+    let mut stalled = Vec::new();
+    for _ in 0..40 {
+        let mut stream = b.store.reader(&content).unwrap().stream(whole);
+        assert!(stream.next().await.unwrap().is_ok());
+        stalled.push(stream);
+    }
+    assert!(b.store.inner.read_budget.available_permits() < 256, "nothing was fetched ahead");
+    let mut served = Vec::new();
+    let mut stream = b.store.reader(&content).unwrap().stream(whole);
+    while let Some(piece) = stream.next().await {
+        served.extend_from_slice(&piece.unwrap());
+    }
+    assert_eq!(served, data);
+    drop((stalled, stream));
+    for _ in 0..200 {
+        if b.store.inner.read_budget.available_permits() == budget {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("readers that left kept their share of the budget");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_a_changed_byte_ends_the_stream_before_it() {
+    let b = fresh(None);
+    let data = noise(4, 3_000_000);
+    let content = put(&b, &data).await;
+    let mut packs = Vec::new();
+    b.objects.list("pack/", &mut |info| packs.push(info.key)).unwrap();
+    let mut bytes = b.objects.get(&packs[1]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    b.objects.delete(&packs[1]).unwrap();
+    b.objects.put(&packs[1], &bytes).unwrap();
+    let again = Bench { store: open(b.objects.clone(), b.db.clone(), None).unwrap(), ..b };
+    let mut stream = again.store.reader(&content).unwrap().stream(ByteRange::whole(data.len() as u64));
+    let mut served = Vec::new();
+    let mut outcome = Ok(());
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(piece) => served.extend_from_slice(&piece),
+            Err(error) => outcome = Err(error),
+        }
+    }
+    assert!(matches!(outcome, Err(Error::Damaged { .. })), "{outcome:?}");
+    assert!(served.len() < data.len() && data.starts_with(&served));
+    let damage = again.store.verify().unwrap();
+    assert_eq!(damage.len(), 1);
+    assert_eq!(damage[0].1, [content]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

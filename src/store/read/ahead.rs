@@ -1,0 +1,88 @@
+//! Keeping a client fed: the next batches are fetched while it takes the present one.
+//!
+//! Invariant: no thread waits for a client, and what is fetched ahead comes out of one budget for
+//! all of them. A client for which the budget has no room gets its bytes frame by frame, so slow
+//! clients cannot keep others from being served.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
+use super::super::error::Error;
+use super::super::format::FRAME_BYTES;
+use super::super::ingest::BUDGET_UNIT;
+use super::{BATCH_BYTES, Reader};
+use crate::model::ByteRange;
+
+/// Batches under way beside the one the client is taking.
+const BATCHES_AHEAD: usize = 2;
+
+/// See [`Reader::stream`].
+pub fn stream(reader: Reader, range: ByteRange) -> BoxStream<'static, Result<Bytes, Error>> {
+    let ahead = Ahead { reader, rest: range, coming: VecDeque::new(), present: Fetched::default() };
+    futures::stream::unfold(ahead, |mut ahead| async move { ahead.next().await.map(|item| (item, ahead)) })
+        .boxed()
+}
+
+struct Ahead {
+    reader: Reader,
+    /// What is not yet being fetched.
+    rest: ByteRange,
+    coming: VecDeque<JoinHandle<Result<Fetched, Error>>>,
+    present: Fetched,
+}
+
+#[derive(Default)]
+struct Fetched {
+    pieces: std::vec::IntoIter<Bytes>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Ahead {
+    async fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        loop {
+            if let Some(piece) = self.present.pieces.next() {
+                return Some(Ok(piece));
+            }
+            // Its room goes back before more is asked for.
+            self.present = Fetched::default();
+            let outcome = match self.reach() {
+                Ok(()) => self.coming.pop_front()?.await.unwrap_or(Err(Error::Broken)),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(fetched) => self.present = fetched,
+                Err(error) => {
+                    tracing::error!(%error, "a read failed");
+                    self.rest.start = self.rest.end;
+                    self.coming.clear();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Starts fetching as far ahead as the budget allows; one batch at least.
+    fn reach(&mut self) -> Result<(), Error> {
+        while !self.rest.is_empty() && self.coming.len() <= BATCHES_AHEAD {
+            let budget = self.reader.store.inner.read_budget.clone();
+            let room = budget.try_acquire_many_owned((BATCH_BYTES as usize / BUDGET_UNIT) as u32).ok();
+            if room.is_none() && !self.coming.is_empty() {
+                return Ok(());
+            }
+            let bytes = if room.is_some() { BATCH_BYTES } else { FRAME_BYTES as u64 };
+            let batch = self.reader.layout.plan(self.rest, bytes)?;
+            self.rest.start = batch.end;
+            let reader = self.reader.clone();
+            self.coming.push_back(tokio::task::spawn_blocking(move || {
+                let pieces = reader.store.fetch(&batch.parts)?.into_iter();
+                Ok(Fetched { pieces, _room: room.filter(|_| batch.data_bytes > 0) })
+            }));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Ranges of a stream: range → extents → frames → verified bytes, in order.
+//!
+//! [`plan`] says what a range is made of, [`fetch`] gets it, [`ahead`] keeps a client fed.
+//! Invariant: what leaves here was compared with the name it was stored under, and memory held
+//! for a client that does not take its bytes is bounded. Must not know how clients ask.
+
+mod ahead;
+mod fetch;
+mod plan;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+pub(super) use plan::Layout;
+
+use super::Store;
+use super::error::Error;
+use super::pins::Held;
+use crate::model::ByteRange;
+
+/// Data fetched at once, so that neighbouring frames cost the medium one request.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// A published stream, open for reading. Holding it keeps its packs from being deleted.
+#[derive(Clone)]
+pub struct Reader {
+    store: Store,
+    layout: Arc<Layout>,
+    _held: Arc<Held>,
+}
+
+impl Reader {
+    pub(super) fn new(store: Store, layout: Arc<Layout>, held: Held) -> Reader {
+        Reader { store, layout, _held: Arc::new(held) }
+    }
+
+    /// The stream's length.
+    pub fn size_bytes(&self) -> u64 {
+        self.layout.size_bytes()
+    }
+
+    /// The bytes of `range`, in order, verified; ends with an error where they are damaged. Needs a
+    /// tokio runtime to be polled in.
+    pub fn stream(&self, range: ByteRange) -> BoxStream<'static, Result<Bytes, Error>> {
+        ahead::stream(self.clone(), range)
+    }
+
+    /// Fills `out` from `offset`. Blocks on the medium.
+    ///
+    /// # Errors
+    /// Past the end, damage, or the medium's failure.
+    pub fn read_at(&self, offset: u64, mut out: &mut [u8]) -> Result<(), Error> {
+        let mut rest = ByteRange { start: offset, end: offset.saturating_add(out.len() as u64) };
+        while !rest.is_empty() {
+            let batch = self.layout.plan(rest, BATCH_BYTES)?;
+            for piece in self.store.fetch(&batch.parts)? {
+                let (now, later) = std::mem::take(&mut out).split_at_mut(piece.len());
+                now.copy_from_slice(&piece);
+                out = later;
+            }
+            rest.start = batch.end;
+        }
+        Ok(())
+    }
+}

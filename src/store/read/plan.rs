@@ -1,0 +1,187 @@
+//! What a range of a stream is made of. Pure: reads nothing.
+
+use super::super::error::Error;
+use super::super::manifest::{Extent, Manifest};
+use crate::model::ByteRange;
+
+/// Zeros planned at once, so that a sparse disk does not make one batch of terabytes.
+const ZEROS_MAX: u64 = 64 << 20;
+
+/// A manifest made ready for look-ups by offset.
+pub struct Layout {
+    manifest: Manifest,
+    /// Where each extent begins.
+    starts: Vec<u64>,
+}
+
+/// A stretch of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// That many zeros.
+    Zeros(u64),
+    /// Chunks of one pack, laid end to end.
+    Run {
+        /// The pack's number.
+        pack: u64,
+        /// Ordinal of the first chunk.
+        first: u32,
+        /// How many chunks.
+        count: u32,
+        /// The bytes wanted of them.
+        within: ByteRange,
+    },
+}
+
+/// The beginning of a range.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// What it is made of, in order.
+    pub parts: Vec<Part>,
+    /// Where in the stream it ends.
+    pub end: u64,
+    /// Bytes of it that are stored, zeros not counted.
+    pub data_bytes: u64,
+}
+
+impl Layout {
+    /// A manifest's layout.
+    pub fn new(manifest: Manifest) -> Layout {
+        let mut starts = Vec::with_capacity(manifest.extents.len());
+        let mut at = 0u64;
+        for extent in &manifest.extents {
+            starts.push(at);
+            at = at.saturating_add(extent.bytes());
+        }
+        Layout { manifest, starts }
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The stream's length.
+    pub fn size_bytes(&self) -> u64 {
+        self.manifest.size_bytes
+    }
+
+    /// Memory it takes, about.
+    pub fn weight(&self) -> u64 {
+        (self.starts.len() * (size_of::<Extent>() + size_of::<u64>()) + self.manifest.record.len() + 512)
+            as u64
+    }
+
+    /// Plans the beginning of `range`: as much as has `data_max` (not 0) stored bytes.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the range goes past the stream's end, or its extents do not reach it.
+    pub fn plan(&self, range: ByteRange, data_max: u64) -> Result<Batch, Error> {
+        if range.end > self.size_bytes() {
+            return Err(self.damaged("a read went past its end"));
+        }
+        let mut batch = Batch { parts: Vec::new(), end: range.start, data_bytes: 0 };
+        let mut zeros = 0;
+        let first = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
+        for (extent, start) in self.manifest.extents.iter().zip(&self.starts).skip(first) {
+            if batch.end == range.end || batch.data_bytes >= data_max || zeros >= ZEROS_MAX {
+                return Ok(batch);
+            }
+            let from = batch.end - start;
+            let wanted = (range.end - batch.end).min(extent.bytes().saturating_sub(from));
+            let taken = match *extent {
+                Extent::Zeros { .. } => {
+                    let taken = wanted.min(ZEROS_MAX - zeros);
+                    zeros += taken;
+                    batch.parts.push(Part::Zeros(taken));
+                    taken
+                }
+                Extent::Run { pack, first, count, .. } => {
+                    let taken = wanted.min(data_max - batch.data_bytes);
+                    let within = ByteRange { start: from, end: from + taken };
+                    batch.data_bytes += taken;
+                    batch.parts.push(Part::Run { pack, first, count, within });
+                    taken
+                }
+            };
+            batch.end += taken;
+            if taken < wanted {
+                return Ok(batch);
+            }
+        }
+        if batch.end < range.end {
+            return Err(self.damaged("its extents end before it does"));
+        }
+        Ok(batch)
+    }
+
+    fn damaged(&self, reason: impl std::fmt::Display) -> Error {
+        Error::damaged(format!("content {}", hex::encode(self.manifest.content)), reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::cutter::choose;
+
+    fn layout(size_bytes: u64, extents: Vec<Extent>) -> Layout {
+        Layout::new(Manifest {
+            content: [0; 16],
+            size_bytes,
+            md5: [0; 16],
+            sha512: [[0; 32]; 2],
+            blake3: [0; 32],
+            cutter: choose(&[]),
+            extents,
+            record: Vec::new(),
+        })
+    }
+
+    fn run(bytes: u64, pack: u64) -> Extent {
+        Extent::Run { bytes, pack, first: 7, count: 3 }
+    }
+
+    fn part(pack: u64, start: u64, end: u64) -> Part {
+        Part::Run { pack, first: 7, count: 3, within: ByteRange { start, end } }
+    }
+
+    #[test]
+    fn a_range_is_cut_from_the_extents_it_crosses() {
+        let layout = layout(350, vec![run(100, 1), Extent::Zeros { bytes: 50 }, run(200, 2)]);
+        let batch = layout.plan(ByteRange { start: 90, end: 160 }, 1000).unwrap();
+        assert_eq!(batch.parts, [part(1, 90, 100), Part::Zeros(50), part(2, 0, 10)]);
+        assert_eq!((batch.end, batch.data_bytes), (160, 20));
+        // An extent's first byte belongs to it, not to the one before.
+        assert_eq!(layout.plan(ByteRange { start: 150, end: 151 }, 1).unwrap().parts, [part(2, 0, 1)]);
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_bound_and_the_next_goes_on_there() {
+        let layout = layout(300, vec![run(100, 1), run(200, 2)]);
+        let mut rest = ByteRange::whole(300);
+        let mut parts = Vec::new();
+        while !rest.is_empty() {
+            let batch = layout.plan(rest, 120).unwrap();
+            assert!(batch.data_bytes <= 120);
+            parts.extend(batch.parts);
+            rest.start = batch.end;
+        }
+        assert_eq!(parts, [part(1, 0, 100), part(2, 0, 20), part(2, 20, 140), part(2, 140, 200)]);
+    }
+
+    #[test]
+    fn terabytes_of_zeros_come_in_bounded_steps() {
+        let layout = layout(1 << 40, vec![Extent::Zeros { bytes: 1 << 40 }]);
+        let batch = layout.plan(ByteRange::whole(1 << 40), 1).unwrap();
+        assert_eq!((batch.end, batch.data_bytes), (ZEROS_MAX, 0));
+    }
+
+    #[test]
+    fn p3_what_the_extents_do_not_cover_is_damage() {
+        let layout = layout(300, vec![run(100, 1)]);
+        assert!(layout.plan(ByteRange::whole(300), 1000).is_err());
+        assert!(layout.plan(ByteRange { start: 250, end: 300 }, 1000).is_err());
+        assert!(layout.plan(ByteRange { start: 0, end: 301 }, 10).is_err());
+        assert!(layout.plan(ByteRange::whole(100), 1000).is_ok());
+    }
+}
