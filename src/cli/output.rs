@@ -75,6 +75,8 @@ fn cell(member: &str, value: &Value) -> String {
     let is_bytes = member.ends_with("_bytes") || matches!(member, "size" | "virtual_size");
     match value {
         Value::Null => String::new(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
         Value::String(text) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
         Value::Number(number) => match number.as_u64() {
             Some(bytes) if is_bytes => format!("{bytes} ({})", human_bytes(bytes)),

@@ -1,12 +1,14 @@
 //! `tintype serve`: runs the server in the foreground and says how to reach it.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use super::client::Target;
 use super::failure::Failure;
+use super::init::key_file_flag;
 use super::output::Output;
 use crate::daemon::serve::{Ready, serve};
 
@@ -19,6 +21,9 @@ pub struct Serve {
     /// URL clients reach this server by, where it is not the Host they name
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// File of a sealed store's master key [default: the systemd credential "tintype-key"]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
 }
 
 impl Serve {
@@ -30,6 +35,7 @@ impl Serve {
         let mut flags = Vec::new();
         flags.extend(self.listen.map(|listen| ("server.listen", listen)));
         flags.extend(self.public_url.map(|url| ("server.public_url", url)));
+        flags.extend(key_file_flag(self.key_file)?);
         let settings = target.settings(flags)?;
         Ok(serve(&settings, |ready| announce(ready, output))?)
     }

@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 use axum::Router;
+use tokio::runtime::Handle;
 
 use super::data_dir::DataDir;
 use super::error::Error;
+use super::master_key;
 use super::settings::Settings;
 use crate::api;
 use crate::api::context::ApiState;
@@ -18,7 +20,7 @@ use crate::db::{self, Db};
 use crate::objects::{self, Native, Objects};
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{Rules, Service};
-use crate::store::{self, MasterKey, Store};
+use crate::store::{self, Store};
 
 /// An open box.
 pub struct Parts {
@@ -32,11 +34,12 @@ pub struct Parts {
     pub fresh: bool,
 }
 
-/// Opens the box at `settings.server.data`, setting it up when it is new.
+/// Opens the box at `settings.server.data`, setting it up when it is new. `handle` is of a runtime
+/// with threads of its own that outlives the box: requests to a bucket run on it.
 ///
 /// # Errors
 /// Each cause as its own [`Error`].
-pub fn open(settings: &Settings) -> Result<Parts, Error> {
+pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let dir = DataDir::create(&settings.server.data)?;
     let (admin_password, fresh) = dir.admin_password(&OsEntropy)?;
     let options =
@@ -46,7 +49,7 @@ pub fn open(settings: &Settings) -> Result<Parts, Error> {
         cause => Error::Catalog { path: dir.catalog(), cause },
     })?;
     dir.close_to_others(&dir.catalog())?;
-    let store = store(settings, &dir, &db)?;
+    let store = store(settings, &dir, &db, handle)?;
     let service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
     if let Some(password) = &admin_password {
         service.bootstrap(&Password::new(password.clone())?)?;
@@ -61,73 +64,49 @@ impl Parts {
         api::router(ApiState { service: self.service.clone(), public_url })
     }
 
-    /// Finishes what is queued and closes the files, reporting what dropping them would hide.
-    ///
-    /// # Errors
-    /// [`Error::Catalog`].
-    pub fn close(self) -> Result<(), Error> {
+    /// Finishes what is queued and closes the files, reporting what dropping them would hide; the
+    /// directory stays open for whoever needs its names.
+    pub fn close(self) -> (DataDir, Result<(), Error>) {
         let db = self.service.db().clone();
         drop(self.service);
-        db.close().map_err(|cause| Error::Catalog { path: self.dir.catalog(), cause })
+        let closed = db.close().map_err(|cause| Error::Catalog { path: self.dir.catalog(), cause });
+        (self.dir, closed)
     }
 }
 
 /// Opens the chunk store where the settings say, with its key if there is one.
-fn store(settings: &Settings, dir: &DataDir, db: &Db) -> Result<Store, Error> {
+fn store(settings: &Settings, dir: &DataDir, db: &Db, handle: &Handle) -> Result<Store, Error> {
     let options = store::Options {
         memory_bytes: settings.store.memory_bytes as usize,
         zstd_level: settings.store.zstd_level,
         pack_bytes: settings.store.pack_bytes,
     };
-    let master = master_key(&settings.store.key_file)?;
-    let objects = media(&settings.store.location, dir).map_err(store::Error::from)?;
-    Ok(Store::open(
-        db.clone(),
-        objects,
-        master.as_ref(),
-        options,
-        Arc::new(SystemClock),
-        Arc::new(OsEntropy),
-    )?)
+    let master = master_key::read(settings)?;
+    let objects = media(&settings.store.location, dir, handle).map_err(store::Error::from)?;
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+    let store = Store::open(db.clone(), objects, master.as_ref(), options, clock, entropy)?;
+    if master.is_some() && !store.is_sealed() {
+        tracing::warn!("a master key is given, but the store is plain and stays so");
+    }
+    Ok(store)
 }
 
-fn media(location: &str, dir: &DataDir) -> Result<Arc<dyn Objects>, objects::Error> {
+fn media(location: &str, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn Objects>, objects::Error> {
     if !location.starts_with("s3://") {
         let path = if location.is_empty() { dir.path().join("store") } else { location.into() };
         return Ok(Arc::new(Native::open(path)?));
     }
-    bucket(location)
+    bucket(location, handle)
 }
 
 #[cfg(feature = "buckets")]
-fn bucket(url: &str) -> Result<Arc<dyn Objects>, objects::Error> {
-    let handle = tokio::runtime::Handle::try_current()
-        .map_err(|e| objects::Error::Unavailable(format!("{url}: {e}")))?;
-    Ok(Arc::new(objects::open_url(url, [], handle)?))
+fn bucket(url: &str, handle: &Handle) -> Result<Arc<dyn Objects>, objects::Error> {
+    Ok(Arc::new(objects::open_url(url, [], handle.clone())?))
 }
 
 #[cfg(not(feature = "buckets"))]
-fn bucket(url: &str) -> Result<Arc<dyn Objects>, objects::Error> {
+fn bucket(url: &str, _: &Handle) -> Result<Arc<dyn Objects>, objects::Error> {
     Err(objects::Error::Invalid(format!("{url}: this build has no support for buckets")))
-}
-
-/// The master key: from the file the settings name, else from systemd's credential.
-fn master_key(file: &str) -> Result<Option<MasterKey>, Error> {
-    let path = if file.is_empty() {
-        let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
-            .map(|directory| std::path::PathBuf::from(directory).join("tintype-key"));
-        match credential.filter(|path| path.exists()) {
-            Some(path) => path,
-            None => return Ok(None),
-        }
-    } else {
-        file.into()
-    };
-    let bytes =
-        std::fs::read(&path).map_err(|cause| Error::directory(&path, "read the master key", cause))?;
-    let key = MasterKey::parse(&bytes)
-        .map_err(|reason| Error::Settings(format!("store.key_file: {}: {reason}", path.display())))?;
-    Ok(Some(key))
 }
 
 fn rules(settings: &Settings) -> Rules {

@@ -61,6 +61,11 @@ impl DataDir {
         Ok(DataDir { path, handle })
     }
 
+    /// Whether a box at `path` was set up to the end: its small files come last.
+    pub fn is_set_up(path: &Path) -> bool {
+        path.join("catalog.redb").exists() && path.join("clouds.yaml").exists()
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path

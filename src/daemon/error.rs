@@ -25,6 +25,25 @@ pub enum Error {
     /// Another process has the data directory.
     #[error("{}: in use by another tintype process; stop it, or choose another --data", .0.display())]
     InUse(PathBuf),
+    /// A box is there already.
+    #[error("{}: there is a box here already, and it is left as it is; \"serve\" runs it", .0.display())]
+    SetUp(PathBuf),
+    /// A sealed store was wanted, and there is a plain one.
+    #[error("{}: there is a plain store here, and it stays plain; choose another --data", .0.display())]
+    Plain(PathBuf),
+    /// The master key's file cannot be used.
+    #[error("the master key's file {} cannot be used ({cause}); check store.key_file or --key-file", .path.display())]
+    KeyFile {
+        /// Which.
+        path: PathBuf,
+        /// The system's complaint.
+        cause: std::io::Error,
+    },
+    /// The store is sealed, and its key was not given.
+    #[error(
+        "{0}; name its file with serve --key-file FILE, store.key_file or TINTYPE_STORE_KEY_FILE, or give systemd the credential \"tintype-key\""
+    )]
+    Locked(store::KeyError),
     /// The catalog does not open.
     #[error("{path}: {cause}", path = .path.display())]
     Catalog {
@@ -35,7 +54,7 @@ pub enum Error {
     },
     /// The store does not open.
     #[error("the image store does not open: {0}")]
-    Store(#[from] store::Error),
+    Store(store::Error),
     /// The first records cannot be made.
     #[error("the catalog cannot be set up: {}", .0.internal.as_deref().unwrap_or(&.0.message))]
     Setup(#[from] service::Error),
@@ -55,6 +74,16 @@ pub enum Error {
     /// A commit failed while serving: what is durable is known only after a restart.
     #[error("stopped because a commit failed ({0}); start again to recover")]
     Poisoned(String),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        use store::KeyError::{Absent, Wrong};
+        match error {
+            store::Error::Key(cause @ (Absent | Wrong { .. })) => Error::Locked(cause),
+            error => Error::Store(error),
+        }
+    }
 }
 
 impl Error {

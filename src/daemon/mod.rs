@@ -6,7 +6,9 @@
 pub mod compose;
 pub mod data_dir;
 mod error;
+pub mod init;
 pub mod layers;
+pub mod master_key;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;

@@ -51,14 +51,14 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(&Ready<'_>)) -> Result<(), 
         .enable_all()
         .build()
         .map_err(Error::Process)?;
-    let parts = compose::open(settings)?;
+    let parts = compose::open(settings, runtime.handle())?;
     let interrupted = parts.service.recover_uploads()?;
     if interrupted > 0 {
         tracing::info!(images = interrupted, "put images back to queued whose upload was interrupted");
     }
     let outcome = runtime.block_on(run(settings, &parts, ready));
     runtime.shutdown_timeout(Duration::from_secs(5));
-    let closed = parts.close();
+    let (_dir, closed) = parts.close();
     outcome.and(closed)?;
     tracing::info!("stopped");
     Ok(())

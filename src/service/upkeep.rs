@@ -41,6 +41,8 @@ pub struct Usage {
     pub chunks: u64,
     /// Packs they lie in.
     pub packs: u64,
+    /// Whether what is stored is sealed.
+    pub sealed: bool,
 }
 
 /// An image whose data does not read back as it was stored.
@@ -88,7 +90,13 @@ impl Service {
         self.authorise_upkeep(actor)?;
         let stored = self.store.stats()?;
         let usage = usage(&self.db.read()?)?;
-        Ok(Usage { stored_bytes: stored.stored_bytes, chunks: stored.chunks, packs: stored.packs, ..usage })
+        Ok(Usage {
+            stored_bytes: stored.stored_bytes,
+            chunks: stored.chunks,
+            packs: stored.packs,
+            sealed: self.store.is_sealed(),
+            ..usage
+        })
     }
 
     /// Gives back the space of what was deleted. Safe beside uploads and downloads.

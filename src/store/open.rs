@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::error::Error;
-use super::format::{FORMAT_VERSION, key};
+use super::format::{FORMAT_VERSION, Kind, key};
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
 use super::keyring::{KeyError, Keyring, MasterKey};
@@ -72,15 +72,18 @@ impl Store {
             }
             None => (entropy.id(), master.is_some(), true),
         };
+        if known.is_none() {
+            // Reclaiming would take all of another catalog's images for orphans.
+            refuse_data(&*objects)?;
+        }
         if known.as_ref().is_some_and(|known| known[..] != id[..]) {
             return Err(Error::Foreign(format!("the store there is {}", hex::encode(id))));
         }
         let keyring = match (sealed, master) {
             (false, _) => None,
-            (true, None) => {
-                return Err(KeyError::Missing("give the file that holds it with --key-file".into()).into());
-            }
+            (true, None) => return Err(KeyError::Absent.into()),
             (true, Some(master)) if fresh => {
+                Keyring::sweep_unused(&*objects)?;
                 let ring = Keyring::create(&*entropy, id);
                 ring.save(&*objects, master, &*entropy)?;
                 Some(ring)
@@ -131,6 +134,21 @@ impl Store {
 
 fn header_key() -> objects::ObjectKey {
     key("tintype-store".into())
+}
+
+/// A store that no catalog knows yet must hold nothing.
+fn refuse_data(objects: &dyn Objects) -> Result<(), Error> {
+    let mut found = 0u64;
+    for kind in [Kind::Pack, Kind::Manifest] {
+        objects.list(&format!("{}/", kind.prefix()), &mut |_| found += 1)?;
+    }
+    if found == 0 {
+        return Ok(());
+    }
+    Err(Error::Foreign(format!(
+        "it holds {found} objects this new catalog knows nothing of; restore catalog.redb, or choose another \
+         store.location"
+    )))
 }
 
 fn read_header(objects: &dyn Objects) -> Result<Option<StoreHeader>, Error> {

@@ -24,6 +24,31 @@ fn fresh(master: Option<&MasterKey>) -> Bench {
     Bench { store: open(objects.clone(), db.clone(), master).unwrap(), objects, db }
 }
 
+#[test]
+fn a_set_up_that_was_cut_off_before_the_header_is_done_again() {
+    let master = MasterKey::generate(&OsEntropy);
+    let b = fresh(Some(&master));
+    b.objects.delete(&format::key("tintype-store".into())).unwrap();
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
+    let other = MasterKey::generate(&OsEntropy);
+    assert!(open(b.objects.clone(), db.clone(), Some(&other)).unwrap().is_sealed());
+    assert!(open(b.objects, db, Some(&other)).unwrap().is_sealed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_catalog_does_not_take_a_store_that_holds_data() {
+    let b = fresh(None);
+    put(&b, &noise(1, 5000)).await;
+    for header in [true, false] {
+        if !header {
+            b.objects.delete(&format::key("tintype-store".into())).unwrap();
+        }
+        let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
+        let error = open(b.objects.clone(), db, None).err().unwrap().to_string();
+        assert!(error.contains("2 objects"), "{error}");
+    }
+}
+
 fn noise(seed: u8, bytes: usize) -> Vec<u8> {
     let mut out = vec![0; bytes];
     blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut out);
@@ -195,7 +220,7 @@ async fn p9_a_sealed_store_needs_its_key_and_shows_no_content() {
         })
         .unwrap();
     let missing = open(b.objects.clone(), b.db.clone(), None).err();
-    assert!(matches!(missing, Some(Error::Key(KeyError::Missing(_)))));
+    assert!(matches!(missing, Some(Error::Key(KeyError::Absent))));
     let other = MasterKey::generate(&OsEntropy);
     let wrong = open(b.objects.clone(), b.db.clone(), Some(&other)).err();
     assert!(matches!(wrong, Some(Error::Key(KeyError::Wrong { .. }))));

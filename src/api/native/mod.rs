@@ -62,6 +62,7 @@ fn usage_body(usage: &Usage) -> Value {
         "stored_bytes": usage.stored_bytes,
         "chunks": usage.chunks,
         "packs": usage.packs,
+        "sealed": usage.sealed,
     })
 }
 
@@ -126,7 +127,9 @@ mod tests {
     async fn an_empty_box_holds_nothing() {
         let (status, body) = ask("GET", "/tintype/v1/stats", true).await;
         let figures: Value = serde_json::from_str(&body).unwrap();
-        let nothing = json!({"images": 0, "image_bytes": 0, "stored_bytes": 0, "chunks": 0, "packs": 0});
+        let nothing = json!({
+            "images": 0, "image_bytes": 0, "stored_bytes": 0, "chunks": 0, "packs": 0, "sealed": false,
+        });
         assert_eq!((status, figures), (StatusCode::OK, nothing));
     }
 }

@@ -65,8 +65,9 @@ impl Target {
             return Ok(Client { way: Way::Socket { path, _dir: dir } });
         }
         let settings = self.settings(Vec::new())?;
+        let handle = tokio::runtime::Handle::current();
         let opened = tokio::task::spawn_blocking(move || {
-            let parts = compose::open(&settings)?;
+            let parts = compose::open(&settings, &handle)?;
             let router = parts.router(&settings);
             Ok::<_, crate::daemon::Error>((router, parts))
         });

@@ -129,7 +129,7 @@ impl Client {
         match self.way {
             Way::Here { router, parts } => {
                 drop(router);
-                Ok(parts.close()?)
+                Ok(parts.close().1?)
             }
             Way::Socket { .. } | Way::Net { .. } => Ok(()),
         }

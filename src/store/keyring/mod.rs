@@ -1,9 +1,9 @@
 //! The key ring: the keys of all key domains, wrapped under the master key.
 //!
 //! Owns: the ring's objects `keyring/<version>-<a|b|c>`, and telling a wrong master key from a
-//! missing or damaged ring. Invariant: an object of the ring is never overwritten, and each
-//! version is kept three times, as losing it loses every image. Must not know where the master
-//! key comes from.
+//! missing or damaged ring. Invariant: an object of the ring is never overwritten, is deleted only
+//! before anything was sealed, and each version is kept three times, as losing it loses every
+//! image. Must not know where the master key comes from.
 //!
 //! An object is a record and the BLAKE3 hash of it, so that damage shows before any key is tried.
 
@@ -41,6 +41,9 @@ pub enum KeyError {
         /// The version of the ring.
         version: u32,
     },
+    /// There is a ring, and nothing to open it with.
+    #[error("the store is sealed, and no master key was given")]
+    Absent,
     /// There is no ring.
     #[error("the store has no key ring: no object {0}*; restore one of its copies from a backup")]
     Missing(String),
@@ -121,6 +124,15 @@ impl Keyring {
             objects.put(&key?, &bytes)?;
         }
         Ok(())
+    }
+
+    /// Deletes the copies that a set-up left which was cut off before the store had a header: a
+    /// store that never held anything.
+    ///
+    /// # Errors
+    /// The medium's failure.
+    pub fn sweep_unused(objects: &dyn Objects) -> Result<(), objects::Error> {
+        versions(objects)?.into_values().flatten().try_for_each(|key| objects.delete(&key))
     }
 
     /// Opens the newest version that has a whole copy.
