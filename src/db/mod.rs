@@ -19,4 +19,4 @@ pub use journal::{Change, JournalEntry};
 pub use open::{Db, Options};
 pub use redb::StorageBackend;
 pub use table::{Key, KeyReader, Table};
-pub use txn::{ReadTxn, Rows, WriteTxn};
+pub use txn::{ReadTxn, Rows, Visit, WriteTxn};

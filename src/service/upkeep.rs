@@ -127,7 +127,7 @@ impl Service {
         let mut checked =
             Checked { started_at: self.clock.now(), images: 0, image_bytes: 0, damaged: Vec::new() };
         let mut hurt = HashMap::new();
-        for (error, contents) in self.store.verify()? {
+        for store::Damage { error, contents } in self.store.verify()? {
             hurt.extend(contents.into_iter().map(|content| (content, error.to_string())));
         }
         for (id, content, blake3) in stored {

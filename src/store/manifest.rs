@@ -1,7 +1,6 @@
 //! Manifests: the ordered extents of one stream, and what is known of it as a whole.
 
-use std::collections::BTreeSet;
-
+use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 
 use super::cutter::CutterParams;
@@ -66,7 +65,7 @@ impl Record for Manifest {
 
 impl Manifest {
     /// The packs it names.
-    pub fn packs(&self) -> BTreeSet<u64> {
+    pub fn packs(&self) -> RoaringTreemap {
         self.extents
             .iter()
             .filter_map(|extent| match extent {

@@ -21,6 +21,7 @@ mod read;
 mod reclaim;
 mod rows;
 mod seal;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use keyring::{KeyError, MasterKey, NotAKey};
 pub use open::Options;
 pub use read::Reader;
 pub use reclaim::Reclaimed;
+pub use verify::Damage;
 
 use crate::base::{Clock, Entropy};
 use crate::db::{Db, Rows, WriteTxn};
@@ -48,7 +50,9 @@ use object::Object;
 use pack::{FinishedPack, Pack, PackWriter, pack_name};
 use pins::{Held, Pins};
 use read::Layout;
-use rows::{CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key};
+use rows::{
+    CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key,
+};
 use seal::DomainKey;
 
 /// Footers read for one batch of look-ups at most.
@@ -130,11 +134,13 @@ impl Store {
     /// # Errors
     /// [`Error::Reclaimed`] when a pack has gone meanwhile, or the database's failure.
     pub fn publish(&self, txn: &WriteTxn, receipt: &Receipt) -> Result<(), Error> {
-        for pack in receipt.0.manifest.packs() {
+        let packs = receipt.0.manifest.packs();
+        for pack in &packs {
             if txn.get(&PACKS, &pack_key(pack))?.is_none() {
                 return Err(Error::Reclaimed(pack));
             }
         }
+        rows::put_packs(txn, &receipt.0.content.0, &packs)?;
         Ok(txn.put_record(&CONTENTS, &receipt.0.content.0, &receipt.0.row)?)
     }
 
@@ -145,6 +151,7 @@ impl Store {
     pub fn release(&self, txn: &WriteTxn, content: &ContentId) -> Result<(), Error> {
         if let Some(row) = txn.record::<ContentRow>(&CONTENTS, &content.0)? {
             txn.remove(&CONTENTS, &content.0)?;
+            txn.remove(&CONTENT_PACKS, &content.0)?;
             txn.put(&GRAVES, &grave_key(Kind::Manifest, &row.object), &[])?;
         }
         Ok(())
@@ -177,45 +184,19 @@ impl Store {
     pub fn stats(&self) -> Result<Stats, Error> {
         let mut stats = Stats::default();
         let read = self.inner.db.read()?;
-        for (_, row) in rows::all::<PackRow>(&read, &PACKS)? {
+        rows::each(&read, &PACKS, |_, row: PackRow| {
             stats.packs += 1;
             stats.chunks += u64::from(row.chunks);
             stats.chunk_bytes += row.raw_bytes;
             stats.stored_bytes += row.object_bytes;
-        }
-        for (_, row) in rows::all::<ContentRow>(&read, &CONTENTS)? {
+            Ok(())
+        })?;
+        rows::each(&read, &CONTENTS, |_, row: ContentRow| {
             stats.contents += 1;
             stats.stored_bytes += row.object_bytes;
-        }
+            Ok(())
+        })?;
         Ok(stats)
-    }
-
-    /// Compares every stored object with its trailer; needs no key. Gives what is damaged, and
-    /// which streams each damaged object takes with it.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn verify(&self) -> Result<Vec<(Error, Vec<ContentId>)>, Error> {
-        let read = self.inner.db.read()?;
-        let mut damage = Vec::new();
-        let mut contents = Vec::new();
-        for (key, row) in rows::all::<ContentRow>(&read, &CONTENTS)? {
-            let content = ContentId(key.try_into().unwrap_or_default());
-            let stored = object::verify_stored(&*self.inner.objects, &row.header(), row.object_bytes);
-            match stored.and_then(|()| self.manifest(&row)) {
-                Ok(manifest) => contents.push((content, manifest.packs())),
-                Err(error) => damage.push((error, vec![content])),
-            }
-        }
-        for (key, row) in rows::all::<PackRow>(&read, &PACKS)? {
-            let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
-            let header = row.header(number);
-            if let Err(error) = object::verify_stored(&*self.inner.objects, &header, row.object_bytes) {
-                let hurt = contents.iter().filter(|(_, packs)| packs.contains(&number)).map(|(c, _)| *c);
-                damage.push((Error::damaged(pack_name(number), error), hurt.collect()));
-            }
-        }
-        Ok(damage)
     }
 
     fn key(&self, domain: u32) -> Result<Option<&DomainKey>, Error> {

@@ -3,14 +3,18 @@
 //! Invariant: the commit that takes a pack's row away comes before its object is deleted, and a
 //! pack that anyone uses, or may be about to use, is left alone.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::PoisonError;
+
+use roaring::RoaringTreemap;
 
 use super::Store;
 use super::error::Error;
 use super::format::{Kind, object_key};
 use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PackRow, grave_key, pack_key};
-use crate::db::Rows;
+use crate::db::{ReadTxn, Rows};
+use crate::objects::ObjectInfo;
 
 /// What a reclaim gave back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,17 +45,16 @@ impl Store {
     fn bury_dead_packs(&self, freed: &mut Reclaimed) -> Result<(), Error> {
         self.inner.pins.begin_mark();
         let read = self.inner.db.read()?;
-        let mut live = HashSet::new();
-        for (_, row) in rows::all::<ContentRow>(&read, &CONTENTS)? {
-            live.extend(self.manifest(&row)?.packs());
-        }
+        let live = self.mark(&read)?;
         let mut candidates = Vec::new();
-        for (key, _) in rows::all::<PackRow>(&read, &PACKS)? {
+        rows::each(&read, &PACKS, |key, _: PackRow| {
             let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
-            if !live.contains(&number) {
+            if !live.contains(number) {
                 candidates.push(number);
             }
-        }
+            Ok(())
+        })?;
+        drop(read);
         let dead = self.inner.pins.condemn(candidates);
         for number in &dead {
             self.inner.index.remove(*number);
@@ -71,11 +74,24 @@ impl Store {
         })
     }
 
+    /// The packs that published streams name.
+    fn mark(&self, read: &ReadTxn) -> Result<RoaringTreemap, Error> {
+        let mut live = RoaringTreemap::new();
+        rows::each(read, &CONTENTS, |content, row: ContentRow| {
+            live |= match rows::packs_of(read, content)? {
+                Some(packs) => packs,
+                None => self.manifest(&row)?.packs(),
+            };
+            Ok(())
+        })?;
+        Ok(live)
+    }
+
     fn empty_graves(&self, freed: &mut Reclaimed) -> Result<(), Error> {
         let mut graves = Vec::new();
         self.inner.db.read()?.scan_prefix(&GRAVES, &[], &mut |key, _| {
             graves.push(key.to_vec());
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         })?;
         for grave in &graves {
             let named = grave
@@ -97,26 +113,70 @@ impl Store {
     }
 
     /// Deletes objects without a row: left by crashes and abandoned uploads.
-    fn sweep_orphans(&self, freed: &mut Reclaimed) -> Result<(), Error> {
-        let mut found = Vec::new();
+    pub(super) fn sweep_orphans(&self, freed: &mut Reclaimed) -> Result<(), Error> {
+        let named = self.named_objects()?;
+        let mut orphans = HashMap::new();
         for kind in [Kind::Pack, Kind::Manifest] {
-            self.inner.objects.list(&format!("{}/", kind.prefix()), &mut |info| found.push(info))?;
+            self.inner.objects.list(&format!("{}/", kind.prefix()), &mut |info| {
+                if let Some(id) = object_id(&info)
+                    && named.binary_search(&short(&id)).is_err()
+                {
+                    orphans.insert(id, info);
+                }
+            })?;
         }
-        let id_of =
-            |name: &str| -> Option<[u8; 16]> { hex::decode(name.rsplit('/').next()?).ok()?.try_into().ok() };
         // Writers before rows: an object leaves the writers' list only after its row is committed.
-        found.retain(|info| id_of(info.key.as_str()).is_some_and(|id| !self.inner.pins.is_writing(&id)));
+        orphans.retain(|id, _| !self.inner.pins.is_writing(id));
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        // What was committed since the listing began is none, nor what waits in a grave.
         let read = self.inner.db.read()?;
-        let mut named: HashSet<[u8; 16]> = HashSet::new();
-        named.extend(rows::all::<PackRow>(&read, &PACKS)?.iter().map(|(_, row)| row.object));
-        named.extend(rows::all::<ContentRow>(&read, &CONTENTS)?.iter().map(|(_, row)| row.object));
-        for info in found {
-            if id_of(info.key.as_str()).is_some_and(|id| !named.contains(&id)) {
-                self.inner.objects.delete(&info.key)?;
-                freed.orphans += 1;
-                freed.bytes += info.size_bytes;
+        rows::each(&read, &PACKS, |_, row: PackRow| {
+            orphans.remove(&row.object);
+            Ok(())
+        })?;
+        rows::each(&read, &CONTENTS, |_, row: ContentRow| {
+            orphans.remove(&row.object);
+            Ok(())
+        })?;
+        read.scan_prefix(&GRAVES, &[], &mut |grave, _| {
+            if let Some(id) = grave.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok()) {
+                orphans.remove(&id);
             }
+            ControlFlow::Continue(())
+        })?;
+        drop(read);
+        for info in orphans.into_values() {
+            self.inner.objects.delete(&info.key)?;
+            freed.orphans += 1;
+            freed.bytes += info.size_bytes;
         }
         Ok(())
     }
+
+    /// The first halves of the ids of all objects that rows name, sorted: eight bytes a pack, where
+    /// two equal halves only keep an orphan for longer.
+    fn named_objects(&self) -> Result<Vec<u64>, Error> {
+        let read = self.inner.db.read()?;
+        let mut named = Vec::new();
+        rows::each(&read, &PACKS, |_, row: PackRow| {
+            named.push(short(&row.object));
+            Ok(())
+        })?;
+        rows::each(&read, &CONTENTS, |_, row: ContentRow| {
+            named.push(short(&row.object));
+            Ok(())
+        })?;
+        named.sort_unstable();
+        Ok(named)
+    }
+}
+
+fn object_id(info: &ObjectInfo) -> Option<[u8; 16]> {
+    hex::decode(info.key.as_str().rsplit('/').next()?).ok()?.try_into().ok()
+}
+
+fn short(id: &[u8; 16]) -> u64 {
+    id[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -1,21 +1,25 @@
-//! The store's rows in the catalog file: one a pack, one a stream, and a sample of chunk names.
+//! The store's rows in the catalog file: one a pack, two a stream, and a sample of chunk names.
 //!
 //! Invariant: a row names only objects that are durable. A pack without a row does not exist.
 
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 
+use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::format::{Header, Kind};
 use super::object::Section;
 use crate::db::codec::{self, Record};
-use crate::db::{Key, Rows, Table, WriteTxn};
+use crate::db::{Key, Rows, Table, Visit, WriteTxn};
 
 /// Packs by number.
 pub const PACKS: Table = Table::facts("packs-1");
 /// Streams by content id.
 pub const CONTENTS: Table = Table::facts("contents-1");
+/// The packs each stream names, by content id: what its manifest says, so that a mark need not
+/// read it. A Roaring bitmap of pack numbers, in that format's portable form.
+pub const CONTENT_PACKS: Table = Table::derived("content-packs-1");
 /// One chunk name in 64, by domain and the name's first half: the pack that has it.
 pub const HOOKS: Table = Table::derived("hooks-1");
 /// Objects that nothing names any more, by kind and id, until they are deleted.
@@ -153,21 +157,63 @@ pub fn set_store_id(txn: &WriteTxn, id: &[u8; 16]) -> Result<(), Error> {
     Ok(txn.put(&STORE, STORE_ID, id)?)
 }
 
-/// Every record of a table with its key, in key order.
-pub fn all<R: Record>(rows: &impl Rows, table: &Table) -> Result<Vec<(Vec<u8>, R)>, Error> {
-    let mut out = Vec::new();
-    let mut bad = None;
-    rows.scan_prefix(table, &[], &mut |key, value| match codec::decode(value) {
-        Ok(record) => {
-            out.push((key.to_vec(), record));
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            bad = Some(crate::db::Error::from(error));
-            ControlFlow::Break(())
-        }
+/// Remembers which packs a stream names.
+pub fn put_packs(txn: &WriteTxn, content: &[u8; 16], packs: &RoaringTreemap) -> Result<(), Error> {
+    let mut bytes = Vec::with_capacity(packs.serialized_size());
+    packs.serialize_into(&mut bytes).map_err(|e| Error::damaged("a list of packs", e))?;
+    Ok(txn.put(&CONTENT_PACKS, content, &bytes)?)
+}
+
+/// The packs a stream names, where its row says so.
+pub fn packs_of(rows: &impl Rows, content: &[u8]) -> Result<Option<RoaringTreemap>, Error> {
+    let Some(bytes) = rows.get(&CONTENT_PACKS, content)? else { return Ok(None) };
+    let packs = RoaringTreemap::deserialize_from(&bytes[..])
+        .map_err(|e| Error::damaged(format!("the list of packs of content {}", hex::encode(content)), e))?;
+    Ok(Some(packs))
+}
+
+/// Visits every record of a table with its key, in key order, until one fails.
+pub fn each<R: Record>(
+    rows: &impl Rows,
+    table: &Table,
+    mut visit: impl FnMut(&[u8], R) -> Result<(), Error>,
+) -> Result<(), Error> {
+    scan(rows, table, Bound::Unbounded, |key, record| visit(key, record).map(|()| ControlFlow::Continue(())))
+}
+
+/// The first `count` records after `after`: for long work that must not keep a snapshot open.
+pub fn page<R: Record>(
+    rows: &impl Rows,
+    table: &Table,
+    after: Option<&[u8]>,
+    count: usize,
+) -> Result<Vec<(Vec<u8>, R)>, Error> {
+    let mut out = Vec::with_capacity(count);
+    scan(rows, table, after.map_or(Bound::Unbounded, Bound::Excluded), |key, record| {
+        out.push((key.to_vec(), record));
+        Ok(if out.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
-    bad.map_or(Ok(out), |error| Err(error.into()))
+    Ok(out)
+}
+
+fn scan<R: Record>(
+    rows: &impl Rows,
+    table: &Table,
+    start: Bound<&[u8]>,
+    mut visit: impl FnMut(&[u8], R) -> Result<Visit, Error>,
+) -> Result<(), Error> {
+    let mut failed = None;
+    rows.scan(table, (start, Bound::Unbounded), false, &mut |key, value| {
+        let visited = match codec::decode(value) {
+            Ok(record) => visit(key, record),
+            Err(error) => Err(crate::db::Error::from(error).into()),
+        };
+        visited.unwrap_or_else(|error| {
+            failed = Some(error);
+            ControlFlow::Break(())
+        })
+    })?;
+    failed.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ async fn p3_a_changed_byte_ends_the_stream_before_it() {
     assert!(served.len() < data.len() && data.starts_with(&served));
     let damage = again.store.verify().unwrap();
     assert_eq!(damage.len(), 1);
-    assert_eq!(damage[0].1, [content]);
+    assert_eq!(damage[0].contents, [content]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,4 +224,46 @@ async fn p9_a_sealed_store_needs_its_key_and_shows_no_content() {
     let other = MasterKey::generate(&OsEntropy);
     let wrong = open(b.objects.clone(), b.db.clone(), Some(&other)).err();
     assert!(matches!(wrong, Some(Error::Key(KeyError::Wrong { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_mark_reads_no_manifest_and_a_lost_summary_only_costs_one() {
+    let b = fresh(None);
+    let (kept, gone) = (put(&b, &noise(1, 2_000_000)).await, put(&b, &noise(2, 2_000_000)).await);
+    let store = b.store.clone();
+    b.db.write(move |txn| store.release(txn, &gone)).unwrap();
+    let packs = |b: &Bench| b.store.stats().unwrap().packs;
+    let before = packs(&b);
+    let mut manifests = Vec::new();
+    b.objects.list("manifest/", &mut |info| manifests.push(info.key)).unwrap();
+    let bytes: Vec<_> = manifests.iter().map(|key| b.objects.get(key).unwrap()).collect();
+    manifests.iter().for_each(|key| b.objects.delete(key).unwrap());
+    assert!(b.store.reclaim().unwrap().packs > 0);
+    assert!(packs(&b) < before && packs(&b) > 0);
+    // Without its summary a stream's manifest decides, and without both nothing is taken away.
+    b.db.write(move |txn| Ok::<_, Error>(txn.remove(&CONTENT_PACKS, &kept.0)?)).unwrap();
+    let left = packs(&b);
+    assert!(b.store.reclaim().is_err());
+    assert_eq!(packs(&b), left);
+    manifests.iter().zip(bytes).for_each(|(key, bytes)| b.objects.put(key, &bytes).unwrap());
+    b.store.reclaim().unwrap();
+    assert_eq!(packs(&b), left);
+    assert_eq!(get(&b, &kept, ByteRange::whole(2_000_000)).unwrap(), noise(1, 2_000_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_without_a_row_is_swept_and_one_that_waits_for_its_end_is_not_an_orphan() {
+    let b = fresh(None);
+    put(&b, &noise(1, 100_000)).await;
+    let header = rows::manifest_header([9; 16], 0);
+    b.objects.put(&header.key(), b"left by a crash").unwrap();
+    let freed = b.store.reclaim().unwrap();
+    assert_eq!((freed.orphans, freed.bytes), (1, 15));
+    assert!(b.objects.get(&header.key()).is_err());
+    b.objects.put(&header.key(), b"buried").unwrap();
+    b.db.write(move |txn| Ok::<_, Error>(txn.put(&GRAVES, &grave_key(Kind::Manifest, &[9; 16]), &[])?))
+        .unwrap();
+    let mut freed = Reclaimed::default();
+    b.store.sweep_orphans(&mut freed).unwrap();
+    assert_eq!(freed, Reclaimed::default());
 }

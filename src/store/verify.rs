@@ -1,0 +1,120 @@
+//! Comparing everything stored with what was written.
+//!
+//! Invariant: works page by page, so that neither memory nor a snapshot grows with the store, and
+//! never takes for damage what was let go of meanwhile.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringTreemap;
+
+use super::Store;
+use super::error::Error;
+use super::object::verify_stored;
+use super::pack::pack_name;
+use super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow, pack_key};
+use crate::db::codec::{Record, encode};
+use crate::db::{Rows, Table};
+use crate::model::ContentId;
+
+/// Rows looked at in one snapshot.
+const PAGE_ROWS: usize = 256;
+
+/// Something stored that is not what was written.
+#[derive(Debug, Clone)]
+pub struct Damage {
+    /// What, and how it shows.
+    pub error: Error,
+    /// The streams it takes with it.
+    pub contents: Vec<ContentId>,
+}
+
+impl Store {
+    /// Compares every stored object with its trailer (which needs no key), and every manifest with
+    /// what the catalog says of it.
+    ///
+    /// # Errors
+    /// When the database fails. Damage is no error but the outcome.
+    pub fn verify(&self) -> Result<Vec<Damage>, Error> {
+        let mut bad_packs = self.verify_packs()?;
+        let bad: RoaringTreemap = bad_packs.keys().copied().collect();
+        let mut damage = Vec::new();
+        self.each_row(&CONTENTS, |key, row: ContentRow| {
+            let content = ContentId(key.try_into().unwrap_or_default());
+            match self.verify_content(&content, &row) {
+                Ok(packs) => {
+                    for number in packs & &bad {
+                        bad_packs.entry(number).and_modify(|damage| damage.contents.push(content));
+                    }
+                }
+                Err(error) if self.still_there(&CONTENTS, key, &row)? => {
+                    damage.push(Damage { error, contents: vec![content] });
+                }
+                Err(_) => {}
+            }
+            Ok(())
+        })?;
+        damage.extend(bad_packs.into_values());
+        Ok(damage)
+    }
+
+    /// The packs whose objects are not what was written, by number.
+    fn verify_packs(&self) -> Result<BTreeMap<u64, Damage>, Error> {
+        let mut bad = BTreeMap::new();
+        self.each_row(&PACKS, |key, row: PackRow| {
+            let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
+            let stored = verify_stored(&*self.inner.objects, &row.header(number), row.object_bytes);
+            if let Err(error) = stored
+                && self.still_there(&PACKS, key, &row)?
+            {
+                let error = Error::damaged(pack_name(number), error);
+                bad.insert(number, Damage { error, contents: Vec::new() });
+            }
+            Ok(())
+        })?;
+        Ok(bad)
+    }
+
+    /// A stream's packs, when its manifest is what was written and all of them exist.
+    fn verify_content(&self, content: &ContentId, row: &ContentRow) -> Result<RoaringTreemap, Error> {
+        let header = row.header();
+        let damaged = |reason: String| Error::damaged(header.key().to_string(), reason);
+        verify_stored(&*self.inner.objects, &header, row.object_bytes)?;
+        let manifest = self.manifest(row)?;
+        if manifest.content != content.0 || manifest.size_bytes != row.size_bytes {
+            return Err(damaged("it is not the manifest the catalog means".into()));
+        }
+        let packs = manifest.packs();
+        let read = self.inner.db.read()?;
+        if rows::packs_of(&read, &content.0)?.is_some_and(|noted| noted != packs) {
+            return Err(damaged("the catalog notes other packs for it than it names".into()));
+        }
+        for number in &packs {
+            if read.get(&PACKS, &pack_key(number))?.is_none() {
+                return Err(damaged(format!("it names {}, which does not exist", pack_name(number))));
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Visits every record of a table, a page a snapshot.
+    fn each_row<R: Record>(
+        &self,
+        table: &Table,
+        mut visit: impl FnMut(&[u8], R) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = rows::page(&self.inner.db.read()?, table, after.as_deref(), PAGE_ROWS)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (key, row) in page {
+                visit(&key, row)?;
+            }
+        }
+    }
+
+    /// Whether a row is still what it was: reclaiming goes on beside this.
+    fn still_there<R: Record>(&self, table: &Table, key: &[u8], row: &R) -> Result<bool, Error> {
+        Ok(self.inner.db.read()?.get(table, key)?.is_some_and(|now| now == encode(row)))
+    }
+}
