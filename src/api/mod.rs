@@ -8,6 +8,7 @@ mod edge;
 pub mod glance;
 pub mod identity;
 mod json;
+mod linger;
 mod metrics;
 mod native;
 mod operations;

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::header::{CONNECTION, HeaderValue};
+use axum::http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::context::LocalAdmin;
+use super::linger::{self, Unread};
 
 /// Bytes one HTTP/1 connection may buffer: the ceiling of a request's headers, and at the same
 /// time what an upload reads at once, which is why it is not smaller.
@@ -149,22 +151,38 @@ impl Server {
         let (http, stop, kill) = (self.http.clone(), self.stop.clone(), self.kill.clone());
         self.tasks.spawn(async move {
             let _slot = slot;
-            let service = service_fn(move |request| answer(router.clone(), request));
-            let connection = http.serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(connection);
+            let unread = Unread::default();
+            let service = {
+                let unread = unread.clone();
+                service_fn(move |request| answer(router.clone(), request, unread.clone()))
+            };
+            let (stream, back) = linger::lend(stream);
+            let mut connection = Box::pin(http.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     tokio::select! {
                         ended = connection.as_mut() => ended,
-                        () = kill.cancelled() => Ok(()),
+                        () = kill.cancelled() => return,
                     }
                 }
             };
             if let Err(error) = ended {
                 // Clients hang up all the time; what was lost by it is told where it matters.
                 tracing::debug!(%error, "connection ended");
+                if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+                    unread.mark();
+                }
+            }
+            drop(connection);
+            if unread.is_marked()
+                && let Ok(stream) = back.await
+            {
+                tokio::select! {
+                    () = linger::close(stream) => {}
+                    () = kill.cancelled() => {}
+                }
             }
         });
     }
@@ -179,8 +197,20 @@ impl Server {
     }
 }
 
-async fn answer(router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    router.oneshot(request.map(Body::new)).await
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    unread: Unread,
+) -> Result<Response<Body>, Infallible> {
+    let version = request.version();
+    let (request, rest) = linger::watch(request.map(Body::new));
+    let mut response = router.oneshot(request).await?;
+    // HTTP/2 ends the one stream instead, and tells the client so.
+    if !rest.finish().await && version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        unread.mark();
+    }
+    Ok(response)
 }
 
 /// The socket's mode keeps others out already; this also holds when someone loosens it.

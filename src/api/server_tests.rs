@@ -78,3 +78,45 @@ async fn connections_over_the_cap_wait_for_a_free_slot() {
     drop(held);
     assert!(waiting.await.unwrap().ends_with("done"));
 }
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_sends_everything_first() {
+    let refuse = || Router::new().fallback(|| async { (axum::http::StatusCode::UNAUTHORIZED, "who?") });
+    let (address, _stop, _tasks) = start(refuse(), Options::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("PUT / HTTP/1.1\r\nHost: box\r\nContent-Length: {}\r\n\r\n", 32 << 20);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..32 {
+        stream.write_all(&vec![0; 1 << 20]).await.unwrap();
+    }
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 401") && reply.ends_with("who?"), "{reply}");
+    assert!(reply.contains("connection: close"), "{reply}");
+}
+
+#[tokio::test]
+async fn a_small_refused_body_keeps_the_connection() {
+    let refuse = Router::new().fallback(|| async { (axum::http::StatusCode::UNAUTHORIZED, "who?") });
+    let (address, _stop, _tasks) = start(refuse, Options::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for last in ["", "Connection: close\r\n"] {
+        let head = format!("POST / HTTP/1.1\r\nHost: box\r\nContent-Length: 4\r\n{last}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(b"four").await.unwrap();
+    }
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    assert_eq!(reply.matches("HTTP/1.1 401").count(), 2, "{reply}");
+}
+
+#[tokio::test]
+async fn headers_over_the_bound_are_answered_while_they_arrive() {
+    let (address, _stop, _tasks) = start(slow(Duration::ZERO), Options::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /slow HTTP/1.1\r\nHost: box\r\nX-Large: ").await.unwrap();
+    stream.write_all(&vec![b'x'; 2 << 20]).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 431"), "{reply}");
+}
