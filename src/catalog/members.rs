@@ -13,7 +13,7 @@ use crate::model::image::{Member, MemberStatus};
 use crate::model::{ImageId, ProjectId};
 
 /// Image, project.
-const MEMBERS: Table = Table::facts("image-members-1");
+pub(super) const MEMBERS: Table = Table::facts("image-members-1");
 /// Project, status, image.
 const BY_PROJECT: Table = Table::derived("image-members-by-project-1");
 

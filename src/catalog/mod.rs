@@ -14,3 +14,10 @@ mod records;
 pub mod tokens;
 
 pub use error::Error;
+
+use crate::db::Table;
+
+/// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
+pub fn fact_tables() -> Vec<Table> {
+    [&images::FACTS[..], &[members::MEMBERS], &identity::FACTS].concat()
+}

@@ -26,6 +26,10 @@ pub enum Error {
     /// An earlier commit failed; the outcome is unknown until the process restarts.
     #[error("an earlier commit failed ({0}); restart to recover")]
     Poisoned(String),
+    /// A table that holds facts was left out of the list the journal was opened with: a fault of
+    /// the program.
+    #[error("table {0} holds facts but is not listed for the journal")]
+    Unlisted(&'static str),
     /// The writer has stopped: the process is shutting down.
     #[error("the catalog is closed")]
     Closed,

@@ -1,17 +1,14 @@
 //! Opening the database: lock, format stamp, repair; reading and writing; closing.
 
-use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use redb::ReadableDatabase;
 
-use super::codec;
 use super::error::Error;
-use super::journal::{JOURNAL, JournalEntry};
 use super::table::Table;
-use super::txn::{ReadTxn, Rows, WriteTxn};
+use super::txn::{ReadTxn, WriteTxn};
 use super::writer::{Poison, Request, Writer};
 
 /// Layout version of the whole file. Tables carry versions of their own; this one changes when
@@ -23,18 +20,18 @@ pub(super) const JOURNAL_NEXT: &[u8] = b"journal-next";
 const FORMAT_KEY: &[u8] = b"format";
 
 /// How to open.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Bytes redb may keep in memory, reads and unwritten changes together.
     pub cache_bytes: usize,
-    /// Whether commits are journaled, for whoever ships entries to the store. Nobody else may ask
-    /// for it: entries that nobody ships fill the file.
-    pub journal: bool,
+    /// Every fact table, if changes of facts are journaled; empty for no journal. Only whoever
+    /// ships entries elsewhere may ask for it: entries that nobody ships fill the file.
+    pub journal: Vec<Table>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { cache_bytes: 16 << 20, journal: false }
+        Options { cache_bytes: 16 << 20, journal: Vec::new() }
     }
 }
 
@@ -48,6 +45,7 @@ struct Inner {
     database: Arc<redb::Database>,
     writer: Writer,
     poison: Arc<Poison>,
+    facts: Arc<[Table]>,
 }
 
 impl Drop for Inner {
@@ -83,13 +81,14 @@ impl Db {
         )
     }
 
-    fn start(database: redb::Database, journal: bool) -> Result<Db, Error> {
+    fn start(database: redb::Database, journal: Vec<Table>) -> Result<Db, Error> {
         check_format(&database)?;
         let database = Arc::new(database);
         let poison = Arc::new(Poison::default());
-        let writer =
-            Writer::start(database.clone(), poison.clone(), journal).map_err(|e| Error::Io(e.to_string()))?;
-        Ok(Db { inner: Arc::new(Inner { database, writer, poison }) })
+        let facts: Arc<[Table]> = journal.into();
+        let writer = Writer::start(database.clone(), poison.clone(), facts.clone())
+            .map_err(|e| Error::Io(e.to_string()))?;
+        Ok(Db { inner: Arc::new(Inner { database, writer, poison, facts }) })
     }
 
     /// A snapshot of everything committed so far.
@@ -118,59 +117,14 @@ impl Db {
         receive.recv().unwrap_or_else(|_| Err(E::from(Error::Closed)))
     }
 
+    /// The fact tables, whose changes are journaled; empty where there is no journal.
+    pub fn facts(&self) -> &[Table] {
+        &self.inner.facts
+    }
+
     /// Why writes are refused for good, if they are.
     pub fn poisoned(&self) -> Option<String> {
         self.inner.poison.get()
-    }
-
-    /// The oldest unshipped journal entries, at most `count`, with their sequence numbers.
-    ///
-    /// # Errors
-    /// When the medium fails.
-    pub fn journal(&self, count: usize) -> Result<Vec<(u64, JournalEntry)>, Error> {
-        let mut entries = Vec::new();
-        let mut bad = None;
-        self.read()?.scan(&JOURNAL, (Bound::Unbounded, Bound::Unbounded), false, &mut |key, value| {
-            match (key.try_into().map(u64::from_be_bytes), codec::decode(value)) {
-                (Ok(sequence), Ok(entry)) => entries.push((sequence, entry)),
-                (_, Err(error)) => bad = Some(Error::from(error)),
-                (Err(_), _) => bad = Some(Error::Corrupt("journal key".into())),
-            }
-            if bad.is_some() || entries.len() >= count {
-                std::ops::ControlFlow::Break(())
-            } else {
-                std::ops::ControlFlow::Continue(())
-            }
-        })?;
-        bad.map_or(Ok(entries), Err)
-    }
-
-    /// The sequence number the next journal entry gets.
-    ///
-    /// # Errors
-    /// When the medium fails.
-    pub fn journal_next(&self) -> Result<u64, Error> {
-        let value = self.read()?.get(&META, JOURNAL_NEXT)?;
-        Ok(value.and_then(|v| v.try_into().ok().map(u64::from_be_bytes)).unwrap_or(0))
-    }
-
-    /// Removes journal entries up to and including `last`: they are durable elsewhere.
-    ///
-    /// # Errors
-    /// When the medium fails.
-    pub fn journal_shipped(&self, last: u64) -> Result<(), Error> {
-        self.write(move |txn| {
-            let mut keys = Vec::new();
-            let end = last.to_be_bytes();
-            txn.scan(&JOURNAL, (Bound::Unbounded, Bound::Included(&end)), false, &mut |key, _| {
-                keys.push(key.to_vec());
-                std::ops::ControlFlow::Continue(())
-            })?;
-            for key in keys {
-                txn.remove(&JOURNAL, &key)?;
-            }
-            Ok::<_, Error>(())
-        })
     }
 
     /// Finishes queued writes and closes the file, reporting what dropping it would hide.

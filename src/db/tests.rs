@@ -1,13 +1,18 @@
 //! The database door's own promises: isolation inside a group, the journal, the format stamp.
 
 use super::*;
-use crate::db::{Change, Rows};
+use crate::db::{Change, JournalEntry, Rows, codec};
 
 const FACTS: Table = Table::facts("facts-1");
 const INDEX: Table = Table::derived("index-1");
 
 fn memory() -> Db {
     Db::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap()
+}
+
+fn journal(db: &Db) -> Vec<(u64, JournalEntry)> {
+    let entries = db.read().unwrap().journal().unwrap();
+    entries.map(|e| e.map(|(number, entry)| (number, codec::decode(&entry).unwrap())).unwrap()).collect()
 }
 
 #[test]
@@ -43,7 +48,7 @@ fn a_panicking_change_harms_nobody() {
 
 #[test]
 fn the_journal_holds_facts_until_shipped() {
-    let options = Options { journal: true, ..Options::default() };
+    let options = Options { journal: vec![FACTS], ..Options::default() };
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
     db.write(|txn| {
         txn.put(&FACTS, b"k", b"v")?;
@@ -51,16 +56,26 @@ fn the_journal_holds_facts_until_shipped() {
     })
     .unwrap();
     db.write(|txn| txn.remove(&FACTS, b"k").map(|_| ())).unwrap();
-    let entries = db.journal(10).unwrap();
-    assert_eq!(entries.len(), 2);
+    let entries = journal(&db);
     assert_eq!(
         entries[0].1.changes,
         [Change { table: "facts-1".into(), key: b"k".into(), value: Some(b"v".into()) }]
     );
     assert_eq!(entries[1].1.changes[0].value, None);
-    db.journal_shipped(entries[0].0).unwrap();
-    assert_eq!(db.journal(10).unwrap().len(), 1);
-    assert_eq!(db.journal_next().unwrap(), 2);
+    db.forget_journal(1).unwrap();
+    assert_eq!(journal(&db), entries[1..]);
+    assert_eq!(db.read().unwrap().journal_len().unwrap(), 1);
+    assert_eq!(db.read().unwrap().journal_next().unwrap(), 2);
+}
+
+#[test]
+fn a_fact_table_the_journal_does_not_know_is_refused() {
+    const FORGOTTEN: Table = Table::facts("forgotten-1");
+    let options = Options { journal: vec![FACTS], ..Options::default() };
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
+    let refused = db.write(|txn| txn.put(&FORGOTTEN, b"k", b"v"));
+    assert!(matches!(refused, Err(Error::Unlisted("forgotten-1"))));
+    assert!(db.read().unwrap().get(&FORGOTTEN, b"k").unwrap().is_none());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
 
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
@@ -177,6 +178,7 @@ impl Rows for ReadTxn {
 /// it runs again when a neighbour in the group fails.
 pub struct WriteTxn {
     pub(super) inner: redb::WriteTransaction,
+    pub(super) facts: Arc<[Table]>,
     pub(super) changes: RefCell<Vec<Change>>,
 }
 
@@ -187,8 +189,7 @@ impl WriteTxn {
     /// When the medium fails.
     pub fn put(&self, table: &Table, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.inner.open_table(table.definition())?.insert(key, value)?;
-        self.note(table, key, Some(value));
-        Ok(())
+        self.note(table, key, Some(value))
     }
 
     /// Sets the record at `key`.
@@ -206,19 +207,25 @@ impl WriteTxn {
     pub fn remove(&self, table: &Table, key: &[u8]) -> Result<bool, Error> {
         let removed = self.inner.open_table(table.definition())?.remove(key)?.is_some();
         if removed {
-            self.note(table, key, None);
+            self.note(table, key, None)?;
         }
         Ok(removed)
     }
 
-    fn note(&self, table: &Table, key: &[u8], value: Option<&[u8]>) {
-        if table.journaled {
-            self.changes.borrow_mut().push(Change {
-                table: table.name.to_owned(),
-                key: key.to_vec(),
-                value: value.map(<[u8]>::to_vec),
-            });
+    fn note(&self, table: &Table, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
+        if !table.journaled || self.facts.is_empty() {
+            return Ok(());
         }
+        // A table the journal does not know would be missing from every snapshot.
+        if !self.facts.contains(table) {
+            return Err(Error::Unlisted(table.name));
+        }
+        self.changes.borrow_mut().push(Change {
+            table: table.name.to_owned(),
+            key: key.to_vec(),
+            value: value.map(<[u8]>::to_vec),
+        });
+        Ok(())
     }
 }
 

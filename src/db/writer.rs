@@ -14,6 +14,7 @@ use redb::{Durability, ReadableTable};
 use super::codec;
 use super::error::Error;
 use super::journal::{JOURNAL, JournalEntry};
+use super::table::Table;
 use super::txn::WriteTxn;
 
 /// Requests that share one commit at most; bounds the work redone when one of them fails.
@@ -52,12 +53,12 @@ impl Writer {
     pub(super) fn start(
         database: Arc<redb::Database>,
         poison: Arc<Poison>,
-        journal: bool,
+        facts: Arc<[Table]>,
     ) -> std::io::Result<Writer> {
         let (send, receive) = sync_channel(GROUP_MAX * 4);
         let thread = std::thread::Builder::new()
             .name("catalog-writer".into())
-            .spawn(move || serve(&database, &receive, &poison, journal))?;
+            .spawn(move || serve(&database, &receive, &poison, &facts))?;
         Ok(Writer { queue: Mutex::new(Some(send)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -84,7 +85,12 @@ impl Writer {
     }
 }
 
-fn serve(database: &redb::Database, queue: &Receiver<Box<dyn Request>>, poison: &Poison, journal: bool) {
+fn serve(
+    database: &redb::Database,
+    queue: &Receiver<Box<dyn Request>>,
+    poison: &Poison,
+    facts: &Arc<[Table]>,
+) {
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         while group.len() < GROUP_MAX
@@ -92,11 +98,16 @@ fn serve(database: &redb::Database, queue: &Receiver<Box<dyn Request>>, poison: 
         {
             group.push(next);
         }
-        commit_group(database, group, poison, journal);
+        commit_group(database, group, poison, facts);
     }
 }
 
-fn commit_group(database: &redb::Database, mut group: Vec<Box<dyn Request>>, poison: &Poison, journal: bool) {
+fn commit_group(
+    database: &redb::Database,
+    mut group: Vec<Box<dyn Request>>,
+    poison: &Poison,
+    facts: &Arc<[Table]>,
+) {
     while !group.is_empty() {
         if let Some(reason) = poison.get() {
             for request in group {
@@ -104,7 +115,7 @@ fn commit_group(database: &redb::Database, mut group: Vec<Box<dyn Request>>, poi
             }
             return;
         }
-        let txn = match begin(database) {
+        let txn = match begin(database, facts) {
             Ok(txn) => txn,
             Err(error) => {
                 for request in group {
@@ -122,7 +133,7 @@ fn commit_group(database: &redb::Database, mut group: Vec<Box<dyn Request>>, poi
                 request.answer(abort);
             }
             None => {
-                let outcome = commit(txn, journal);
+                let outcome = commit(txn);
                 if let Err(error) = &outcome {
                     tracing::error!(%error, "commit failed; refusing further writes");
                     poison.set(error);
@@ -141,18 +152,18 @@ fn run_caught(request: &mut dyn Request, txn: &WriteTxn) -> bool {
     catch_unwind(AssertUnwindSafe(|| request.run(txn))).unwrap_or(false)
 }
 
-fn begin(database: &redb::Database) -> Result<WriteTxn, Error> {
+fn begin(database: &redb::Database, facts: &Arc<[Table]>) -> Result<WriteTxn, Error> {
     let mut inner = database.begin_write()?;
     inner.set_durability(Durability::Immediate).map_err(|e| Error::Io(e.to_string()))?;
     // Implies two-phase commit: hostile values cannot pass off a torn primary as whole, and an
     // open after a crash takes milliseconds instead of a walk through the whole file.
     inner.set_quick_repair(true);
-    Ok(WriteTxn { inner, changes: Default::default() })
+    Ok(WriteTxn { inner, facts: facts.clone(), changes: Default::default() })
 }
 
-fn commit(txn: WriteTxn, journal: bool) -> Result<(), Error> {
+fn commit(txn: WriteTxn) -> Result<(), Error> {
     let changes = txn.changes.take();
-    if journal && !changes.is_empty() {
+    if !changes.is_empty() {
         let entry = codec::encode(&JournalEntry { changes });
         let mut meta = txn.inner.open_table(super::open::META.definition())?;
         let next = meta

@@ -17,8 +17,14 @@ pub use actor::Actor;
 pub use error::{Error, ErrorKind};
 
 use crate::base::{Clock, Entropy};
-use crate::db::Db;
-use crate::store::Store;
+use crate::catalog;
+use crate::db::{Db, Table};
+use crate::store::{self, Store};
+
+/// Every table that holds facts, of records and of bytes: what the journal covers.
+pub fn fact_tables() -> Vec<Table> {
+    [catalog::fact_tables(), store::FACTS.to_vec()].concat()
+}
 
 /// Settings of the use cases, already checked.
 #[derive(Debug, Clone)]

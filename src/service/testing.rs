@@ -38,7 +38,8 @@ pub fn rules() -> Rules {
 
 /// A service that was set up with the password `admin-pw`, and its clock.
 pub fn service() -> (Service, Arc<ManualClock>) {
-    let db = Db::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap();
+    let options = Options { journal: super::fact_tables(), ..Options::default() };
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
     let clock = Arc::new(ManualClock::new());
     let (objects, entropy) = (Arc::new(Memory::new()), Arc::new(OsEntropy));
     let store =

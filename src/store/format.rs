@@ -68,8 +68,8 @@ pub struct Header {
     pub domain: u32,
     /// Random name, fresh for every attempt.
     pub id: [u8; 16],
-    /// Pack number, 0 for other kinds.
-    pub pack: u64,
+    /// A pack's number; the sequence a log object or snapshot reaches; 0 for manifests.
+    pub number: u64,
     /// Generation of the pack, 0 for other kinds.
     pub generation: u32,
 }
@@ -84,7 +84,7 @@ impl Header {
         out[11] = u8::from(self.sealed);
         out[12..16].copy_from_slice(&self.domain.to_le_bytes());
         out[16..32].copy_from_slice(&self.id);
-        out[32..40].copy_from_slice(&self.pack.to_le_bytes());
+        out[32..40].copy_from_slice(&self.number.to_le_bytes());
         out[40..44].copy_from_slice(&self.generation.to_le_bytes());
         out
     }
@@ -109,7 +109,7 @@ impl Header {
             sealed: bytes[11] == 1,
             domain: u32::from_le_bytes(array(&bytes[12..])),
             id: array(&bytes[16..]),
-            pack: u64::from_le_bytes(array(&bytes[32..])),
+            number: u64::from_le_bytes(array(&bytes[32..])),
             generation: u32::from_le_bytes(array(&bytes[40..])),
         })
     }
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn the_header_is_golden() {
         let header =
-            Header { kind: Kind::Pack, sealed: true, domain: 7, id: [0xab; 16], pack: 258, generation: 3 };
+            Header { kind: Kind::Pack, sealed: true, domain: 7, id: [0xab; 16], number: 258, generation: 3 };
         let bytes = header.encode();
         assert_eq!(
             hex::encode(bytes),
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn headers_of_the_future_are_refused() {
         let header =
-            Header { kind: Kind::Log, sealed: false, domain: 0, id: [0; 16], pack: 0, generation: 0 };
+            Header { kind: Kind::Log, sealed: false, domain: 0, id: [0; 16], number: 0, generation: 0 };
         let mut bytes = header.encode();
         bytes[8] = 2;
         assert!(Header::decode(&bytes).is_err());

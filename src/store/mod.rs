@@ -36,6 +36,7 @@ pub use keyring::{KeyError, MasterKey, NotAKey};
 pub use open::Options;
 pub use read::Reader;
 pub use reclaim::Reclaimed;
+pub use rows::FACTS;
 pub use verify::Damage;
 
 use crate::base::{Clock, Entropy};
@@ -267,11 +268,11 @@ impl Store {
             sealed: self.inner.domain != 0,
             domain: self.inner.domain,
             id: self.inner.entropy.id(),
-            pack: self.inner.next_pack.fetch_add(1, Ordering::Relaxed),
+            number: self.inner.next_pack.fetch_add(1, Ordering::Relaxed),
             generation: 0,
         };
         held.object(header.id);
-        held.pack(header.pack);
+        held.pack(header.number);
         let key = self.key(self.inner.domain)?;
         PackWriter::start(&*self.inner.objects, header, key, self.inner.options.zstd_level)
     }
@@ -297,16 +298,16 @@ impl Store {
         }
         keys.sort_unstable();
         self.inner.db.write(move |txn| {
-            rows::raise_next_pack(txn, header.pack)?;
-            txn.put_record(&PACKS, &pack_key(header.pack), &row)?;
+            rows::raise_next_pack(txn, header.number)?;
+            txn.put_record(&PACKS, &pack_key(header.number), &row)?;
             for key in &keys {
-                txn.put(&HOOKS, key, &pack_key(header.pack))?;
+                txn.put(&HOOKS, key, &pack_key(header.number))?;
             }
             Ok::<_, Error>(())
         })?;
         let key = self.key(header.domain)?;
         let object = Object::new(self.inner.objects.clone(), header, key);
-        self.inner.index.insert(header.domain, Arc::new(Pack::new(header.pack, footer, object)?));
+        self.inner.index.insert(header.domain, Arc::new(Pack::new(header.number, footer, object)?));
         Ok(())
     }
 }

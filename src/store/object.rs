@@ -41,7 +41,7 @@ fn cipher(header: &Header, key: Option<&DomainKey>) -> Option<ObjectCipher> {
             SealContext {
                 kind: header.kind as u8,
                 object: header.id,
-                pack: header.pack,
+                number: header.number,
                 generation: header.generation,
                 domain: header.domain,
                 format: FORMAT_VERSION,

@@ -79,8 +79,8 @@ impl Pack {
         let object = Object::new(objects, header, key);
         let bytes = object.section(footer)?;
         let footer: PackFooter =
-            codec::decode(&bytes).map_err(|e| Error::damaged(pack_name(header.pack), e))?;
-        Pack::new(header.pack, footer, object)
+            codec::decode(&bytes).map_err(|e| Error::damaged(pack_name(header.number), e))?;
+        Pack::new(header.number, footer, object)
     }
 
     /// A footer that is already in memory.
@@ -251,7 +251,7 @@ impl PackWriter {
         Ok(PackWriter {
             builder: Builder::start(objects, &header, key)?,
             footer: PackFooter {
-                pack: header.pack,
+                pack: header.number,
                 generation: header.generation,
                 frames: Vec::new(),
                 lengths: Vec::new(),
@@ -268,7 +268,7 @@ impl PackWriter {
 
     /// The pack's number.
     pub fn number(&self) -> u64 {
-        self.header.pack
+        self.header.number
     }
 
     /// Bytes stored so far, the open frame not counted.

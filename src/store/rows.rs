@@ -27,6 +27,9 @@ pub const GRAVES: Table = Table::derived("graves-1");
 /// Single values: the next pack number, the store's id.
 pub const STORE: Table = Table::facts("store-1");
 
+/// Every table of the store that holds facts.
+pub const FACTS: [Table; 3] = [PACKS, CONTENTS, STORE];
+
 const NEXT_PACK: &[u8] = b"next-pack";
 const STORE_ID: &[u8] = b"store-id";
 
@@ -68,7 +71,7 @@ impl PackRow {
             sealed: self.domain != 0,
             domain: self.domain,
             id: self.object,
-            pack,
+            number: pack,
             generation: self.generation,
         }
     }
@@ -117,7 +120,7 @@ impl ContentRow {
 
 /// The header of a manifest object.
 pub fn manifest_header(id: [u8; 16], domain: u32) -> Header {
-    Header { kind: Kind::Manifest, sealed: domain != 0, domain, id, pack: 0, generation: 0 }
+    Header { kind: Kind::Manifest, sealed: domain != 0, domain, id, number: 0, generation: 0 }
 }
 
 /// The key of a pack's row.

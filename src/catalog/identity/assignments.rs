@@ -11,7 +11,7 @@ use crate::model::identity::{Assignment, Scope};
 use crate::model::{DomainId, ProjectId, RoleId, UserId};
 
 /// User, scope, role. The key says everything; values are empty.
-const BY_USER: Table = Table::facts("assignments-1");
+pub(super) const BY_USER: Table = Table::facts("assignments-1");
 /// Scope, user, role.
 const BY_SCOPE: Table = Table::derived("assignments-by-scope-1");
 

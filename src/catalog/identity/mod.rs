@@ -14,5 +14,12 @@ pub use assignments::{
 pub use entity::{Entity, find, get, insert, list, list_in, matching, update};
 pub use kinds::{delete_domain, delete_project, delete_role, delete_user};
 
+use crate::db::Table;
+use crate::model::identity::{Domain, Project, Role, User};
+
+/// The tables that everything else of identities follows from.
+pub(super) const FACTS: [Table; 5] =
+    [Domain::FACTS, Project::FACTS, User::FACTS, Role::FACTS, assignments::BY_USER];
+
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,9 @@ const IMAGES: Table = Table::facts("images-1");
 /// Id of a deleted image; no value.
 const TOMBSTONES: Table = Table::facts("image-tombstones-1");
 
+/// The tables that everything else of images follows from.
+pub(super) const FACTS: [Table; 2] = [IMAGES, TOMBSTONES];
+
 /// The image with this id.
 ///
 /// # Errors

@@ -74,8 +74,8 @@ pub struct SealContext {
     pub kind: u8,
     /// The object's random id.
     pub object: [u8; 16],
-    /// The pack it belongs to.
-    pub pack: u64,
+    /// The number in its header.
+    pub number: u64,
     /// Which writing of the pack it is.
     pub generation: u32,
     /// The key domain.
@@ -90,7 +90,7 @@ impl SealContext {
         let mut out = [0; 43];
         out[0] = self.kind;
         out[1..17].copy_from_slice(&self.object);
-        out[17..25].copy_from_slice(&self.pack.to_le_bytes());
+        out[17..25].copy_from_slice(&self.number.to_le_bytes());
         out[25..29].copy_from_slice(&self.generation.to_le_bytes());
         out[29..33].copy_from_slice(&self.domain.to_le_bytes());
         out[33..41].copy_from_slice(&counter.to_le_bytes());

@@ -4,7 +4,7 @@
 use super::*;
 
 const CONTEXT: SealContext =
-    SealContext { kind: 1, object: [7; 16], pack: 3, generation: 2, domain: 1, format: 5 };
+    SealContext { kind: 1, object: [7; 16], number: 3, generation: 2, domain: 1, format: 5 };
 
 fn key(seed: u8) -> DomainKey {
     let bytes: Vec<u8> = (0..DomainKey::BYTES as u8).map(|n| n ^ seed).collect();
@@ -40,7 +40,7 @@ fn every_part_of_the_context_matters() {
     let others = [
         SealContext { kind: 2, ..CONTEXT },
         SealContext { object: [8; 16], ..CONTEXT },
-        SealContext { pack: 4, ..CONTEXT },
+        SealContext { number: 4, ..CONTEXT },
         SealContext { generation: 3, ..CONTEXT },
         SealContext { domain: 2, ..CONTEXT },
         SealContext { format: 6, ..CONTEXT },
@@ -54,7 +54,7 @@ fn every_part_of_the_context_matters() {
 #[test]
 fn associated_data_holds_every_field_at_its_place() {
     let context =
-        SealContext { kind: 1, object: [2; 16], pack: 0x0304, generation: 5, domain: 6, format: 0x0708 };
+        SealContext { kind: 1, object: [2; 16], number: 0x0304, generation: 5, domain: 6, format: 0x0708 };
     let golden = "01\
         02020202020202020202020202020202\
         0403000000000000\
