@@ -47,6 +47,34 @@ fn a_panicking_change_harms_nobody() {
 }
 
 #[test]
+fn a_change_may_hold_the_last_handle() {
+    struct Holder {
+        db: Option<Db>,
+        alone: std::sync::mpsc::Receiver<()>,
+        outcome: SyncSender<bool>,
+    }
+    impl Drop for Holder {
+        fn drop(&mut self) {
+            self.alone.recv().unwrap();
+            let handle = std::panic::AssertUnwindSafe(|| drop(self.db.take()));
+            self.outcome.send(std::panic::catch_unwind(handle).is_ok()).unwrap();
+        }
+    }
+    let db = memory();
+    let (now_alone, alone) = sync_channel(1);
+    let (outcome, dropped) = sync_channel(1);
+    let holder = Holder { db: Some(db.clone()), alone, outcome };
+    db.write(move |txn| {
+        let _ = &holder;
+        txn.put(&FACTS, b"k", b"v")
+    })
+    .unwrap();
+    drop(db);
+    now_alone.send(()).unwrap();
+    assert_eq!(dropped.recv(), Ok(true));
+}
+
+#[test]
 fn the_journal_holds_facts_until_shipped() {
     let options = Options { journal: vec![FACTS], ..Options::default() };
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();

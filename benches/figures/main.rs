@@ -1,0 +1,46 @@
+//! The figures Tintype promises, each measured beside a yardstick in the same run.
+//!
+//! `cargo bench --profile ci --bench figures [-- PART...]` prints a row per figure on standard
+//! output and what it is made of on standard error. `benches/run` runs it with all that belongs
+//! beside it. A figure that falls short is a row that says so, never a failure: how fast a machine
+//! is today is no property of the code.
+
+mod ceiling;
+mod dense;
+mod http;
+#[path = "../catalog/images.rs"]
+mod images;
+mod ingest;
+mod listing;
+mod measure;
+mod memory;
+mod server;
+mod start;
+mod upload;
+
+use std::error::Error;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// Name of each part and what runs it.
+const PARTS: [(&str, fn() -> Outcome); 5] = [
+    ("ingest", ingest::run),
+    ("upload", upload::run),
+    ("start", start::run),
+    ("listing", listing::run),
+    ("memory", memory::run),
+];
+
+fn main() -> Outcome {
+    // Cargo adds `--bench` of its own.
+    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let Some(unknown) = asked.iter().find(|asked| PARTS.iter().all(|(name, _)| name != asked)) {
+        return Err(format!("there is no part {unknown}").into());
+    }
+    for (name, run) in PARTS {
+        if asked.is_empty() || asked.iter().any(|asked| asked == name) {
+            run().map_err(|error| format!("{name}: {error}"))?;
+        }
+    }
+    Ok(())
+}

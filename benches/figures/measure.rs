@@ -1,0 +1,104 @@
+//! What is measured and how it is told: processor time and memory as the kernel counts them,
+//! medians, and the rows of the table.
+
+use std::error::Error;
+use std::fmt::Display;
+
+/// The kernel counts processor time in hundredths of a second, whatever its clock ticks.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What a figure has to be.
+pub enum Wanted {
+    /// The ratio to the yardstick is at least this.
+    RatioAtLeast(f64),
+    /// The figure is below this many of its unit.
+    Below(f64),
+    /// The figure is at least this many of its unit.
+    AtLeast(f64),
+    /// Nothing: it explains its neighbours.
+    Nothing,
+}
+
+/// One figure, its yardstick from the same run, and the ratio of the two.
+pub struct Row<'a> {
+    /// What was measured.
+    pub name: &'a str,
+    /// The figure.
+    pub figure: f64,
+    /// Its unit and the yardstick's.
+    pub unit: &'a str,
+    /// What it is held against.
+    pub yardstick: (&'a str, f64),
+    /// Figure through yardstick; where rounds were paired, the median of their ratios.
+    pub ratio: f64,
+    /// What it has to be.
+    pub wanted: Wanted,
+}
+
+impl Row<'_> {
+    /// Prints the row: tab-separated, for `benches/run` to align.
+    pub fn print(&self) {
+        let Row { name, figure, unit, yardstick: (against, yardstick), ratio, .. } = self;
+        let (wanted, holds) = match self.wanted {
+            Wanted::RatioAtLeast(least) => (format!("ratio >= {least}"), Some(*ratio >= least)),
+            Wanted::Below(most) => (format!("< {most} {unit}"), Some(*figure < most)),
+            Wanted::AtLeast(least) => (format!(">= {least} {unit}"), Some(*figure >= least)),
+            Wanted::Nothing => ("-".into(), None),
+        };
+        let verdict = match holds {
+            Some(true) => "holds",
+            Some(false) => "FALLS SHORT",
+            None => "-",
+        };
+        println!(
+            "{name}\t{} {unit}\t{against}: {} {unit}\t{ratio:.2}\t{wanted}\t{verdict}",
+            short(*figure),
+            short(*yardstick)
+        );
+    }
+}
+
+/// Three digits are all that such figures are good for.
+fn short(number: f64) -> String {
+    match number.abs() {
+        size if size >= 100.0 => format!("{number:.0}"),
+        size if size >= 10.0 => format!("{number:.1}"),
+        _ => format!("{number:.2}"),
+    }
+}
+
+/// Tells what a row is made of.
+pub fn note(text: impl Display) {
+    eprintln!("  {text}");
+}
+
+/// The middle value; of an even number the upper one.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Processor seconds a process has used, its own and the kernel's for it.
+pub fn processor_seconds(pid: u32) -> Result<f64, Box<dyn Error>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold anything; fields count from behind it.
+    let fields = stat.rsplit(')').next().unwrap_or("");
+    let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(2).flat_map(str::parse).collect();
+    Ok(ticks.iter().sum::<u64>() as f64 / TICKS_PER_SECOND)
+}
+
+/// A line of `/proc/PID/status` that counts memory, such as `VmRSS`, in MiB.
+pub fn memory_mib(pid: u32, line: &str) -> Result<f64, Box<dyn Error>> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+    let kib: f64 = value.and_then(|text| text.split_whitespace().next()).ok_or("no such line")?.parse()?;
+    Ok(kib / 1024.0)
+}
+
+/// A number from the environment, for quick looks and long runs.
+pub fn setting(name: &str, default: u64) -> Result<u64, Box<dyn Error>> {
+    match std::env::var(name) {
+        Ok(text) => Ok(text.parse().map_err(|e| format!("{name}: {e}"))?),
+        Err(_) => Ok(default),
+    }
+}

@@ -1,0 +1,123 @@
+//! The real process: `tintype serve` on a directory, from its start to its end.
+
+use std::error::Error;
+use std::fs::Permissions;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::http::Connection;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tintype");
+/// How often a starting server is asked.
+const ASK_INTERVAL: Duration = Duration::from_millis(1);
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// A running server. Dropping it kills it.
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    /// Time from its start to the first 200 on `/readyz`.
+    pub ready_after: Duration,
+}
+
+/// A new data directory, for nobody else: below `BENCH_DIR`, else in the build's folder. It must
+/// be on a real disk, since every figure counts the syncs.
+pub fn new_dir() -> std::io::Result<TempDir> {
+    let below = std::env::var_os("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    tempfile::Builder::new().prefix("bench-").permissions(Permissions::from_mode(0o700)).tempdir_in(below)
+}
+
+impl Server {
+    /// Starts one on `dir` and waits until it is ready.
+    pub fn start(dir: &Path) -> Result<Server, Box<dyn Error>> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut command = Command::new(BINARY);
+        command.arg("serve").arg("--data").arg(dir).arg("--listen").arg(address.to_string());
+        command.env("TINTYPE_LOG_FILTER", "warn").stdout(Stdio::null());
+        let start = Instant::now();
+        let mut server = Server { child: command.spawn()?, address, ready_after: Duration::ZERO };
+        while !is_ready(address) {
+            if let Some(status) = server.child.try_wait()? {
+                return Err(format!("the server ended with {status}").into());
+            }
+            if start.elapsed() > START_MAX {
+                return Err("the server does not get ready".into());
+            }
+            std::thread::sleep(ASK_INTERVAL);
+        }
+        server.ready_after = start.elapsed();
+        Ok(server)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new connection to it.
+    pub fn connect(&self) -> std::io::Result<Connection> {
+        Connection::open(self.address)
+    }
+
+    /// A token of the administrator.
+    pub fn sign_in(&self, dir: &Path) -> Result<String, Box<dyn Error>> {
+        let password = std::fs::read_to_string(dir.join("admin-password"))?;
+        let user = serde_json::json!({
+            "name": "admin", "domain": {"name": "Default"}, "password": password.trim(),
+        });
+        let body = serde_json::json!({"auth": {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": {"name": "admin", "domain": {"name": "Default"}}},
+        }});
+        let answer = self.connect()?.post("/v3/auth/tokens", "", &body.to_string())?;
+        answer.token.ok_or_else(|| format!("signing in ended with {}", answer.status).into())
+    }
+
+    /// Registers an image; gives the path of its data.
+    pub fn new_image(&self, token: &str) -> Result<String, Box<dyn Error>> {
+        let mut connection = self.connect()?;
+        let record = r#"{"name": "bench", "disk_format": "raw", "container_format": "bare"}"#;
+        let answer = connection.post("/v2/images", token, record)?;
+        let image: serde_json::Value = serde_json::from_slice(connection.body())?;
+        match image["id"].as_str() {
+            Some(id) => Ok(format!("/v2/images/{id}/file")),
+            None => Err(format!("registering an image ended with {}", answer.status).into()),
+        }
+    }
+
+    /// Ends it as systemd would.
+    pub fn stop(mut self) -> Result<(), Box<dyn Error>> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).ok_or("no process id")?;
+        kill_process(pid, Signal::TERM)?;
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("the server ended with {status}").into()) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails where it was stopped already.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+fn is_ready(address: SocketAddr) -> bool {
+    Connection::open(address)
+        .map_err(Into::into)
+        .and_then(|mut connection| connection.get("/readyz", ""))
+        .is_ok_and(|answer| answer.status == 200)
+}
+
+/// How long the same program takes to print its version: a start that opens nothing.
+pub fn bare_start() -> Result<Duration, Box<dyn Error>> {
+    let start = Instant::now();
+    Command::new(BINARY).arg("--version").stdout(Stdio::null()).status()?;
+    Ok(start.elapsed())
+}
