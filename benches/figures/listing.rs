@@ -52,7 +52,10 @@ fn expect_page(server: &Server, token: &str) -> Outcome {
     let status = connection.get(PAGE, token)?.status;
     let page: serde_json::Value = serde_json::from_slice(connection.body())?;
     match page["images"].as_array().map(Vec::len) {
-        Some(25) => Ok(note(format!("a page of {IMAGES} images has {} bytes", connection.body().len()))),
+        Some(25) => {
+            note(format!("a page of {IMAGES} images has {} bytes", connection.body().len()));
+            Ok(())
+        }
         found => Err(format!("a page answered {status} with {found:?} images").into()),
     }
 }

@@ -22,8 +22,10 @@ use std::error::Error;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
+type Part = (&'static str, fn() -> Outcome);
+
 /// Name of each part and what runs it.
-const PARTS: [(&str, fn() -> Outcome); 5] = [
+const PARTS: [Part; 5] = [
     ("ingest", ingest::run),
     ("upload", upload::run),
     ("start", start::run),
