@@ -9,6 +9,7 @@ mod error;
 pub mod init;
 pub mod layers;
 pub mod master_key;
+mod reclaim;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;

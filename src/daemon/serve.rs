@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::compose::{self, Parts};
 use super::data_dir::{DataDir, local_url};
 use super::error::Error;
+use super::reclaim::{self, Pace};
 use super::settings::Settings;
 use crate::api::server::{self, Listener};
 
@@ -84,6 +85,10 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     let router = parts.router(settings);
     tasks.spawn(server::serve(Listener::Tcp(public), router.clone(), options, stop.clone()));
     tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
+    if settings.reclaim.automatic {
+        let pace = Pace::from(&settings.reclaim);
+        tasks.spawn(reclaim::run(parts.service.clone(), pace, stop.clone()));
+    }
     tasks.close();
 
     tracing::info!(%address, data = %parts.dir.path().display(), "ready");

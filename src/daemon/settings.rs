@@ -17,6 +17,8 @@ pub struct Settings {
     pub server: Server,
     /// Image data.
     pub store: StoreSettings,
+    /// Space of what was deleted.
+    pub reclaim: Reclaim,
     /// Sign-in.
     pub identity: Identity,
     /// What images are accepted.
@@ -84,6 +86,26 @@ impl Default for StoreSettings {
             zstd_level: 1,
             pack_bytes: 64 << 20,
         }
+    }
+}
+
+/// Space of what was deleted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reclaim {
+    /// Whether the server gives space back by itself.
+    pub automatic: bool,
+    /// From a delete to its run, in seconds.
+    pub delay_s: u64,
+    /// Between two runs, in seconds.
+    pub interval_s: u64,
+    /// From the start to the first run, in seconds.
+    pub start_delay_s: u64,
+}
+
+impl Default for Reclaim {
+    fn default() -> Self {
+        Reclaim { automatic: true, delay_s: 10, interval_s: 60, start_delay_s: 60 }
     }
 }
 
@@ -158,6 +180,9 @@ impl Settings {
         between("store.catalog_cache_bytes", self.store.catalog_cache_bytes, 1 << 20, 1 << 40)?;
         between("store.zstd_level", u64::try_from(self.store.zstd_level).unwrap_or(0), 1, 19)?;
         between("store.pack_bytes", self.store.pack_bytes, 1 << 20, 1 << 30)?;
+        between("reclaim.delay_s", self.reclaim.delay_s, 0, 86_400)?;
+        between("reclaim.interval_s", self.reclaim.interval_s, 1, 86_400)?;
+        between("reclaim.start_delay_s", self.reclaim.start_delay_s, 0, 86_400)?;
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;
         between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;

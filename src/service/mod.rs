@@ -7,6 +7,7 @@ mod actor;
 mod error;
 pub mod identity;
 pub mod images;
+mod litter;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod upkeep;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use actor::Actor;
 pub use error::{Error, ErrorKind};
+pub use litter::Litter;
 
 use crate::base::{Clock, Entropy};
 use crate::catalog;
@@ -62,6 +64,7 @@ pub struct Service {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) rules: Arc<Rules>,
     passwords: Arc<identity::Hasher>,
+    litter: Litter,
 }
 
 impl Service {
@@ -74,12 +77,25 @@ impl Service {
         rules: Rules,
     ) -> Service {
         let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
-        Service { db, store, clock, entropy, rules: Arc::new(rules), passwords: Arc::new(passwords) }
+        Service {
+            db,
+            store,
+            clock,
+            entropy,
+            rules: Arc::new(rules),
+            passwords: Arc::new(passwords),
+            litter: Litter::default(),
+        }
     }
 
     /// The chunk store, for operations that are its own (check, reclaim, statistics).
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What use cases leave to be reclaimed.
+    pub fn litter(&self) -> &Litter {
+        &self.litter
     }
 
     /// The database, for health.

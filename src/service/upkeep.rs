@@ -105,7 +105,7 @@ impl Service {
     /// [`super::ErrorKind::Forbidden`], or when the catalog or the medium fails.
     pub fn reclaim(&self, actor: &Actor) -> Result<store::Reclaimed, Error> {
         self.authorise_upkeep(actor)?;
-        Ok(self.store.reclaim()?)
+        Ok(self.store.reclaim(store::Reach::Everything)?)
     }
 
     /// Reads every image's data back and compares it with the digest taken when it arrived.

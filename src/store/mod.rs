@@ -35,7 +35,7 @@ pub use ingest::{Ingest, Receipt};
 pub use keyring::{KeyError, MasterKey, NotAKey};
 pub use open::Options;
 pub use read::Reader;
-pub use reclaim::Reclaimed;
+pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
 pub use verify::Damage;
 

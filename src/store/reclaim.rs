@@ -25,6 +25,17 @@ pub struct Reclaimed {
     pub orphans: u64,
     /// Bytes of all of them.
     pub bytes: u64,
+    /// Packs that no published stream names but something under way holds: a later run decides.
+    pub in_use: u64,
+}
+
+/// How far a reclaim looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// At what has been released: costs a look at every stream's and every pack's row.
+    Released,
+    /// At every stored object too: finds what a crash left without a row.
+    Everything,
 }
 
 impl Store {
@@ -32,13 +43,15 @@ impl Store {
     ///
     /// # Errors
     /// The medium's or the database's failure; what was decided by then is finished by the next.
-    pub fn reclaim(&self) -> Result<Reclaimed, Error> {
+    pub fn reclaim(&self, reach: Reach) -> Result<Reclaimed, Error> {
         // One at a time: a second mark would end the first one's protection.
         let _one = self.inner.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
         let mut freed = Reclaimed::default();
         self.bury_dead_packs(&mut freed)?;
         self.empty_graves(&mut freed)?;
-        self.sweep_orphans(&mut freed)?;
+        if reach == Reach::Everything {
+            self.sweep_orphans(&mut freed)?;
+        }
         Ok(freed)
     }
 
@@ -55,7 +68,9 @@ impl Store {
             Ok(())
         })?;
         drop(read);
+        let unnamed = candidates.len();
         let dead = self.inner.pins.condemn(candidates);
+        freed.in_use = (unnamed - dead.len()) as u64;
         for number in &dead {
             self.inner.index.remove(*number);
         }

@@ -177,12 +177,12 @@ async fn p6_released_space_comes_back_and_shared_data_stays() {
     b.db.write(move |txn| store.release(txn, &first)).unwrap();
     drop(abandoned);
     assert!(matches!(b.store.reader(&first), Err(Error::Missing(_))));
-    assert!(b.store.reclaim().unwrap().bytes > 0);
+    assert!(b.store.reclaim(Reach::Everything).unwrap().bytes > 0);
     assert_eq!(get(&b, &second, ByteRange::whole(two.len() as u64)).unwrap(), two);
     let store = b.store.clone();
     b.db.write(move |txn| store.release(txn, &second)).unwrap();
     for _ in 0..50 {
-        b.store.reclaim().unwrap();
+        b.store.reclaim(Reach::Everything).unwrap();
         if b.store.stats().unwrap() == Stats::default() {
             break;
         }
@@ -199,12 +199,12 @@ async fn a_reader_keeps_its_packs() {
     let reader = b.store.reader(&content).unwrap();
     let store = b.store.clone();
     b.db.write(move |txn| store.release(txn, &content)).unwrap();
-    assert_eq!(b.store.reclaim().unwrap().packs, 0);
+    assert_eq!(b.store.reclaim(Reach::Everything).unwrap().packs, 0);
     let mut out = vec![0; data.len()];
     reader.read_at(0, &mut out).unwrap();
     assert_eq!(out, data);
     drop(reader);
-    assert!(b.store.reclaim().unwrap().packs > 0);
+    assert!(b.store.reclaim(Reach::Everything).unwrap().packs > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,15 +238,15 @@ async fn p6_a_mark_reads_no_manifest_and_a_lost_summary_only_costs_one() {
     b.objects.list("manifest/", &mut |info| manifests.push(info.key)).unwrap();
     let bytes: Vec<_> = manifests.iter().map(|key| b.objects.get(key).unwrap()).collect();
     manifests.iter().for_each(|key| b.objects.delete(key).unwrap());
-    assert!(b.store.reclaim().unwrap().packs > 0);
+    assert!(b.store.reclaim(Reach::Everything).unwrap().packs > 0);
     assert!(packs(&b) < before && packs(&b) > 0);
     // Without its summary a stream's manifest decides, and without both nothing is taken away.
     b.db.write(move |txn| Ok::<_, Error>(txn.remove(&CONTENT_PACKS, &kept.0)?)).unwrap();
     let left = packs(&b);
-    assert!(b.store.reclaim().is_err());
+    assert!(b.store.reclaim(Reach::Everything).is_err());
     assert_eq!(packs(&b), left);
     manifests.iter().zip(bytes).for_each(|(key, bytes)| b.objects.put(key, &bytes).unwrap());
-    b.store.reclaim().unwrap();
+    b.store.reclaim(Reach::Everything).unwrap();
     assert_eq!(packs(&b), left);
     assert_eq!(get(&b, &kept, ByteRange::whole(2_000_000)).unwrap(), noise(1, 2_000_000));
 }
@@ -257,7 +257,7 @@ async fn an_object_without_a_row_is_swept_and_one_that_waits_for_its_end_is_not_
     put(&b, &noise(1, 100_000)).await;
     let header = rows::manifest_header([9; 16], 0);
     b.objects.put(&header.key(), b"left by a crash").unwrap();
-    let freed = b.store.reclaim().unwrap();
+    let freed = b.store.reclaim(Reach::Everything).unwrap();
     assert_eq!((freed.orphans, freed.bytes), (1, 15));
     assert!(b.objects.get(&header.key()).is_err());
     b.objects.put(&header.key(), b"buried").unwrap();

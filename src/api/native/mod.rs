@@ -67,7 +67,7 @@ fn usage_body(usage: &Usage) -> Value {
 }
 
 fn freed_body(freed: &Reclaimed) -> Value {
-    json!({"packs": freed.packs, "orphans": freed.orphans, "bytes": freed.bytes})
+    json!({"packs": freed.packs, "orphans": freed.orphans, "bytes": freed.bytes, "in_use": freed.in_use})
 }
 
 fn checked_body(checked: &Checked) -> Value {

@@ -4,6 +4,7 @@ use super::access;
 use crate::catalog::images;
 use crate::model::ImageId;
 use crate::service::{Actor, Error, Service};
+use crate::store::Reach;
 
 impl Service {
     /// Deletes an image in any state; an upload to it that still runs ends with `Gone`.
@@ -12,7 +13,7 @@ impl Service {
     /// `NotFound`; `Forbidden`, also when the image is protected.
     pub fn delete_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
-        self.db.write(move |txn| {
+        let let_go = self.db.write(move |txn| {
             let image = access::writable(txn, &actor, &id, "delete")?;
             if image.protected {
                 return Err(Error::forbidden(format!(
@@ -23,7 +24,11 @@ impl Service {
             if let Some(content) = &image.content {
                 store.release(txn, content)?;
             }
-            Ok(())
-        })
+            Ok::<_, Error>(image.content.is_some())
+        })?;
+        if let_go {
+            self.litter.left(Reach::Released);
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::stream;
+
 use super::*;
 use crate::base::limits;
 use crate::model::identity::Scope;
@@ -9,6 +12,7 @@ use crate::model::image::MemberStatus;
 use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
 use crate::service::testing::service;
 use crate::service::{Actor, ErrorKind, Service};
+use crate::store::Reach;
 
 fn actor(project: &str, roles: &[&str]) -> Actor {
     Actor {
@@ -292,4 +296,28 @@ fn a_start_puts_interrupted_uploads_back_to_queued() {
         assert_eq!(service.show_image(&owner, &id).unwrap().status, Status::Queued);
     }
     assert_eq!(service.recover_uploads().unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_data_behind_leaves_word() {
+    let (service, _) = service();
+    let owner = member("p1");
+    let empty = image(&service, &owner, Visibility::Private);
+    service.delete_image(&owner, &empty.id).unwrap();
+    assert_eq!(service.litter().take(), None);
+
+    let broken = image(&service, &owner, Visibility::Private);
+    let body = stream::iter([Ok(Bytes::from_static(b"a")), Err(BodyBroken("gone".into()))]);
+    let upload = service.begin_upload(&owner, &broken.id, None).unwrap();
+    upload.receive(body).await.unwrap_err();
+    assert_eq!(service.litter().take(), Some(Reach::Released));
+    drop(service.begin_upload(&owner, &broken.id, None).unwrap());
+    assert_eq!(service.litter().take(), Some(Reach::Released));
+
+    let whole = image(&service, &owner, Visibility::Private);
+    let upload = service.begin_upload(&owner, &whole.id, None).unwrap();
+    upload.receive(stream::iter([Ok(Bytes::from_static(b"data"))])).await.unwrap();
+    assert_eq!(service.litter().take(), None);
+    service.delete_image(&owner, &whole.id).unwrap();
+    assert_eq!(service.litter().take(), Some(Reach::Released));
 }

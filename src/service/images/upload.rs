@@ -15,7 +15,7 @@ use crate::catalog::images::{self, Filters, ListQuery, Viewer};
 use crate::db::{Rows, WriteTxn};
 use crate::model::{Image, ImageId, Status};
 use crate::service::{Actor, Error, ErrorKind, Service};
-use crate::store::Receipt;
+use crate::store::{Reach, Receipt};
 
 /// Why the client's side of a body ended early.
 #[derive(Debug)]
@@ -114,6 +114,7 @@ impl Upload {
         let outcome = self.store(body).await;
         let (service, id, token) = (self.service.clone(), self.image, self.token);
         if outcome.is_err() {
+            self.service.litter.left(Reach::Released);
             // The refusal must not reach the client before the image can be tried again.
             let requeued = in_background(move || service.requeue(id, token)).await;
             if let Err(error) = requeued {
@@ -162,6 +163,7 @@ impl Drop for Upload {
         if !self.settled
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
+            self.service.litter.left(Reach::Released);
             let (service, id, token) = (self.service.clone(), self.image, self.token);
             runtime.spawn_blocking(move || {
                 if let Err(error) = service.requeue(id, token) {
@@ -189,7 +191,7 @@ impl Service {
         virtual_size: Option<u64>,
     ) -> Result<Image, Error> {
         let (store, now) = (self.store.clone(), self.clock.now());
-        self.db.write(move |txn: &WriteTxn| {
+        let published = self.db.write(move |txn: &WriteTxn| {
             let mut image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
             store.publish(txn, &receipt)?;
             image.status = Status::Active;
@@ -200,8 +202,13 @@ impl Service {
             image.content = Some(receipt.content());
             image.updated_at = now;
             images::update(txn, &image)?;
-            Ok(image)
-        })
+            Ok::<_, Error>(image)
+        });
+        if published.is_err() {
+            // Its manifest has no row to be found by.
+            self.litter.left(Reach::Everything);
+        }
+        published
     }
 }
 
