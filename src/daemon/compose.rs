@@ -80,6 +80,7 @@ fn store(settings: &Settings, dir: &DataDir, db: &Db, handle: &Handle) -> Result
         memory_bytes: settings.store.memory_bytes as usize,
         zstd_level: settings.store.zstd_level,
         pack_bytes: settings.store.pack_bytes,
+        reserve_bytes: settings.store.reserve_bytes,
     };
     let master = master_key::read(settings)?;
     let objects = media(&settings.store.location, dir, handle).map_err(store::Error::from)?;

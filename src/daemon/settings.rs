@@ -74,6 +74,8 @@ pub struct StoreSettings {
     pub zstd_level: i32,
     /// Size at which a pack is closed, in bytes.
     pub pack_bytes: u64,
+    /// Space that image data leaves free on its disk, in bytes.
+    pub reserve_bytes: u64,
 }
 
 impl Default for StoreSettings {
@@ -85,6 +87,7 @@ impl Default for StoreSettings {
             catalog_cache_bytes: 16 << 20,
             zstd_level: 1,
             pack_bytes: 64 << 20,
+            reserve_bytes: 64 << 20,
         }
     }
 }
@@ -183,6 +186,7 @@ impl Settings {
         between("reclaim.delay_s", self.reclaim.delay_s, 0, 86_400)?;
         between("reclaim.interval_s", self.reclaim.interval_s, 1, 86_400)?;
         between("reclaim.start_delay_s", self.reclaim.start_delay_s, 0, 86_400)?;
+        between("store.reserve_bytes", self.store.reserve_bytes, 0, 1 << 40)?;
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;
         between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;

@@ -76,6 +76,14 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
     /// Whatever the medium says; some objects may have been visited by then.
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectInfo)) -> Result<(), Error>;
 
+    /// Bytes that more objects may take, where the medium has an end that can be told.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn free_bytes(&self) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
     /// Removes what creates left behind that a crash cut off, and says how many there were.
     /// Only when no writer is running: it can't tell a left-over from one at work.
     ///

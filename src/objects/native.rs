@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use rustix::io::Errno;
 
 use super::handles::Handles;
@@ -103,6 +103,12 @@ impl Objects for Native {
             // Nothing can have been stored below a folder that is no legal name.
             Err(_) => Ok(()),
         }
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>, Error> {
+        let root = &self.folders.root;
+        let disk = statvfs(root).map_err(|errno| failed(root)(errno.into()))?;
+        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
     }
 
     fn sweep_unfinished(&self) -> Result<u64, Error> {

@@ -30,6 +30,8 @@ pub struct Assembler {
     open: Option<PackWriter>,
     open_names: OpenNames,
     last: Option<(u64, u32)>,
+    /// Whether there was room for new chunks when this batch began to store some.
+    roomy: bool,
     held: Held,
 }
 
@@ -47,6 +49,7 @@ impl Assembler {
             open: None,
             open_names: OpenNames::new(),
             last: None,
+            roomy: false,
             held,
         }
     }
@@ -98,6 +101,7 @@ impl Assembler {
     fn settle(&mut self) -> Result<(), Error> {
         let items = std::mem::take(&mut self.items);
         let arena = std::mem::take(&mut self.arena);
+        self.roomy = false;
         let names = items.iter().filter_map(|item| match item {
             Item::Chunk { name, .. } => Some(name),
             Item::Zeros(_) => None,
@@ -150,6 +154,10 @@ impl Assembler {
     }
 
     fn add(&mut self, name: [u8; 32], chunk: &[u8]) -> Result<(u64, u32), Error> {
+        if !self.roomy {
+            self.store.expect_room()?;
+            self.roomy = true;
+        }
         if self.open.as_ref().is_some_and(|pack| pack.stored_bytes() >= self.store.inner.options.pack_bytes) {
             self.close_pack()?;
         }
@@ -170,6 +178,20 @@ impl Assembler {
         match self.open.take() {
             Some(pack) => self.store.commit_pack(pack.finish()?),
             None => Ok(()),
+        }
+    }
+}
+
+impl Store {
+    /// Refuses new chunks that would use up what the catalog may need. Manifests and the like are
+    /// not asked for: they are small, and giving space back may take some.
+    fn expect_room(&self) -> Result<(), Error> {
+        let reserve = self.inner.options.reserve_bytes;
+        match self.inner.objects.free_bytes()? {
+            Some(free) if free < reserve => Err(Error::Full(format!(
+                "{free} bytes are left on the medium, and the last {reserve} are kept for the catalog"
+            ))),
+            _ => Ok(()),
         }
     }
 }

@@ -32,11 +32,13 @@ pub struct Options {
     pub zstd_level: i32,
     /// Stored size at which a pack is closed, in bytes.
     pub pack_bytes: u64,
+    /// Space that new image data leaves free on the medium, in bytes.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { memory_bytes: 128 << 20, zstd_level: 1, pack_bytes: 64 << 20 }
+        Options { memory_bytes: 128 << 20, zstd_level: 1, pack_bytes: 64 << 20, reserve_bytes: 64 << 20 }
     }
 }
 

@@ -267,3 +267,26 @@ async fn an_object_without_a_row_is_swept_and_one_that_waits_for_its_end_is_not_
     b.store.sweep_orphans(&mut freed).unwrap();
     assert_eq!(freed, Reclaimed::default());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_data_leaves_the_reserve_and_known_data_needs_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
+    let open = |reserve_bytes| {
+        let options = Options { reserve_bytes, ..Options::default() };
+        let objects = Arc::new(crate::objects::Native::open(folder.path()).unwrap());
+        Store::open(db.clone(), objects, None, options, Arc::new(SystemClock), Arc::new(OsEntropy)).unwrap()
+    };
+    let send = async |store: &Store, data: Vec<u8>| {
+        let mut ingest = store.ingest()?;
+        ingest.write(data.into()).await?;
+        let receipt = ingest.finish(Vec::new()).await?;
+        let store = store.clone();
+        db.write(move |txn| store.publish(txn, &receipt))
+    };
+    let known = noise(1, 500_000);
+    send(&open(0), known.clone()).await.unwrap();
+    let full = open(u64::MAX);
+    assert!(matches!(send(&full, noise(2, 500_000)).await, Err(Error::Full(_))));
+    send(&full, known).await.unwrap();
+}

@@ -1,0 +1,155 @@
+"""Disks that fill up: the client hears it, nothing acknowledged is lost, and space helps.
+
+Needs root, for a small file system of its own (tmpfs).
+"""
+
+import json
+import os
+import subprocess
+import threading
+
+from box import Box
+from client import LOST, admin
+from verdict import Failed, NotRun, equal, expect, has
+
+MIB = 1 << 20
+
+
+class SmallDisk:
+    """A file system of a few MiB, mounted on a folder for as long as the block runs."""
+
+    def __init__(self, folder, size_bytes):
+        self.folder, self.size_bytes = folder, size_bytes
+
+    def __enter__(self):
+        if os.geteuid() != 0:
+            raise NotRun('mounting a small file system needs root')
+        self.folder.mkdir()
+        options = f'size={self.size_bytes},mode=0700'
+        mounted = subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', options, 'tintype-faults', self.folder], capture_output=True, text=True,
+        )
+        if mounted.returncode:
+            raise NotRun(f'mount: {mounted.stderr.strip()}')
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(['umount', '-l', self.folder], check=True)
+
+    def free_bytes(self):
+        """What is left."""
+        disk = os.statvfs(self.folder)
+        return disk.f_bavail * disk.f_frsize
+
+    def fill(self):
+        """Takes what is left, to the last byte; the file that holds it."""
+        ballast = self.folder / 'ballast'
+        with open(ballast, 'wb', buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(MIB))
+            except OSError:
+                pass
+        return ballast
+
+
+class Records:
+    """A client that makes records all the time the block runs, so that the catalog has to grow."""
+
+    def __init__(self, client):
+        self.client = client
+        self.going, self.done, self.refused = True, 0, None
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        try:
+            while self.going and self.refused is None:
+                reply = self.client.ask('POST', '/v2/images', json.dumps({'name': 'record', 'note': 20_000 * 'x'}))
+                if reply.status != 201:
+                    self.refused = f'{reply.status}: {reply.text()}'
+                self.done += 1
+        except LOST as error:
+            self.refused = repr(error)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.going = False
+        self.thread.join()
+
+
+def full_while_data_arrives(context):
+    """A disk that fills up while data arrives: 413, the rest goes on, and deleting helps."""
+    choices = context.random
+    with SmallDisk(context.work / 'disk', 160 * MIB) as disk, Box(context.binary, disk.folder) as box:
+        box.log = context.work / 'log'
+        box.start()
+        client = admin(box)
+        kept, deleted = choices.randbytes(4 * MIB), choices.randbytes(6 * MIB)
+        kept_id, deleted_id = client.add('kept', kept), client.add('deleted', deleted)
+        large, image = choices.randbytes(200 * MIB), client.create('large')
+        with Records(client) as records:
+            for _ in range(2):
+                reply = client.upload(image, large)
+                equal('upload', reply.status, 413)
+                has('refusal', reply.text(), 'no space left')
+                equal('the image is', client.show(image)['status'], 'queued')
+                client.expect_whole(kept_id, kept)
+        expect(records.done, 'no record was made meanwhile')
+        equal('a refused record', records.refused, None)
+        equal('readiness', client.ask('GET', '/readyz').status, 200)
+        equal('delete', client.delete(deleted_id).status, 204)
+        box.result('gc')
+        small = choices.randbytes(6 * MIB)
+        equal('upload after gc', client.upload(image, small).status, 204)
+        client.expect_whole(image, small)
+        client.expect_whole(kept_id, kept)
+        equal('damaged images', box.check(), [])
+        equal('exit status', box.stop(), 0)
+
+
+def full_at_a_commit(context):
+    """A disk without one free byte: writes are refused with 503, and a restart loses nothing."""
+    choices = context.random
+    with SmallDisk(context.work / 'disk', 96 * MIB) as disk, Box(context.binary, disk.folder) as box:
+        box.log = context.work / 'log'
+        box.start()
+        client = admin(box)
+        kept = choices.randbytes(MIB)
+        kept_id = client.add('kept', kept)
+        ballast = disk.fill()
+        acknowledged, refusal = [], None
+        # The catalog's file has room of its own for a while.
+        for number in range(20_000):
+            try:
+                reply = client.ask('POST', '/v2/images', f'{{"name": "{number}", "filler": "{"x" * 20_000}"}}')
+            except LOST:
+                break
+            if reply.status != 201:
+                refusal = refusal or reply
+                break
+            acknowledged.append(reply.json()['id'])
+        if refusal is None:
+            raise Failed(f'{len(acknowledged)} images on a full disk, and no refusal')
+        equal('refusal', refusal.status, 503)
+        has('refusal', refusal.text(), 'space')
+        equal('exit status', box.ended(), 1)
+        has('last words', box.said(), 'no space left')
+        status, said = box.refused_start()
+        equal('exit status of a start on a full disk', status, 1)
+        has('a start on a full disk', said, 'space')
+        ballast.unlink()
+        box.start()
+        client = admin(box)
+        client.expect_whole(kept_id, kept)
+        there = set(client.all())
+        expect(there >= {kept_id, *acknowledged}, f'{len({kept_id, *acknowledged} - there)} acknowledged images are lost')
+        more = choices.randbytes(MIB)
+        client.expect_whole(client.add('more', more), more)
+        equal('damaged images', box.check(), [])
+        equal('exit status', box.stop(), 0)
+
+
+CASES = [full_while_data_arrives, full_at_a_commit]
