@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tintype::base::{OsEntropy, SystemClock};
 use tintype::db::{self, Db};
 use tintype::objects::Native;
-use tintype::store::{self, Store};
+use tintype::store::{self, Scope, Store};
 
 use super::measure::{Row, Wanted, median, note, processor_seconds, setting};
 use super::{Outcome, ceiling, dense, server};
@@ -75,7 +75,7 @@ async fn upload(dir: &Path, data: Bytes) -> Result<(), Box<dyn Error>> {
     let objects = Arc::new(Native::open(dir.join("store"))?);
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
     let store = Store::open(db.clone(), objects, None, store::Options::default(), clock, entropy)?;
-    let mut ingest = store.ingest()?;
+    let mut ingest = store.ingest(Scope::STORE)?;
     for start in (0..data.len()).step_by(PIECE) {
         ingest.write(data.slice(start..data.len().min(start + PIECE))).await?;
     }

@@ -12,15 +12,15 @@ use tokio::runtime::Handle;
 use super::data_dir::DataDir;
 use super::error::Error;
 use super::master_key;
-use super::settings::Settings;
+use super::settings::{self, DedupVerify, Settings};
 use crate::api;
 use crate::api::context::ApiState;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, Db};
 use crate::objects::{self, Native, Objects};
 use crate::service::identity::{Password, PasswordCost};
-use crate::service::{Rules, Service};
-use crate::store::{self, Store};
+use crate::service::{DedupScope, Rules, Service};
+use crate::store::{self, Store, VerifyHits};
 
 /// An open box.
 pub struct Parts {
@@ -81,6 +81,11 @@ fn store(settings: &Settings, dir: &DataDir, db: &Db, handle: &Handle) -> Result
         zstd_level: settings.store.zstd_level,
         pack_bytes: settings.store.pack_bytes,
         reserve_bytes: settings.store.reserve_bytes,
+        verify_hits: match settings.dedup.verify {
+            DedupVerify::Off => VerifyHits::Off,
+            DedupVerify::Sample => VerifyHits::Sample,
+            DedupVerify::Always => VerifyHits::Always,
+        },
     };
     let master = master_key::read(settings)?;
     let objects = media(&settings.store.location, dir, handle).map_err(store::Error::from)?;
@@ -115,6 +120,11 @@ fn rules(settings: &Settings) -> Rules {
         token_ttl_s: settings.identity.token_ttl_s,
         image_bytes_max: settings.images.bytes_max,
         require_format_match: settings.images.require_format_match,
+        dedup_scope: match settings.dedup.scope {
+            settings::DedupScope::Store => DedupScope::Store,
+            settings::DedupScope::Domain => DedupScope::Domain,
+            settings::DedupScope::Project => DedupScope::Project,
+        },
         password_hashes_at_once: settings.identity.password_hashes_at_once,
         password_cost: PasswordCost::default(),
     }

@@ -108,6 +108,7 @@ fn tell(freed: &Reclaimed, took: Duration) {
 mod tests {
     use super::*;
     use crate::service::testing;
+    use crate::store::Scope;
 
     fn pace(interval: Duration) -> Pace {
         Pace { start: Duration::ZERO, delay: Duration::ZERO, interval }
@@ -140,7 +141,7 @@ mod tests {
     }
 
     async fn publish(service: &Service) -> crate::model::ContentId {
-        let mut ingest = service.store().ingest().unwrap();
+        let mut ingest = service.store().ingest(Scope::STORE).unwrap();
         ingest.write(vec![7; 5000].into()).await.unwrap();
         let receipt = ingest.finish(Vec::new()).await.unwrap();
         let (store, published) = (service.store().clone(), receipt.clone());

@@ -19,6 +19,9 @@ pub struct Settings {
     pub store: StoreSettings,
     /// Space of what was deleted.
     pub reclaim: Reclaim,
+
+    /// Storing each block once.
+    pub dedup: Dedup,
     /// Sign-in.
     pub identity: Identity,
     /// What images are accepted.
@@ -110,6 +113,46 @@ impl Default for Reclaim {
     fn default() -> Self {
         Reclaim { automatic: true, delay_s: 10, interval_s: 60, start_delay_s: 60 }
     }
+}
+
+/// Storing each block once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dedup {
+    /// Whose images share blocks.
+    pub scope: DedupScope,
+    /// Which known blocks are read back before an upload relies on them.
+    pub verify: DedupVerify,
+}
+
+impl Default for Dedup {
+    fn default() -> Self {
+        Dedup { scope: DedupScope::Store, verify: DedupVerify::Off }
+    }
+}
+
+/// Whose images share blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DedupScope {
+    /// All images of the box.
+    Store,
+    /// Those of projects in one domain.
+    Domain,
+    /// Those of one project.
+    Project,
+}
+
+/// Which known blocks are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DedupVerify {
+    /// None.
+    Off,
+    /// One in 64.
+    Sample,
+    /// All.
+    Always,
 }
 
 /// Sign-in.

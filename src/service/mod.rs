@@ -37,10 +37,24 @@ pub struct Rules {
     pub image_bytes_max: u64,
     /// Whether an upload must be what its `disk_format` says.
     pub require_format_match: bool,
+    /// Whose images share their data's chunks.
+    pub dedup_scope: DedupScope,
     /// Password hashes computed at once; each takes tens of MiB and a core.
     pub password_hashes_at_once: usize,
     /// What one password hash costs.
     pub password_cost: identity::PasswordCost,
+}
+
+/// Whose images share their data's chunks. Whoever shares can tell, from the time an upload takes,
+/// whether the data was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DedupScope {
+    /// Everybody's: the whole box is one trust domain.
+    Store,
+    /// Those of projects in one domain.
+    Domain,
+    /// Those of one project.
+    Project,
 }
 
 impl Default for Rules {
@@ -49,6 +63,7 @@ impl Default for Rules {
             token_ttl_s: 3600,
             image_bytes_max: 1 << 40,
             require_format_match: true,
+            dedup_scope: DedupScope::Store,
             password_hashes_at_once: 2,
             password_cost: identity::PasswordCost::default(),
         }

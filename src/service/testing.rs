@@ -38,13 +38,18 @@ pub fn rules() -> Rules {
 
 /// A service that was set up with the password `admin-pw`, and its clock.
 pub fn service() -> (Service, Arc<ManualClock>) {
+    service_with(rules())
+}
+
+/// As [`service`], under other rules.
+pub fn service_with(rules: Rules) -> (Service, Arc<ManualClock>) {
     let options = Options { journal: super::fact_tables(), ..Options::default() };
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
     let clock = Arc::new(ManualClock::new());
     let (objects, entropy) = (Arc::new(Memory::new()), Arc::new(OsEntropy));
     let store =
         Store::open(db.clone(), objects, None, store::Options::default(), clock.clone(), entropy).unwrap();
-    let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules());
+    let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules);
     assert!(service.bootstrap(&password("admin-pw")).unwrap());
     (service, clock)
 }

@@ -1,6 +1,7 @@
 //! Turns a stream's bytes into extents: known chunks are referred to, new ones go into packs.
 
-use super::Store;
+use std::collections::HashSet;
+
 use super::cutter::{Cutter, CutterParams, Piece, choose};
 use super::error::Error;
 use super::index::hooks;
@@ -8,10 +9,15 @@ use super::ingest::OpenNames;
 use super::manifest::{Extent, push_chunk, push_zeros};
 use super::pack::PackWriter;
 use super::pins::Held;
+use super::realm::Realm;
+use super::{Store, VerifyHits};
 use crate::base::limits::{MANIFEST_EXTENTS_MAX, MANIFEST_EXTENTS_SOFT_MAX};
 
 /// Look-ups are made for this much of the stream at a time.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// Where hits are verified by sample, one in this many is, the first one always.
+const SAMPLE: u64 = 64;
 
 /// What a batch is made of, in order.
 enum Item {
@@ -22,6 +28,7 @@ enum Item {
 /// One stream's state between two pieces of it.
 pub struct Assembler {
     store: Store,
+    realm: Realm,
     head: Vec<u8>,
     cutter: Option<(CutterParams, Cutter)>,
     items: Vec<Item>,
@@ -32,15 +39,19 @@ pub struct Assembler {
     last: Option<(u64, u32)>,
     /// Whether there was room for new chunks when this batch began to store some.
     roomy: bool,
+    hits: u64,
+    /// Packs a hit of which did not read back.
+    distrusted: HashSet<u64>,
     held: Held,
 }
 
 impl Assembler {
     /// The state before the first byte.
-    pub fn new(store: Store) -> Assembler {
+    pub fn new(store: Store, realm: Realm) -> Assembler {
         let held = store.inner.pins.hold();
         Assembler {
             store,
+            realm,
             head: Vec::new(),
             cutter: None,
             items: Vec::new(),
@@ -50,6 +61,8 @@ impl Assembler {
             open_names: OpenNames::new(),
             last: None,
             roomy: false,
+            hits: 0,
+            distrusted: HashSet::new(),
             held,
         }
     }
@@ -106,7 +119,7 @@ impl Assembler {
             Item::Chunk { name, .. } => Some(name),
             Item::Zeros(_) => None,
         });
-        self.store.load_hooked(&hooks(names))?;
+        self.store.load_hooked(self.realm, &hooks(names))?;
         for item in &items {
             match item {
                 Item::Zeros(bytes) => push_zeros(&mut self.extents, *bytes),
@@ -139,10 +152,31 @@ impl Assembler {
         if self.extents.len() > MANIFEST_EXTENTS_SOFT_MAX {
             return None;
         }
-        let at = self
-            .next_after_last(name)
-            .or_else(|| self.store.inner.index.find(self.store.inner.domain, name))?;
-        self.held.pack(at.0).then_some(at)
+        let at = self.next_after_last(name).or_else(|| self.store.inner.index.find(self.realm, name))?;
+        (self.held.pack(at.0) && self.holds_up(at)).then_some(at)
+    }
+
+    /// Whether a hit counts: where the settings ask for it, its data is read back first. A pack
+    /// that fails is a miss from then on, so that its data is stored again.
+    fn holds_up(&mut self, at: (u64, u32)) -> bool {
+        if self.distrusted.contains(&at.0) {
+            return false;
+        }
+        self.hits += 1;
+        let read_back = match self.store.inner.options.verify_hits {
+            VerifyHits::Off => false,
+            VerifyHits::Sample => self.hits % SAMPLE == 1,
+            VerifyHits::Always => true,
+        };
+        if !read_back {
+            return true;
+        }
+        if let Err(error) = self.store.read_back(at) {
+            tracing::error!(%error, pack = at.0, "known data does not read back; storing it again");
+            self.distrusted.insert(at.0);
+            return false;
+        }
+        true
     }
 
     /// Images keep their order: the chunk after the last hit is the likeliest.
@@ -164,7 +198,7 @@ impl Assembler {
         let pack = match &mut self.open {
             Some(pack) => pack,
             None => {
-                let started = self.store.start_pack(&mut self.held)?;
+                let started = self.store.start_pack(self.realm, &mut self.held)?;
                 self.open.insert(started)
             }
         };

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pack::Pack;
+use super::realm::Realm;
 
 /// A name is a hook when its first byte is below this: one in 64.
 const HOOK_LIMIT: u8 = 4;
@@ -42,9 +43,9 @@ pub struct Index {
 
 #[derive(Default)]
 struct Inner {
-    packs: HashMap<u64, (Arc<Pack>, u32, u64)>,
+    packs: HashMap<u64, (Arc<Pack>, Realm, u64)>,
     by_age: BTreeMap<u64, u64>,
-    chunks: HashMap<(u32, u64), (u64, u32)>,
+    chunks: HashMap<u64, (u64, u32)>,
     bytes: usize,
     ticks: u64,
 }
@@ -61,7 +62,7 @@ impl Index {
     }
 
     /// Keeps a pack's footer, letting older ones go.
-    pub fn insert(&self, domain: u32, pack: Arc<Pack>) {
+    pub fn insert(&self, realm: Realm, pack: Arc<Pack>) {
         let mut inner = self.lock();
         if inner.packs.contains_key(&pack.number) {
             return;
@@ -71,10 +72,10 @@ impl Index {
         // The table of names costs about as much again as the footer.
         inner.bytes += pack.weight() * 2;
         for (ordinal, name) in pack.chunks() {
-            inner.chunks.insert((domain, short(name)), (pack.number, ordinal));
+            inner.chunks.insert(short(realm, name), (pack.number, ordinal));
         }
         inner.by_age.insert(tick, pack.number);
-        inner.packs.insert(pack.number, (pack, domain, tick));
+        inner.packs.insert(pack.number, (pack, realm, tick));
         while inner.bytes > self.bytes_max && inner.packs.len() > 1 {
             let Some((_, oldest)) = inner.by_age.pop_first() else { break };
             inner.forget(oldest);
@@ -87,11 +88,11 @@ impl Index {
     }
 
     /// Where a chunk is, as far as memory knows.
-    pub fn find(&self, domain: u32, name: &[u8; 32]) -> Option<(u64, u32)> {
+    pub fn find(&self, realm: Realm, name: &[u8; 32]) -> Option<(u64, u32)> {
         let inner = self.lock();
-        let (number, ordinal) = *inner.chunks.get(&(domain, short(name)))?;
-        let (pack, ..) = inner.packs.get(&number)?;
-        (pack.name(ordinal) == Some(name)).then_some((number, ordinal))
+        let (number, ordinal) = *inner.chunks.get(&short(realm, name))?;
+        let (pack, found, _) = inner.packs.get(&number)?;
+        (*found == realm && pack.name(ordinal) == Some(name)).then_some((number, ordinal))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -110,19 +111,21 @@ impl Inner {
     }
 
     fn forget(&mut self, number: u64) {
-        if let Some((pack, domain, tick)) = self.packs.remove(&number) {
+        if let Some((pack, realm, tick)) = self.packs.remove(&number) {
             self.by_age.remove(&tick);
             self.bytes = self.bytes.saturating_sub(pack.weight() * 2);
             for (_, name) in pack.chunks() {
-                if self.chunks.get(&(domain, short(name))).is_some_and(|(held, _)| *held == number) {
-                    self.chunks.remove(&(domain, short(name)));
+                let short = short(realm, name);
+                if self.chunks.get(&short).is_some_and(|(held, _)| *held == number) {
+                    self.chunks.remove(&short);
                 }
             }
         }
     }
 }
 
-/// Eight bytes of a name, past those that make it a hook. The whole name is compared on a hit.
-fn short(name: &[u8; 32]) -> u64 {
-    name[8..16].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+/// Eight bytes of a name, past those that make it a hook, that differ by realm. The whole name is
+/// compared on a hit, and the realm.
+fn short(realm: Realm, name: &[u8; 32]) -> u64 {
+    name[8..16].iter().fold(0, |number, byte| number << 8 | u64::from(*byte)) ^ realm.tag()
 }

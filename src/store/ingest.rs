@@ -18,6 +18,7 @@ use super::error::Error;
 use super::manifest::{Manifest, halves};
 use super::object::Builder;
 use super::pins::Held;
+use super::realm::Realm;
 use super::rows::{ContentRow, manifest_header};
 use crate::db::codec;
 use crate::model::{ContentId, Digests};
@@ -51,7 +52,7 @@ pub(super) struct Durable {
 }
 
 impl Ingest {
-    pub(super) fn start(store: Store) -> Result<Ingest, Error> {
+    pub(super) fn start(store: Store, realm: Realm) -> Result<Ingest, Error> {
         let (digests, digest_queue) = mpsc::channel(QUEUE);
         let (chunks, chunk_queue) = mpsc::channel(QUEUE);
         let (digested_send, digested) = oneshot::channel();
@@ -60,7 +61,7 @@ impl Ingest {
             // Nobody listens when the stream was abandoned.
             let _ = digested_send.send(digest(digest_queue));
         })?;
-        let assembler = Assembler::new(store.clone());
+        let assembler = Assembler::new(store.clone(), realm);
         spawn("chunks", move || {
             let _ = assembled_send.send(assemble(assembler, chunk_queue));
         })?;

@@ -18,6 +18,7 @@ mod open;
 mod pack;
 mod pins;
 mod read;
+mod realm;
 mod reclaim;
 mod rows;
 mod seal;
@@ -33,8 +34,9 @@ use tokio::sync::Semaphore;
 pub use error::Error;
 pub use ingest::{Ingest, Receipt};
 pub use keyring::{KeyError, MasterKey, NotAKey};
-pub use open::Options;
+pub use open::{Options, VerifyHits};
 pub use read::Reader;
+pub use realm::Scope;
 pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
 pub use verify::Damage;
@@ -51,6 +53,7 @@ use object::Object;
 use pack::{FinishedPack, Pack, PackWriter, pack_name};
 use pins::{Held, Pins};
 use read::Layout;
+use realm::Realm;
 use rows::{
     CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key,
 };
@@ -121,12 +124,12 @@ pub struct Stats {
 }
 
 impl Store {
-    /// Starts a stream.
+    /// Starts a stream that shares its chunks within `scope`.
     ///
     /// # Errors
     /// When no thread can be had for it.
-    pub fn ingest(&self) -> Result<Ingest, Error> {
-        Ingest::start(self.clone())
+    pub fn ingest(&self, scope: Scope) -> Result<Ingest, Error> {
+        Ingest::start(self.clone(), Realm::new(self.inner.domain, scope))
     }
 
     /// Makes a durable stream visible, inside the caller's transaction. Checks again that every
@@ -231,17 +234,17 @@ impl Store {
             .ok_or_else(|| Error::damaged(pack_name(number), "the catalog has no row for it"))?;
         let key = self.key(row.domain)?;
         let pack = Arc::new(Pack::open(self.inner.objects.clone(), row.header(number), row.footer(), key)?);
-        self.inner.index.insert(row.domain, pack.clone());
+        self.inner.index.insert(row.realm(), pack.clone());
         Ok(pack)
     }
 
     /// Brings the footers of packs into memory that have one of these names.
-    fn load_hooked(&self, names: &HashSet<[u8; 32]>) -> Result<(), Error> {
-        let domain = self.inner.domain;
+    fn load_hooked(&self, realm: Realm, names: &HashSet<[u8; 32]>) -> Result<(), Error> {
         let read = self.inner.db.read()?;
         let mut loaded = 0;
         for name in names {
-            let Some(value) = read.get(&HOOKS, &hook_key(domain, &self.public_name(name)?))? else {
+            let Some(value) = read.get(&HOOKS, &hook_key(realm.domain, &self.public_name(realm, name)?))?
+            else {
                 continue;
             };
             let Ok(number) = value.try_into().map(u64::from_be_bytes) else { continue };
@@ -258,23 +261,24 @@ impl Store {
     }
 
     /// The name under which a chunk stands outside sealed objects.
-    fn public_name(&self, name: &[u8; 32]) -> Result<[u8; 32], Error> {
-        Ok(self.key(self.inner.domain)?.map_or(*name, |key| key.name(name)))
+    fn public_name(&self, realm: Realm, name: &[u8; 32]) -> Result<[u8; 32], Error> {
+        let scoped = realm.scoped(name);
+        Ok(self.key(realm.domain)?.map_or(scoped, |key| key.name(&scoped)))
     }
 
-    fn start_pack(&self, held: &mut Held) -> Result<PackWriter, Error> {
+    fn start_pack(&self, realm: Realm, held: &mut Held) -> Result<PackWriter, Error> {
         let header = Header {
             kind: Kind::Pack,
-            sealed: self.inner.domain != 0,
-            domain: self.inner.domain,
+            sealed: realm.domain != 0,
+            domain: realm.domain,
             id: self.inner.entropy.id(),
             number: self.inner.next_pack.fetch_add(1, Ordering::Relaxed),
             generation: 0,
         };
         held.object(header.id);
         held.pack(header.number);
-        let key = self.key(self.inner.domain)?;
-        PackWriter::start(&*self.inner.objects, header, key, self.inner.options.zstd_level)
+        let key = self.key(realm.domain)?;
+        PackWriter::start(&*self.inner.objects, header, realm.scope, key, self.inner.options.zstd_level)
     }
 
     /// Gives a durable pack its row and hooks, in one commit.
@@ -284,6 +288,7 @@ impl Store {
             object: header.id,
             generation: header.generation,
             domain: header.domain,
+            scope: footer.scope,
             object_bytes: written.object_bytes,
             footer_offset: written.footer.offset,
             footer_bytes: written.footer.bytes,
@@ -292,9 +297,10 @@ impl Store {
             raw_bytes,
             created_at: self.inner.clock.now().0,
         };
+        let realm = row.realm();
         let mut keys = Vec::new();
         for name in hooks(footer.names.iter()) {
-            keys.push(hook_key(header.domain, &self.public_name(&name)?));
+            keys.push(hook_key(realm.domain, &self.public_name(realm, &name)?));
         }
         keys.sort_unstable();
         self.inner.db.write(move |txn| {
@@ -307,7 +313,7 @@ impl Store {
         })?;
         let key = self.key(header.domain)?;
         let object = Object::new(self.inner.objects.clone(), header, key);
-        self.inner.index.insert(header.domain, Arc::new(Pack::new(header.number, footer, object)?));
+        self.inner.index.insert(realm, Arc::new(Pack::new(header.number, footer, object)?));
         Ok(())
     }
 }

@@ -34,11 +34,32 @@ pub struct Options {
     pub pack_bytes: u64,
     /// Space that new image data leaves free on the medium, in bytes.
     pub reserve_bytes: u64,
+    /// Whether known data is read back before it counts as stored.
+    pub verify_hits: VerifyHits,
+}
+
+/// Which of the chunks that are known already are read back before an upload relies on them. One
+/// that is damaged is then stored again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VerifyHits {
+    /// None: damage is found by checks and by reading.
+    #[default]
+    Off,
+    /// One in 64.
+    Sample,
+    /// All, which makes an upload read what it need not write.
+    Always,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { memory_bytes: 128 << 20, zstd_level: 1, pack_bytes: 64 << 20, reserve_bytes: 64 << 20 }
+        Options {
+            memory_bytes: 128 << 20,
+            zstd_level: 1,
+            pack_bytes: 64 << 20,
+            reserve_bytes: 64 << 20,
+            verify_hits: VerifyHits::Off,
+        }
     }
 }
 

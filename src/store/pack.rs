@@ -40,6 +40,8 @@ pub struct PackFooter {
     pub pack: u64,
     /// The generation of this object.
     pub generation: u32,
+    /// The deduplication scope; zeros are the whole store.
+    pub scope: [u8; 16],
     /// The frames, in order.
     pub frames: Vec<FrameEntry>,
     /// Length of each chunk.
@@ -239,10 +241,11 @@ pub struct FinishedPack {
 }
 
 impl PackWriter {
-    /// Starts the pack that `header` names.
+    /// Starts the pack that `header` names, in a deduplication scope.
     pub fn start(
         objects: &dyn Objects,
         header: Header,
+        scope: [u8; 16],
         key: Option<&DomainKey>,
         level: i32,
     ) -> Result<PackWriter, Error> {
@@ -253,6 +256,7 @@ impl PackWriter {
             footer: PackFooter {
                 pack: header.number,
                 generation: header.generation,
+                scope,
                 frames: Vec::new(),
                 lengths: Vec::new(),
                 names: Vec::new(),

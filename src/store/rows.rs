@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::format::{Header, Kind};
 use super::object::Section;
+use super::realm::Realm;
 use crate::db::codec::{self, Record};
 use crate::db::{Key, Rows, Table, Visit, WriteTxn};
 
@@ -42,6 +43,8 @@ pub struct PackRow {
     pub generation: u32,
     /// Its key domain; 0 is plain.
     pub domain: u32,
+    /// Its deduplication scope; zeros are the whole store.
+    pub scope: [u8; 16],
     /// Length of the object.
     pub object_bytes: u64,
     /// Where the footer lies.
@@ -74,6 +77,11 @@ impl PackRow {
             number: pack,
             generation: self.generation,
         }
+    }
+
+    /// The realm its chunks are shared in.
+    pub fn realm(&self) -> Realm {
+        Realm { domain: self.domain, scope: self.scope }
     }
 
     /// The footer section.
@@ -230,6 +238,7 @@ mod tests {
             object: [1; 16],
             generation: 2,
             domain: 3,
+            scope: [11; 16],
             object_bytes: 4,
             footer_offset: 5,
             footer_bytes: 6,
@@ -240,9 +249,10 @@ mod tests {
         };
         assert_eq!(
             hex::encode(encode(&row)),
-            "01010101010101010101010101010101010200000003000000040000000000000005000000000000000600000007\
-             0000000000000008000000090000000000000\
-             00a00000000000000"
+            "01010101010101010101010101010101010200000003000000\
+             0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\
+             0400000000000000050000000000000006000000070000000000000008000000\
+             09000000000000000a00000000000000"
         );
         let row = ContentRow {
             object: [1; 16],

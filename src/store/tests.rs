@@ -56,7 +56,11 @@ fn noise(seed: u8, bytes: usize) -> Vec<u8> {
 }
 
 async fn put(b: &Bench, data: &[u8]) -> ContentId {
-    let mut ingest = b.store.ingest().unwrap();
+    put_in(b, Scope::STORE, data).await
+}
+
+async fn put_in(b: &Bench, scope: Scope, data: &[u8]) -> ContentId {
+    let mut ingest = b.store.ingest(scope).unwrap();
     for piece in data.chunks(300_000) {
         ingest.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
@@ -171,7 +175,7 @@ async fn p6_released_space_comes_back_and_shared_data_stays() {
     let b = fresh(None);
     let (one, two) = (image(), [noise(1, 3_000_000), noise(9, 2_000_000)].concat());
     let (first, second) = (put(&b, &one).await, put(&b, &two).await);
-    let mut abandoned = b.store.ingest().unwrap();
+    let mut abandoned = b.store.ingest(Scope::STORE).unwrap();
     abandoned.write(Bytes::from(noise(5, 3_000_000))).await.unwrap();
     let store = b.store.clone();
     b.db.write(move |txn| store.release(txn, &first)).unwrap();
@@ -278,7 +282,7 @@ async fn new_data_leaves_the_reserve_and_known_data_needs_none() {
         Store::open(db.clone(), objects, None, options, Arc::new(SystemClock), Arc::new(OsEntropy)).unwrap()
     };
     let send = async |store: &Store, data: Vec<u8>| {
-        let mut ingest = store.ingest()?;
+        let mut ingest = store.ingest(Scope::STORE)?;
         ingest.write(data.into()).await?;
         let receipt = ingest.finish(Vec::new()).await?;
         let store = store.clone();
@@ -289,4 +293,53 @@ async fn new_data_leaves_the_reserve_and_known_data_needs_none() {
     let full = open(u64::MAX);
     assert!(matches!(send(&full, noise(2, 500_000)).await, Err(Error::Full(_))));
     send(&full, known).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_scopes_share_within_and_never_across() {
+    for master in [None, Some(MasterKey::generate(&OsEntropy))] {
+        let b = fresh(master.as_ref());
+        let data = noise(1, 2_000_000);
+        let chunks = |b: &Bench| b.store.stats().unwrap().chunks;
+        let (one, other) = (Scope::of("project", "one"), Scope::of("project", "other"));
+        put_in(&b, one, &data).await;
+        let alone = chunks(&b);
+        let content = put_in(&b, other, &data).await;
+        assert_eq!(chunks(&b), 2 * alone);
+        put(&b, &data).await;
+        assert_eq!(chunks(&b), 3 * alone);
+        // Whether memory or hooks answer.
+        let b = Bench { store: open(b.objects.clone(), b.db.clone(), master.as_ref()).unwrap(), ..b };
+        put_in(&b, one, &data).await;
+        put_in(&b, other, &data).await;
+        assert_eq!(chunks(&b), 3 * alone);
+        put_in(&b, Scope::of("domain", "one"), &data).await;
+        assert_eq!(chunks(&b), 4 * alone);
+        assert_eq!(get(&b, &content, ByteRange::whole(data.len() as u64)).unwrap(), data);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_a_damaged_hit_is_a_miss_where_hits_are_read_back() {
+    let data = noise(6, 700_000);
+    for (verify_hits, stores_again) in
+        [(VerifyHits::Off, false), (VerifyHits::Sample, true), (VerifyHits::Always, true)]
+    {
+        let b = fresh(None);
+        put(&b, &data).await;
+        let mut packs = Vec::new();
+        b.objects.list("pack/", &mut |info| packs.push(info.key)).unwrap();
+        let mut bytes = b.objects.get(&packs[0]).unwrap();
+        bytes[100] ^= 1;
+        b.objects.delete(&packs[0]).unwrap();
+        b.objects.put(&packs[0], &bytes).unwrap();
+        let options = Options { pack_bytes: 1 << 20, verify_hits, ..Options::default() };
+        let medium = Arc::new(b.objects.clone());
+        let store =
+            Store::open(b.db.clone(), medium, None, options, Arc::new(SystemClock), Arc::new(OsEntropy));
+        let b = Bench { store: store.unwrap(), ..b };
+        let content = put(&b, &data).await;
+        let read = get(&b, &content, ByteRange::whole(data.len() as u64));
+        assert_eq!(read.is_ok_and(|read| read == data), stores_again, "{verify_hits:?}");
+    }
 }

@@ -10,8 +10,9 @@ use crate::base::limits;
 use crate::model::identity::Scope;
 use crate::model::image::MemberStatus;
 use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
-use crate::service::testing::service;
-use crate::service::{Actor, ErrorKind, Service};
+use crate::service::identity::NewProject;
+use crate::service::testing::{rules, service, service_with};
+use crate::service::{Actor, DedupScope, ErrorKind, Rules, Service};
 use crate::store::Reach;
 
 fn actor(project: &str, roles: &[&str]) -> Actor {
@@ -320,4 +321,45 @@ async fn what_leaves_data_behind_leaves_word() {
     assert_eq!(service.litter().take(), None);
     service.delete_image(&owner, &whole.id).unwrap();
     assert_eq!(service.litter().take(), Some(Reach::Released));
+}
+
+/// Chunks the store gains from the same data uploaded by two projects of one domain, and by one
+/// that has no domain here.
+async fn chunks_gained(scope: DedupScope) -> [u64; 3] {
+    let (service, _) = service_with(Rules { dedup_scope: scope, ..rules() });
+    let project = |name: &str| {
+        let new = NewProject {
+            name: name.into(),
+            domain: Some("default".into()),
+            description: None,
+            enabled: true,
+            tags: Vec::new(),
+            extra: Default::default(),
+        };
+        member(service.create_project(&admin(), new).unwrap().id.as_str())
+    };
+    let owners = [project("one"), project("two"), member("elsewhere")];
+    let mut data = vec![0; 300_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut data);
+    let mut gained = [0; 3];
+    let mut before = 0;
+    for (gained, owner) in gained.iter_mut().zip(&owners) {
+        let image = image(&service, owner, Visibility::Private);
+        let upload = service.begin_upload(owner, &image.id, None).unwrap();
+        let body = stream::iter([Ok(Bytes::from(data.clone()))]);
+        assert_eq!(upload.receive(body).await.unwrap().status, Status::Active);
+        let chunks = service.usage(&admin()).unwrap().chunks;
+        *gained = chunks - before;
+        before = chunks;
+    }
+    gained
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_the_setting_decides_whose_images_share_data() {
+    let [all, ..] = chunks_gained(DedupScope::Store).await;
+    assert!(all > 0);
+    assert_eq!(chunks_gained(DedupScope::Store).await, [all, 0, 0]);
+    assert_eq!(chunks_gained(DedupScope::Domain).await, [all, 0, all]);
+    assert_eq!(chunks_gained(DedupScope::Project).await, [all, all, all]);
 }

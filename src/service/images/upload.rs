@@ -11,11 +11,13 @@ use tokio::task::spawn_blocking;
 use super::access;
 use super::screen::Screen;
 use crate::base::limits::PAGE_ROWS_MAX;
+use crate::catalog::identity;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
 use crate::db::{Rows, WriteTxn};
-use crate::model::{Image, ImageId, Status};
-use crate::service::{Actor, Error, ErrorKind, Service};
-use crate::store::{Reach, Receipt};
+use crate::model::identity::Project;
+use crate::model::{Image, ImageId, ProjectId, Status};
+use crate::service::{Actor, DedupScope, Error, ErrorKind, Service};
+use crate::store::{Reach, Receipt, Scope};
 
 /// Why the client's side of a body ended early.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub struct Upload {
     service: Service,
     image: ImageId,
     token: [u8; 16],
+    scope: Scope,
     screen: Option<Screen>,
     declared_bytes: Option<u64>,
     settled: bool,
@@ -56,7 +59,25 @@ impl Service {
             Ok::<_, Error>(image)
         })?;
         let screen = Some(Screen::new(&image, self.rules.require_format_match));
-        Ok(Upload { service: self.clone(), image: id, token, screen, declared_bytes, settled: false })
+        let scope = self.dedup_scope(image.owner.as_ref())?;
+        Ok(Upload { service: self.clone(), image: id, token, scope, screen, declared_bytes, settled: false })
+    }
+
+    /// Whom the data of an owner's images shares its chunks with.
+    fn dedup_scope(&self, owner: Option<&ProjectId>) -> Result<Scope, Error> {
+        let project = owner.map_or("", ProjectId::as_str);
+        Ok(match self.rules.dedup_scope {
+            DedupScope::Store => Scope::STORE,
+            DedupScope::Project => Scope::of("project", project),
+            DedupScope::Domain => {
+                let known = owner.map(|id| identity::get::<Project>(&self.db.read()?, id)).transpose()?;
+                match known.flatten() {
+                    Some(project) => Scope::of("domain", project.domain.as_str()),
+                    // A project that is gone shares with nobody else.
+                    None => Scope::of("project", project),
+                }
+            }
+        })
     }
 
     /// Puts images back to queued whose uploads a crash interrupted; says how many. For start-up,
@@ -130,7 +151,7 @@ impl Upload {
         mut body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
     ) -> Result<Image, Error> {
         let bytes_max = self.service.rules.image_bytes_max;
-        let mut ingest = self.service.store.ingest()?;
+        let mut ingest = self.service.store.ingest(self.scope)?;
         let mut screen = self.screen.take().ok_or_else(|| Error::conflict("this upload has ended"))?;
         let mut received: u64 = 0;
         while let Some(bytes) = body.next().await {

@@ -36,6 +36,16 @@ impl Store {
         Ok(pieces)
     }
 
+    /// Reads one chunk, to be sure that it is there and what its name says. Blocks on the medium.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], or the medium's failure.
+    pub(in crate::store) fn read_back(&self, (number, ordinal): (u64, u32)) -> Result<(), Error> {
+        let pack = self.pack(number)?;
+        let chunk = pack.span(ordinal, 1).ok_or_else(|| no_run(&pack, ordinal, 1))?;
+        self.frames(&pack, pack.frames_over(chunk)).map(|_| ())
+    }
+
     /// Adds the bytes of `wanted`, a range of the pack's frames laid end to end.
     fn push_run(&self, pieces: &mut Vec<Bytes>, pack: &Arc<Pack>, wanted: ByteRange) -> Result<(), Error> {
         let indexes = pack.frames_over(wanted);

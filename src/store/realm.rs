@@ -1,0 +1,79 @@
+//! Who shares chunks: a chunk is only ever looked for in the realm its stream belongs to.
+//!
+//! Invariant: neither an answer nor a look-up in one realm depends on what another holds.
+
+/// Streams that share their chunks with each other and with nobody else, inside one key domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope([u8; 16]);
+
+impl Scope {
+    /// The scope of streams that share with the whole store.
+    pub const STORE: Scope = Scope([0; 16]);
+
+    /// The scope of what belongs to `owner`, where `kind` tells owners of different kinds apart.
+    pub fn of(kind: &str, owner: &str) -> Scope {
+        let mut hasher = blake3::Hasher::new_derive_key("tintype 2026 deduplication scope");
+        hasher.update(&(kind.len() as u64).to_le_bytes()).update(kind.as_bytes()).update(owner.as_bytes());
+        let mut id = [0; 16];
+        hasher.finalize_xof().fill(&mut id);
+        Scope(id)
+    }
+}
+
+/// A key domain and a scope inside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Realm {
+    /// The key domain; 0 is plain.
+    pub domain: u32,
+    /// The scope, as rows and footers keep it.
+    pub scope: [u8; 16],
+}
+
+impl Realm {
+    /// The realm of new packs of a scope.
+    pub fn new(domain: u32, scope: Scope) -> Realm {
+        Realm { domain, scope: scope.0 }
+    }
+
+    /// A name as this scope's hooks have it: the name itself where the whole store shares.
+    pub fn scoped(&self, name: &[u8; 32]) -> [u8; 32] {
+        if self.scope == Scope::STORE.0 {
+            return *name;
+        }
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(&self.scope);
+        *blake3::keyed_hash(&key, name).as_bytes()
+    }
+
+    /// Eight bytes that differ between realms for all that is practical.
+    pub fn tag(&self) -> u64 {
+        let half = |bytes: &[u8]| bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        half(&self.scope[..8]) ^ u64::from(self.domain).rotate_left(32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_told_apart_by_kind_and_owner() {
+        let scopes =
+            [Scope::STORE, Scope::of("project", "a"), Scope::of("domain", "a"), Scope::of("project", "b")];
+        for (at, scope) in scopes.iter().enumerate() {
+            assert!(!scopes[at + 1..].contains(scope));
+        }
+        // Packs keep it: it must never change.
+        assert_eq!(hex::encode(Scope::of("project", "a").0), "f4a4a30aad5c458461b8aa61d1e1ab58");
+    }
+
+    #[test]
+    fn a_name_is_another_in_another_scope() {
+        let name = [7; 32];
+        assert_eq!(Realm::new(0, Scope::STORE).scoped(&name), name);
+        let (a, b) = (Realm::new(0, Scope::of("project", "a")), Realm::new(0, Scope::of("project", "b")));
+        assert_ne!(a.scoped(&name), b.scoped(&name));
+        assert_ne!(a.scoped(&name), name);
+        assert_ne!(a.tag(), b.tag());
+    }
+}
