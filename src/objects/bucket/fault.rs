@@ -27,6 +27,10 @@ pub(super) fn of_bucket(answer: Answer) -> Error {
             Error::Denied(text)
         }
         Answer::InvalidPath { .. } | Answer::UnknownConfigurationKey { .. } => Error::Invalid(text),
+        // A listing's answer, which the crate passes on as it is.
+        _ if text.contains("<Code>NoSuchBucket</Code>") => {
+            Error::Denied("there is no such bucket; make it first, or correct the address".into())
+        }
         answer => match system_fault(answer) {
             Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Error::Full(text),
             Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => Error::Denied(text),
@@ -59,6 +63,13 @@ mod tests {
         assert!(matches!(generic(ErrorKind::StorageFull), Error::Full(_)));
         assert!(matches!(generic(ErrorKind::PermissionDenied), Error::Denied(_)));
         assert!(matches!(generic(ErrorKind::ConnectionRefused), Error::Unavailable(_)));
+    }
+
+    #[test]
+    fn a_missing_bucket_needs_an_operator() {
+        let source = "404 Not Found: <Error><Code>NoSuchBucket</Code></Error>".into();
+        let answer = Answer::Generic { store: "S3", source };
+        assert!(of_bucket(answer).to_string().contains("make it first"));
     }
 
     #[test]
