@@ -24,9 +24,6 @@ pub const PAGE_ROWS_MAX: usize = 1000;
 pub const MIN_RESOURCE_MAX: u64 = 2_147_483_647;
 /// Longest password that is hashed, in bytes; longer ones only cost the server time.
 pub const PASSWORD_BYTES_MAX: usize = 4096;
-/// Extents of one manifest beyond which an upload stops deduplicating, so that hostile data
-/// cannot make the manifest, and the memory to read it, grow without bound.
-pub const MANIFEST_EXTENTS_SOFT_MAX: usize = 1 << 20;
-/// Extents of one manifest beyond which an upload is refused: holes alone can still add some, and
-/// the list is held in memory. Real disks have thousands.
+/// Extents of one manifest beyond which an upload is refused, so that hostile data cannot make the
+/// manifest, and the memory to read it, grow without bound. Real disks have thousands.
 pub const MANIFEST_EXTENTS_MAX: usize = 1 << 22;

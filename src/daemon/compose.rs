@@ -15,12 +15,16 @@ use super::master_key;
 use super::settings::{self, DedupVerify, Settings};
 use crate::api;
 use crate::api::context::ApiState;
+use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, Db};
 use crate::objects::{self, Native, Objects};
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{DedupScope, Rules, Service};
 use crate::store::{self, Store, VerifyHits};
+
+/// An image may fall into one piece for this much of the memory given to transfers, in bytes.
+const EXTENT_SHARE: usize = 64;
 
 /// An open box.
 pub struct Parts {
@@ -86,6 +90,8 @@ fn store(settings: &Settings, dir: &DataDir, db: &Db, handle: &Handle) -> Result
             DedupVerify::Sample => VerifyHits::Sample,
             DedupVerify::Always => VerifyHits::Always,
         },
+        // A manifest is held in memory whole while it is written or read.
+        extents_max: MANIFEST_EXTENTS_MAX.min(settings.store.memory_bytes as usize / EXTENT_SHARE),
     };
     let master = master_key::read(settings)?;
     let objects = media(&settings.store.location, dir, handle).map_err(store::Error::from)?;

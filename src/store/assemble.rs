@@ -11,7 +11,6 @@ use super::pack::PackWriter;
 use super::pins::Held;
 use super::realm::Realm;
 use super::{Store, VerifyHits};
-use crate::base::limits::{MANIFEST_EXTENTS_MAX, MANIFEST_EXTENTS_SOFT_MAX};
 
 /// Look-ups are made for this much of the stream at a time.
 const BATCH_BYTES: usize = 4 << 20;
@@ -134,8 +133,9 @@ impl Assembler {
                 }
             }
         }
-        if self.extents.len() > MANIFEST_EXTENTS_MAX {
-            return Err(Error::TooFragmented(MANIFEST_EXTENTS_MAX));
+        let extents_max = self.store.inner.options.extents_max;
+        if self.extents.len() > extents_max {
+            return Err(Error::TooFragmented(extents_max));
         }
         self.items = items;
         self.items.clear();
@@ -148,8 +148,8 @@ impl Assembler {
         if let Some(ordinal) = self.open_names.get(name) {
             return self.open.as_ref().map(|pack| (pack.number(), *ordinal));
         }
-        // Hostile data must not grow the manifest without bound: past the bound, all is new.
-        if self.extents.len() > MANIFEST_EXTENTS_SOFT_MAX {
+        // Hostile data must not grow the manifest without bound: past this, all is new and makes runs.
+        if self.extents.len() > self.store.inner.options.extents_max / 4 {
             return None;
         }
         let at = self.next_after_last(name).or_else(|| self.store.inner.index.find(self.realm, name))?;

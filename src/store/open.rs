@@ -14,6 +14,7 @@ use super::keyring::{KeyError, Keyring, MasterKey};
 use super::pins::Pins;
 use super::rows;
 use super::{FrameWeight, Inner, LayoutWeight, Store};
+use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{Clock, Entropy};
 use crate::db::Db;
 use crate::objects::{self, Objects};
@@ -36,6 +37,9 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Whether known data is read back before it counts as stored.
     pub verify_hits: VerifyHits,
+    /// Extents of one manifest beyond which an upload is refused; past a quarter of them it stops
+    /// deduplicating.
+    pub extents_max: usize,
 }
 
 /// Which of the chunks that are known already are read back before an upload relies on them. One
@@ -59,6 +63,7 @@ impl Default for Options {
             pack_bytes: 64 << 20,
             reserve_bytes: 64 << 20,
             verify_hits: VerifyHits::Off,
+            extents_max: MANIFEST_EXTENTS_MAX,
         }
     }
 }

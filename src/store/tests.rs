@@ -343,3 +343,28 @@ async fn p3_a_damaged_hit_is_a_miss_where_hits_are_read_back() {
         assert_eq!(read.is_ok_and(|read| read == data), stores_again, "{verify_hits:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_stream_of_endless_pieces_is_refused_and_one_woven_from_others_stops_sharing() {
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
+    let options = Options { extents_max: 400, ..Options::default() };
+    let medium = Arc::new(Memory::new());
+    let store =
+        Store::open(db.clone(), medium.clone(), None, options, Arc::new(SystemClock), Arc::new(OsEntropy));
+    let b = Bench { objects: (*medium).clone(), store: store.unwrap(), db };
+    // Every second block is a hole.
+    let blocks: Vec<Vec<u8>> = (0..250u8).map(|seed| noise(seed, 16384)).collect();
+    let before_a_hole = |block: &Vec<u8>| [&block[..], &[0; 16384]].concat();
+    let holed: Vec<u8> = blocks.iter().flat_map(before_a_hole).collect();
+    let mut ingest = b.store.ingest(Scope::STORE).unwrap();
+    ingest.write(holed.into()).await.unwrap();
+    assert!(matches!(ingest.finish(Vec::new()).await, Err(Error::TooFragmented(400))));
+    // Known blocks in another order, until there are a hundred.
+    let known: Vec<u8> = blocks[..150].iter().flat_map(before_a_hole).collect();
+    put(&b, &known).await;
+    let before = b.store.stats().unwrap().chunks;
+    let woven: Vec<u8> = blocks[..150].iter().rev().flat_map(before_a_hole).collect();
+    let content = put(&b, &woven).await;
+    assert!(b.store.stats().unwrap().chunks > before);
+    assert_eq!(get(&b, &content, ByteRange::whole(woven.len() as u64)).unwrap(), woven);
+}
