@@ -1,5 +1,7 @@
 //! What can go wrong between a record and the disk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 /// A database failure. The text names the medium's own complaint.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -20,6 +22,9 @@ pub enum Error {
     /// The medium failed.
     #[error("the catalog's medium failed: {0}")]
     Io(String),
+    /// The file, or the medium it lies on, must not be written.
+    #[error("{0}; run as its owner, remount it for writing, or choose another --data")]
+    Denied(String),
     /// The medium is full.
     #[error("no space left for the catalog: {0}")]
     Full(String),
@@ -41,9 +46,21 @@ impl Error {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Error::Full(error.to_string())
             }
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                Error::Denied(error.to_string())
+            }
             _ => Error::Io(error.to_string()),
         }
     }
+}
+
+/// Runs what may meet damage. Some damage redb takes for impossible, and panics; here it is an
+/// error like any other, for a damaged file must neither end the process without advice nor leave
+/// the writer gone and the process up.
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Error::Corrupt("the database cannot make sense of its file; restore it from a backup".into()))
+    })
 }
 
 impl From<redb::StorageError> for Error {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use redb::ReadableDatabase;
 
-use super::error::Error;
+use super::error::{Error, caught};
 use super::table::Table;
 use super::txn::{ReadTxn, WriteTxn};
 use super::writer::{Poison, Request, Writer};
@@ -62,7 +62,9 @@ impl Db {
     /// or the medium's own failure.
     pub fn open(path: &Path, options: Options) -> Result<Db, Error> {
         let fresh = !path.exists();
-        let database = redb::Database::builder().set_cache_size(options.cache_bytes).create(path)?;
+        let mut builder = redb::Database::builder();
+        builder.set_cache_size(options.cache_bytes);
+        let database = caught(|| Ok(builder.create(path)?))?;
         if fresh && let Some(parent) = path.parent() {
             // The file's own name must survive a power cut before anything in it is acknowledged.
             std::fs::File::open(parent).and_then(|d| d.sync_all()).map_err(|e| Error::Io(e.to_string()))?;
@@ -75,14 +77,13 @@ impl Db {
     /// # Errors
     /// As [`Db::open`].
     pub fn open_on(medium: impl redb::StorageBackend, options: Options) -> Result<Db, Error> {
-        Db::start(
-            redb::Database::builder().set_cache_size(options.cache_bytes).create_with_backend(medium)?,
-            options.journal,
-        )
+        let mut builder = redb::Database::builder();
+        builder.set_cache_size(options.cache_bytes);
+        Db::start(caught(|| Ok(builder.create_with_backend(medium)?))?, options.journal)
     }
 
     fn start(database: redb::Database, journal: Vec<Table>) -> Result<Db, Error> {
-        check_format(&database)?;
+        caught(|| check_format(&database))?;
         let database = Arc::new(database);
         let poison = Arc::new(Poison::default());
         let facts: Arc<[Table]> = journal.into();
@@ -139,7 +140,7 @@ impl Db {
         let database = inner.database.clone();
         drop(inner);
         match Arc::into_inner(database) {
-            Some(database) => database.close().map_err(Error::from),
+            Some(database) => caught(|| Ok(database.close()?)),
             None => Ok(()),
         }
     }

@@ -126,3 +126,53 @@ fn a_file_is_opened_once() {
     first.close().unwrap();
     Db::open(&path, Options::default()).unwrap();
 }
+
+#[test]
+fn damage_that_redb_panics_at_is_an_error() {
+    let outcome = caught(|| -> Result<(), Error> { panic!("Malformed allocator state") });
+    assert!(matches!(outcome, Err(Error::Corrupt(_))));
+}
+
+/// A medium in memory that panics at every write once told to.
+#[derive(Debug)]
+struct Panicking {
+    medium: redb::backends::InMemoryBackend,
+    told: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl redb::StorageBackend for Panicking {
+    fn len(&self) -> std::io::Result<u64> {
+        self.medium.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.medium.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.medium.set_len(len)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.medium.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        assert!(!self.told.load(std::sync::atomic::Ordering::Relaxed), "on purpose");
+        self.medium.write(offset, data)
+    }
+}
+
+#[test]
+fn a_commit_that_panics_is_a_failed_commit() {
+    let told = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let medium = Panicking { medium: redb::backends::InMemoryBackend::new(), told: told.clone() };
+    let db = Db::open_on(medium, Options::default()).unwrap();
+    let put = |key: &'static [u8]| db.write(move |txn| txn.put(&FACTS, key, b"v"));
+    put(b"before").unwrap();
+    told.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(put(b"lost").is_err());
+    assert!(matches!(put(b"refused"), Err(Error::Poisoned(_))));
+    assert!(db.poisoned().is_some());
+    assert!(db.close().is_err());
+}

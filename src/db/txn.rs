@@ -8,7 +8,7 @@ use std::sync::Arc;
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::codec::{self, Record};
-use super::error::Error;
+use super::error::{Error, caught};
 use super::journal::Change;
 use super::table::Table;
 
@@ -79,7 +79,7 @@ pub struct ReadTxn {
 
 impl ReadTxn {
     pub(super) fn begin(database: &redb::Database) -> Result<ReadTxn, Error> {
-        Ok(ReadTxn { inner: database.begin_read()?, open: RefCell::default() })
+        caught(|| Ok(ReadTxn { inner: database.begin_read()?, open: RefCell::default() }))
     }
 
     fn table(&self, table: &Table) -> Result<Option<std::rc::Rc<ReadTable>>, Error> {
@@ -145,10 +145,10 @@ fn visit_rows<'t>(
 
 impl Rows for ReadTxn {
     fn get(&self, table: &Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        match self.table(table)? {
+        caught(|| match self.table(table)? {
             Some(open) => Ok(open.get(key)?.map(|value| value.value().to_vec())),
             None => Ok(None),
-        }
+        })
     }
 
     fn scan(
@@ -158,17 +158,17 @@ impl Rows for ReadTxn {
         reverse: bool,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visit,
     ) -> Result<(), Error> {
-        match self.table(table)? {
+        caught(|| match self.table(table)? {
             Some(open) => visit_rows(open.range::<&[u8]>(range)?, reverse, visit),
             None => Ok(()),
-        }
+        })
     }
 
     fn count(&self, table: &Table) -> Result<u64, Error> {
-        match self.table(table)? {
+        caught(|| match self.table(table)? {
             Some(open) => Ok(open.len()?),
             None => Ok(0),
-        }
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use redb::{Durability, ReadableTable};
 
 use super::codec;
-use super::error::Error;
+use super::error::{Error, caught};
 use super::journal::{JOURNAL, JournalEntry};
 use super::table::Table;
 use super::txn::WriteTxn;
@@ -100,7 +100,15 @@ fn serve(
         {
             group.push(next);
         }
-        commit_group(database, group, poison, facts);
+        let made = caught(|| {
+            commit_group(database, group, poison, facts);
+            Ok(())
+        });
+        if let Err(error) = made {
+            // Nobody of the group was answered; what is durable of it, only a restart tells.
+            tracing::error!(%error, "the writer panicked; refusing further writes");
+            poison.set(&error);
+        }
     }
 }
 
