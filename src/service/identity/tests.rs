@@ -70,6 +70,26 @@ fn a_token_ends_when_its_time_is_up() {
 }
 
 #[test]
+fn tokens_hold_and_end_whichever_way_the_clock_steps() {
+    let (service, clock) = service();
+    let (kept, revoked) = (admin_token(&service), admin_token(&service));
+    let actor = actor(&service);
+    service.revoke_token(&actor, revoked.expose()).unwrap();
+    clock.step_seconds(-86_400);
+    assert!(holds(&service, &kept), "a token from the future is still its user's");
+    assert!(!holds(&service, &revoked));
+    let early = admin_token(&service);
+    assert!(holds(&service, &early));
+    clock.step_seconds(2 * 86_400);
+    assert!(!holds(&service, &kept) && !holds(&service, &early));
+    // A sign-in clears away what has ended, so that no later step can revive it.
+    assert!(holds(&service, &admin_token(&service)));
+    clock.step_seconds(-2 * 86_400);
+    assert!(!holds(&service, &kept) && !holds(&service, &early));
+    assert!(holds(&service, &admin_token(&service)));
+}
+
+#[test]
 fn a_token_made_from_a_token_keeps_its_end_and_names_the_first() {
     let (service, clock) = service();
     let (text, first) = service.sign_in(with_password(admin(), "admin-pw", ScopeWish::Unscoped)).unwrap();

@@ -238,6 +238,36 @@ fn a_marker_must_be_an_image_the_caller_may_see() {
     assert_eq!(page(ImageId(uuid::Uuid::nil())), Some(ErrorKind::Invalid));
 }
 
+#[tokio::test]
+async fn images_list_once_and_upload_whichever_way_the_clock_steps() {
+    let (service, clock) = service();
+    let owner = member("own");
+    let mut made = Vec::new();
+    for step in [0, -3600, 7200, -86_400, 0] {
+        clock.step_seconds(step);
+        made.push(image(&service, &owner, Visibility::Private).id);
+        made.push(image(&service, &owner, Visibility::Private).id);
+        let changed = [Change::Set(Field::Name(Some("changed".into())))];
+        service.update_image(&owner, &made[0], changed.to_vec()).unwrap();
+        let upload = service.begin_upload(&owner, &made[made.len() - 1], None).unwrap();
+        let body = stream::iter([Ok(Bytes::from_static(b"data"))]);
+        assert_eq!(upload.receive(body).await.unwrap().status, Status::Active);
+    }
+    let (mut listed, mut marker) = (Vec::new(), None);
+    loop {
+        let page = service.list_images(&owner, Listing { marker, limit: 3, ..Listing::default() }).unwrap();
+        let Some(last) = page.last() else { break };
+        marker = Some(last.id);
+        assert!(page.is_sorted_by(|a, b| a.created_at >= b.created_at));
+        listed.extend(page.iter().map(|image| image.id));
+    }
+    let sorted = |mut ids: Vec<ImageId>| {
+        ids.sort();
+        ids
+    };
+    assert_eq!(sorted(listed), sorted(made));
+}
+
 #[test]
 fn only_images_with_data_switch_between_active_and_deactivated() {
     let (service, _) = service();
