@@ -19,12 +19,13 @@ STOP_TIME_MAX = 60
 class Box:
     """`with Box(context.binary, folder) as box: box.start()`."""
 
-    def __init__(self, binary, folder, listen='127.0.0.1:0', **settings):
+    def __init__(self, binary, folder, listen='127.0.0.1:0', variables=None, **settings):
         self.binary, self.folder = binary, pathlib.Path(folder)
         self.data = self.folder / 'data'
         self.log = self.folder / 'log'
         self.listen = listen
         self.settings = dict(settings)
+        self.variables = dict(variables or {})
         self.process = None
         self.url = None
 
@@ -35,9 +36,9 @@ class Box:
         self.kill()
 
     def environment(self):
-        """The environment of every process of this box: settings as TINTYPE_SECTION_KEY."""
+        """The environment of every process of this box: settings are TINTYPE_SECTION_KEY."""
         named = {f'TINTYPE_{key.upper()}': str(value) for key, value in self.settings.items()}
-        return {**os.environ, **named}
+        return {**os.environ, **self.variables, **named}
 
     def launch(self):
         """Starts the server and waits for nothing."""
