@@ -33,8 +33,16 @@ async fn ready(State(state): State<ApiState>) -> Response {
     }
 }
 
-async fn scrape(State(_state): State<ApiState>, metrics: Metrics) -> Response {
-    let mut moment = Vec::new();
+async fn scrape(State(state): State<ApiState>, metrics: Metrics) -> Response {
+    let lag = state.service.store().log_lag();
+    let mut moment = vec![
+        (
+            "tintype_log_waiting_commits",
+            "Commits that the store's log did not have when last tried",
+            lag.entries,
+        ),
+        ("tintype_log_behind_seconds", "Time since the store's log had every commit", lag.seconds),
+    ];
     if let Some(bytes) = resident_bytes() {
         moment.push(("process_resident_memory_bytes", "Memory of this process that is in use", bytes));
     }

@@ -19,9 +19,17 @@ impl Check {
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let report = follow(client, "/check").await?;
         output.record(&report)?;
-        if report["damaged"].as_array().is_none_or(Vec::is_empty) {
-            return Ok(());
+        let clean = |member: &str| report[member].as_array().is_none_or(Vec::is_empty);
+        if !clean("damaged") {
+            return Err(Failure::failed("stored data is damaged; the images listed need their data again"));
         }
-        Err(Failure::failed("stored data is damaged; the images listed need their data again"))
+        if !clean("description_damage") {
+            return Err(Failure::failed(
+                "the store's own description is damaged, the images are not: damaged or missing objects of it \
+                 are now written anew. Where tables differ, keep a copy of the data directory, as the \
+                 catalog may be what is wrong",
+            ));
+        }
+        Ok(())
     }
 }

@@ -20,7 +20,7 @@ use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, Db};
 use crate::objects::{self, Native, Objects};
 use crate::service::identity::{Password, PasswordCost};
-use crate::service::{DedupScope, Rules, Service};
+use crate::service::{self, DedupScope, Rules, Service};
 use crate::store::{self, Store, VerifyHits};
 
 /// An image may fall into one piece for this much of the memory given to transfers, in bytes.
@@ -46,8 +46,10 @@ pub struct Parts {
 pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let dir = DataDir::create(&settings.server.data)?;
     let (admin_password, fresh) = dir.admin_password(&OsEntropy)?;
-    let options =
-        db::Options { cache_bytes: settings.store.catalog_cache_bytes as usize, ..db::Options::default() };
+    let options = db::Options {
+        cache_bytes: settings.store.catalog_cache_bytes as usize,
+        journal: service::fact_tables(),
+    };
     let db = Db::open(&dir.catalog(), options).map_err(|cause| match cause {
         db::Error::InUse => Error::InUse(dir.path().to_owned()),
         cause => Error::Catalog { path: dir.catalog(), cause },
@@ -66,6 +68,14 @@ impl Parts {
     pub fn router(&self, settings: &Settings) -> Router {
         let public_url = settings.public_url().map(str::to_owned);
         api::router(ApiState { service: self.service.clone(), public_url })
+    }
+
+    /// Makes the store describe what was committed last, before the box is closed. When it cannot
+    /// now, the next start does. Needs the runtime the box was opened on.
+    pub fn settle(&self) {
+        if let Err(error) = self.service.store().ship() {
+            tracing::warn!(%error, "the store's log lacks the newest changes; the next start adds them");
+        }
     }
 
     /// Finishes what is queued and closes the files, reporting what dropping them would hide; the
@@ -92,6 +102,7 @@ fn store(settings: &Settings, dir: &DataDir, db: &Db, handle: &Handle) -> Result
         },
         // A manifest is held in memory whole while it is written or read.
         extents_max: MANIFEST_EXTENTS_MAX.min(settings.store.memory_bytes as usize / EXTENT_SHARE),
+        snapshot_log_bytes: settings.store.snapshot_log_bytes,
     };
     let master = master_key::read(settings)?;
     let objects = media(&settings.store.location, dir, handle).map_err(store::Error::from)?;

@@ -38,6 +38,7 @@ pub fn init(settings: &Settings, seal: bool) -> Result<Made, Error> {
         .map_err(Error::Process)?;
     let parts = compose::open(settings, runtime.handle())?;
     let finished = finish(&parts, seal, &url);
+    parts.settle();
     let (dir, closed) = parts.close();
     let sealed = finished.and_then(|sealed| closed.map(|()| sealed))?;
     Ok(Made { dir, sealed, new_key })

@@ -12,6 +12,7 @@ pub mod master_key;
 mod reclaim;
 pub mod serve;
 pub mod settings;
+mod shipping;
 pub mod telemetry;
 
 pub use error::Error;

@@ -21,6 +21,7 @@ use super::data_dir::{DataDir, local_url};
 use super::error::Error;
 use super::reclaim::{self, Pace};
 use super::settings::Settings;
+use super::shipping;
 use crate::api::server::{self, Listener};
 
 /// Worker threads of the runtime. Handlers only move bytes and wait; hashing, compression and
@@ -58,6 +59,7 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(&Ready<'_>)) -> Result<(), 
         tracing::info!(images = interrupted, "put images back to queued whose upload was interrupted");
     }
     let outcome = runtime.block_on(run(settings, &parts, ready));
+    parts.settle();
     runtime.shutdown_timeout(Duration::from_secs(5));
     let (_dir, closed) = parts.close();
     outcome.and(closed)?;
@@ -85,6 +87,8 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     let router = parts.router(settings);
     tasks.spawn(server::serve(Listener::Tcp(public), router.clone(), options, stop.clone()));
     tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
+    let interval = Duration::from_secs(settings.store.log_interval_s);
+    tasks.spawn(shipping::run(parts.service.clone(), interval, stop.clone()));
     if settings.reclaim.automatic {
         let pace = Pace::from(&settings.reclaim);
         tasks.spawn(reclaim::run(parts.service.clone(), pace, stop.clone()));

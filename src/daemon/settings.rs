@@ -77,6 +77,10 @@ pub struct StoreSettings {
     pub zstd_level: i32,
     /// Size at which a pack is closed, in bytes.
     pub pack_bytes: u64,
+    /// Longest time a change waits before the store's log has it, in seconds.
+    pub log_interval_s: u64,
+    /// Log since the last snapshot that calls for the next, in bytes.
+    pub snapshot_log_bytes: u64,
     /// Space that image data leaves free on its disk, in bytes.
     pub reserve_bytes: u64,
 }
@@ -90,6 +94,8 @@ impl Default for StoreSettings {
             catalog_cache_bytes: 16 << 20,
             zstd_level: 1,
             pack_bytes: 64 << 20,
+            log_interval_s: 5,
+            snapshot_log_bytes: 16 << 20,
             reserve_bytes: 64 << 20,
         }
     }
@@ -226,6 +232,8 @@ impl Settings {
         between("store.catalog_cache_bytes", self.store.catalog_cache_bytes, 1 << 20, 1 << 40)?;
         between("store.zstd_level", u64::try_from(self.store.zstd_level).unwrap_or(0), 1, 19)?;
         between("store.pack_bytes", self.store.pack_bytes, 1 << 20, 1 << 30)?;
+        between("store.log_interval_s", self.store.log_interval_s, 1, 3600)?;
+        between("store.snapshot_log_bytes", self.store.snapshot_log_bytes, 1 << 20, 1 << 40)?;
         between("reclaim.delay_s", self.reclaim.delay_s, 0, 86_400)?;
         between("reclaim.interval_s", self.reclaim.interval_s, 1, 86_400)?;
         between("reclaim.start_delay_s", self.reclaim.start_delay_s, 0, 86_400)?;

@@ -67,6 +67,26 @@ pub struct Checked {
     pub image_bytes: u64,
     /// What is damaged.
     pub damaged: Vec<Damage>,
+    /// The store's description of itself.
+    pub description: Described,
+}
+
+/// How far the store alone, without its catalog, tells what the box holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Commits it tells of, from the first on.
+    pub commits: u64,
+    /// When the last of them was written down.
+    pub written_at: Option<Time>,
+    /// What is damaged of it, or differs from the catalog.
+    pub damage: Vec<String>,
+}
+
+impl From<store::Description> for Described {
+    fn from(found: store::Description) -> Described {
+        let damage = found.damage.iter().map(ToString::to_string).collect();
+        Described { commits: found.commits, written_at: found.written_at, damage }
+    }
 }
 
 impl Service {
@@ -108,7 +128,8 @@ impl Service {
         Ok(self.store.reclaim(store::Reach::Everything)?)
     }
 
-    /// Reads every image's data back and compares it with the digest taken when it arrived.
+    /// Reads every image's data back and compares it with the digest taken when it arrived; then
+    /// the store's description of itself, and compares it with the catalog.
     ///
     /// # Errors
     /// [`super::ErrorKind::Forbidden`], or when the catalog or the medium fails; damage is no
@@ -124,8 +145,13 @@ impl Service {
             }
         })?;
         drop(read);
-        let mut checked =
-            Checked { started_at: self.clock.now(), images: 0, image_bytes: 0, damaged: Vec::new() };
+        let mut checked = Checked {
+            started_at: self.clock.now(),
+            images: 0,
+            image_bytes: 0,
+            damaged: Vec::new(),
+            description: Described::default(),
+        };
         let mut hurt = HashMap::new();
         for store::Damage { error, contents } in self.store.verify()? {
             hurt.extend(contents.into_iter().map(|content| (content, error.to_string())));
@@ -149,6 +175,8 @@ impl Service {
                 reason,
             }));
         }
+        tell(Step { phase: "comparing the store's log", done: checked.image_bytes, total });
+        checked.description = self.store.verify_description()?.into();
         Ok(checked)
     }
 

@@ -116,7 +116,12 @@ impl Header {
 
     /// The name under which the object lies.
     pub fn key(&self) -> ObjectKey {
-        object_key(self.kind, &self.id)
+        match self.kind {
+            Kind::Pack | Kind::Manifest => object_key(self.kind, &self.id),
+            Kind::Log | Kind::Snapshot => {
+                key(format!("{}/{:016x}-{}", self.kind.prefix(), self.number, hex::encode(self.id)))
+            }
+        }
     }
 }
 
@@ -124,6 +129,13 @@ impl Header {
 pub fn object_key(kind: Kind, id: &[u8; 16]) -> ObjectKey {
     let name = hex::encode(id);
     key(format!("{}/{}/{name}", kind.prefix(), &name[..2]))
+}
+
+/// The number in the name of a log object or snapshot; `None` when it is no such name.
+pub fn number_in_name(kind: Kind, name: &str) -> Option<u64> {
+    let (number, id) = name.strip_prefix(kind.prefix())?.strip_prefix('/')?.split_once('-')?;
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_hexdigit());
+    (digits(number, 16) && digits(id, 32)).then(|| u64::from_str_radix(number, 16).ok())?
 }
 
 /// A name made here is always legal.
@@ -212,6 +224,17 @@ mod tests {
         );
         assert_eq!(Header::decode(&bytes), Ok(header));
         assert_eq!(header.key().as_str(), format!("pack/ab/{}", "ab".repeat(16)));
+    }
+
+    #[test]
+    fn numbers_stand_in_the_names_of_logs() {
+        let header =
+            Header { kind: Kind::Log, sealed: false, domain: 0, id: [0xcd; 16], number: 258, generation: 0 };
+        let name = header.key();
+        assert_eq!(name.as_str(), format!("log/0000000000000102-{}", "cd".repeat(16)));
+        assert_eq!(number_in_name(Kind::Log, name.as_str()), Some(258));
+        assert_eq!(number_in_name(Kind::Snapshot, name.as_str()), None);
+        assert_eq!(number_in_name(Kind::Log, &name.as_str()[..30]), None);
     }
 
     #[test]

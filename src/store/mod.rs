@@ -12,6 +12,7 @@ mod format;
 mod index;
 mod ingest;
 mod keyring;
+mod log;
 mod manifest;
 mod object;
 mod open;
@@ -34,6 +35,7 @@ use tokio::sync::Semaphore;
 pub use error::Error;
 pub use ingest::{Ingest, Receipt};
 pub use keyring::{KeyError, MasterKey, NotAKey};
+pub use log::{Description, Lag};
 pub use open::{Options, VerifyHits};
 pub use read::Reader;
 pub use realm::Scope;
@@ -88,6 +90,7 @@ struct Inner {
     read_budget: Arc<Semaphore>,
     next_pack: AtomicU64,
     reclaiming: std::sync::Mutex<()>,
+    log: log::Log,
 }
 
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use super::format::{
     trailer_sum,
 };
 use super::seal::{DomainKey, ObjectCipher, SealContext, TAG_BYTES};
-use crate::objects::{ObjectWriter, Objects};
+use crate::objects::{ObjectKey, ObjectWriter, Objects};
 
 /// Where a section lies, sealed or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,6 +181,34 @@ impl Object {
         Ok(opened)
     }
 
+    /// The footer section, found through the locator: for objects that no row describes.
+    pub fn footer(&self) -> Result<Vec<u8>, Error> {
+        let key = self.header.key();
+        let end = self.objects.size(&key)?;
+        let tail_at = end.checked_sub(TAIL_BYTES as u64).ok_or_else(|| self.damaged("no tail"))?;
+        let mut tail = [0; TAIL_BYTES];
+        self.objects.read(&key, tail_at, &mut tail)?;
+        let tail = Tail::decode(&tail).map_err(|reason| self.damaged(reason))?;
+        let mut locator = vec![0; LOCATOR_BYTES + self.cipher.as_ref().map_or(0, |_| TAG_BYTES)];
+        let locator_at = tail
+            .body_bytes
+            .checked_sub(locator.len() as u64)
+            .ok_or_else(|| self.damaged("it has no room for a locator"))?;
+        self.objects.read(&key, locator_at, &mut locator)?;
+        let locator = self.open(LOCATOR_COUNTER, locator)?;
+        let mut numbers = locator
+            .chunks_exact(8)
+            .map(|part| part.iter().rev().fold(0, |number: u64, byte| number << 8 | u64::from(*byte)));
+        let mut number = || numbers.next().unwrap_or_default();
+        let (offset, bytes, counter) = (number(), number(), number());
+        match u32::try_from(bytes) {
+            Ok(bytes) if offset.checked_add(bytes.into()).is_some_and(|end| end <= locator_at) => {
+                self.section(Section { offset, bytes, counter })
+            }
+            _ => Err(self.damaged("its locator points outside")),
+        }
+    }
+
     fn open(&self, counter: u64, mut data: Vec<u8>) -> Result<Vec<u8>, Error> {
         if let Some(cipher) = &self.cipher {
             cipher
@@ -197,6 +225,17 @@ impl Object {
 
 /// The locator is sealed under a counter no section can reach, so that it opens first.
 pub const LOCATOR_COUNTER: u64 = u64::MAX;
+
+/// The header of the object under this name, which must be the name it says.
+pub fn read_header(objects: &dyn Objects, key: &ObjectKey) -> Result<Header, Error> {
+    let mut head = [0; HEADER_BYTES];
+    objects.read(key, 0, &mut head)?;
+    let header = Header::decode(&head).map_err(|reason| Error::damaged(key.to_string(), reason))?;
+    if header.key() != *key {
+        return Err(Error::damaged(key.to_string(), format!("it is {}", header.key())));
+    }
+    Ok(header)
+}
 
 /// Reads a whole object and compares it with its clear trailer. Needs no key. Gives the first
 /// damaged place.
@@ -216,10 +255,10 @@ pub fn verify_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64
     let tail_at = object_bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("no tail".into()))?;
     objects.read(key, tail_at, &mut end)?;
     let tail = Tail::decode(&end).map_err(damaged)?;
-    let mut hashes = vec![0; tail.blocks as usize * 32];
-    if tail.body_bytes + hashes.len() as u64 != tail_at {
+    if tail.body_bytes.checked_add(u64::from(tail.blocks) * 32) != Some(tail_at) {
         return Err(damaged("its tail contradicts its length".into()));
     }
+    let mut hashes = vec![0; tail.blocks as usize * 32];
     objects.read(key, tail.body_bytes, &mut hashes)?;
     if trailer_sum(&hashes, &end[..32]) != end[32..] {
         return Err(damaged("its trailer is changed".into()));

@@ -11,6 +11,7 @@ use super::format::{FORMAT_VERSION, Kind, key};
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
 use super::keyring::{KeyError, Keyring, MasterKey};
+use super::log::Log;
 use super::pins::Pins;
 use super::rows;
 use super::{FrameWeight, Inner, LayoutWeight, Store};
@@ -40,6 +41,9 @@ pub struct Options {
     /// Extents of one manifest beyond which an upload is refused; past a quarter of them it stops
     /// deduplicating.
     pub extents_max: usize,
+    /// Length of all log objects since the last snapshot that calls for the next one, unless the
+    /// last one is longer, in bytes.
+    pub snapshot_log_bytes: u64,
 }
 
 /// Which of the chunks that are known already are read back before an upload relies on them. One
@@ -64,6 +68,7 @@ impl Default for Options {
             reserve_bytes: 64 << 20,
             verify_hits: VerifyHits::Off,
             extents_max: MANIFEST_EXTENTS_MAX,
+            snapshot_log_bytes: 16 << 20,
         }
     }
 }
@@ -126,6 +131,7 @@ impl Store {
         }
         objects.sweep_unfinished()?;
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
+        let log = Log::new(clock.now());
         let memory = options.memory_bytes;
         let budget_units = (memory / 2 / BUDGET_UNIT).max(1);
         Ok(Store {
@@ -150,6 +156,7 @@ impl Store {
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
                 next_pack,
                 reclaiming: Mutex::new(()),
+                log,
             }),
         })
     }

@@ -1,7 +1,8 @@
 //! Giving space back: mark from manifests, then delete packs with nothing live, then orphans.
 //!
-//! Invariant: the commit that takes a pack's row away comes before its object is deleted, and a
-//! pack that anyone uses, or may be about to use, is left alone.
+//! Invariant: the commit that takes a pack's row away comes before its object is deleted, and so
+//! does the log object that tells of it; a pack that anyone uses, or may be about to use, is left
+//! alone.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -47,6 +48,8 @@ impl Store {
         // One at a time: a second mark would end the first one's protection.
         let _one = self.inner.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
         let mut freed = Reclaimed::default();
+        // Also the proof that this catalog is the store's own: another one would name nothing of it.
+        self.ship_deaths()?;
         self.bury_dead_packs(&mut freed)?;
         self.empty_graves(&mut freed)?;
         if reach == Reach::Everything {
@@ -108,6 +111,11 @@ impl Store {
             graves.push(key.to_vec());
             ControlFlow::Continue(())
         })?;
+        if graves.is_empty() {
+            return Ok(());
+        }
+        // A rebuilt catalog must not name what is deleted now.
+        self.ship_deaths()?;
         for grave in &graves {
             let named = grave
                 .split_first()

@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::context::{ApiState, Credentials, authenticate};
+use crate::base::Time;
 use crate::service::upkeep::{Checked, Damage, Step, Usage};
 use crate::service::{Actor, Error, Service};
 use crate::store::Reclaimed;
@@ -76,6 +77,9 @@ fn checked_body(checked: &Checked) -> Value {
         "images": checked.images,
         "image_bytes": checked.image_bytes,
         "damaged": checked.damaged.iter().map(damage_body).collect::<Vec<_>>(),
+        "described_commits": checked.description.commits,
+        "described_at": checked.description.written_at.map(Time::rfc3339_seconds),
+        "description_damage": checked.description.damage,
     })
 }
 
@@ -121,6 +125,8 @@ mod tests {
         assert_eq!(status, StatusCode::OK);
         let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
         assert_eq!(last["result"]["damaged"], json!([]));
+        assert_eq!(last["result"]["description_damage"], json!([]));
+        assert!(last["result"]["described_commits"].as_u64().is_some_and(|commits| commits > 0));
     }
 
     #[tokio::test]

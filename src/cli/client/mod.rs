@@ -129,6 +129,7 @@ impl Client {
         match self.way {
             Way::Here { router, parts } => {
                 drop(router);
+                parts.settle();
                 Ok(parts.close().1?)
             }
             Way::Socket { .. } | Way::Net { .. } => Ok(()),

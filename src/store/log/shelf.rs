@@ -1,0 +1,125 @@
+//! Which log objects and snapshots there are, and reading them back, verified.
+
+use super::super::Store;
+use super::super::error::Error;
+use super::super::format::{Kind, number_in_name};
+use super::super::object::{Object, Section, read_header, verify_stored};
+use super::records::{LogRecord, SnapshotFooter, SnapshotRows};
+use crate::db::codec::{self, RECORD_BYTES_MAX, Record};
+use crate::objects::{ObjectKey, Objects};
+
+/// What is called with each row of a snapshot: table, key, value.
+pub type RowVisit<'a> = dyn FnMut(&str, &[u8], &[u8]) -> Result<(), Error> + 'a;
+
+/// One object of the description, by its name alone.
+#[derive(Clone, Debug)]
+pub struct Shelved {
+    /// Its name.
+    pub key: ObjectKey,
+    /// The number it reaches.
+    pub number: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// What the medium lists.
+#[derive(Default)]
+pub struct Shelf {
+    /// Snapshots, newest first.
+    pub snapshots: Vec<Shelved>,
+    /// Log objects in the order of their numbers.
+    pub logs: Vec<Shelved>,
+}
+
+impl Shelf {
+    /// Lists the medium. Foreign names are passed over.
+    pub fn list(objects: &dyn Objects) -> Result<Shelf, Error> {
+        let mut shelf = Shelf::default();
+        for (kind, found) in [(Kind::Snapshot, &mut shelf.snapshots), (Kind::Log, &mut shelf.logs)] {
+            objects.list(&format!("{}/", kind.prefix()), &mut |info| {
+                if let Some(number) = number_in_name(kind, info.key.as_str()) {
+                    found.push(Shelved { key: info.key, number, bytes: info.size_bytes });
+                }
+            })?;
+            found.sort_unstable_by(|a, b| (a.number, &a.key).cmp(&(b.number, &b.key)));
+        }
+        shelf.snapshots.reverse();
+        Ok(shelf)
+    }
+
+    /// The number that everything together reaches.
+    pub fn reaches(&self) -> u64 {
+        let ends = [self.snapshots.first(), self.logs.last()];
+        ends.into_iter().flatten().map(|object| object.number).max().unwrap_or(0)
+    }
+
+    /// Log objects that a snapshot of this number does not make unnecessary.
+    pub fn logs_since(&self, number: u64) -> &[Shelved] {
+        &self.logs[self.logs.partition_point(|log| log.number <= number)..]
+    }
+
+    /// What neither the newest snapshot nor its spare needs.
+    pub fn unneeded(&self) -> Vec<&Shelved> {
+        let Some(spare) = self.snapshots.get(1) else { return Vec::new() };
+        let needed = self.logs_since(spare.number).len();
+        self.snapshots[2..].iter().chain(&self.logs[..self.logs.len() - needed]).collect()
+    }
+}
+
+impl Store {
+    /// A log object's content.
+    pub(super) fn read_log(&self, shelved: &Shelved) -> Result<LogRecord, Error> {
+        let record: LogRecord = decode(shelved, &self.open_shelved(shelved)?.footer()?)?;
+        if record.entries.is_empty() || record.next() != shelved.number {
+            return Err(damaged(shelved, "its entries are not those its name says"));
+        }
+        Ok(record)
+    }
+
+    /// A snapshot's footer, after every row of it was visited.
+    pub(super) fn read_snapshot(
+        &self,
+        shelved: &Shelved,
+        visit: &mut RowVisit<'_>,
+    ) -> Result<SnapshotFooter, Error> {
+        let object = self.open_shelved(shelved)?;
+        let footer: SnapshotFooter = decode(shelved, &object.footer()?)?;
+        if footer.next != shelved.number {
+            return Err(damaged(shelved, "it is of another moment than its name says"));
+        }
+        for (counter, entry) in footer.sections.iter().enumerate() {
+            let section =
+                Section { offset: entry.offset, bytes: entry.stored_bytes, counter: counter as u64 };
+            let stored = object.section(section)?;
+            if u64::from(entry.raw_bytes) > RECORD_BYTES_MAX {
+                return Err(damaged(shelved, format!("section {counter} claims {} bytes", entry.raw_bytes)));
+            }
+            let raw = zstd::bulk::decompress(&stored, entry.raw_bytes as usize)
+                .map_err(|e| damaged(shelved, format!("section {counter} does not decompress: {e}")))?;
+            let rows: SnapshotRows = decode(shelved, &raw)?;
+            for (key, value) in &rows.rows {
+                visit(&entry.table, key, value)?;
+            }
+        }
+        Ok(footer)
+    }
+
+    /// The object, compared with its trailer.
+    fn open_shelved(&self, shelved: &Shelved) -> Result<Object, Error> {
+        let header = read_header(&*self.inner.objects, &shelved.key)?;
+        if header.domain != self.inner.domain {
+            return Err(damaged(shelved, "it is not sealed as the store is"));
+        }
+        verify_stored(&*self.inner.objects, &header, shelved.bytes)?;
+        Ok(Object::new(self.inner.objects.clone(), header, self.key(header.domain)?))
+    }
+}
+
+fn decode<R: Record>(shelved: &Shelved, bytes: &[u8]) -> Result<R, Error> {
+    codec::decode(bytes).map_err(|error| damaged(shelved, error))
+}
+
+/// Damage of one object of the description.
+pub fn damaged(shelved: &Shelved, reason: impl std::fmt::Display) -> Error {
+    Error::damaged(shelved.key.to_string(), reason)
+}
