@@ -175,7 +175,6 @@ impl Service {
                 reason,
             }));
         }
-        tell(Step { phase: "comparing the store's log", done: checked.image_bytes, total });
         checked.description = self.store.verify_description()?.into();
         Ok(checked)
     }
