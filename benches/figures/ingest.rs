@@ -30,9 +30,10 @@ pub fn run() -> Outcome {
         dense::stamp(&mut data, round, 0);
         let most = ceiling::measure(&data)?;
         let dir = server::new_dir()?;
+        let (db, store) = open(dir.path())?;
         let before = processor_seconds(std::process::id())?;
         let start = Instant::now();
-        runtime.block_on(upload(dir.path(), Bytes::from(data)))?;
+        runtime.block_on(upload(db, store, Bytes::from(data)))?;
         let seconds = start.elapsed().as_secs_f64();
         let processor = processor_seconds(std::process::id())? - before;
         let speed = |seconds: f64| bytes as f64 / seconds / 1e6;
@@ -70,11 +71,15 @@ pub fn run() -> Outcome {
     Ok(())
 }
 
-async fn upload(dir: &Path, data: Bytes) -> Result<(), Box<dyn Error>> {
+fn open(dir: &Path) -> Result<(Db, Store), Box<dyn Error>> {
     let db = Db::open(&dir.join("catalog.redb"), db::Options::default())?;
     let objects = Arc::new(Native::open(dir.join("store"))?);
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
     let store = Store::open(db.clone(), objects, None, store::Options::default(), clock, entropy)?;
+    Ok((db, store))
+}
+
+async fn upload(db: Db, store: Store, data: Bytes) -> Result<(), Box<dyn Error>> {
     let mut ingest = store.ingest(Scope::STORE)?;
     for start in (0..data.len()).step_by(PIECE) {
         ingest.write(data.slice(start..data.len().min(start + PIECE))).await?;

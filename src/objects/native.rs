@@ -21,7 +21,7 @@ use super::{Error, ObjectInfo, ObjectKey, ObjectWriter, Objects};
 use crate::base::Time;
 
 /// Bytes gathered before they go to the file.
-const WRITE_BUFFER_BYTES: usize = 1 << 20;
+const WRITE_BUFFER_BYTES: usize = 256 << 10;
 
 /// Numbers unfinished files; one counter for the process, as two mediums may share a directory.
 static UNFINISHED_COUNT: AtomicU64 = AtomicU64::new(0);

@@ -4,16 +4,19 @@ use std::collections::HashSet;
 
 use super::cutter::{Cutter, CutterParams, Piece, choose};
 use super::error::Error;
+use super::filling::Filling;
 use super::index::hooks;
-use super::ingest::OpenNames;
 use super::manifest::{Extent, push_chunk, push_zeros};
-use super::pack::PackWriter;
 use super::pins::Held;
 use super::realm::Realm;
+use super::share::Share;
 use super::{Store, VerifyHits};
 
-/// Look-ups are made for this much of the stream at a time.
+/// Look-ups are made for this much of the stream at a time, or for its share of memory where that
+/// is less.
 const BATCH_BYTES: usize = 4 << 20;
+/// A stream's head is cut in pieces of this size, so that no batch outgrows its bound.
+const HEAD_PIECE: usize = 256 << 10;
 
 /// Where hits are verified by sample, one in this many is, the first one always.
 const SAMPLE: u64 = 64;
@@ -33,14 +36,15 @@ pub struct Assembler {
     items: Vec<Item>,
     arena: Vec<u8>,
     extents: Vec<Extent>,
-    open: Option<PackWriter>,
-    open_names: OpenNames,
+    packs: Filling,
     last: Option<(u64, u32)>,
     /// Whether there was room for new chunks when this batch began to store some.
     roomy: bool,
     hits: u64,
     /// Packs a hit of which did not read back.
     distrusted: HashSet<u64>,
+    share: Share,
+    // After the packs it pins: fields go in this order.
     held: Held,
 }
 
@@ -49,6 +53,8 @@ impl Assembler {
     pub fn new(store: Store, realm: Realm) -> Assembler {
         let held = store.inner.pins.hold();
         Assembler {
+            share: store.inner.batches.join(),
+            packs: Filling::new(store.clone(), realm),
             store,
             realm,
             head: Vec::new(),
@@ -56,8 +62,6 @@ impl Assembler {
             items: Vec::new(),
             arena: Vec::new(),
             extents: Vec::new(),
-            open: None,
-            open_names: OpenNames::new(),
             last: None,
             roomy: false,
             hits: 0,
@@ -70,7 +74,7 @@ impl Assembler {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.cutter.is_none() {
             self.head.extend_from_slice(bytes);
-            return if self.head.len() >= BATCH_BYTES { self.begin() } else { Ok(()) };
+            return if self.head.len() >= self.batch_bytes() { self.begin() } else { Ok(()) };
         }
         self.cut(bytes)
     }
@@ -85,7 +89,7 @@ impl Assembler {
             cutter.finish(&mut |piece| take(items, arena, piece));
         }
         self.settle()?;
-        self.close_pack()
+        self.packs.finish()
     }
 
     /// What the manifest needs, and what keeps it alive until it is published.
@@ -98,7 +102,7 @@ impl Assembler {
         let head = std::mem::take(&mut self.head);
         let params = choose(&head);
         self.cutter = Some((params, Cutter::new(params)));
-        self.cut(&head)
+        head.chunks(HEAD_PIECE).try_for_each(|piece| self.cut(piece))
     }
 
     fn cut(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -106,7 +110,11 @@ impl Assembler {
             let (items, arena) = (&mut self.items, &mut self.arena);
             cutter.push(bytes, &mut |piece| take(items, arena, piece));
         }
-        if self.arena.len() >= BATCH_BYTES { self.settle() } else { Ok(()) }
+        if self.arena.len() >= self.batch_bytes() { self.settle() } else { Ok(()) }
+    }
+
+    fn batch_bytes(&self) -> usize {
+        self.share.bytes().min(BATCH_BYTES)
     }
 
     /// Decides every chunk of the batch: known or new.
@@ -145,8 +153,8 @@ impl Assembler {
     }
 
     fn known(&mut self, name: &[u8; 32]) -> Option<(u64, u32)> {
-        if let Some(ordinal) = self.open_names.get(name) {
-            return self.open.as_ref().map(|pack| (pack.number(), *ordinal));
+        if let Some(at) = self.packs.find(name) {
+            return Some(at);
         }
         // Hostile data must not grow the manifest without bound: past this, all is new and makes runs.
         if self.extents.len() > self.store.inner.options.extents_max / 4 {
@@ -192,27 +200,7 @@ impl Assembler {
             self.store.expect_room()?;
             self.roomy = true;
         }
-        if self.open.as_ref().is_some_and(|pack| pack.stored_bytes() >= self.store.inner.options.pack_bytes) {
-            self.close_pack()?;
-        }
-        let pack = match &mut self.open {
-            Some(pack) => pack,
-            None => {
-                let started = self.store.start_pack(self.realm, &mut self.held)?;
-                self.open.insert(started)
-            }
-        };
-        let ordinal = pack.push(name, chunk)?;
-        self.open_names.insert(name, ordinal);
-        Ok((pack.number(), ordinal))
-    }
-
-    fn close_pack(&mut self) -> Result<(), Error> {
-        self.open_names.clear();
-        match self.open.take() {
-            Some(pack) => self.store.commit_pack(pack.finish()?),
-            None => Ok(()),
-        }
+        self.packs.add(&mut self.held, name, chunk)
     }
 }
 

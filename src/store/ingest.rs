@@ -1,10 +1,9 @@
 //! A stream on its way in: digests beside cut → hash → look-up → frame → pack → durable.
 //!
-//! Two threads a stream work behind bounded queues, and one budget bounds what all streams hold
+//! Three threads a stream work behind bounded queues, and one budget bounds what all streams hold
 //! in memory; both push back to the socket. Invariant: a row is committed only after its object is
 //! durable, and nothing of the stream is visible before its receipt is published.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +11,6 @@ use md5::Md5;
 use sha2::{Digest, Sha512};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::Store;
 use super::assemble::Assembler;
 use super::error::Error;
 use super::manifest::{Manifest, halves};
@@ -20,10 +18,11 @@ use super::object::Builder;
 use super::pins::Held;
 use super::realm::Realm;
 use super::rows::{ContentRow, manifest_header};
+use super::{Store, thread};
 use crate::db::codec;
 use crate::model::{ContentId, Digests};
 
-/// Pieces a stream may have waiting before each of its two threads.
+/// Pieces a stream may have waiting before each of its threads.
 const QUEUE: usize = 8;
 /// The budget counts in units of this many bytes.
 pub const BUDGET_UNIT: usize = 4096;
@@ -33,9 +32,10 @@ type Piece = Arc<(Bytes, OwnedSemaphorePermit)>;
 /// A stream on its way in. Dropping it abandons the stream; what it stored is reclaimed later.
 pub struct Ingest {
     store: Store,
-    digests: mpsc::Sender<Piece>,
-    chunks: mpsc::Sender<Piece>,
-    digested: oneshot::Receiver<(Digests, u64)>,
+    lanes: [mpsc::Sender<Piece>; 3],
+    md5: oneshot::Receiver<[u8; 16]>,
+    /// SHA-512, BLAKE3, and the length.
+    others: oneshot::Receiver<([u8; 64], [u8; 32], u64)>,
     assembled: oneshot::Receiver<Result<Assembler, Error>>,
 }
 
@@ -53,19 +53,11 @@ pub(super) struct Durable {
 
 impl Ingest {
     pub(super) fn start(store: Store, realm: Realm) -> Result<Ingest, Error> {
-        let (digests, digest_queue) = mpsc::channel(QUEUE);
-        let (chunks, chunk_queue) = mpsc::channel(QUEUE);
-        let (digested_send, digested) = oneshot::channel();
-        let (assembled_send, assembled) = oneshot::channel();
-        spawn("digests", move || {
-            // Nobody listens when the stream was abandoned.
-            let _ = digested_send.send(digest(digest_queue));
-        })?;
+        let (md5_lane, md5) = lane("md5", digest_md5)?;
+        let (sha512_lane, others) = lane("sha512", digest_sha512)?;
         let assembler = Assembler::new(store.clone(), realm);
-        spawn("chunks", move || {
-            let _ = assembled_send.send(assemble(assembler, chunk_queue));
-        })?;
-        Ok(Ingest { store, digests, chunks, digested, assembled })
+        let (chunk_lane, assembled) = lane("chunks", |queue| assemble(assembler, queue))?;
+        Ok(Ingest { store, lanes: [md5_lane, sha512_lane, chunk_lane], md5, others, assembled })
     }
 
     /// Takes the next bytes; waits while the store is busy (back-pressure).
@@ -77,8 +69,12 @@ impl Ingest {
         let budget = self.store.inner.budget.clone();
         let permit = budget.acquire_many_owned(units).await.map_err(|_| Error::Broken)?;
         let piece = Arc::new((bytes, permit));
-        let sent = self.digests.send(piece.clone()).await.is_ok() && self.chunks.send(piece).await.is_ok();
-        if sent { Ok(()) } else { Err(self.failure().await) }
+        for lane in &self.lanes {
+            if lane.send(piece.clone()).await.is_err() {
+                return Err(self.failure().await);
+            }
+        }
+        Ok(())
     }
 
     /// Ends the stream: everything durable, nothing visible yet. `record` is kept beside the
@@ -87,12 +83,14 @@ impl Ingest {
     /// # Errors
     /// Whatever broke the stream.
     pub async fn finish(self, record: Vec<u8>) -> Result<Receipt, Error> {
-        drop((self.digests, self.chunks));
+        drop(self.lanes);
         let assembler = self.assembled.await.map_err(|_| Error::Broken)??;
-        let (digests, size_bytes) = self.digested.await.map_err(|_| Error::Broken)?;
+        let md5 = self.md5.await.map_err(|_| Error::Broken)?;
+        let (sha512, blake3, size_bytes) = self.others.await.map_err(|_| Error::Broken)?;
+        let digests = Digests { md5, sha512, blake3 };
         let store = self.store;
         let (send, receive) = oneshot::channel();
-        spawn("manifest", move || {
+        thread::spawn("manifest", move || {
             let _ = send.send(seal_manifest(&store, assembler, digests, size_bytes, record));
         })?;
         receive.await.map_err(|_| Error::Broken)?
@@ -106,28 +104,37 @@ impl Ingest {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map(|_| ())
-        .map_err(|e| Error::Unavailable(format!("no thread for an upload: {e}")))
+/// Starts a thread that takes every piece of the stream; gives its queue and where its result goes.
+fn lane<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce(mpsc::Receiver<Piece>) -> T + Send + 'static,
+) -> Result<(mpsc::Sender<Piece>, oneshot::Receiver<T>), Error> {
+    let (send, queue) = mpsc::channel(QUEUE);
+    let (report, result) = oneshot::channel();
+    thread::spawn(name, move || {
+        // Nobody listens when the stream was abandoned.
+        let _ = report.send(work(queue));
+    })?;
+    Ok((send, result))
 }
 
-fn digest(mut queue: mpsc::Receiver<Piece>) -> (Digests, u64) {
-    let (mut md5, mut sha512, mut root, mut size) = (Md5::new(), Sha512::new(), blake3::Hasher::new(), 0);
+/// MD5 alone is as slow as the other digests together, so it has a thread of its own.
+fn digest_md5(mut queue: mpsc::Receiver<Piece>) -> [u8; 16] {
+    let mut md5 = Md5::new();
     while let Some(piece) = queue.blocking_recv() {
         md5.update(&piece.0);
+    }
+    md5.finalize().into()
+}
+
+fn digest_sha512(mut queue: mpsc::Receiver<Piece>) -> ([u8; 64], [u8; 32], u64) {
+    let (mut sha512, mut root, mut size) = (Sha512::new(), blake3::Hasher::new(), 0);
+    while let Some(piece) = queue.blocking_recv() {
         sha512.update(&piece.0);
         root.update(&piece.0);
         size += piece.0.len() as u64;
     }
-    let digests = Digests {
-        md5: md5.finalize().into(),
-        sha512: sha512.finalize().into(),
-        blake3: root.finalize().into(),
-    };
-    (digests, size)
+    (sha512.finalize().into(), root.finalize().into(), size)
 }
 
 fn assemble(mut assembler: Assembler, mut queue: mpsc::Receiver<Piece>) -> Result<Assembler, Error> {
@@ -190,6 +197,3 @@ impl Receipt {
         &self.0.digests
     }
 }
-
-/// Ordinals of the chunks already in the pack being filled.
-pub(super) type OpenNames = HashMap<[u8; 32], u32>;

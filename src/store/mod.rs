@@ -6,8 +6,10 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod assemble;
+mod compress;
 mod cutter;
 mod error;
+mod filling;
 mod format;
 mod index;
 mod ingest;
@@ -23,6 +25,8 @@ mod realm;
 mod reclaim;
 mod rows;
 mod seal;
+mod share;
+mod thread;
 mod verify;
 
 use std::collections::HashSet;
@@ -47,6 +51,7 @@ use crate::base::{Clock, Entropy};
 use crate::db::{Db, Rows, WriteTxn};
 use crate::model::ContentId;
 use crate::objects::Objects;
+use compress::Compressors;
 use format::{Header, Kind};
 use index::{Index, hooks};
 use keyring::Keyring;
@@ -60,6 +65,7 @@ use rows::{
     CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key,
 };
 use seal::DomainKey;
+use share::Shares;
 
 /// Footers read for one batch of look-ups at most.
 const HOOKED_PACKS_MAX: usize = 16;
@@ -86,6 +92,9 @@ struct Inner {
     pins: Pins,
     budget: Arc<Semaphore>,
     budget_units: usize,
+    /// What streams gather before they look chunks up.
+    batches: Shares,
+    compressors: Arc<Compressors>,
     /// What all readers together may fetch ahead of their clients.
     read_budget: Arc<Semaphore>,
     next_pack: AtomicU64,
@@ -281,7 +290,7 @@ impl Store {
         held.object(header.id);
         held.pack(header.number);
         let key = self.key(realm.domain)?;
-        PackWriter::start(&*self.inner.objects, header, realm.scope, key, self.inner.options.zstd_level)
+        PackWriter::start(&*self.inner.objects, header, realm.scope, key, self.inner.compressors.clone())
     }
 
     /// Gives a durable pack its row and hooks, in one commit.

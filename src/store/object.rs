@@ -82,22 +82,22 @@ impl Builder {
         self.offset
     }
 
-    /// Adds a section.
-    pub fn append(&mut self, mut data: Vec<u8>) -> Result<Section, Error> {
+    /// Adds a section; in a sealed object `data` is sealed in place.
+    pub fn append(&mut self, data: &mut Vec<u8>) -> Result<Section, Error> {
         if let Some(cipher) = &self.cipher {
-            cipher.seal(self.counter, &mut data);
+            cipher.seal(self.counter, data);
         }
         let bytes = u32::try_from(data.len())
             .map_err(|_| Error::damaged("a section", "longer than four GiB, which nothing writes"))?;
         let section = Section { offset: self.offset, bytes, counter: self.counter };
         self.counter += 1;
-        self.write(&data)?;
+        self.write(data)?;
         Ok(section)
     }
 
     /// Ends the object; returns once it is durable under its name.
-    pub fn finish(mut self, footer: Vec<u8>) -> Result<Written, Error> {
-        let footer = self.append(footer)?;
+    pub fn finish(mut self, mut footer: Vec<u8>) -> Result<Written, Error> {
+        let footer = self.append(&mut footer)?;
         let mut locator = Vec::with_capacity(LOCATOR_BYTES + TAG_BYTES);
         locator.extend_from_slice(&footer.offset.to_le_bytes());
         locator.extend_from_slice(&u64::from(footer.bytes).to_le_bytes());

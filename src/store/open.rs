@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::compress::Compressors;
 use super::error::Error;
 use super::format::{FORMAT_VERSION, Kind, key};
 use super::index::Index;
@@ -14,6 +15,7 @@ use super::keyring::{KeyError, Keyring, MasterKey};
 use super::log::Log;
 use super::pins::Pins;
 use super::rows;
+use super::share::Shares;
 use super::{FrameWeight, Inner, LayoutWeight, Store};
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{Clock, Entropy};
@@ -133,7 +135,7 @@ impl Store {
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
         let memory = options.memory_bytes;
-        let budget_units = (memory / 2 / BUDGET_UNIT).max(1);
+        let budget_units = (memory / 4 / BUDGET_UNIT).max(1);
         Ok(Store {
             inner: Arc::new(Inner {
                 db,
@@ -153,6 +155,8 @@ impl Store {
                 pins: Pins::default(),
                 budget: Arc::new(Semaphore::new(budget_units)),
                 budget_units,
+                batches: Shares::new(memory / 4),
+                compressors: Arc::new(Compressors::new(options.zstd_level)),
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
                 next_pack,
                 reclaiming: Mutex::new(()),

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::compress::Compressors;
 use super::error::Error;
 use super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header};
 use super::object::{Builder, Object, Section, Written};
-use super::seal::DomainKey;
+use super::seal::{DomainKey, TAG_BYTES};
 use crate::db::codec::{self, Record};
 use crate::model::ByteRange;
 use crate::objects::Objects;
@@ -225,7 +226,7 @@ pub struct PackWriter {
     raw: Vec<u8>,
     in_frame: u32,
     raw_total: u64,
-    compressor: zstd::bulk::Compressor<'static>,
+    compressors: Arc<Compressors>,
 }
 
 /// A finished pack, durable but not yet named by a row.
@@ -247,10 +248,8 @@ impl PackWriter {
         header: Header,
         scope: [u8; 16],
         key: Option<&DomainKey>,
-        level: i32,
+        compressors: Arc<Compressors>,
     ) -> Result<PackWriter, Error> {
-        let compressor =
-            zstd::bulk::Compressor::new(level).map_err(|e| Error::Unavailable(format!("zstd: {e}")))?;
         Ok(PackWriter {
             builder: Builder::start(objects, &header, key)?,
             footer: PackFooter {
@@ -263,10 +262,10 @@ impl PackWriter {
                 sorted: Vec::new(),
             },
             header,
-            raw: Vec::with_capacity(FRAME_BYTES_MAX),
+            raw: Vec::with_capacity(FRAME_BYTES_MAX + TAG_BYTES),
             in_frame: 0,
             raw_total: 0,
-            compressor,
+            compressors,
         })
     }
 
@@ -301,16 +300,9 @@ impl PackWriter {
         if self.raw.is_empty() {
             return Ok(());
         }
-        let packed =
-            self.compressor.compress(&self.raw).map_err(|e| Error::Unavailable(format!("zstd: {e}")))?;
-        // Less than a sixteenth saved is not worth decompressing on every read.
-        let (codec, data) = if packed.len() + self.raw.len() / 16 < self.raw.len() {
-            (1, packed)
-        } else {
-            (0, self.raw.clone())
-        };
         let raw_bytes = self.raw.len() as u32;
-        let section = self.builder.append(data)?;
+        let builder = &mut self.builder;
+        let (codec, section) = self.compressors.compress(&mut self.raw, |frame| builder.append(frame))?;
         self.footer.frames.push(FrameEntry {
             first: self.footer.names.len() as u32 - self.in_frame,
             count: self.in_frame,

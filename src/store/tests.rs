@@ -157,6 +157,19 @@ async fn p3_a_changed_byte_ends_the_stream_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p4_a_stream_knows_what_it_stored_in_packs_that_are_not_durable_yet() {
+    let (once, twice) = (fresh(None), fresh(None));
+    // A pack ends within the first half: its chunks come again while it becomes durable.
+    let half = [vec![0; 1 << 16], noise(1, 300 * 4096)].concat();
+    put(&once, &half).await;
+    let content = put(&twice, &half.repeat(2)).await;
+    assert_eq!(twice.store.stats().unwrap().packs, 2);
+    assert!(twice.store.stats().unwrap().chunks <= once.store.stats().unwrap().chunks + 2);
+    let range = ByteRange::whole(2 * half.len() as u64);
+    assert_eq!(get(&twice, &content, range).unwrap(), half.repeat(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p4_the_same_data_again_costs_only_its_manifest() {
     let b = fresh(None);
     let data = image();

@@ -86,11 +86,11 @@ struct Sections {
 impl Sections {
     fn append(&mut self, table: &Table, rows: &SnapshotRows) -> Result<(), Error> {
         let raw = codec::encode(rows);
-        let packed =
+        let mut packed =
             zstd::bulk::compress(&raw, self.level).map_err(|e| Error::Unavailable(format!("zstd: {e}")))?;
         let raw_bytes = u32::try_from(raw.len())
             .map_err(|_| Error::damaged(table.name, "a row is longer than a section"))?;
-        let section = self.builder.append(packed)?;
+        let section = self.builder.append(&mut packed)?;
         self.written.push(SectionEntry {
             table: table.name.to_owned(),
             offset: section.offset,

@@ -1,0 +1,92 @@
+//! The packs one stream fills: one takes chunks while the one before it becomes durable.
+//!
+//! Invariant: a pack's row is committed only after its object is durable, packs are committed in
+//! the order they were filled, and at most one waits for the medium. What is in them is known to
+//! this stream at once, to others once it is committed.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use super::error::Error;
+use super::pack::PackWriter;
+use super::pins::Held;
+use super::realm::Realm;
+use super::{Store, thread};
+
+/// Ordinals of the chunks in a pack that is not committed yet.
+type Names = HashMap<[u8; 32], u32>;
+
+/// The packs of one stream. Must go before whatever holds their pins.
+pub struct Filling {
+    store: Store,
+    realm: Realm,
+    open: Option<(PackWriter, Names)>,
+    closing: Option<Closing>,
+}
+
+/// A pack that another thread makes durable and gives its row.
+struct Closing {
+    number: u64,
+    names: Names,
+    done: Receiver<Result<(), Error>>,
+}
+
+impl Filling {
+    /// No packs yet; they will be `realm`'s.
+    pub fn new(store: Store, realm: Realm) -> Filling {
+        Filling { store, realm, open: None, closing: None }
+    }
+
+    /// Where a chunk is that this stream stored a moment ago.
+    pub fn find(&self, name: &[u8; 32]) -> Option<(u64, u32)> {
+        let open = self.open.iter().map(|(pack, names)| (pack.number(), names));
+        let closing = self.closing.iter().map(|pack| (pack.number, &pack.names));
+        open.chain(closing).find_map(|(number, names)| names.get(name).map(|ordinal| (number, *ordinal)))
+    }
+
+    /// Stores a new chunk; says where. `held` pins what it goes into.
+    pub fn add(&mut self, held: &mut Held, name: [u8; 32], chunk: &[u8]) -> Result<(u64, u32), Error> {
+        let full = self.store.inner.options.pack_bytes;
+        if self.open.as_ref().is_some_and(|(pack, _)| pack.stored_bytes() >= full) {
+            self.close()?;
+        }
+        let (pack, names) = match &mut self.open {
+            Some(open) => open,
+            None => self.open.insert((self.store.start_pack(self.realm, held)?, Names::new())),
+        };
+        let ordinal = pack.push(name, chunk)?;
+        names.insert(name, ordinal);
+        Ok((pack.number(), ordinal))
+    }
+
+    /// Ends the last pack; every pack is durable and has its row.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        self.close()?;
+        self.wait()
+    }
+
+    /// Ends the open pack and goes on; waits where the one before it still needs the medium.
+    fn close(&mut self) -> Result<(), Error> {
+        self.wait()?;
+        let Some((pack, names)) = self.open.take() else { return Ok(()) };
+        let (number, store) = (pack.number(), self.store.clone());
+        let (send, done) = sync_channel(1);
+        thread::spawn("pack", move || {
+            // There is room for the one answer, and nobody misses it where the stream is gone.
+            let _ = send.send(pack.finish().and_then(|finished| store.commit_pack(finished)));
+        })?;
+        self.closing = Some(Closing { number, names, done });
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<(), Error> {
+        self.closing.take().map_or(Ok(()), |pack| pack.done.recv().unwrap_or(Err(Error::Broken)))
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // Also when the stream is abandoned: pins may not end before what they protect.
+        let _ = self.done.recv();
+    }
+}
