@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::error::Error;
+use super::index::Comparison;
 use super::records::member::{MemberRecord, status_code};
 use crate::db::codec::{self, Unreadable};
 use crate::db::{self, Key, KeyReader, Rows, Table, WriteTxn};
@@ -121,6 +122,13 @@ pub(super) fn reindex(txn: &WriteTxn) -> Result<(), Error> {
     super::index::each_page(txn, &MEMBERS, |key, value| {
         let member = read(key, value)?;
         Ok(txn.put(&BY_PROJECT, project_key(&member).bytes(), &[])?)
+    })
+}
+
+/// Compares the index with the facts.
+pub(super) fn compare_index(comparison: &mut Comparison<'_>) -> Result<(), Error> {
+    comparison.compare(&MEMBERS, &BY_PROJECT, |key, value| {
+        Ok(vec![(project_key(&read(key, value)?).into_bytes(), Vec::new())])
     })
 }
 

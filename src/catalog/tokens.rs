@@ -6,8 +6,10 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::error::Error;
+use super::index::Comparison;
 use super::records::tokens::TokenRecord;
 use crate::base::Time;
+use crate::db::codec::{self, Unreadable};
 use crate::db::{Key, KeyReader, Rows, Table, WriteTxn};
 use crate::model::UserId;
 use crate::model::identity::{Scope, Token};
@@ -56,6 +58,23 @@ pub fn delete(txn: &WriteTxn, hash: &TokenHash) -> Result<bool, Error> {
     txn.remove(&BY_EXPIRY, expiry_key(&token, hash).bytes())?;
     txn.remove(&BY_USER, user_key(&token.user).fixed(hash).bytes())?;
     Ok(txn.remove(&TOKENS, hash)?)
+}
+
+/// Compares both indexes with the tokens.
+pub(super) fn compare_indexes(comparison: &mut Comparison<'_>) -> Result<(), Error> {
+    let read = |hash: &[u8], record: &[u8]| {
+        let hash: TokenHash =
+            hash.try_into().map_err(|_| Unreadable { name: "token", reason: "its key is no hash".into() })?;
+        Ok::<_, Error>((hash, Token::from(codec::decode::<TokenRecord>(record)?)))
+    };
+    comparison.compare(&TOKENS, &BY_EXPIRY, |key, value| {
+        let (hash, token) = read(key, value)?;
+        Ok(vec![(expiry_key(&token, &hash).into_bytes(), Vec::new())])
+    })?;
+    comparison.compare(&TOKENS, &BY_USER, |key, value| {
+        let (hash, token) = read(key, value)?;
+        Ok(vec![(user_key(&token.user).fixed(&hash).into_bytes(), Vec::new())])
+    })
 }
 
 /// Removes a user's tokens: all of them, or those for one scope.

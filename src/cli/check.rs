@@ -23,6 +23,12 @@ impl Check {
         if !clean("damaged") {
             return Err(Failure::failed("stored data is damaged; the images listed need their data again"));
         }
+        if !clean("differing_indexes") {
+            return Err(Failure::failed(
+                "indexes of the catalog do not follow from its records, so that listings may lack some: keep a \
+                 copy of the data directory, and report this",
+            ));
+        }
         if !clean("description_damage") {
             return Err(Failure::failed(
                 "the store's own description is damaged, the images are not: damaged or missing objects of it \

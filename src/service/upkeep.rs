@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::{Actor, Error, Service};
 use crate::base::Time;
-use crate::catalog::images;
+use crate::catalog::{self, images};
 use crate::db::ReadTxn;
 use crate::model::{ByteRange, ContentId, Image, ImageId};
 use crate::store;
@@ -67,6 +67,8 @@ pub struct Checked {
     pub image_bytes: u64,
     /// What is damaged.
     pub damaged: Vec<Damage>,
+    /// Indexes of the catalog that do not follow from its records.
+    pub differing_indexes: Vec<&'static str>,
     /// The store's description of itself.
     pub description: Described,
 }
@@ -128,8 +130,8 @@ impl Service {
         Ok(self.store.reclaim(store::Reach::Everything)?)
     }
 
-    /// Reads every image's data back and compares it with the digest taken when it arrived; then
-    /// the store's description of itself, and compares it with the catalog.
+    /// Compares the catalog's indexes with its records, every image's data with the digest taken
+    /// when it arrived, and the store's description of itself with the catalog.
     ///
     /// # Errors
     /// [`super::ErrorKind::Forbidden`], or when the catalog or the medium fails; damage is no
@@ -150,6 +152,7 @@ impl Service {
             images: 0,
             image_bytes: 0,
             damaged: Vec::new(),
+            differing_indexes: catalog::differing_indexes(&self.db.read()?)?,
             description: Described::default(),
         };
         let mut hurt = HashMap::new();

@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::catalog::index::Comparison;
 use crate::catalog::{Error, tokens};
 use crate::db::{self, Key, KeyReader, Rows, Table, WriteTxn};
 use crate::model::identity::{Assignment, Scope};
@@ -35,6 +36,10 @@ fn read_scope(reader: &mut KeyReader) -> Option<Scope> {
 
 fn user_key(user: &UserId, scope: &Scope) -> Key {
     with_scope(Key::new().text(user.as_str()), scope)
+}
+
+fn scope_key(user: &UserId, scope: &Scope, role: &RoleId) -> Key {
+    with_scope(Key::new(), scope).text(user.as_str()).text(role.as_str())
 }
 
 fn by_user(key: &[u8]) -> Option<Assignment> {
@@ -116,8 +121,7 @@ pub fn is_assigned(rows: &impl Rows, assignment: &Assignment) -> Result<bool, Er
 pub fn put_assignment(txn: &WriteTxn, assignment: &Assignment) -> Result<(), Error> {
     let Assignment { user, scope, role } = assignment;
     txn.put(&BY_USER, user_key(user, scope).text(role.as_str()).bytes(), &[])?;
-    let turned = with_scope(Key::new(), scope).text(user.as_str()).text(role.as_str());
-    Ok(txn.put(&BY_SCOPE, turned.bytes(), &[])?)
+    Ok(txn.put(&BY_SCOPE, scope_key(user, scope, role).bytes(), &[])?)
 }
 
 /// Removes an assignment, and the tokens that stood on it alone; says whether it was there.
@@ -127,8 +131,7 @@ pub fn put_assignment(txn: &WriteTxn, assignment: &Assignment) -> Result<(), Err
 pub fn remove_assignment(txn: &WriteTxn, assignment: &Assignment) -> Result<bool, Error> {
     let Assignment { user, scope, role } = assignment;
     let there = txn.remove(&BY_USER, user_key(user, scope).text(role.as_str()).bytes())?;
-    let turned = with_scope(Key::new(), scope).text(user.as_str()).text(role.as_str());
-    txn.remove(&BY_SCOPE, turned.bytes())?;
+    txn.remove(&BY_SCOPE, scope_key(user, scope, role).bytes())?;
     if there && assigned_to(txn, user, Some(scope))?.is_empty() {
         tokens::delete_of_user(txn, user, Some(scope))?;
     }
@@ -144,6 +147,16 @@ pub fn end_tokens_at(txn: &WriteTxn, scope: &Scope) -> Result<(), Error> {
         tokens::delete_of_user(txn, &assignment.user, Some(scope))?;
     }
     Ok(())
+}
+
+/// Compares the turned-around rows with the others.
+pub(super) fn compare_index(comparison: &mut Comparison<'_>) -> Result<(), Error> {
+    comparison.compare(&BY_USER, &BY_SCOPE, |key, _| {
+        let Some(Assignment { user, scope, role }) = by_user(key) else {
+            return Err(db::Error::Corrupt("an assignment's key".into()).into());
+        };
+        Ok(vec![(scope_key(&user, &scope, &role).into_bytes(), Vec::new())])
+    })
 }
 
 /// Removes everything a user holds.

@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use crate::catalog::Error;
+use crate::catalog::index::Comparison;
 use crate::db::codec::{self, Record};
 use crate::db::{Key, Rows, Table, WriteTxn};
 
@@ -152,6 +153,14 @@ pub(super) fn remove<E: Entity>(txn: &WriteTxn, entity: &E) -> Result<(), Error>
     txn.remove(&E::NAMES, name_key::<E>(entity.space(), entity.name()).bytes())?;
     txn.remove(&E::FACTS, E::id_text(entity.id()).as_bytes())?;
     Ok(())
+}
+
+/// Compares the names with the records.
+pub(super) fn compare_names<E: Entity>(comparison: &mut Comparison<'_>) -> Result<(), Error> {
+    comparison.compare(&E::FACTS, &E::NAMES, |key, value| {
+        let entity = read::<E>(key, value)?;
+        Ok(vec![(name_key::<E>(entity.space(), entity.name()).into_bytes(), key.to_vec())])
+    })
 }
 
 fn claim_name<E: Entity>(txn: &WriteTxn, entity: &E) -> Result<(), Error> {

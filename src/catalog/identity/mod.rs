@@ -14,12 +14,23 @@ pub use assignments::{
 pub use entity::{Entity, find, get, insert, list, list_in, matching, update};
 pub use kinds::{delete_domain, delete_project, delete_role, delete_user};
 
+use super::error::Error;
+use super::index::Comparison;
 use crate::db::Table;
 use crate::model::identity::{Domain, Project, Role, User};
 
 /// The tables that everything else of identities follows from.
 pub(super) const FACTS: [Table; 5] =
     [Domain::FACTS, Project::FACTS, User::FACTS, Role::FACTS, assignments::BY_USER];
+
+/// Compares every index with what it follows from.
+pub(super) fn compare_indexes(comparison: &mut Comparison<'_>) -> Result<(), Error> {
+    entity::compare_names::<Domain>(comparison)?;
+    entity::compare_names::<Project>(comparison)?;
+    entity::compare_names::<User>(comparison)?;
+    entity::compare_names::<Role>(comparison)?;
+    assignments::compare_index(comparison)
+}
 
 #[cfg(test)]
 mod tests;

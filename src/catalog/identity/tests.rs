@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::base::Time;
-use crate::catalog::{Error, tokens};
-use crate::db::{Db, JournalEntry, Options, Rows, WriteTxn, codec};
+use crate::catalog::{Error, differing_indexes, tokens};
+use crate::db::{Db, JournalEntry, Options, Rows, Table, WriteTxn, codec};
 use crate::model::UserId;
 use crate::model::identity::{Assignment, Domain, Project, Role, Scope, Token, User};
 
@@ -196,4 +196,40 @@ fn names_are_not_journaled_but_users_are() {
     let entry: JournalEntry = codec::decode(&entry).unwrap();
     assert_eq!(entry.changes.iter().map(|c| c.table.as_str()).collect::<Vec<_>>(), ["users-1"]);
     assert_eq!(db.read().unwrap().count(&User::NAMES).unwrap(), 1);
+}
+
+#[test]
+fn an_index_that_lost_a_row_is_named() {
+    let whole = |txn: &WriteTxn| {
+        let domain = Domain {
+            id: "d1".into(),
+            name: "d1".into(),
+            description: None,
+            enabled: true,
+            extra: Default::default(),
+        };
+        insert(txn, &domain)?;
+        insert(txn, &user("u1", "d1", "ann"))?;
+        insert(txn, &project("p1", "d1"))?;
+        insert(txn, &role("r1", "Admin"))?;
+        put_assignment(txn, &held("u1", Scope::Project("p1".into()), "r1"))?;
+        put_assignment(txn, &held("u1", Scope::System, "r1"))?;
+        tokens::insert(txn, &[1; 32], &token("u1", None, 5))
+    };
+    let mut names = vec!["assignments-by-scope-1", "tokens-by-expiry-1", "tokens-by-user-1"];
+    names.extend([Domain::NAMES.name, Project::NAMES.name, User::NAMES.name, Role::NAMES.name]);
+    for name in names {
+        let db = db();
+        write(&db, whole).unwrap();
+        assert_eq!(differing_indexes(&db.read().unwrap()).unwrap(), Vec::<&str>::new());
+        let index = Table::derived(name);
+        let mut keys = Vec::new();
+        let collect = &mut |key: &[u8], _: &[u8]| {
+            keys.push(key.to_vec());
+            std::ops::ControlFlow::Continue(())
+        };
+        db.read().unwrap().scan_prefix(&index, &[], collect).unwrap();
+        db.write(move |txn| txn.remove(&index, &keys[0])).unwrap();
+        assert_eq!(differing_indexes(&db.read().unwrap()).unwrap(), [name]);
+    }
 }

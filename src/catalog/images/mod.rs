@@ -132,6 +132,13 @@ pub fn reindex(txn: &WriteTxn) -> Result<(), Error> {
     members::reindex(txn)
 }
 
+/// Compares the index with the records.
+pub(super) fn compare_index(comparison: &mut index::Comparison<'_>) -> Result<(), Error> {
+    comparison.compare(&IMAGES, &rows::INDEX, |_, value| {
+        Ok(rows::keys_of(&read(value)?).into_iter().map(|key| (key, Vec::new())).collect())
+    })
+}
+
 fn put(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
     Ok(txn.put(&IMAGES, image.id.bytes(), &encode(image))?)
 }

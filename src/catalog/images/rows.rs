@@ -176,7 +176,8 @@ pub(super) fn replace(txn: &WriteTxn, old: Option<&Image>, new: Option<&Image>) 
     Ok(())
 }
 
-fn keys_of(image: &Image) -> BTreeSet<Vec<u8>> {
+/// Every key of an image.
+pub(super) fn keys_of(image: &Image) -> BTreeSet<Vec<u8>> {
     let owned = match &image.owner {
         Some(owner) => Scope::Owner(owner.as_str(), image.visibility),
         None => Scope::Ownerless(image.visibility),

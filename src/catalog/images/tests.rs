@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 
 use super::*;
 use crate::base::Time;
-use crate::catalog::members;
+use crate::catalog::{differing_indexes, members};
 use crate::db::{Db, Options};
 use crate::model::image::{Member, MemberStatus};
 use crate::model::{Digests, ProjectId, Status, Visibility};
@@ -480,5 +480,8 @@ proptest! {
         let before = index_rows(&db);
         db.write(reindex).unwrap();
         prop_assert_eq!(before, index_rows(&db));
+        prop_assert!(differing_indexes(&db.read().unwrap()).unwrap().is_empty());
+        db.write(|txn| txn.put(&rows::INDEX, b"of no image", b"")).unwrap();
+        prop_assert_eq!(differing_indexes(&db.read().unwrap()).unwrap(), [rows::INDEX.name]);
     }
 }

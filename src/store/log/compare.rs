@@ -12,26 +12,10 @@ use super::super::Store;
 use super::super::error::Error;
 use super::shelf::{Shelved, damaged};
 use crate::db::codec::{self, Unreadable};
-use crate::db::{self, Change, JournalEntry, ReadTxn, Table};
+use crate::db::{self, Change, JournalEntry, ReadTxn, RowHash, RowSum, Table, row_hash};
 
 /// Changed rows of one pass; some 100 bytes of memory each.
 const CHANGES_MAX: u64 = 1 << 17;
-
-/// The rows of one table, whatever their order.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct Sum {
-    rows: u64,
-    hashes: [u8; 32],
-}
-
-impl Sum {
-    fn add(&mut self, row: &[u8; 32]) {
-        self.rows += 1;
-        for (sum, byte) in self.hashes.iter_mut().zip(row) {
-            *sum ^= byte;
-        }
-    }
-}
 
 /// One pass over a part of all keys.
 struct Pass<'a> {
@@ -39,14 +23,14 @@ struct Pass<'a> {
     part: u64,
     parts: u64,
     /// Table and present row of every key the log changed; `None` where it was removed.
-    changed: HashMap<[u8; 16], Option<(usize, [u8; 32])>>,
-    described: Vec<Sum>,
-    found: Vec<Sum>,
+    changed: HashMap<[u8; 16], Option<(usize, RowHash)>>,
+    described: Vec<RowSum>,
+    found: Vec<RowSum>,
 }
 
 impl<'a> Pass<'a> {
     fn new(facts: &'a [Table], part: u64, parts: u64) -> Pass<'a> {
-        let sums = vec![Sum::default(); facts.len()];
+        let sums = vec![RowSum::default(); facts.len()];
         Pass { facts, part, parts, changed: HashMap::new(), described: sums.clone(), found: sums }
     }
 
@@ -104,12 +88,6 @@ impl<'a> Pass<'a> {
             })
             .collect()
     }
-}
-
-fn row_hash(key: &[u8], value: &[u8]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
-    *hasher.finalize().as_bytes()
 }
 
 impl Store {

@@ -32,7 +32,7 @@ use ship::Standing;
 
 /// Entries of one log object are at least one, and together no longer than this: a backlog of any
 /// length is shipped in steps that fit into memory.
-const LOG_BYTES: usize = 4 << 20;
+const LOG_BYTES: usize = 1 << 20;
 /// Rows of one section of a snapshot are at least one, and together no longer than this.
 const SECTION_BYTES: usize = 1 << 20;
 /// Log objects since the last snapshot that call for another: a rebuild opens each, and a bucket
