@@ -12,8 +12,9 @@ import time
 
 from verdict import Failed, expect
 
-START_TIME_MAX = 60
 STOP_TIME_MAX = 60
+# Small packs, so that small images have several.
+PACK_BYTES = 1 << 20
 
 
 class Box:
@@ -132,6 +133,21 @@ class Box:
     def store_bytes(self):
         """What the store's files take."""
         return sum(self.objects().values())
+
+
+def sealed_box(context, folder):
+    """A box with a sealed store that has not been started yet."""
+    folder.mkdir()
+    box = Box(context.binary, folder, store_pack_bytes=PACK_BYTES, store_key_file=folder / 'key')
+    status, said = box.command('init', '--sealed')
+    expect(status == 0, f'init --sealed ended with {status}: {said}')
+    return box
+
+
+def plain_box(context, folder):
+    """A box with a plain store that has not been started yet."""
+    folder.mkdir()
+    return Box(context.binary, folder, store_pack_bytes=PACK_BYTES)
 
 
 def wait_until(what, happened, limit=30.0):

@@ -6,7 +6,7 @@ below `manifest/`.
 
 import os
 
-from box import Box
+from box import plain_box, sealed_box
 from client import LOST, admin
 from verdict import Failed, equal, expect, has
 
@@ -36,21 +36,6 @@ def flipped_in_data(choices):
 def cut_short(path):
     """The second half gone."""
     os.truncate(path, path.stat().st_size // 2)
-
-
-def sealed_box(context, folder):
-    """A box with a sealed store that has not been started yet."""
-    folder.mkdir()
-    box = Box(context.binary, folder, store_pack_bytes=MIB, store_key_file=folder / 'key')
-    status, said = box.command('init', '--sealed')
-    equal(f'init --sealed said {said!r} and its status', status, 0)
-    return box
-
-
-def plain_box(context, folder):
-    """A box with a plain store that has not been started yet."""
-    folder.mkdir()
-    return Box(context.binary, folder, store_pack_bytes=MIB)
 
 
 def new_objects(box, kind, before):

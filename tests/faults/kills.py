@@ -8,7 +8,7 @@ import random
 import threading
 import time
 
-from box import Box
+from box import plain_box, sealed_box
 from client import LOST, Client, admin
 from verdict import Failed, equal, expect
 
@@ -196,12 +196,14 @@ def killed_start(box, choices):
     box.kill()
 
 
-def kills(context, **settings):
+def kills(context, box, rounds):
+    """Kills the box again and again, and compares it each time with what was acknowledged."""
     choices, cut = context.random, 0
-    rounds = ROUNDS_LONG if context.long else ROUNDS
+    # Space is given back all the time, not some time after the last delete.
+    box.settings.update(reclaim_delay_s=0, reclaim_interval_s=1, reclaim_start_delay_s=0)
     data = Data(choices)
     workers = [Worker(f'worker{number}', choices.getrandbits(64), data) for number in range(WORKERS)]
-    with Box(context.binary, context.work, store_pack_bytes=1 << 20, **settings) as box:
+    with box:
         box.start()
         token = admin(box).token
         for number in range(1, rounds + 1):
@@ -227,9 +229,14 @@ def kills(context, **settings):
         equal('exit status', box.stop(), 0)
 
 
-def killed_at_any_moment(context):
+def plain(context):
     """Killed at any moment: what was acknowledged is there, exactly, and nothing else."""
-    kills(context)
+    kills(context, plain_box(context, context.work / 'box'), ROUNDS_LONG if context.long else ROUNDS)
 
 
-CASES = [killed_at_any_moment]
+def sealed(context):
+    """Killed at any moment with a sealed store: the same."""
+    kills(context, sealed_box(context, context.work / 'box'), (ROUNDS_LONG if context.long else ROUNDS) // 2)
+
+
+CASES = [plain, sealed]

@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 
-from box import Box
+from box import Box, sealed_box
 from client import admin
-from damage import MIB, sealed_box
 from verdict import NotRun, equal, expect, has
+
+MIB = 1 << 20
 
 
 def refused(box, what, *words):
