@@ -21,6 +21,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -76,6 +77,7 @@ pub async fn serve(listener: Listener, router: Router, options: Options, stop: C
         stop: stop.clone(),
         kill: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        header_timeout: options.header_timeout,
     };
     let slots = Arc::new(Semaphore::new(options.connections_max));
     loop {
@@ -118,6 +120,7 @@ struct Server {
     stop: CancellationToken,
     kill: CancellationToken,
     tasks: TaskTracker,
+    header_timeout: Duration,
 }
 
 impl Server {
@@ -148,18 +151,24 @@ impl Server {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Send + 'static,
     {
+        let header_timeout = self.header_timeout;
         let (http, stop, kill) = (self.http.clone(), self.stop.clone(), self.kill.clone());
         self.tasks.spawn(async move {
             let _slot = slot;
             let unread = Unread::default();
+            let begun = CancellationToken::new();
             let service = {
-                let unread = unread.clone();
-                service_fn(move |request| answer(router.clone(), request, unread.clone()))
+                let (unread, begun) = (unread.clone(), begun.clone());
+                service_fn(move |request| {
+                    begun.cancel();
+                    answer(router.clone(), request, unread.clone())
+                })
             };
             let (stream, back) = linger::lend(stream);
             let mut connection = Box::pin(http.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
+                () = silence(&begun, header_timeout) => return,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     tokio::select! {
@@ -189,11 +198,19 @@ impl Server {
 
     async fn drain(self, deadline: Duration) {
         self.tasks.close();
-        if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
+        if timeout(deadline, self.tasks.wait()).await.is_err() {
             tracing::warn!(connections = self.tasks.len(), "ending requests that outlived the drain");
             self.kill.cancel();
             self.tasks.wait().await;
         }
+    }
+}
+
+/// Waits out a client that sends no first request. The HTTP implementation counts only from when
+/// it knows which version is spoken, which takes some bytes.
+async fn silence(begun: &CancellationToken, header_timeout: Duration) {
+    if timeout(header_timeout, begun.cancelled()).await.is_ok() {
+        std::future::pending().await
     }
 }
 

@@ -60,11 +60,13 @@ async fn the_drain_ends_at_its_deadline() {
 async fn a_client_that_never_finishes_its_headers_is_let_go() {
     let options = Options { header_timeout: Duration::from_millis(50), ..Options::default() };
     let (address, _stop, _tasks) = start(slow(Duration::ZERO), options).await;
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
-    let mut rest = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
-    assert!(read.is_ok(), "the connection was closed");
+    for begun in ["GET / HTTP/1.1\r\nHo", "PRI * HTTP/2.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+        assert!(read.is_ok(), "the connection was closed");
+    }
 }
 
 #[tokio::test]

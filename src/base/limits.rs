@@ -4,6 +4,9 @@
 
 /// Longest request body that is held in memory as JSON; real clients stay under 100 KiB.
 pub const JSON_BODY_BYTES_MAX: usize = 1 << 20;
+/// How long such a body may take to arrive, in seconds: long enough for a megabyte over a bad link,
+/// and an end for clients that send a byte now and then.
+pub const JSON_BODY_TIME_MAX_S: u64 = 60;
 /// Deepest nesting of JSON that is read; the deepest legal body has five levels.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Longest image or property name, tag, owner, in characters (Image API v2 schema).

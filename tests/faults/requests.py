@@ -276,11 +276,11 @@ def junk(context):
 
 
 def slow(context):
-    """Clients that never finish their headers are let go, and others are served meanwhile."""
+    """Clients that never finish a request's head are let go, and others are served meanwhile."""
     with Served(context, server_header_timeout_s=1) as (_, client):
-        waiting = [client.connect() for _ in range(50)]
-        for connection in waiting:
-            connection.sendall(b'GET /healthz HTTP/1.1\r\nX-')
+        waiting = [client.connect() for _ in range(60)]
+        for number, connection in enumerate(waiting):
+            connection.sendall([b'GET /healthz HTTP/1.1\r\nX-', b'PRI * HTTP', b''][number % 3])
         equal('healthz meanwhile', client.ask('GET', '/healthz').status, 200)
         for connection in waiting:
             with connection:

@@ -5,12 +5,11 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
 use super::error::Refusal;
 use crate::api::context::ApiState;
-use crate::api::json;
+use crate::api::json::{self, BodyError};
 use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::service::{Actor, Error, Service};
 
@@ -41,28 +40,22 @@ impl Call {
 
     /// Refuses a body where there must be none.
     pub(super) async fn expect_no_body(&mut self) -> Result<(), Refusal> {
-        while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|_| Refusal::bad("the request body could not be read"))?;
-            if frame.data_ref().is_some_and(|data| !data.is_empty()) {
-                return Err(Refusal::bad("this request takes no body"));
-            }
+        match json::read(std::mem::take(&mut self.body), 0).await {
+            Ok(_) => Ok(()),
+            Err(BodyError::TooLarge) => Err(Refusal::bad("this request takes no body")),
+            Err(error) => Err(unread(error)),
         }
-        Ok(())
     }
 
     /// The body as JSON, whatever its declared type.
     pub(super) async fn json(&mut self) -> Result<Value, Refusal> {
-        let body = std::mem::take(&mut self.body);
-        let bytes = match Limited::new(body, JSON_BODY_BYTES_MAX).collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                let message = format!("a JSON body may have at most {JSON_BODY_BYTES_MAX} bytes");
-                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
-            }
-            Err(_) => return Err(Refusal::bad("the request body could not be read")),
-        };
+        let bytes = json::read(std::mem::take(&mut self.body), JSON_BODY_BYTES_MAX).await.map_err(unread)?;
         json::parse(&bytes).map_err(Refusal::bad)
     }
+}
+
+fn unread(error: BodyError) -> Refusal {
+    Refusal::new(error.status(), error.message())
 }
 
 /// A JSON response.

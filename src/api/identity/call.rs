@@ -41,12 +41,9 @@ impl FromRequest<ApiState> for Call {
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let body = axum::body::to_bytes(body, JSON_BODY_BYTES_MAX).await.map_err(|_| {
-            Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the request body could not be read, or is over {JSON_BODY_BYTES_MAX} bytes"),
-            )
-        })?;
+        let body = json::read(body, JSON_BODY_BYTES_MAX)
+            .await
+            .map_err(|error| Refusal::new(error.status(), error.message()))?;
         Ok(Call { state: state.clone(), parts, path, body })
     }
 }
