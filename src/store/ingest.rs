@@ -169,15 +169,7 @@ fn seal_manifest(
     held.object(header.id);
     let builder = Builder::start(&*store.inner.objects, &header, store.key(domain)?)?;
     let written = builder.finish(codec::encode(&manifest))?;
-    let row = ContentRow {
-        object: header.id,
-        domain,
-        object_bytes: written.object_bytes,
-        footer_offset: written.footer.offset,
-        footer_bytes: written.footer.bytes,
-        footer_counter: written.footer.counter,
-        size_bytes,
-    };
+    let row = ContentRow { object: header.id, domain, stored: written, size_bytes };
     Ok(Receipt(Arc::new(Durable { content, row, manifest, digests, _held: held })))
 }
 

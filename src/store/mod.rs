@@ -204,12 +204,12 @@ impl Store {
             stats.packs += 1;
             stats.chunks += u64::from(row.chunks);
             stats.chunk_bytes += row.raw_bytes;
-            stats.stored_bytes += row.object_bytes;
+            stats.stored_bytes += row.stored.object_bytes;
             Ok(())
         })?;
         rows::each(&read, &CONTENTS, |_, row: ContentRow| {
             stats.contents += 1;
-            stats.stored_bytes += row.object_bytes;
+            stats.stored_bytes += row.stored.object_bytes;
             Ok(())
         })?;
         Ok(stats)
@@ -229,7 +229,7 @@ impl Store {
     fn manifest(&self, row: &ContentRow) -> Result<Manifest, Error> {
         let header = row.header();
         let object = Object::new(self.inner.objects.clone(), header, self.key(row.domain)?);
-        let bytes = object.section(row.footer())?;
+        let bytes = object.section(row.stored.footer)?;
         crate::db::codec::decode(&bytes).map_err(|e| Error::damaged(header.key().to_string(), e))
     }
 
@@ -245,7 +245,8 @@ impl Store {
             .record(&PACKS, &pack_key(number))?
             .ok_or_else(|| Error::damaged(pack_name(number), "the catalog has no row for it"))?;
         let key = self.key(row.domain)?;
-        let pack = Arc::new(Pack::open(self.inner.objects.clone(), row.header(number), row.footer(), key)?);
+        let pack =
+            Arc::new(Pack::open(self.inner.objects.clone(), row.header(number), row.stored.footer, key)?);
         self.inner.index.insert(row.realm(), pack.clone());
         Ok(pack)
     }
@@ -301,10 +302,7 @@ impl Store {
             generation: header.generation,
             domain: header.domain,
             scope: footer.scope,
-            object_bytes: written.object_bytes,
-            footer_offset: written.footer.offset,
-            footer_bytes: written.footer.bytes,
-            footer_counter: written.footer.counter,
+            stored: written,
             chunks: footer.names.len() as u32,
             raw_bytes,
             created_at: self.inner.clock.now().0,

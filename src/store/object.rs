@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::Error;
 use super::format::{
     FORMAT_VERSION, HASH_BLOCK_BYTES, HEADER_BYTES, Header, LOCATOR_BYTES, TAIL_BYTES, Tail, padded,
@@ -15,7 +17,7 @@ use super::seal::{DomainKey, ObjectCipher, SealContext, TAG_BYTES};
 use crate::objects::{ObjectKey, ObjectWriter, Objects};
 
 /// Where a section lies, sealed or not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Section {
     /// First byte in the object.
     pub offset: u64,
@@ -25,13 +27,13 @@ pub struct Section {
     pub counter: u64,
 }
 
-/// A finished object.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A finished object, as rows keep it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Written {
-    /// The footer section.
-    pub footer: Section,
     /// Length of the whole object.
     pub object_bytes: u64,
+    /// The footer section.
+    pub footer: Section,
 }
 
 fn cipher(header: &Header, key: Option<&DomainKey>) -> Option<ObjectCipher> {

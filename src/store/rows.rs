@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::format::{Header, Kind};
-use super::object::Section;
+use super::object::Written;
 use super::realm::Realm;
 use crate::db::codec::{self, Record};
 use crate::db::{Key, Rows, Table, Visit, WriteTxn};
@@ -45,14 +45,8 @@ pub struct PackRow {
     pub domain: u32,
     /// Its deduplication scope; zeros are the whole store.
     pub scope: [u8; 16],
-    /// Length of the object.
-    pub object_bytes: u64,
-    /// Where the footer lies.
-    pub footer_offset: u64,
-    /// Stored bytes of the footer.
-    pub footer_bytes: u32,
-    /// The footer's place in the sealing order.
-    pub footer_counter: u64,
+    /// Its length, and where the footer lies in it.
+    pub stored: Written,
     /// Chunks in it.
     pub chunks: u32,
     /// Their length before compression.
@@ -83,11 +77,6 @@ impl PackRow {
     pub fn realm(&self) -> Realm {
         Realm { domain: self.domain, scope: self.scope }
     }
-
-    /// The footer section.
-    pub fn footer(&self) -> Section {
-        Section { offset: self.footer_offset, bytes: self.footer_bytes, counter: self.footer_counter }
-    }
 }
 
 /// One stream, and the object that holds its manifest.
@@ -97,14 +86,8 @@ pub struct ContentRow {
     pub object: [u8; 16],
     /// Key domain of the manifest.
     pub domain: u32,
-    /// Length of the object.
-    pub object_bytes: u64,
-    /// Where the manifest lies in it.
-    pub footer_offset: u64,
-    /// Stored bytes of the manifest.
-    pub footer_bytes: u32,
-    /// The manifest's place in the sealing order.
-    pub footer_counter: u64,
+    /// Its length, and where the manifest lies in it.
+    pub stored: Written,
     /// Length of the stream.
     pub size_bytes: u64,
 }
@@ -118,11 +101,6 @@ impl ContentRow {
     /// The object's header.
     pub fn header(&self) -> Header {
         manifest_header(self.object, self.domain)
-    }
-
-    /// The manifest section.
-    pub fn footer(&self) -> Section {
-        Section { offset: self.footer_offset, bytes: self.footer_bytes, counter: self.footer_counter }
     }
 }
 
@@ -231,6 +209,7 @@ fn scan<R: Record>(
 mod tests {
     use super::*;
     use crate::db::codec::encode;
+    use crate::store::object::Section;
 
     #[test]
     fn rows_are_golden() {
@@ -239,10 +218,7 @@ mod tests {
             generation: 2,
             domain: 3,
             scope: [11; 16],
-            object_bytes: 4,
-            footer_offset: 5,
-            footer_bytes: 6,
-            footer_counter: 7,
+            stored: Written { object_bytes: 4, footer: Section { offset: 5, bytes: 6, counter: 7 } },
             chunks: 8,
             raw_bytes: 9,
             created_at: 10,
@@ -257,10 +233,7 @@ mod tests {
         let row = ContentRow {
             object: [1; 16],
             domain: 2,
-            object_bytes: 3,
-            footer_offset: 4,
-            footer_bytes: 5,
-            footer_counter: 6,
+            stored: Written { object_bytes: 3, footer: Section { offset: 4, bytes: 5, counter: 6 } },
             size_bytes: 7,
         };
         assert_eq!(

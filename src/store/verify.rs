@@ -62,7 +62,7 @@ impl Store {
         let mut bad = BTreeMap::new();
         self.each_row(&PACKS, |key, row: PackRow| {
             let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
-            let stored = verify_stored(&*self.inner.objects, &row.header(number), row.object_bytes);
+            let stored = verify_stored(&*self.inner.objects, &row.header(number), row.stored.object_bytes);
             if let Err(error) = stored
                 && self.still_there(&PACKS, key, &row)?
             {
@@ -78,7 +78,7 @@ impl Store {
     fn verify_content(&self, content: &ContentId, row: &ContentRow) -> Result<RoaringTreemap, Error> {
         let header = row.header();
         let damaged = |reason: String| Error::damaged(header.key().to_string(), reason);
-        verify_stored(&*self.inner.objects, &header, row.object_bytes)?;
+        verify_stored(&*self.inner.objects, &header, row.stored.object_bytes)?;
         let manifest = self.manifest(row)?;
         if manifest.content != content.0 || manifest.size_bytes != row.size_bytes {
             return Err(damaged("it is not the manifest the catalog means".into()));
