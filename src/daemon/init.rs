@@ -79,6 +79,19 @@ mod tests {
     }
 
     #[test]
+    fn a_box_is_closed_with_everything_told_to_its_store() {
+        let outer = tempfile::tempdir().unwrap();
+        let made = init(&settings(&outer), true).unwrap();
+        let db = crate::db::Db::open(&made.dir.catalog(), crate::db::Options::default()).unwrap();
+        let read = db.read().unwrap();
+        assert_eq!(read.journal_len().unwrap(), 0);
+        assert!(read.journal_next().unwrap() > 0);
+        for folder in ["log", "snapshot"] {
+            assert_eq!(std::fs::read_dir(made.dir.path().join("store").join(folder)).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
     fn a_plain_store_is_not_passed_off_as_a_sealed_one() {
         let outer = tempfile::tempdir().unwrap();
         let mut plain = settings(&outer);

@@ -17,7 +17,7 @@ pub enum Error {
     /// Stored bytes are not what was written.
     #[error("{what} is damaged: {reason}")]
     Damaged {
-        /// The pack or manifest.
+        /// The object, or what it holds.
         what: String,
         /// What was expected and found.
         reason: String,
