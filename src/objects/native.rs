@@ -20,8 +20,8 @@ use super::key::UNFINISHED;
 use super::{Error, ObjectInfo, ObjectKey, ObjectWriter, Objects};
 use crate::base::Time;
 
-/// Bytes gathered before they go to the file.
-const WRITE_BUFFER_BYTES: usize = 256 << 10;
+/// Bytes gathered before they go to the file. Most frames are longer and go there uncopied.
+const WRITE_BUFFER_BYTES: usize = 32 << 10;
 
 /// Numbers unfinished files; one counter for the process, as two mediums may share a directory.
 static UNFINISHED_COUNT: AtomicU64 = AtomicU64::new(0);

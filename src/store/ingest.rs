@@ -22,8 +22,9 @@ use super::{Store, thread};
 use crate::db::codec;
 use crate::model::{ContentId, Digests};
 
-/// Pieces a stream may have waiting before each of its threads.
-const QUEUE: usize = 8;
+/// Pieces a stream may have waiting before each of its threads: more than a batch of look-ups,
+/// since the thread that works a batch off takes none meanwhile and the digests must not wait.
+const QUEUE: usize = 32;
 /// The budget counts in units of this many bytes.
 pub const BUDGET_UNIT: usize = 4096;
 
