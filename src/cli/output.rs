@@ -82,6 +82,7 @@ fn cell(member: &str, value: &Value) -> String {
             Some(bytes) if is_bytes => format!("{bytes} ({})", human_bytes(bytes)),
             _ => number.to_string(),
         },
+        Value::Array(items) if items.is_empty() => "none".into(),
         Value::Array(items) => items.iter().map(|v| cell("", v)).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
@@ -110,6 +111,7 @@ mod tests {
         assert_eq!(human_bytes(3 << 29), "1.5 GiB");
         assert_eq!(cell("size", &Value::from(1024)), "1024 (1.0 KiB)");
         assert_eq!(cell("min_disk", &Value::from(1024)), "1024");
+        assert_eq!(cell("damaged", &serde_json::json!([])), "none");
     }
 
     #[test]
