@@ -128,6 +128,7 @@ fn commit_group(
         let txn = match begin(database, facts) {
             Ok(txn) => txn,
             Err(error) => {
+                give_up(poison, &error);
                 for request in group {
                     request.answer(Err(error.clone()));
                 }
@@ -137,7 +138,7 @@ fn commit_group(
         let failed = group.iter_mut().position(|request| !run_caught(request.as_mut(), &txn));
         match failed {
             Some(index) => {
-                let abort = txn.inner.abort().map_err(Error::from);
+                let abort = txn.inner.abort().map_err(Error::from).inspect_err(|e| give_up(poison, e));
                 let request = group.remove(index);
                 // The request keeps its own refusal; `Ok` here means "nothing was committed for you".
                 request.answer(abort);
@@ -145,8 +146,7 @@ fn commit_group(
             None => {
                 let outcome = commit(txn);
                 if let Err(error) = &outcome {
-                    tracing::error!(%error, "commit failed; refusing further writes");
-                    poison.set(error);
+                    give_up(poison, error);
                 }
                 for request in group {
                     request.answer(outcome.clone());
@@ -155,6 +155,13 @@ fn commit_group(
             }
         }
     }
+}
+
+/// After a failed commit nobody knows what is durable; after a transaction that could not begin or
+/// end the database has closed itself. In either case only a restart helps, and all must hear it.
+fn give_up(poison: &Poison, error: &Error) {
+    tracing::error!(%error, "the catalog's medium failed; refusing further writes");
+    poison.set(error);
 }
 
 fn run_caught(request: &mut dyn Request, txn: &WriteTxn) -> bool {
