@@ -167,14 +167,19 @@ where
     }
 
     fn answer(self: Box<Self>, commit: Result<(), Error>) {
-        let outcome = match (commit, self.outcome) {
+        let Pending { change, outcome, reply } = *self;
+        // What it captured may hold the database. Once answered, the caller's handle must be the last
+        // one where it thinks so, or its close would report nothing, and the database would end on
+        // the writer's own thread, which cannot wait for itself.
+        drop(change);
+        let outcome = match (commit, outcome) {
             (_, Some(Err(refusal))) => Err(refusal),
             (Err(error), _) => Err(E::from(error)),
             (Ok(()), Some(done)) => done,
             (Ok(()), None) => Err(E::from(Error::Corrupt("a write request panicked".into()))),
         };
         // A caller that stopped waiting needs no answer.
-        let _ = self.reply.send(outcome);
+        let _ = reply.send(outcome);
     }
 }
 

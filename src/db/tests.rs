@@ -47,34 +47,6 @@ fn a_panicking_change_harms_nobody() {
 }
 
 #[test]
-fn a_change_may_hold_the_last_handle() {
-    struct Holder {
-        db: Option<Db>,
-        alone: std::sync::mpsc::Receiver<()>,
-        outcome: SyncSender<bool>,
-    }
-    impl Drop for Holder {
-        fn drop(&mut self) {
-            self.alone.recv().unwrap();
-            let handle = std::panic::AssertUnwindSafe(|| drop(self.db.take()));
-            self.outcome.send(std::panic::catch_unwind(handle).is_ok()).unwrap();
-        }
-    }
-    let db = memory();
-    let (now_alone, alone) = sync_channel(1);
-    let (outcome, dropped) = sync_channel(1);
-    let holder = Holder { db: Some(db.clone()), alone, outcome };
-    db.write(move |txn| {
-        let _ = &holder;
-        txn.put(&FACTS, b"k", b"v")
-    })
-    .unwrap();
-    drop(db);
-    now_alone.send(()).unwrap();
-    assert_eq!(dropped.recv(), Ok(true));
-}
-
-#[test]
 fn the_journal_holds_facts_until_shipped() {
     let options = Options { journal: vec![FACTS], ..Options::default() };
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
@@ -175,4 +147,19 @@ fn a_commit_that_panics_is_a_failed_commit() {
     assert!(matches!(put(b"refused"), Err(Error::Poisoned(_))));
     assert!(db.poisoned().is_some());
     assert!(db.close().is_err());
+}
+
+#[test]
+fn who_is_answered_shares_nothing_with_the_writer_any_more() {
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap();
+    let captured = Arc::new(());
+    for _ in 0..100 {
+        let inside = captured.clone();
+        let refused: Result<(), Error> = db.write(move |_| {
+            let _ = &inside;
+            Err(Error::Closed)
+        });
+        assert!(refused.is_err());
+        assert_eq!(Arc::strong_count(&captured), 1);
+    }
 }

@@ -78,9 +78,7 @@ impl Writer {
     /// Finishes what is queued, then stops.
     pub(super) fn stop(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A request may hold the last handle to the database; the writer, done with it, stops itself.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // A panicking writer has already answered nobody; its waiters see a closed channel.
             let _ = thread.join();
         }
