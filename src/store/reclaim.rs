@@ -4,7 +4,7 @@
 //! does the log object that tells of it; a pack that anyone uses, or may be about to use, is left
 //! alone.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 
@@ -138,7 +138,7 @@ impl Store {
     /// Deletes objects without a row: left by crashes and abandoned uploads.
     pub(super) fn sweep_orphans(&self, freed: &mut Reclaimed) -> Result<(), Error> {
         let named = self.named_objects()?;
-        let mut orphans = HashMap::new();
+        let mut orphans = BTreeMap::new();
         for kind in [Kind::Pack, Kind::Manifest] {
             self.inner.objects.list(&format!("{}/", kind.prefix()), &mut |info| {
                 if let Some(id) = object_id(&info)

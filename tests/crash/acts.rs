@@ -1,0 +1,386 @@
+//! What callers do to a box, and what each answer makes them expect.
+//!
+//! Invariant: only a fault excuses a refusal, and only the action it hit.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
+use tintype::service::images::{BodyBroken, Change, Existing, Field, NewImage};
+
+use crate::chance::noise;
+use crate::machine::{Machine, PIECE_BYTES, actor};
+use crate::world::{Body, Picture, digests};
+
+/// One thing a caller does. Images go by slot: a number for each.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Registers an image.
+    Create(u64),
+    /// Fills an image; the inner acts happen before the last piece of the body is sent.
+    Upload(u64, Vec<Part>, Vec<Act>),
+    /// Begins to fill an image and breaks off.
+    BreakOff(u64, Vec<Part>),
+    /// Changes an image's record.
+    Update(u64, u64),
+    /// Offers an image to a project.
+    Share(u64, u64),
+    /// Takes the offer back.
+    Unshare(u64, u64),
+    /// Deletes an image.
+    Delete(u64),
+    /// Gives space back.
+    Reclaim,
+    /// Brings a stream in without publishing it.
+    Ingest(u64, Vec<Part>),
+    /// Publishes it.
+    Publish(u64),
+    /// Lets go of every published stream that is no image's.
+    Release,
+    /// Moves the clock on, or back.
+    StepClock(i64),
+    /// Ends the process in good order, and starts it again.
+    Restart,
+}
+
+/// A stretch of a body.
+#[derive(Debug, Clone, Copy)]
+pub enum Part {
+    /// Incompressible bytes that only this label gives, so many.
+    Noise(u64, usize),
+    /// Zeros.
+    Zeros(usize),
+}
+
+/// The body made of these parts.
+pub fn body(parts: &[Part]) -> Body {
+    let mut bytes = Vec::new();
+    for part in parts {
+        match part {
+            Part::Noise(label, length) => bytes.extend(noise(*label, *length)),
+            Part::Zeros(length) => bytes.resize(bytes.len() + length, 0),
+        }
+    }
+    bytes.into()
+}
+
+/// The id of the image in a slot.
+pub fn id(slot: u64) -> ImageId {
+    let bytes = noise(slot ^ 0x1d, 16).try_into().unwrap();
+    ImageId(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+impl Machine {
+    /// Does these things in order, as long as the box is on.
+    ///
+    /// # Errors
+    /// When the product refuses what no fault excuses.
+    pub fn perform(&self, acts: &[Act]) -> Result<(), String> {
+        self.wait(self.perform_all(acts))
+    }
+
+    fn perform_all<'a>(&'a self, acts: &'a [Act]) -> Pin<Box<dyn Future<Output = Result<(), String>> + 'a>> {
+        Box::pin(async move {
+            for act in acts {
+                if !self.is_running() {
+                    break;
+                }
+                // What was struck by an object medium before is over: the box must go on.
+                let excused = self.power.struck().is_some_and(|step| step.medium == "db");
+                let before = self.power.struck();
+                let outcome = self.perform_one(act).await;
+                let hit = self.power.struck() != before;
+                if let Err(refusal) = outcome
+                    && !(excused || hit || self.power.is_gone())
+                {
+                    return Err(format!("{act:?} was refused without a fault: {refusal}"));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// One act; the error is the product's refusal.
+    async fn perform_one(&self, act: &Act) -> Result<(), String> {
+        match act {
+            Act::Create(slot) => self.create(*slot),
+            Act::Upload(slot, parts, midway) => {
+                let body = body(parts);
+                self.upload(*slot, &body, self.pieces(&body, midway, None)).await
+            }
+            Act::BreakOff(slot, parts) => {
+                let body = body(parts);
+                let pieces = self.pieces(&body, &[], Some(BodyBroken("the client went away".into())));
+                match self.upload(*slot, &body, pieces).await {
+                    Ok(()) => Err("half a body was taken for a whole one".into()),
+                    Err(refusal) if refusal.contains("broke off") => Ok(()),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Act::Update(slot, value) => self.update(*slot, *value),
+            Act::Share(slot, project) => self.share(*slot, *project),
+            Act::Unshare(slot, project) => self.unshare(*slot, *project),
+            Act::Delete(slot) => self.delete(*slot),
+            Act::Reclaim => self.service().reclaim(&actor()).map(drop).map_err(text),
+            Act::Ingest(slot, parts) => self.ingest(*slot, body(parts)).await,
+            Act::Publish(slot) => self.publish(*slot),
+            Act::Release => self.release(),
+            Act::StepClock(seconds) => {
+                self.clock.step_seconds(*seconds);
+                Ok(())
+            }
+            Act::Restart => self.stop().and_then(|()| self.start()),
+        }
+    }
+
+    fn create(&self, slot: u64) -> Result<(), String> {
+        let id = id(slot);
+        if self.world.borrow().has_heard_of(&id) {
+            return Ok(());
+        }
+        let fields = [
+            Field::Name(Some(format!("image {slot}"))),
+            Field::Visibility(Visibility::Shared),
+            Field::DiskFormat(Some("raw".into())),
+            Field::ContainerFormat(Some("bare".into())),
+        ];
+        let new = NewImage { id: Some(id), changes: fields.map(Change::Set).into() };
+        match self.service().create_image(&actor(), new) {
+            Ok(image) => self.learn(image, None),
+            Err(refusal) => {
+                let state = Picture { image: blank(slot), body: None, members: Vec::new(), unseen: true };
+                self.world.borrow_mut().doubt(id, vec![None, Some(state)]);
+                return Err(text(refusal));
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload(
+        &self,
+        slot: u64,
+        body: &Body,
+        pieces: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<(), String> {
+        let Some(before) = self.picture(slot, Status::Queued) else { return Ok(()) };
+        let id = before.image.id;
+        // Until it is answered, the image may be either; acts midway leave it alone.
+        let states = vec![Some(before.changed(|_| ())), Some(before.filled(body))];
+        self.world.borrow_mut().doubt(id, states);
+        let upload = self.service().begin_upload(&actor(), &id, None).map_err(text)?;
+        let image = match upload.receive(pieces).await {
+            Ok(image) => image,
+            Err(refusal) => {
+                self.after_refused_upload(&before)?;
+                return Err(text(refusal));
+            }
+        };
+        if image.digests != Some(digests(body)) {
+            return Err(format!("the digests of {image:?} are not those of what was sent"));
+        }
+        self.learn(image, Some(body.clone()));
+        Ok(())
+    }
+
+    /// While the catalog works, a refused image is queued again before its caller hears of it.
+    fn after_refused_upload(&self, before: &Picture) -> Result<(), String> {
+        if self.power.is_gone() || self.power.struck().is_some_and(|step| step.medium == "db") {
+            return Ok(());
+        }
+        let image = self.service().show_image(&actor(), &before.image.id).map_err(text)?;
+        if image.status != Status::Queued {
+            return Err(format!("a refused upload left {image:?}"));
+        }
+        self.learn(image, None);
+        Ok(())
+    }
+
+    /// A body in pieces; `midway` happens before the last of them, and `broken` ends it instead.
+    fn pieces<'a>(
+        &'a self,
+        body: &Body,
+        midway: &'a [Act],
+        broken: Option<BodyBroken>,
+    ) -> impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin + 'a {
+        let mut pieces: Vec<Result<Bytes, BodyBroken>> =
+            body.chunks(PIECE_BYTES).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let last = pieces.len().saturating_sub(1);
+        if let Some(broken) = broken {
+            pieces.push(Err(broken));
+        }
+        let numbered = stream::iter(pieces.into_iter().enumerate());
+        Box::pin(numbered.then(move |(number, piece)| async move {
+            if number == last {
+                self.perform_all(midway).await.map_err(BodyBroken)?;
+            }
+            piece
+        }))
+    }
+
+    fn update(&self, slot: u64, value: u64) -> Result<(), String> {
+        let Some(before) = self.known(slot) else { return Ok(()) };
+        let (name, value) = ("note".to_owned(), value.to_string());
+        let after = before.changed(|state| {
+            state.image.properties.insert(name.clone(), value.clone());
+        });
+        let change = Change::SetProperty { name, value, existing: Existing::Any };
+        match self.service().update_image(&actor(), &before.image.id, vec![change]) {
+            Ok(image) => {
+                let state = Picture { image, ..before };
+                self.world.borrow_mut().know(state.image.id, Some(state));
+                Ok(())
+            }
+            Err(refusal) => self.either(before, after, text(refusal)),
+        }
+    }
+
+    fn share(&self, slot: u64, project: u64) -> Result<(), String> {
+        let (Some(before), project) = (self.known(slot), project_of(project)) else { return Ok(()) };
+        if before.members.iter().any(|member| member.project == project) {
+            return Ok(());
+        }
+        match self.service().add_image_member(&actor(), &before.image.id, project.clone()) {
+            Ok(member) => {
+                let mut state = before;
+                state.members.push(member);
+                state.members.sort_by(|a, b| a.project.cmp(&b.project));
+                self.world.borrow_mut().know(state.image.id, Some(state));
+                Ok(())
+            }
+            Err(refusal) => {
+                let after = before.changed(|state| {
+                    state.members.push(tintype::model::image::Member {
+                        image: state.image.id,
+                        project: project.clone(),
+                        status: tintype::model::image::MemberStatus::Pending,
+                        created_at: Default::default(),
+                        updated_at: Default::default(),
+                    });
+                    state.members.sort_by(|a, b| a.project.cmp(&b.project));
+                });
+                self.either(before, after, text(refusal))
+            }
+        }
+    }
+
+    fn unshare(&self, slot: u64, project: u64) -> Result<(), String> {
+        let (Some(before), project) = (self.known(slot), project_of(project)) else { return Ok(()) };
+        if !before.members.iter().any(|member| member.project == project) {
+            return Ok(());
+        }
+        let mut after = before.clone();
+        after.members.retain(|member| member.project != project);
+        match self.service().remove_image_member(&actor(), &before.image.id, &project) {
+            Ok(()) => {
+                self.world.borrow_mut().know(after.image.id, Some(after));
+                Ok(())
+            }
+            Err(refusal) => self.either(before, after, text(refusal)),
+        }
+    }
+
+    fn delete(&self, slot: u64) -> Result<(), String> {
+        let Some(before) = self.known(slot) else { return Ok(()) };
+        let id = before.image.id;
+        match self.service().delete_image(&actor(), &id) {
+            Ok(()) => {
+                self.world.borrow_mut().know(id, None);
+                Ok(())
+            }
+            Err(refusal) => {
+                self.world.borrow_mut().doubt(id, vec![Some(before), None]);
+                Err(text(refusal))
+            }
+        }
+    }
+
+    async fn ingest(&self, slot: u64, body: Body) -> Result<(), String> {
+        let mut ingest = self.service().store().ingest().map_err(text)?;
+        for piece in body.chunks(PIECE_BYTES) {
+            ingest.write(Bytes::copy_from_slice(piece)).await.map_err(text)?;
+        }
+        let receipt = ingest.finish(Vec::new()).await.map_err(text)?;
+        self.hold(slot, receipt, body);
+        Ok(())
+    }
+
+    fn publish(&self, slot: u64) -> Result<(), String> {
+        let Some((receipt, body)) = self.held(slot) else { return Ok(()) };
+        let (store, content) = (self.service().store().clone(), receipt.content());
+        let published = self.db().write(move |txn| store.publish(txn, &receipt));
+        let states = if published.is_ok() { vec![true] } else { vec![false, true] };
+        self.world.borrow_mut().content(content, body, states);
+        published.map_err(text)
+    }
+
+    fn release(&self) -> Result<(), String> {
+        let published: Vec<_> = {
+            let world = self.world.borrow();
+            let sure = world.contents().filter(|(_, _, published)| *published == [true]);
+            sure.map(|(content, body, _)| (*content, body.clone())).collect()
+        };
+        for (content, body) in published {
+            let store = self.service().store().clone();
+            let released = self.db().write(move |txn| store.release(txn, &content));
+            let states = if released.is_ok() { vec![false] } else { vec![true, false] };
+            self.world.borrow_mut().content(content, body, states);
+            released.map_err(text)?;
+        }
+        Ok(())
+    }
+
+    /// An acknowledged record, with the members it had.
+    fn learn(&self, image: Image, body: Option<Body>) {
+        let members = self.world.borrow().members(&image.id);
+        let state = Picture { body, members, unseen: false, image };
+        self.world.borrow_mut().know(state.image.id, Some(state));
+    }
+
+    fn known(&self, slot: u64) -> Option<Picture> {
+        self.world.borrow().picture(&id(slot))
+    }
+
+    fn picture(&self, slot: u64, status: Status) -> Option<Picture> {
+        self.known(slot).filter(|state| state.image.status == status)
+    }
+
+    fn either(&self, before: Picture, after: Picture, refusal: String) -> Result<(), String> {
+        self.world.borrow_mut().doubt(before.image.id, vec![Some(before), Some(after)]);
+        Err(refusal)
+    }
+}
+
+fn project_of(number: u64) -> ProjectId {
+    ProjectId(format!("project-{number}"))
+}
+
+/// The record a create makes, as far as its caller knows it.
+fn blank(slot: u64) -> Image {
+    Image {
+        id: id(slot),
+        name: Some(format!("image {slot}")),
+        status: Status::Queued,
+        visibility: Visibility::Shared,
+        protected: false,
+        hidden: false,
+        owner: actor().project().cloned(),
+        container_format: Some("bare".into()),
+        disk_format: Some("raw".into()),
+        min_disk_gib: 0,
+        min_ram_mib: 0,
+        size_bytes: None,
+        virtual_size_bytes: None,
+        digests: None,
+        content: None,
+        tags: Default::default(),
+        properties: Default::default(),
+        created_at: Default::default(),
+        updated_at: Default::default(),
+        upload: None,
+    }
+}
+
+fn text(error: impl std::fmt::Debug) -> String {
+    format!("{error:?}")
+}

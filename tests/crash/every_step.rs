@@ -1,0 +1,173 @@
+//! Lets every durable step of a workload fail, one case a step, and judges what a restart finds.
+//!
+//! A step is named by its number in the undisturbed run. A single upload makes its steps in one
+//! order: the threads behind it hand work on and wait. Between two syncs the database may write
+//! its pages in any order, so a number means the same step again only up to that.
+
+use crate::acts::Act;
+use crate::chance::Dice;
+use crate::disk::Loss;
+use crate::machine::{Build, Machine, Media};
+use crate::power::{Fault, Plan, Step};
+use crate::world::World;
+
+/// A workload: what is there before, and the acts whose steps fail, the start among them.
+pub struct Workload {
+    /// Its name in the command that repeats a case.
+    pub name: &'static str,
+    /// What is there before.
+    pub before: Before,
+    /// The acts.
+    pub acts: Vec<Act>,
+    /// In a short run one step in so many fails.
+    pub stride: u64,
+}
+
+/// What a workload starts from.
+pub enum Before {
+    /// A directory in which nothing is set up yet.
+    Nothing,
+    /// A box that did these things and was stopped.
+    Done(Vec<Act>),
+    /// A box that did the first things, and lost power at this step of the second.
+    Interrupted(Vec<Act>, Vec<Act>, u64),
+}
+
+/// How one step fails, and what becomes of unsynced bytes when the process then ends.
+pub type Way = (Fault, Loss);
+
+const FAULTS: [Fault; 5] =
+    [Fault::CutBefore, Fault::CutAfter, Fault::Refused, Fault::Full, Fault::FailedButDone];
+const LOSSES: [Loss; 3] = [Loss::All, Loss::Some, Loss::None];
+
+fn ways() -> Vec<Way> {
+    FAULTS.iter().flat_map(|fault| LOSSES.map(|loss| (*fault, loss))).collect()
+}
+
+/// Media, and what callers of the next box on them may expect.
+pub struct Start {
+    media: Media,
+    world: World,
+}
+
+/// Makes what a workload starts from.
+///
+/// # Errors
+/// When the product refuses.
+pub fn prepared(build: Build, before: &Before) -> Result<Start, String> {
+    let (acts, interrupted) = match before {
+        Before::Nothing => return Ok(Start { media: Media::new_catalog(), world: World::default() }),
+        Before::Done(acts) => (acts, None),
+        Before::Interrupted(acts, more, at) => (acts, Some((more, *at))),
+    };
+    let machine = Machine::new(build, &Media::new_catalog(), World::default());
+    machine.start()?;
+    machine.perform(acts)?;
+    if let Some((more, at)) = interrupted {
+        machine.arm(Some(Plan { at, fault: Fault::CutAfter }));
+        machine.perform(more)?;
+    } else {
+        machine.stop()?;
+    }
+    let (media, world) = machine.remains(Loss::None, &mut Dice::new(build.seed));
+    Ok(Start { media, world })
+}
+
+/// Every step of the workload when nothing fails.
+///
+/// # Errors
+/// When the product refuses.
+pub fn trace(build: Build, start: &Start, acts: &[Act]) -> Result<Vec<Step>, String> {
+    let machine = Machine::new(build, &start.media, start.world.clone());
+    machine.arm(None);
+    machine.start()?;
+    machine.perform(acts)?;
+    machine.stop()?;
+    Ok(machine.power.trace())
+}
+
+/// One case: the steps up to the fault, the restart on honest media, the verdict.
+///
+/// # Errors
+/// The verdict, when it is not what it should be.
+pub fn case(build: Build, start: &Start, acts: &[Act], at: u64, way: Way) -> Result<(), String> {
+    let mut dice = Dice::new(build.seed ^ at.wrapping_mul(31));
+    let machine = Machine::new(build, &start.media, start.world.clone());
+    machine.arm(Some(Plan { at, fault: way.0 }));
+    match machine.start() {
+        Ok(()) => machine.perform(acts)?,
+        Err(refusal) if machine.power.struck().is_none() => return Err(refusal),
+        Err(_) => {}
+    }
+    if !machine.power.is_gone() && machine.is_running() {
+        judge_survivor(&machine)?;
+    }
+    let (media, world) = machine.remains(way.1, &mut dice);
+    let machine = Machine::new(Build::honest(build.sealed, build.seed), &media, world);
+    machine.start().map_err(|e| format!("the next start failed: {e}"))?;
+    machine.judge_start()?;
+    machine.judge()?;
+    machine.prove_usable()
+}
+
+/// A process that outlived a fault of its objects goes on as if nothing had been; one whose catalog
+/// failed knows it, and accepts nothing.
+fn judge_survivor(machine: &Machine) -> Result<(), String> {
+    let Some(struck) = machine.power.struck() else { return Ok(()) };
+    if struck.medium == "objects" {
+        machine.let_go();
+        return machine.judge().map_err(|e| format!("after {struck:?} failed, without a restart: {e}"));
+    }
+    let probe = machine.db().write(|_| Ok::<_, tintype::db::Error>(()));
+    match (probe, machine.db().poisoned()) {
+        (Err(_), None) => Err(format!("after {struck:?} failed nothing can be written, and nobody knows it")),
+        (Ok(()), Some(reason)) => Err(format!("a write went through after {reason}")),
+        _ => Ok(()),
+    }
+}
+
+/// Runs a workload's cases; panics with the first that fails and the command to repeat it.
+pub fn run(workload: &Workload, sealed: bool) {
+    let seed = number("TINTYPE_CRASH_SEED").unwrap_or(1);
+    let build = Build::honest(sealed, seed);
+    let start = prepared(build, &workload.before).unwrap();
+    let steps = trace(build, &start, &workload.acts).unwrap();
+    let name = format!("{}-{}", workload.name, if sealed { "sealed" } else { "plain" });
+    let mut cases = 0;
+    for (at, step) in steps.iter().enumerate() {
+        for (number, way) in ways().into_iter().enumerate() {
+            if !chosen(workload, &name, seed, at as u64, number) {
+                continue;
+            }
+            cases += 1;
+            if let Err(verdict) = case(build, &start, &workload.acts, at as u64, way) {
+                panic!(
+                    "{name}: step {at}, {step:?}, failed as {way:?}\n{verdict}\nrepeat it with\n  \
+                     TINTYPE_CRASH_SEED={seed} TINTYPE_CRASH_CASE={name}:{at}:{number} \
+                     cargo test --test crash workloads"
+                );
+            }
+        }
+    }
+    println!("{name}: {} steps, {cases} cases", steps.len());
+}
+
+/// Whether a case is run: the one that was asked for; all in a long run; else one way a step.
+fn chosen(workload: &Workload, name: &str, seed: u64, at: u64, way: usize) -> bool {
+    if let Ok(only) = std::env::var("TINTYPE_CRASH_CASE") {
+        return only == format!("{name}:{at}:{way}");
+    }
+    let ways = (FAULTS.len() * LOSSES.len()) as u64;
+    let drawn = Dice::new(seed ^ (at << 8)).below(ways) as usize;
+    is_long() || (drawn == way && at % workload.stride == seed % workload.stride)
+}
+
+/// Whether every way is tried, and many random runs.
+pub fn is_long() -> bool {
+    number("TINTYPE_LONG") == Some(1)
+}
+
+/// A number from the environment.
+pub fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}

@@ -1,0 +1,222 @@
+//! A whole box on simulated media: it starts, works, loses power and starts again.
+//!
+//! Invariant: what a later start finds is only what the media kept. Every start draws ids of its
+//! own, as a real one does.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tintype::base::{Clock, Entropy};
+use tintype::db::{self, Db};
+use tintype::model::ProjectId;
+use tintype::service::identity::{Password, PasswordCost};
+use tintype::service::{Actor, Rules, Service};
+use tintype::store::{self, MasterKey, Receipt, Store};
+
+use crate::chance::{Dice, SeededEntropy, SteppedClock};
+use crate::disk::{Disk, DiskHabit, Loss};
+use crate::power::{Plan, Power};
+use crate::shelf::{Shelf, ShelfHabit, Stock};
+use crate::world::{Body, World};
+
+/// The pieces in which a body arrives. The store's budget holds one, so that a piece is worked off
+/// before the next is taken, and two uploads take turns in the same way every time.
+pub const PIECE_BYTES: usize = 1 << 20;
+/// Small enough that a small image fills several packs.
+const PACK_BYTES: u64 = 64 << 10;
+
+/// How a box is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Build {
+    /// Whether its store is sealed.
+    pub sealed: bool,
+    /// What everything random follows from.
+    pub seed: u64,
+    /// How its disk works.
+    pub disk: DiskHabit,
+    /// How its shelf works.
+    pub shelf: ShelfHabit,
+}
+
+impl Build {
+    /// A box on honest media.
+    pub fn honest(sealed: bool, seed: u64) -> Build {
+        Build { sealed, seed, disk: DiskHabit::Honest, shelf: ShelfHabit::Honest }
+    }
+
+    /// The master key of a sealed box.
+    pub fn master(&self) -> Option<MasterKey> {
+        self.sealed.then(|| MasterKey::generate(&SeededEntropy::new(u64::MAX)))
+    }
+}
+
+/// What lies on the media while the box is off.
+#[derive(Debug, Clone, Default)]
+pub struct Media {
+    /// The database's bytes.
+    pub disk: Vec<u8>,
+    /// The objects.
+    pub stock: Stock,
+    /// Objects that were at work when power went.
+    pub left_over: usize,
+    /// How often a box was started on them.
+    pub starts: u64,
+}
+
+impl Media {
+    /// A catalog file that was just made, and no store: what the first start works on. Making the
+    /// file is no step of a run, since the daemon makes it under another name.
+    pub fn new_catalog() -> Media {
+        let power = Power::default();
+        let disk = Disk::new(power.clone(), DiskHabit::Honest, Vec::new());
+        Db::open_on(disk.clone(), db::Options::default()).and_then(Db::close).unwrap();
+        Media { disk: disk.remains(Loss::None, &mut Dice::new(0)), ..Media::default() }
+    }
+}
+
+/// A box.
+pub struct Machine {
+    /// Its power supply.
+    pub power: Power,
+    /// The medium of its objects.
+    pub shelf: Shelf,
+    /// Its clock.
+    pub clock: Arc<SteppedClock>,
+    /// What its callers may expect.
+    pub world: RefCell<World>,
+    build: Build,
+    disk: Disk,
+    starts: Cell<u64>,
+    runtime: tokio::runtime::Runtime,
+    running: RefCell<Option<Running>>,
+}
+
+/// What is there while the box is on.
+struct Running {
+    db: Db,
+    service: Service,
+    /// Durable streams that nobody published yet.
+    held: BTreeMap<u64, (Receipt, Body)>,
+}
+
+impl Machine {
+    /// A box that is off.
+    pub fn new(build: Build, media: &Media, world: World) -> Machine {
+        let power = Power::default();
+        Machine {
+            disk: Disk::new(power.clone(), build.disk, media.disk.clone()),
+            shelf: Shelf::new(power.clone(), build.shelf, media.stock.clone(), media.left_over),
+            power,
+            clock: Arc::new(SteppedClock::new(1_700_000_000_000_000)),
+            world: RefCell::new(world),
+            build,
+            starts: Cell::new(media.starts),
+            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+            running: RefCell::new(None),
+        }
+    }
+
+    /// Starts the box, as the daemon does.
+    ///
+    /// # Errors
+    /// What the product says.
+    pub fn start(&self) -> Result<(), String> {
+        self.starts.set(self.starts.get() + 1);
+        let entropy: Arc<dyn Entropy> =
+            Arc::new(SeededEntropy::new(self.build.seed.wrapping_mul(1000) + self.starts.get()));
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let options = db::Options { cache_bytes: 1 << 20, ..db::Options::default() };
+        let db = Db::open_on(self.disk.clone(), options).map_err(|e| format!("the catalog: {e}"))?;
+        let options = store::Options { memory_bytes: 2 * PIECE_BYTES, zstd_level: 1, pack_bytes: PACK_BYTES };
+        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
+        let store =
+            Store::open(db.clone(), objects, master.as_ref(), options, clock.clone(), entropy.clone())
+                .map_err(|e| format!("the store: {e}"))?;
+        let rules = Rules { password_cost: PasswordCost { memory_kib: 8, passes: 1 }, ..Rules::default() };
+        let service = Service::new(db.clone(), store, clock, entropy, rules);
+        service.bootstrap(&password()).map_err(|e| format!("setting up: {e:?}"))?;
+        service.recover_uploads().map_err(|e| format!("recovering uploads: {e:?}"))?;
+        *self.running.borrow_mut() = Some(Running { db, service, held: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// Ends the process in good order.
+    ///
+    /// # Errors
+    /// What the product says.
+    pub fn stop(&self) -> Result<(), String> {
+        let Some(Running { db, service, held }) = self.running.take() else { return Ok(()) };
+        drop((held, service));
+        // Threads of finished uploads let go of the store a moment after their last answer; the
+        // clock is among what the store holds.
+        while Arc::strong_count(&self.clock) > 1 {
+            std::thread::yield_now();
+        }
+        db.close().map_err(|e| format!("closing: {e}"))
+    }
+
+    /// Takes power away, or kills the process; what the media then hold.
+    pub fn remains(self, loss: Loss, dice: &mut Dice) -> (Media, World) {
+        self.power.cut();
+        let (stock, left_over) = self.shelf.remains();
+        let media =
+            Media { disk: self.disk.remains(loss, dice), stock, left_over, starts: self.starts.get() };
+        drop(self.running);
+        (media, self.world.into_inner())
+    }
+
+    /// Whether the box is on.
+    pub fn is_running(&self) -> bool {
+        self.running.borrow().is_some()
+    }
+
+    /// The use cases.
+    pub fn service(&self) -> Service {
+        self.running().service.clone()
+    }
+
+    /// The database.
+    pub fn db(&self) -> Db {
+        self.running().db.clone()
+    }
+
+    /// Keeps a durable stream for later.
+    pub fn hold(&self, slot: u64, receipt: Receipt, body: Body) {
+        self.running.borrow_mut().as_mut().unwrap().held.insert(slot, (receipt, body));
+    }
+
+    /// Gives a durable stream that was kept.
+    pub fn held(&self, slot: u64) -> Option<(Receipt, Body)> {
+        self.running.borrow_mut().as_mut()?.held.remove(&slot)
+    }
+
+    /// Gives up every stream that was kept.
+    pub fn let_go(&self) {
+        self.running.borrow_mut().as_mut().unwrap().held.clear();
+    }
+
+    /// Runs what must wait for the product.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Makes the next steps count from 0, and fail as planned.
+    pub fn arm(&self, plan: Option<Plan>) {
+        self.power.arm(plan);
+    }
+
+    fn running(&self) -> Ref<'_, Running> {
+        Ref::map(self.running.borrow(), |running| running.as_ref().expect("the box is on"))
+    }
+}
+
+/// The administrator's password.
+pub fn password() -> Password {
+    Password::new("admin-pw".to_owned()).unwrap()
+}
+
+/// Who acts in every run.
+pub fn actor() -> Actor {
+    Actor::local_admin(ProjectId::from("project"))
+}

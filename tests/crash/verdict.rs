@@ -1,0 +1,149 @@
+//! Judges a running box: everything acknowledged is there and exact, nothing else is visible, the
+//! check is clean, space comes back, and work goes on.
+
+use tintype::catalog::{images, members};
+use tintype::model::{ContentId, Image, Status};
+use tintype::service::identity::{DomainRef, Proof, ScopeWish, SignIn, UserRef};
+use tintype::store::{Error, Reach, Reclaimed, Stats};
+
+use crate::acts::{Act, Part};
+use crate::machine::{Machine, actor, password};
+use crate::world::Body;
+
+/// The slot of the image that shows that work goes on.
+const PROOF_SLOT: u64 = u64::MAX;
+
+impl Machine {
+    /// Compares the box with what its callers expect, and settles what was in doubt.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub fn judge(&self) -> Result<(), String> {
+        self.judge_images()?;
+        self.judge_contents()?;
+        self.judge_check()?;
+        self.judge_space()
+    }
+
+    fn judge_images(&self) -> Result<(), String> {
+        let read = self.db().read().map_err(text)?;
+        let mut found: Vec<Image> = Vec::new();
+        images::for_each(&read, &mut |image| found.push(image)).map_err(text)?;
+        let mut met = Vec::new();
+        for image in &found {
+            if image.status == Status::Saving {
+                return Err(format!("nobody fills {image:?}"));
+            }
+            let shared_with = members::list(&read, &image.id).map_err(text)?;
+            let body = self.world.borrow_mut().meet(image, &shared_with)?;
+            if let (Some(content), Some(body)) = (&image.content, body) {
+                self.compare(content, &body).map_err(|e| format!("image {}: {e}", image.id))?;
+            }
+            met.push(image.id);
+        }
+        self.world.borrow_mut().miss(&met)
+    }
+
+    fn judge_contents(&self) -> Result<(), String> {
+        let expected: Vec<(ContentId, Body, Vec<bool>)> = {
+            let world = self.world.borrow();
+            world.contents().map(|(id, body, states)| (*id, body.clone(), states.to_vec())).collect()
+        };
+        for (content, body, states) in expected {
+            let published = match self.compare(&content, &body) {
+                Ok(()) => true,
+                Err(Error::Missing(_)) => false,
+                Err(error) => return Err(format!("content {content}: {error}")),
+            };
+            if !states.contains(&published) {
+                return Err(format!("content {content}: published is {published}, expected {states:?}"));
+            }
+            self.world.borrow_mut().content(content, body, vec![published]);
+        }
+        Ok(())
+    }
+
+    fn compare(&self, content: &ContentId, body: &[u8]) -> Result<(), Error> {
+        let reader = self.service().store().reader(content)?;
+        let mut bytes = vec![0; reader.size_bytes() as usize];
+        reader.read_at(0, &mut bytes)?;
+        if bytes == body {
+            return Ok(());
+        }
+        let reason = format!("{} bytes read back differ from the {} sent", bytes.len(), body.len());
+        Err(Error::Damaged { what: format!("content {content}"), reason })
+    }
+
+    fn judge_check(&self) -> Result<(), String> {
+        let checked = self.service().check(&actor(), &mut |_| ()).map_err(text)?;
+        let with_data =
+            self.world.borrow().pictures().iter().filter(|picture| picture.body.is_some()).count();
+        if !checked.damaged.is_empty() || checked.images != with_data as u64 {
+            return Err(format!("{with_data} images have data, and check says {checked:?}"));
+        }
+        let damage = self.service().store().verify().map_err(text)?;
+        if damage.is_empty() { Ok(()) } else { Err(format!("verify says {damage:?}")) }
+    }
+
+    /// Reclaims, and compares what is left on the medium with what rows name.
+    fn judge_space(&self) -> Result<(), String> {
+        let store = self.service().store().clone();
+        store.reclaim(Reach::Everything).map_err(text)?;
+        let again = store.reclaim(Reach::Everything).map_err(text)?;
+        if again != Reclaimed::default() {
+            return Err(format!("a second reclaim found more: {again:?}"));
+        }
+        let stats = store.stats().map_err(text)?;
+        let (count, bytes) = self.data_objects();
+        if (count, bytes) == (stats.packs + stats.contents, stats.stored_bytes) {
+            return Ok(());
+        }
+        Err(format!("{count} objects of {bytes} bytes are left, and rows say {stats:?}"))
+    }
+
+    /// What a start owes whatever it found: nothing half-done is left on the shelf, and the
+    /// administrator can sign in.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub fn judge_start(&self) -> Result<(), String> {
+        if self.shelf.unfinished() != 0 {
+            return Err(format!("{} unfinished objects are left", self.shelf.unfinished()));
+        }
+        let user = UserRef::Name("admin".into(), DomainRef::Name("Default".into()));
+        let request = SignIn { proof: Proof::Password(user, password()), scope: ScopeWish::Unscoped };
+        self.service().sign_in(request).map(drop).map_err(text)
+    }
+
+    /// Objects that hold packs and manifests, and their bytes.
+    pub fn data_objects(&self) -> (u64, u64) {
+        let stock = self.shelf.stock();
+        let data = stock
+            .iter()
+            .filter(|(key, _)| ["pack/", "manifest/"].iter().any(|prefix| key.as_str().starts_with(prefix)));
+        data.fold((0, 0), |(count, bytes), (_, object)| (count + 1, bytes + object.len() as u64))
+    }
+
+    /// A new upload succeeds, and when everything is deleted, nothing is left.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub fn prove_usable(&self) -> Result<(), String> {
+        let proof = vec![Part::Noise(PROOF_SLOT, 70_000)];
+        self.perform(&[Act::Create(PROOF_SLOT), Act::Upload(PROOF_SLOT, proof, Vec::new())])?;
+        self.judge_images()?;
+        for picture in self.world.borrow().pictures() {
+            self.service().delete_image(&actor(), &picture.image.id).map_err(text)?;
+        }
+        self.perform(&[Act::Release, Act::Reclaim])?;
+        let stats = self.service().store().stats().map_err(text)?;
+        match (stats == Stats::default(), self.data_objects()) {
+            (true, (0, 0)) => Ok(()),
+            (_, left) => Err(format!("all is deleted, and {left:?} objects and bytes are left: {stats:?}")),
+        }
+    }
+}
+
+fn text(error: impl std::fmt::Debug) -> String {
+    format!("{error:?}")
+}

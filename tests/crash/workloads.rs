@@ -1,0 +1,202 @@
+//! The workloads whose every durable step is let fail.
+
+use crate::acts::{Act, Part};
+use crate::every_step::{Before, Workload, run};
+use crate::machine::PIECE_BYTES;
+
+const KIB: usize = 1 << 10;
+
+/// Data of an image that fills several packs.
+pub fn dense(label: u64) -> Vec<Part> {
+    vec![Part::Noise(label, 150 * KIB), Part::Zeros(64 * KIB), Part::Noise(label + 100, 180 * KIB)]
+}
+
+/// Data that begins as [`dense`] does.
+fn similar(label: u64) -> Vec<Part> {
+    [dense(label), vec![Part::Noise(label + 200, 90 * KIB)]].concat()
+}
+
+/// Data that the store looks up in more than one batch, so that packs are written while it arrives.
+fn long(label: u64) -> Vec<Part> {
+    vec![Part::Noise(label, 5 * PIECE_BYTES)]
+}
+
+fn filled(slot: u64, parts: Vec<Part>) -> Vec<Act> {
+    vec![Act::Create(slot), Act::Upload(slot, parts, Vec::new())]
+}
+
+/// The upload of new data.
+pub fn upload() -> Workload {
+    Workload {
+        name: "upload",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Create(1)]].concat()),
+        acts: vec![Act::Upload(1, dense(1), Vec::new())],
+        stride: 1,
+    }
+}
+
+/// Deletes and what they free, with data that stays because another image shares it.
+pub fn delete() -> Workload {
+    Workload {
+        name: "delete",
+        before: Before::Done([filled(0, dense(0)), filled(1, similar(0)), filled(2, dense(2))].concat()),
+        acts: vec![Act::Delete(0), Act::Reclaim, Act::Delete(1), Act::Reclaim],
+        stride: 1,
+    }
+}
+
+/// Hits on data of an image that is deleted, and reclaimed, while they are made.
+fn hits() -> Workload {
+    Workload {
+        name: "hits",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Create(1), Act::Create(2)]].concat()),
+        acts: vec![
+            Act::Upload(1, similar(0), vec![Act::Delete(0), Act::Reclaim]),
+            Act::Delete(1),
+            Act::Upload(2, similar(0), Vec::new()),
+            Act::Reclaim,
+        ],
+        stride: 1,
+    }
+}
+
+/// Streams that are durable but not published while what they share is let go of and reclaimed.
+fn receipts() -> Workload {
+    Workload {
+        name: "receipts",
+        before: Before::Done(vec![Act::Ingest(0, dense(0)), Act::Publish(0)]),
+        acts: vec![
+            Act::Ingest(1, similar(0)),
+            Act::Ingest(2, dense(3)),
+            Act::Release,
+            Act::Reclaim,
+            Act::Publish(1),
+            Act::Reclaim,
+        ],
+        stride: 1,
+    }
+}
+
+/// Changes of records.
+fn update() -> Workload {
+    Workload {
+        name: "update",
+        before: Before::Done(filled(0, dense(0))),
+        acts: vec![
+            Act::Update(0, 1),
+            Act::Share(0, 1),
+            Act::Share(0, 2),
+            Act::Unshare(0, 1),
+            Act::Update(0, 2),
+        ],
+        stride: 1,
+    }
+}
+
+/// The first start of all, and a first image.
+fn first_start() -> Workload {
+    Workload { name: "first_start", before: Before::Nothing, acts: filled(0, dense(0)), stride: 1 }
+}
+
+/// The start after a power cut in the middle of an upload, and the same upload again.
+fn recovery() -> Workload {
+    Workload {
+        name: "recovery",
+        before: Before::Interrupted(
+            [filled(0, dense(0)), vec![Act::Create(1)]].concat(),
+            vec![Act::Upload(1, dense(1), Vec::new())],
+            90,
+        ),
+        acts: vec![Act::Reclaim, Act::Restart, Act::Upload(1, dense(1), Vec::new())],
+        stride: 1,
+    }
+}
+
+/// An upload whose client goes away, and its second try after the clock went back an hour.
+fn second_try() -> Workload {
+    Workload {
+        name: "second_try",
+        before: Before::Done(vec![Act::Create(0)]),
+        acts: vec![
+            Act::BreakOff(0, dense(0)),
+            Act::StepClock(-3600),
+            Act::Upload(0, dense(0), Vec::new()),
+            Act::Reclaim,
+        ],
+        stride: 1,
+    }
+}
+
+/// Two uploads of the same data at once, one of which ends while the other is half stored.
+fn two_uploads() -> Workload {
+    Workload {
+        name: "two_uploads",
+        before: Before::Done(vec![Act::Create(0), Act::Create(1)]),
+        acts: vec![
+            Act::Upload(0, long(5), vec![Act::Upload(1, long(5), Vec::new()), Act::Reclaim]),
+            Act::Delete(1),
+            Act::Reclaim,
+        ],
+        stride: 16,
+    }
+}
+
+#[test]
+fn upload_plain() {
+    run(&upload(), false);
+}
+
+#[test]
+fn upload_sealed() {
+    run(&upload(), true);
+}
+
+#[test]
+fn delete_plain() {
+    run(&delete(), false);
+}
+
+#[test]
+fn hits_plain() {
+    run(&hits(), false);
+}
+
+#[test]
+fn hits_sealed() {
+    run(&hits(), true);
+}
+
+#[test]
+fn receipts_plain() {
+    run(&receipts(), false);
+}
+
+#[test]
+fn update_plain() {
+    run(&update(), false);
+}
+
+#[test]
+fn first_start_plain() {
+    run(&first_start(), false);
+}
+
+#[test]
+fn first_start_sealed() {
+    run(&first_start(), true);
+}
+
+#[test]
+fn recovery_plain() {
+    run(&recovery(), false);
+}
+
+#[test]
+fn second_try_plain() {
+    run(&second_try(), false);
+}
+
+#[test]
+fn two_uploads_plain() {
+    run(&two_uploads(), false);
+}

@@ -1,0 +1,165 @@
+//! What a caller may expect of the box: every image as it was acknowledged, and, where an answer was
+//! a failure, each state that the failed action may have left.
+//!
+//! Invariant: an acknowledged action leaves exactly one state. Knows nothing of media or faults.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use md5::Md5;
+use sha2::{Digest, Sha512};
+use tintype::base::Time;
+use tintype::model::image::Member;
+use tintype::model::{ContentId, Digests, Image, ImageId, Status};
+
+/// The bytes of an image.
+pub type Body = Arc<[u8]>;
+
+/// One state an image may be in.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// The record.
+    pub image: Image,
+    /// Its data.
+    pub body: Option<Body>,
+    /// Its members.
+    pub members: Vec<Member>,
+    /// Whether the record was never acknowledged: its times and its content's name are then
+    /// nobody's knowledge.
+    pub unseen: bool,
+}
+
+impl Picture {
+    /// What an upload of `body` makes of this image.
+    pub fn filled(&self, body: &Body) -> Picture {
+        let mut filled = Picture { body: Some(body.clone()), unseen: true, ..self.clone() };
+        filled.image.status = Status::Active;
+        filled.image.size_bytes = Some(body.len() as u64);
+        filled.image.virtual_size_bytes = Some(body.len() as u64);
+        filled.image.digests = Some(digests(body));
+        filled
+    }
+
+    /// The same, with its record changed by someone who was not told the outcome.
+    pub fn changed(&self, change: impl FnOnce(&mut Picture)) -> Picture {
+        let mut changed = Picture { unseen: true, ..self.clone() };
+        change(&mut changed);
+        changed
+    }
+
+    /// Whether this is what was found. The data is compared by who reads it.
+    fn is(&self, image: &Image, members: &[Member]) -> bool {
+        if self.body.is_some() != image.content.is_some() {
+            return false;
+        }
+        if !self.unseen {
+            return self.image == *image && self.members == members;
+        }
+        blurred(&self.image) == blurred(image) && projects(&self.members) == projects(members)
+    }
+}
+
+/// The record without what only an answer tells.
+fn blurred(image: &Image) -> Image {
+    let mut image = image.clone();
+    image.content = None;
+    image.created_at = Time::default();
+    image.updated_at = Time::default();
+    image
+}
+
+fn projects(members: &[Member]) -> Vec<&str> {
+    members.iter().map(|member| member.project.as_str()).collect()
+}
+
+/// The digests of a body, computed apart from the product.
+pub fn digests(body: &[u8]) -> Digests {
+    Digests {
+        md5: Md5::digest(body).into(),
+        sha512: Sha512::digest(body).into(),
+        blake3: *blake3::hash(body).as_bytes(),
+    }
+}
+
+/// Every image and every bare content, with the states each may be in; `None` is "not there".
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    images: BTreeMap<ImageId, Vec<Option<Picture>>>,
+    contents: BTreeMap<ContentId, (Body, Vec<bool>)>,
+}
+
+impl World {
+    /// An acknowledged state.
+    pub fn know(&mut self, id: ImageId, state: Option<Picture>) {
+        self.images.insert(id, vec![state]);
+    }
+
+    /// The states of which a failed action left one.
+    pub fn doubt(&mut self, id: ImageId, states: Vec<Option<Picture>>) {
+        self.images.insert(id, states);
+    }
+
+    /// The state of an image, when there is no doubt and it is there.
+    pub fn picture(&self, id: &ImageId) -> Option<Picture> {
+        match self.images.get(id)?.as_slice() {
+            [Some(one)] => Some(one.clone()),
+            _ => None,
+        }
+    }
+
+    /// The members an image has, whatever else is in doubt of it.
+    pub fn members(&self, id: &ImageId) -> Vec<Member> {
+        let states = self.images.get(id).into_iter().flatten();
+        states.flatten().next().map(|state| state.members.clone()).unwrap_or_default()
+    }
+
+    /// Whether the id was ever spoken of.
+    pub fn has_heard_of(&self, id: &ImageId) -> bool {
+        self.images.contains_key(id)
+    }
+
+    /// Every image without doubt.
+    pub fn pictures(&self) -> Vec<Picture> {
+        self.images.keys().filter_map(|id| self.picture(id)).collect()
+    }
+
+    /// A bare content, and whether it is published: more than one answer when that is in doubt.
+    pub fn content(&mut self, content: ContentId, body: Body, published: Vec<bool>) {
+        self.contents.insert(content, (body, published));
+    }
+
+    /// Every bare content.
+    pub fn contents(&self) -> impl Iterator<Item = (&ContentId, &Body, &[bool])> {
+        self.contents.iter().map(|(id, (body, published))| (id, body, published.as_slice()))
+    }
+
+    /// Takes an image as it was found for its state from now on; gives its data.
+    ///
+    /// # Errors
+    /// When that is none of the states it may be in.
+    pub fn meet(&mut self, image: &Image, members: &[Member]) -> Result<Option<Body>, String> {
+        let states = self.images.get_mut(&image.id).ok_or_else(|| format!("nobody made {image:?}"))?;
+        let found = states.iter().flatten().find(|state| state.is(image, members)).cloned();
+        let Some(found) = found else {
+            return Err(format!("found {image:?} with {members:?}, expected one of {states:?}"));
+        };
+        let body = found.body.clone();
+        *states =
+            vec![Some(Picture { image: image.clone(), members: members.to_vec(), unseen: false, ..found })];
+        Ok(body)
+    }
+
+    /// Takes an image's absence for its state from now on.
+    ///
+    /// # Errors
+    /// When it was acknowledged.
+    pub fn miss(&mut self, met: &[ImageId]) -> Result<(), String> {
+        for (id, states) in self.images.iter_mut().filter(|(id, _)| !met.contains(id)) {
+            if !states.iter().any(Option::is_none) {
+                return Err(format!("image {id} is gone, expected one of {states:?}"));
+            }
+            *states = vec![None];
+        }
+        Ok(())
+    }
+}
