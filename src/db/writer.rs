@@ -99,11 +99,12 @@ fn serve(
             group.push(next);
         }
         let made = caught(|| {
-            commit_group(database, group, poison, facts);
+            commit_group(database, &mut group, poison, facts);
             Ok(())
         });
         if let Err(error) = made {
-            // Nobody of the group was answered; what is durable of it, only a restart tells.
+            // Nobody of the group was answered; what is durable of it, only a restart tells. They
+            // hear of it when the group goes, which must not be before all others can know.
             tracing::error!(%error, "the writer panicked; refusing further writes");
             poison.set(&error);
         }
@@ -112,13 +113,13 @@ fn serve(
 
 fn commit_group(
     database: &redb::Database,
-    mut group: Vec<Box<dyn Request>>,
+    group: &mut Vec<Box<dyn Request>>,
     poison: &Poison,
     facts: &Arc<[Table]>,
 ) {
     while !group.is_empty() {
         if let Some(reason) = poison.get() {
-            for request in group {
+            for request in group.drain(..) {
                 request.answer(Err(Error::Poisoned(reason.clone())));
             }
             return;
@@ -127,7 +128,7 @@ fn commit_group(
             Ok(txn) => txn,
             Err(error) => {
                 give_up(poison, &error);
-                for request in group {
+                for request in group.drain(..) {
                     request.answer(Err(error.clone()));
                 }
                 return;
@@ -146,7 +147,7 @@ fn commit_group(
                 if let Err(error) = &outcome {
                     give_up(poison, error);
                 }
-                for request in group {
+                for request in group.drain(..) {
                     request.answer(outcome.clone());
                 }
                 return;

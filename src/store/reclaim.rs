@@ -14,7 +14,7 @@ use super::Store;
 use super::error::Error;
 use super::format::{Kind, object_key};
 use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PackRow, grave_key, pack_key};
-use crate::db::{ReadTxn, Rows};
+use crate::db::{self, ReadTxn, Rows};
 use crate::objects::ObjectInfo;
 
 /// What a reclaim gave back.
@@ -152,6 +152,11 @@ impl Store {
         orphans.retain(|id, _| !self.inner.pins.is_writing(id));
         if orphans.is_empty() {
             return Ok(());
+        }
+        // Writers leave the list after a failed commit too, and that one may turn out to have taken
+        // effect: what it names is no orphan before a restart has told.
+        if let Some(reason) = self.inner.db.poisoned() {
+            return Err(db::Error::Poisoned(reason).into());
         }
         // What was committed since the listing began is none, nor what waits in a grave.
         let read = self.inner.db.read()?;

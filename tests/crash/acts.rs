@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
 use tintype::service::images::{BodyBroken, Change, Existing, Field, NewImage};
+use tintype::store::Scope;
 
 use crate::chance::noise;
 use crate::machine::{Machine, PIECE_BYTES, actor};
@@ -32,6 +33,8 @@ pub enum Act {
     Delete(u64),
     /// Gives space back.
     Reclaim,
+    /// Makes the store describe what was committed.
+    Ship,
     /// Brings a stream in without publishing it.
     Ingest(u64, Vec<Part>),
     /// Publishes it.
@@ -123,6 +126,7 @@ impl Machine {
             Act::Unshare(slot, project) => self.unshare(*slot, *project),
             Act::Delete(slot) => self.delete(*slot),
             Act::Reclaim => self.service().reclaim(&actor()).map(drop).map_err(text),
+            Act::Ship => self.service().store().ship().map_err(text),
             Act::Ingest(slot, parts) => self.ingest(*slot, body(parts)).await,
             Act::Publish(slot) => self.publish(*slot),
             Act::Release => self.release(),
@@ -296,7 +300,7 @@ impl Machine {
     }
 
     async fn ingest(&self, slot: u64, body: Body) -> Result<(), String> {
-        let mut ingest = self.service().store().ingest().map_err(text)?;
+        let mut ingest = self.service().store().ingest(Scope::STORE).map_err(text)?;
         for piece in body.chunks(PIECE_BYTES) {
             ingest.write(Bytes::copy_from_slice(piece)).await.map_err(text)?;
         }

@@ -26,6 +26,9 @@ pub const PIECE_BYTES: usize = 1 << 20;
 /// Small enough that a small image fills several packs.
 const PACK_BYTES: u64 = 64 << 10;
 
+/// Small enough that a workload makes a snapshot of the catalog or two.
+const SNAPSHOT_LOG_BYTES: u64 = 8 << 10;
+
 /// How a box is built.
 #[derive(Debug, Clone, Copy)]
 pub struct Build {
@@ -126,9 +129,14 @@ impl Machine {
         let entropy: Arc<dyn Entropy> =
             Arc::new(SeededEntropy::new(self.build.seed.wrapping_mul(1000) + self.starts.get()));
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let options = db::Options { cache_bytes: 1 << 20, ..db::Options::default() };
+        let options = db::Options { cache_bytes: 1 << 20, journal: tintype::service::fact_tables() };
         let db = Db::open_on(self.disk.clone(), options).map_err(|e| format!("the catalog: {e}"))?;
-        let options = store::Options { memory_bytes: 2 * PIECE_BYTES, zstd_level: 1, pack_bytes: PACK_BYTES };
+        let options = store::Options {
+            memory_bytes: 2 * PIECE_BYTES,
+            pack_bytes: PACK_BYTES,
+            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            ..store::Options::default()
+        };
         let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
         let store =
             Store::open(db.clone(), objects, master.as_ref(), options, clock.clone(), entropy.clone())
@@ -147,13 +155,16 @@ impl Machine {
     /// What the product says.
     pub fn stop(&self) -> Result<(), String> {
         let Some(Running { db, service, held }) = self.running.take() else { return Ok(()) };
+        // As the daemon does before it closes the box; when it fails, the next start ships.
+        let shipped = service.store().ship();
         drop((held, service));
         // Threads of finished uploads let go of the store a moment after their last answer; the
         // clock is among what the store holds.
         while Arc::strong_count(&self.clock) > 1 {
             std::thread::yield_now();
         }
-        db.close().map_err(|e| format!("closing: {e}"))
+        db.close().map_err(|e| format!("closing: {e}"))?;
+        shipped.map_err(|e| format!("shipping the journal: {e}"))
     }
 
     /// Takes power away, or kills the process; what the media then hold.

@@ -75,11 +75,15 @@ impl Machine {
     }
 
     fn judge_check(&self) -> Result<(), String> {
+        self.service().store().ship().map_err(text)?;
         let checked = self.service().check(&actor(), &mut |_| ()).map_err(text)?;
         let with_data =
             self.world.borrow().pictures().iter().filter(|picture| picture.body.is_some()).count();
         if !checked.damaged.is_empty() || checked.images != with_data as u64 {
             return Err(format!("{with_data} images have data, and check says {checked:?}"));
+        }
+        if !checked.description.damage.is_empty() {
+            return Err(format!("the store does not describe itself: {:?}", checked.description));
         }
         let damage = self.service().store().verify().map_err(text)?;
         if damage.is_empty() { Ok(()) } else { Err(format!("verify says {damage:?}")) }

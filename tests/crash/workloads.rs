@@ -30,7 +30,7 @@ pub fn upload() -> Workload {
     Workload {
         name: "upload",
         before: Before::Done([filled(0, dense(0)), vec![Act::Create(1)]].concat()),
-        acts: vec![Act::Upload(1, dense(1), Vec::new())],
+        acts: vec![Act::Upload(1, dense(1), Vec::new()), Act::Ship],
         stride: 1,
     }
 }
@@ -77,7 +77,7 @@ fn receipts() -> Workload {
     }
 }
 
-/// Changes of records.
+/// Changes of records, and the log that tells of them.
 fn update() -> Workload {
     Workload {
         name: "update",
@@ -85,9 +85,11 @@ fn update() -> Workload {
         acts: vec![
             Act::Update(0, 1),
             Act::Share(0, 1),
+            Act::Ship,
             Act::Share(0, 2),
             Act::Unshare(0, 1),
             Act::Update(0, 2),
+            Act::Ship,
         ],
         stride: 1,
     }
