@@ -8,8 +8,12 @@ use crate::power::{Fault, Step};
 use crate::shelf::ShelfHabit;
 use crate::workloads::{delete, upload};
 
-/// The trace with the writes between two syncs sorted: the database may order them as it likes.
+/// The trace as far as it is the product's to decide: the database's own steps, the writes between
+/// two of its syncs sorted, then each object's. A stream goes on while its last pack becomes durable,
+/// so how the two media's steps and two objects' mix is the threads' affair.
 fn settled(mut steps: Vec<Step>) -> Vec<Step> {
+    let object = |step: &Step| if step.medium == "db" { String::new() } else { step.on.clone() };
+    steps.sort_by_key(object);
     steps.split_mut(|step| step.action != "write" || step.medium != "db").for_each(<[Step]>::sort);
     steps
 }

@@ -13,6 +13,9 @@ use crate::world::Body;
 /// The slot of the image that shows that work goes on.
 const PROOF_SLOT: u64 = u64::MAX;
 
+/// Looks for space that is still in use, before it counts as never given back.
+const LOOKS_MAX: usize = 1000;
+
 impl Machine {
     /// Compares the box with what its callers expect, and settles what was in doubt.
     ///
@@ -92,7 +95,12 @@ impl Machine {
     /// Reclaims, and compares what is left on the medium with what rows name.
     fn judge_space(&self) -> Result<(), String> {
         let store = self.service().store().clone();
-        store.reclaim(Reach::Everything).map_err(text)?;
+        // The threads of an abandoned upload let go of its packs soon after its client has heard.
+        let mut looks = 0;
+        while store.reclaim(Reach::Everything).map_err(text)?.in_use > 0 && looks < LOOKS_MAX {
+            looks += 1;
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
         let again = store.reclaim(Reach::Everything).map_err(text)?;
         if again != Reclaimed::default() {
             return Err(format!("a second reclaim found more: {again:?}"));
