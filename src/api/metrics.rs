@@ -16,9 +16,9 @@ use http::Method;
 use http_body::{Frame, SizeHint};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode, encode_registry};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -58,6 +58,27 @@ struct RouteLabels {
     route: String,
 }
 
+/// A figure that is read when it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figure {
+    name: &'static str,
+    help: &'static str,
+    value: u64,
+    grows: bool,
+}
+
+impl Figure {
+    /// A figure that goes up and down.
+    pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Figure {
+        Figure { name, help, value, grows: false }
+    }
+
+    /// A figure that only grows while the process lives.
+    pub fn counter(name: &'static str, help: &'static str, value: u64) -> Figure {
+        Figure { name, help, value, grows: true }
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
@@ -85,14 +106,16 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The figures in the OpenMetrics text format, with `more` gauges of the moment before its end.
-    pub fn text(&self, more: &[(&str, &str, u64)]) -> String {
+    /// The figures in the OpenMetrics text format, with `more` of the moment before them.
+    pub fn text(&self, more: &[Figure]) -> String {
         let mut text = String::new();
         let mut moment = Registry::default();
-        for (name, help, value) in more {
-            let gauge: Gauge = Gauge::default();
-            gauge.set(i64::try_from(*value).unwrap_or(i64::MAX));
-            moment.register(*name, *help, gauge);
+        for Figure { name, help, value, grows } in more {
+            if *grows {
+                moment.register(*name, *help, ConstCounter::new(*value));
+            } else {
+                moment.register(*name, *help, ConstGauge::new(*value));
+            }
         }
         // Writing to a String does not fail.
         let _ = encode_registry(&mut text, &moment);
@@ -223,7 +246,10 @@ mod tests {
         ask(&metrics, "GET", "/users/ann", "").await;
         ask(&metrics, "GET", "/users/bob", "").await;
         ask(&metrics, "PUT", "/v2/images/1234/file", "123456").await;
-        let text = metrics.text(&[("process_resident_memory_bytes", "Memory in use", 7)]);
+        let text = metrics.text(&[
+            Figure::gauge("process_resident_memory_bytes", "Memory in use", 7),
+            Figure::counter("tintype_store_reclaims", "Reclaims", 8),
+        ]);
         for line in [
             "tintype_http_requests_total{method=\"GET\",route=\"/users/{user}\",status=\"200\"} 2",
             "tintype_http_requests_total{method=\"PUT\",route=\"/v2/images/{image}/file\",status=\"200\"} 1",
@@ -231,6 +257,7 @@ mod tests {
             "tintype_http_sent_bytes_total 8",
             "tintype_uploads_running 0",
             "process_resident_memory_bytes 7",
+            "tintype_store_reclaims_total 8",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

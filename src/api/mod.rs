@@ -5,6 +5,7 @@
 
 pub mod context;
 mod edge;
+mod figures;
 pub mod glance;
 pub mod identity;
 mod json;

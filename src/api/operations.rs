@@ -1,7 +1,7 @@
 //! What watches a server: is it alive, may it get requests, how is it doing. Needs no token.
 //!
-//! Invariant: nothing here names an image, a user or a project. Must not wait for the database:
-//! a probe has to answer while writes are slow.
+//! Invariant: nothing here names an image, a user or a project. Must not wait for
+//! writes: a probe has to answer while they are slow.
 
 use axum::Router;
 use axum::extract::State;
@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::context::ApiState;
-use super::metrics::Metrics;
+use super::figures;
+use super::metrics::{Figure, Metrics};
+use crate::service::Service;
 
 /// Version of the exposition format that the metrics encoder writes.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,17 +36,16 @@ async fn ready(State(state): State<ApiState>) -> Response {
 }
 
 async fn scrape(State(state): State<ApiState>, metrics: Metrics) -> Response {
-    let lag = state.service.store().log_lag();
-    let mut moment = vec![
-        (
-            "tintype_log_waiting_commits",
-            "Commits that the store's log did not have when last tried",
-            lag.entries,
-        ),
-        ("tintype_log_behind_seconds", "Time since the store's log had every commit", lag.seconds),
-    ];
+    let mut moment = match state.blocking(Service::figures).await {
+        Ok(figures) => figures::of_store(&figures),
+        Err(error) => {
+            tracing::warn!(%error, "a scrape goes without the store's figures");
+            Vec::new()
+        }
+    };
     if let Some(bytes) = resident_bytes() {
-        moment.push(("process_resident_memory_bytes", "Memory of this process that is in use", bytes));
+        let help = "Memory of this process that is in use";
+        moment.push(Figure::gauge("process_resident_memory_bytes", help, bytes));
     }
     ([(header::CONTENT_TYPE, OPENMETRICS)], metrics.text(&moment)).into_response()
 }

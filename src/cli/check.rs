@@ -23,6 +23,12 @@ impl Check {
         if !clean("damaged") {
             return Err(Failure::failed("stored data is damaged; the images listed need their data again"));
         }
+        if !clean("damaged_objects") {
+            return Err(Failure::failed(
+                "stored objects are damaged that no image needs now; they go when their space is given back, and \
+                 dedup.verify = \"always\" keeps new uploads from relying on them until then",
+            ));
+        }
         if !clean("differing_indexes") {
             return Err(Failure::failed(
                 "indexes of the catalog do not follow from its records, so that listings may lack some: keep a \

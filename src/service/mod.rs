@@ -5,6 +5,7 @@
 
 mod actor;
 mod error;
+pub mod figures;
 pub mod identity;
 pub mod images;
 mod litter;

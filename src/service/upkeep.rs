@@ -65,8 +65,10 @@ pub struct Checked {
     pub images: u64,
     /// Bytes that were read and compared.
     pub image_bytes: u64,
-    /// What is damaged.
+    /// Images whose data is damaged.
     pub damaged: Vec<Damage>,
+    /// What stored objects are damaged, whether an image needs them or not.
+    pub damaged_objects: Vec<String>,
     /// Indexes of the catalog that do not follow from its records.
     pub differing_indexes: Vec<&'static str>,
     /// The store's description of itself.
@@ -152,12 +154,14 @@ impl Service {
             images: 0,
             image_bytes: 0,
             damaged: Vec::new(),
+            damaged_objects: Vec::new(),
             differing_indexes: catalog::differing_indexes(&self.db.read()?)?,
             description: Described::default(),
         };
         let mut hurt = HashMap::new();
         for store::Damage { error, contents } in self.store.verify()? {
             hurt.extend(contents.into_iter().map(|content| (content, error.to_string())));
+            checked.damaged_objects.push(error.to_string());
         }
         for (id, content, blake3) in stored {
             let before = checked.image_bytes;

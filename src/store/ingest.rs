@@ -69,6 +69,7 @@ impl Ingest {
         let units = bytes.len().div_ceil(BUDGET_UNIT).clamp(1, self.store.inner.budget_units) as u32;
         let budget = self.store.inner.budget.clone();
         let permit = budget.acquire_many_owned(units).await.map_err(|_| Error::Broken)?;
+        self.store.inner.activity.received(bytes.len() as u64);
         let piece = Arc::new((bytes, permit));
         for lane in &self.lanes {
             if lane.send(piece.clone()).await.is_err() {
@@ -170,6 +171,7 @@ fn seal_manifest(
     held.object(header.id);
     let builder = Builder::start(&*store.inner.objects, &header, store.key(domain)?)?;
     let written = builder.finish(codec::encode(&manifest))?;
+    store.inner.activity.written(written.object_bytes);
     let row = ContentRow { object: header.id, domain, stored: written, size_bytes };
     Ok(Receipt(Arc::new(Durable { content, row, manifest, digests, _held: held })))
 }

@@ -5,6 +5,7 @@
 //! the caller's transaction, and is let go of by [`Store::release`].
 #![doc = include_str!("FORMAT.md")]
 
+mod activity;
 mod assemble;
 mod compress;
 mod cutter;
@@ -27,6 +28,7 @@ mod rows;
 mod seal;
 mod share;
 mod thread;
+mod totals;
 mod verify;
 
 use std::collections::HashSet;
@@ -36,6 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+pub use activity::Activity;
 pub use error::Error;
 pub use ingest::{Ingest, Receipt};
 pub use keyring::{KeyError, MasterKey, NotAKey};
@@ -45,6 +48,7 @@ pub use read::Reader;
 pub use realm::Scope;
 pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
+pub use totals::Stats;
 pub use verify::Damage;
 
 use crate::base::{Clock, Entropy};
@@ -100,6 +104,7 @@ struct Inner {
     next_pack: AtomicU64,
     reclaiming: std::sync::Mutex<()>,
     log: log::Log,
+    activity: activity::Counts,
 }
 
 #[derive(Clone)]
@@ -118,21 +123,6 @@ impl quick_cache::Weighter<[u8; 16], Arc<Layout>> for LayoutWeight {
     fn weight(&self, _: &[u8; 16], layout: &Arc<Layout>) -> u64 {
         layout.weight()
     }
-}
-
-/// What the store holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Packs.
-    pub packs: u64,
-    /// Chunks in them, each once.
-    pub chunks: u64,
-    /// Bytes of these chunks before compression.
-    pub chunk_bytes: u64,
-    /// Streams.
-    pub contents: u64,
-    /// Bytes of all objects: packs and manifests.
-    pub stored_bytes: u64,
 }
 
 impl Store {
@@ -157,6 +147,7 @@ impl Store {
             }
         }
         rows::put_packs(txn, &receipt.0.content.0, &packs)?;
+        totals::add(txn, Stats::of_content(&receipt.0.row))?;
         Ok(txn.put_record(&CONTENTS, &receipt.0.content.0, &receipt.0.row)?)
     }
 
@@ -168,6 +159,7 @@ impl Store {
         if let Some(row) = txn.record::<ContentRow>(&CONTENTS, &content.0)? {
             txn.remove(&CONTENTS, &content.0)?;
             txn.remove(&CONTENT_PACKS, &content.0)?;
+            totals::subtract(txn, Stats::of_content(&row))?;
             txn.put(&GRAVES, &grave_key(Kind::Manifest, &row.object), &[])?;
         }
         Ok(())
@@ -181,8 +173,9 @@ impl Store {
         let row: ContentRow =
             self.inner.db.read()?.record(&CONTENTS, &content.0)?.ok_or(Error::Missing(*content))?;
         let layouts = &self.inner.layouts;
-        let layout =
-            layouts.get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new))?;
+        let layout = layouts
+            .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new))
+            .inspect_err(|error| self.inner.activity.failed_read(error))?;
         let mut held = self.inner.pins.hold();
         for pack in layout.manifest().packs() {
             if !held.pack(pack) {
@@ -193,26 +186,25 @@ impl Store {
         Ok(Reader::new(self.clone(), layout, held))
     }
 
-    /// What the store holds. Reads every pack's row.
+    /// What the store holds.
     ///
     /// # Errors
     /// When the database fails.
     pub fn stats(&self) -> Result<Stats, Error> {
-        let mut stats = Stats::default();
-        let read = self.inner.db.read()?;
-        rows::each(&read, &PACKS, |_, row: PackRow| {
-            stats.packs += 1;
-            stats.chunks += u64::from(row.chunks);
-            stats.chunk_bytes += row.raw_bytes;
-            stats.stored_bytes += row.stored.object_bytes;
-            Ok(())
-        })?;
-        rows::each(&read, &CONTENTS, |_, row: ContentRow| {
-            stats.contents += 1;
-            stats.stored_bytes += row.stored.object_bytes;
-            Ok(())
-        })?;
-        Ok(stats)
+        Ok(totals::read(&self.inner.db.read()?)?.unwrap_or_default())
+    }
+
+    /// What the store did since it was opened.
+    pub fn activity(&self) -> Activity {
+        self.inner.activity.read()
+    }
+
+    /// Bytes the medium has left, where that can be told.
+    ///
+    /// # Errors
+    /// When the medium does not answer.
+    pub fn free_bytes(&self) -> Result<Option<u64>, Error> {
+        Ok(self.inner.objects.free_bytes()?)
     }
 
     fn key(&self, domain: u32) -> Result<Option<&DomainKey>, Error> {
@@ -297,6 +289,7 @@ impl Store {
     /// Gives a durable pack its row and hooks, in one commit.
     fn commit_pack(&self, finished: FinishedPack) -> Result<(), Error> {
         let FinishedPack { header, written, footer, raw_bytes } = finished;
+        self.inner.activity.written(written.object_bytes);
         let row = PackRow {
             object: header.id,
             generation: header.generation,
@@ -316,6 +309,7 @@ impl Store {
         self.inner.db.write(move |txn| {
             rows::raise_next_pack(txn, header.number)?;
             txn.put_record(&PACKS, &pack_key(header.number), &row)?;
+            totals::add(txn, Stats::of_pack(&row))?;
             for key in &keys {
                 txn.put(&HOOKS, key, &pack_key(header.number))?;
             }

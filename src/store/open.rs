@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::activity::Counts;
 use super::compress::Compressors;
 use super::error::Error;
 use super::format::{FORMAT_VERSION, Kind, key};
@@ -16,6 +17,7 @@ use super::log::Log;
 use super::pins::Pins;
 use super::rows;
 use super::share::Shares;
+use super::totals;
 use super::{FrameWeight, Inner, LayoutWeight, Store};
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{Clock, Entropy};
@@ -131,6 +133,9 @@ impl Store {
         if known.is_none() {
             db.write(move |txn| rows::set_store_id(txn, &id))?;
         }
+        if totals::read(&db.read()?)?.is_none() {
+            db.write(totals::recount)?;
+        }
         objects.sweep_unfinished()?;
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
@@ -160,6 +165,7 @@ impl Store {
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
                 next_pack,
                 reclaiming: Mutex::new(()),
+                activity: Counts::default(),
                 log,
             }),
         })

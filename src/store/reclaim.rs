@@ -14,6 +14,7 @@ use super::Store;
 use super::error::Error;
 use super::format::{Kind, object_key};
 use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PackRow, grave_key, pack_key};
+use super::totals::{self, Stats};
 use crate::db::{self, ReadTxn, Rows};
 use crate::objects::ObjectInfo;
 
@@ -48,14 +49,20 @@ impl Store {
         // One at a time: a second mark would end the first one's protection.
         let _one = self.inner.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
         let mut freed = Reclaimed::default();
+        let outcome = self.give_back(reach, &mut freed);
+        self.inner.activity.reclaimed(&freed, outcome.is_ok());
+        outcome.map(|()| freed)
+    }
+
+    fn give_back(&self, reach: Reach, freed: &mut Reclaimed) -> Result<(), Error> {
         // Also the proof that this catalog is the store's own: another one would name nothing of it.
         self.ship_deaths()?;
-        self.bury_dead_packs(&mut freed)?;
-        self.empty_graves(&mut freed)?;
+        self.bury_dead_packs(freed)?;
+        self.empty_graves(freed)?;
         if reach == Reach::Everything {
-            self.sweep_orphans(&mut freed)?;
+            self.sweep_orphans(freed)?;
         }
-        Ok(freed)
+        Ok(())
     }
 
     fn bury_dead_packs(&self, freed: &mut Reclaimed) -> Result<(), Error> {
@@ -85,6 +92,7 @@ impl Store {
             for number in &dead {
                 if let Some(row) = txn.record::<PackRow>(&PACKS, &pack_key(*number))? {
                     txn.remove(&PACKS, &pack_key(*number))?;
+                    totals::subtract(txn, Stats::of_pack(&row))?;
                     txn.put(&GRAVES, &grave_key(Kind::Pack, &row.object), &[])?;
                 }
             }

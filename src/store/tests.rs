@@ -151,6 +151,7 @@ async fn p3_a_changed_byte_ends_the_stream_before_it() {
     }
     assert!(matches!(outcome, Err(Error::Damaged { .. })), "{outcome:?}");
     assert!(served.len() < data.len() && data.starts_with(&served));
+    assert_eq!(again.store.activity().damaged_reads, 1);
     let damage = again.store.verify().unwrap();
     assert_eq!(damage.len(), 1);
     assert_eq!(damage[0].contents, [content]);
@@ -206,6 +207,10 @@ async fn p6_released_space_comes_back_and_shared_data_stays() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(b.store.stats().unwrap(), Stats::default());
+    let activity = b.store.activity();
+    assert!(activity.received_bytes >= 11_000_000 && activity.written_bytes > 0);
+    assert!(activity.reclaims > 0 && activity.reclaimed_bytes > 0);
+    assert_eq!((activity.reclaims_failed, activity.damaged_reads), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -380,4 +385,19 @@ async fn p7_a_stream_of_endless_pieces_is_refused_and_one_woven_from_others_stop
     let content = put(&b, &woven).await;
     assert!(b.store.stats().unwrap().chunks > before);
     assert_eq!(get(&b, &content, ByteRange::whole(woven.len() as u64)).unwrap(), woven);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_that_went_astray_are_found_and_missing_ones_counted() {
+    let b = fresh(None);
+    put(&b, &noise(1, 2_000_000)).await;
+    let counted = b.store.stats().unwrap();
+    assert!(counted.packs > 0 && counted.contents == 1 && counted.content_bytes == 2_000_000);
+    b.db.write(|txn| totals::add(txn, Stats { packs: 1, ..Stats::default() })).unwrap();
+    let damage = b.store.verify().unwrap();
+    assert!(damage.len() == 1 && damage[0].error.to_string().contains("totals"), "{damage:?}");
+    b.db.write(|txn| Ok::<_, Error>(txn.remove(&totals::TOTALS, totals::ROW)?)).unwrap();
+    let again = Bench { store: open(b.objects.clone(), b.db.clone(), None).unwrap(), ..b };
+    assert_eq!(again.store.stats().unwrap(), counted);
+    assert!(again.store.verify().unwrap().is_empty());
 }

@@ -12,6 +12,7 @@ use super::error::Error;
 use super::object::verify_stored;
 use super::pack::pack_name;
 use super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow, pack_key};
+use super::totals;
 use crate::db::codec::{Record, encode};
 use crate::db::{Rows, Table};
 use crate::model::ContentId;
@@ -54,7 +55,17 @@ impl Store {
             Ok(())
         })?;
         damage.extend(bad_packs.into_values());
+        damage.extend(self.verify_totals()?.map(|error| Damage { error, contents: Vec::new() }));
         Ok(damage)
+    }
+
+    /// Whether the running totals say what a count says.
+    fn verify_totals(&self) -> Result<Option<Error>, Error> {
+        let read = self.inner.db.read()?;
+        let (noted, counted) = (totals::read(&read)?.unwrap_or_default(), totals::count(&read)?);
+        let differ =
+            || Error::damaged("the row of running totals", format!("{noted:?}, but {counted:?} count"));
+        Ok((noted != counted).then(differ))
     }
 
     /// The packs whose objects are not what was written, by number.

@@ -1,8 +1,8 @@
 //! Lets every durable step of a workload fail, one case a step, and judges what a restart finds.
 //!
-//! A step is named by its number in the undisturbed run. A single upload makes its steps in one
-//! order: the threads behind it hand work on and wait. Between two syncs the database may write
-//! its pages in any order, so a number means the same step again only up to that.
+//! A step is named by its number in the undisturbed run. A stream goes on while its last pack
+//! becomes durable, and between two syncs the database may write its pages in any order, so a
+//! number means the same step again only up to that; every number is tried all the same.
 
 use crate::acts::Act;
 use crate::chance::Dice;

@@ -77,6 +77,7 @@ fn checked_body(checked: &Checked) -> Value {
         "images": checked.images,
         "image_bytes": checked.image_bytes,
         "damaged": checked.damaged.iter().map(damage_body).collect::<Vec<_>>(),
+        "damaged_objects": checked.damaged_objects,
         "differing_indexes": checked.differing_indexes,
         "described_commits": checked.description.commits,
         "described_at": checked.description.written_at.map(Time::rfc3339_seconds),
@@ -126,6 +127,7 @@ mod tests {
         assert_eq!(status, StatusCode::OK);
         let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
         assert_eq!(last["result"]["damaged"], json!([]));
+        assert_eq!(last["result"]["damaged_objects"], json!([]));
         assert_eq!(last["result"]["differing_indexes"], json!([]));
         assert_eq!(last["result"]["description_damage"], json!([]));
         assert!(last["result"]["described_commits"].as_u64().is_some_and(|commits| commits > 0));

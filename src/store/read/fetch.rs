@@ -19,6 +19,10 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`], or the medium's failure.
     pub(super) fn fetch(&self, parts: &[Part]) -> Result<Vec<Bytes>, Error> {
+        self.pieces(parts).inspect_err(|error| self.inner.activity.failed_read(error))
+    }
+
+    fn pieces(&self, parts: &[Part]) -> Result<Vec<Bytes>, Error> {
         let mut pieces = Vec::new();
         for part in parts {
             match *part {

@@ -1,0 +1,35 @@
+//! The store's figures for whoever watches the box.
+//!
+//! Invariant: they name no image, user or project, and cost a row and a few numbers in memory,
+//! however much is stored; so they need no actor.
+
+use super::{Error, Service};
+use crate::store::{Activity, Lag, Stats};
+
+/// The store at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// What it holds.
+    pub stored: Stats,
+    /// What it did since the process started.
+    pub activity: Activity,
+    /// What its log does not tell yet.
+    pub log_lag: Lag,
+    /// Bytes its medium has left, where that can be told.
+    pub free_bytes: Option<u64>,
+}
+
+impl Service {
+    /// The store's figures of this moment.
+    ///
+    /// # Errors
+    /// When the catalog or the medium does not answer.
+    pub fn figures(&self) -> Result<Figures, Error> {
+        Ok(Figures {
+            stored: self.store.stats()?,
+            activity: self.store.activity(),
+            log_lag: self.store.log_lag(),
+            free_bytes: self.store.free_bytes()?,
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! What the store did since the process started: counted where it happens, read by a scrape.
+//!
+//! Invariant: counting never waits and never fails.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::Error;
+use super::reclaim::Reclaimed;
+
+/// Figures since the process started. They only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Bytes of streams that came in, those that were abandoned included.
+    pub received_bytes: u64,
+    /// Bytes of the objects written for them.
+    pub written_bytes: u64,
+    /// Reclaims that ended well.
+    pub reclaims: u64,
+    /// Reclaims that failed.
+    pub reclaims_failed: u64,
+    /// Bytes given back.
+    pub reclaimed_bytes: u64,
+    /// Reads that met damage.
+    pub damaged_reads: u64,
+}
+
+/// The running counts.
+#[derive(Debug, Default)]
+pub struct Counts {
+    received_bytes: AtomicU64,
+    written_bytes: AtomicU64,
+    reclaims: AtomicU64,
+    reclaims_failed: AtomicU64,
+    reclaimed_bytes: AtomicU64,
+    damaged_reads: AtomicU64,
+}
+
+impl Counts {
+    /// Bytes of a stream arrived.
+    pub fn received(&self, bytes: u64) {
+        add(&self.received_bytes, bytes);
+    }
+
+    /// An object was written.
+    pub fn written(&self, bytes: u64) {
+        add(&self.written_bytes, bytes);
+    }
+
+    /// A reclaim ended; what it freed counts even when it failed later.
+    pub fn reclaimed(&self, freed: &Reclaimed, well: bool) {
+        add(if well { &self.reclaims } else { &self.reclaims_failed }, 1);
+        add(&self.reclaimed_bytes, freed.bytes);
+    }
+
+    /// A read failed.
+    pub fn failed_read(&self, error: &Error) {
+        if matches!(error, Error::Damaged { .. }) {
+            add(&self.damaged_reads, 1);
+        }
+    }
+
+    /// The counts of this moment.
+    pub fn read(&self) -> Activity {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Activity {
+            received_bytes: of(&self.received_bytes),
+            written_bytes: of(&self.written_bytes),
+            reclaims: of(&self.reclaims),
+            reclaims_failed: of(&self.reclaims_failed),
+            reclaimed_bytes: of(&self.reclaimed_bytes),
+            damaged_reads: of(&self.damaged_reads),
+        }
+    }
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    count.fetch_add(more, Ordering::Relaxed);
+}
