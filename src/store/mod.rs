@@ -323,4 +323,6 @@ impl Store {
 }
 
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@
 
 mod check;
 mod compare;
-mod records;
+pub(super) mod records;
 mod shelf;
 mod ship;
 mod snapshot;

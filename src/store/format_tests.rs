@@ -1,0 +1,53 @@
+//! `FORMAT.md` says what the code does: every number and name in it that code has too.
+
+use super::cutter::CutterParams;
+use super::format::*;
+use super::log::records::{LogRecord, SnapshotFooter, SnapshotRows};
+use super::manifest::Manifest;
+use super::pack::PackFooter;
+use super::seal::TAG_BYTES;
+use crate::db::codec::Record;
+
+const DOCUMENT: &str = include_str!("FORMAT.md");
+
+#[test]
+fn the_description_has_the_numbers_of_the_code() {
+    let kinds = [Kind::Pack, Kind::Manifest, Kind::Log, Kind::Snapshot];
+    let listed: Vec<String> = kinds.iter().map(|kind| format!("{} {}", *kind as u8, kind.prefix())).collect();
+    let magic = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\0', "\\0");
+    let kib = |bytes: usize| bytes >> 10;
+    let cutter = |params: CutterParams| {
+        let [min, avg, max] =
+            [params.min_bytes, params.avg_bytes, params.max_bytes].map(|bytes| kib(bytes as usize));
+        (params.id, format!("({min}/{avg}/{max} KiB)"))
+    };
+    let (grid, content) = (cutter(CutterParams::grid(0)), cutter(CutterParams::content()));
+    let said = [
+        format!("# The store's format, version {FORMAT_VERSION}\n"),
+        format!(
+            "| header | {HEADER_BYTES} | magic `{}` ({}), version u16 = {FORMAT_VERSION}, kind u8 ({}), ",
+            magic(&MAGIC),
+            MAGIC.len(),
+            listed.join(", ")
+        ),
+        format!("at least {PADDING_BYTES_MIN} |"),
+        format!("| locator | {LOCATOR_BYTES} (+{TAG_BYTES}) |"),
+        format!("BLAKE3 of each {} MiB block", HASH_BLOCK_BYTES >> 20),
+        format!("| tail | {TAIL_BYTES} | magic `{}` ({})", magic(&TAIL_MAGIC), TAIL_MAGIC.len()),
+        format!("its {TAG_BYTES}-byte tag"),
+        format!("closed at {} KiB and never holds more than {} KiB", kib(FRAME_BYTES), kib(FRAME_BYTES_MAX)),
+        format!("**Pack footer** (version {})", PackFooter::VERSION),
+        format!("**Manifest** (version {})", Manifest::VERSION),
+        format!("**Log** (version {})", LogRecord::VERSION),
+        format!("**Snapshot** (version {})", SnapshotFooter::VERSION),
+        format!("a section is zstd of (version {})", SnapshotRows::VERSION),
+        format!("{}: the guest's 4 KiB grid with cuts at file ends {}", grid.0, grid.1),
+        format!("{}: FastCDC 2020 {}", content.0, content.1),
+    ];
+    for text in said {
+        assert!(DOCUMENT.contains(&text), "FORMAT.md does not say {text:?}");
+    }
+    for kind in kinds {
+        assert!(DOCUMENT.contains(&format!("`{}/", kind.prefix())), "FORMAT.md has no name of a {kind:?}");
+    }
+}
