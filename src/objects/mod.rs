@@ -16,11 +16,15 @@ mod native;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod flaky;
 
 pub use bucket::Bucket;
 #[cfg(feature = "buckets")]
 pub use bucket::open_url;
 pub use error::Error;
+#[cfg(test)]
+pub use flaky::Flaky;
 pub use key::ObjectKey;
 pub use memory::Memory;
 pub use native::Native;

@@ -325,4 +325,6 @@ impl Store {
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]
+mod nonce_tests;
+#[cfg(test)]
 mod tests;

@@ -170,7 +170,7 @@ impl Keyring {
     }
 
     fn to_bytes(&self, master: &MasterKey, id: [u8; 16]) -> Vec<u8> {
-        let wrapping = wrapping_key(master, &self.store_id, self.version, &id);
+        let wrapping = Aead::new(&wrapping_key(master, &self.store_id, self.version, &id));
         let wrap = |(&domain, key): (&u32, &DomainKey)| {
             let mut bytes = key.to_bytes();
             let check = domain_check(&bytes, &self.store_id, domain);
@@ -220,7 +220,7 @@ impl Keyring {
 impl RingRecord {
     /// The domains' keys; the master key is known to be the right one.
     fn unwrap_domains(self, master: &MasterKey) -> Result<BTreeMap<u32, DomainKey>, Fault> {
-        let wrapping = wrapping_key(master, &self.store_id, self.version, &self.id);
+        let wrapping = Aead::new(&wrapping_key(master, &self.store_id, self.version, &self.id));
         let unwrap = |domain: WrappedDomain| {
             let bound = associated_data(&self.store_id, self.version, &self.id, domain.id);
             let mut bytes = Zeroizing::new(domain.wrapped);
@@ -255,9 +255,14 @@ fn version_of(key: &str) -> Option<u32> {
     is_copy.then(|| u32::from_str_radix(version, 16).ok())?
 }
 
-fn wrapping_key(master: &MasterKey, store_id: &[u8; 16], version: u32, id: &[u8; 16]) -> Aead {
+fn wrapping_key(
+    master: &MasterKey,
+    store_id: &[u8; 16],
+    version: u32,
+    id: &[u8; 16],
+) -> Zeroizing<[u8; KEY_BYTES]> {
     let info: [&[u8]; 3] = [b"tintype keyring v1", &version.to_le_bytes(), id];
-    Aead::new(&derive(master.secret(), Some(store_id), &info))
+    derive(master.secret(), Some(store_id), &info)
 }
 
 fn associated_data(store_id: &[u8; 16], version: u32, id: &[u8; 16], domain: u32) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::objects::{Memory, ObjectInfo, ObjectWriter};
+use crate::store::seal::nonces_of;
 
 const STORE: [u8; 16] = [5; 16];
 
@@ -61,6 +62,29 @@ fn three_copies_survive_the_loss_of_any_two() {
         objects.delete(&lost.next().unwrap()).unwrap();
         damage(&objects, &lost.next().unwrap(), 30);
         assert_eq!(name(&Keyring::load(&objects, &master(1), STORE).unwrap()), name(&ring));
+    }
+}
+
+#[test]
+fn a_ring_that_is_saved_again_meets_no_nonce_twice() {
+    let (master, entropy) = (MasterKey::generate(&crate::base::OsEntropy), crate::base::OsEntropy);
+    let ring = Keyring::create(&entropy, STORE);
+    let (objects, mut ids) = (Memory::new(), Vec::new());
+    for _ in 0..20 {
+        ring.save(&objects, &master, &entropy).unwrap();
+        for letter in COPIES {
+            let bytes = objects.get(&copy(1, letter)).unwrap();
+            let record: RingRecord = codec::decode(&bytes[..bytes.len() - HASH_BYTES]).unwrap();
+            ids.push(record.id);
+        }
+        Keyring::sweep_unused(&objects).unwrap();
+    }
+    // The copies are the same bytes: sealed once, stored three times.
+    ids.dedup();
+    assert_eq!(ids.len(), 20);
+    for id in ids {
+        let key = wrapping_key(&master, &STORE, 1, &id);
+        assert_eq!(nonces_of(&key), [nonce(FIRST_DOMAIN.into())]);
     }
 }
 

@@ -1,9 +1,8 @@
 //! What the description promises: no gap after any failure, nothing deleted before its death is
 //! told, nothing written when idle, nothing shown of a sealed store, damage found and mended.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,110 +11,12 @@ use super::*;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, Db, Rows, Table};
 use crate::model::ContentId;
-use crate::objects::{self, Memory, ObjectInfo, ObjectWriter, Objects};
+use crate::objects::{Flaky, ObjectKey, Objects};
 use crate::store::{Error, MasterKey, Reach, Scope};
 use shelf::Shelf;
 
 /// Stands for the tables of layers that the store knows nothing of.
 const THINGS: Table = Table::facts("things-1");
-
-/// A medium in memory that fails when told.
-#[derive(Debug, Clone, Default)]
-struct Flaky {
-    inner: Memory,
-    plan: Arc<Mutex<Plan>>,
-}
-
-#[derive(Debug, Default)]
-struct Plan {
-    /// Changes of the medium that still succeed; `None` for all.
-    left: Option<usize>,
-    /// Whether the one that fails takes effect all the same.
-    takes_effect: bool,
-    /// Changes made so far.
-    made: usize,
-}
-
-impl Flaky {
-    fn fail_after(&self, left: Option<usize>, takes_effect: bool) {
-        *lock(&self.plan) = Plan { left, takes_effect, made: 0 };
-    }
-
-    fn made(&self) -> usize {
-        lock(&self.plan).made
-    }
-
-    fn change(&self, change: impl FnOnce() -> Result<(), objects::Error>) -> Result<(), objects::Error> {
-        let mut plan = lock(&self.plan);
-        let failure = Err(objects::Error::Unavailable("told to fail".into()));
-        plan.made += 1;
-        match plan.left {
-            Some(0) if plan.takes_effect => {
-                plan.takes_effect = false;
-                change().and(failure)
-            }
-            Some(0) => failure,
-            left => {
-                plan.left = left.map(|left| left - 1);
-                change()
-            }
-        }
-    }
-
-    fn names(&self) -> BTreeMap<String, u64> {
-        let mut names = BTreeMap::new();
-        self.list("", &mut |info| {
-            names.insert(info.key.to_string(), info.size_bytes);
-        })
-        .unwrap();
-        names
-    }
-
-    fn spoil(&self, name: &str, at: usize) {
-        let key = ObjectKey::new(name).unwrap();
-        let mut bytes = self.inner.get(&key).unwrap();
-        let at = at.min(bytes.len() - 1);
-        bytes[at] ^= 1;
-        self.inner.delete(&key).unwrap();
-        self.inner.put(&key, &bytes).unwrap();
-    }
-}
-
-impl Objects for Flaky {
-    fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, objects::Error> {
-        Ok(Box::new(FlakyWriter { medium: self.clone(), inner: self.inner.create(key)? }))
-    }
-    fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), objects::Error> {
-        self.inner.read(key, offset, out)
-    }
-    fn size(&self, key: &ObjectKey) -> Result<u64, objects::Error> {
-        self.inner.size(key)
-    }
-    fn delete(&self, key: &ObjectKey) -> Result<(), objects::Error> {
-        self.change(|| self.inner.delete(key))
-    }
-    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectInfo)) -> Result<(), objects::Error> {
-        self.inner.list(prefix, visit)
-    }
-    fn sweep_unfinished(&self) -> Result<u64, objects::Error> {
-        self.inner.sweep_unfinished()
-    }
-}
-
-struct FlakyWriter {
-    medium: Flaky,
-    inner: Box<dyn ObjectWriter>,
-}
-
-impl ObjectWriter for FlakyWriter {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), objects::Error> {
-        self.inner.write(bytes)
-    }
-    fn commit(self: Box<Self>) -> Result<(), objects::Error> {
-        let FlakyWriter { medium, inner } = *self;
-        medium.change(|| inner.commit())
-    }
-}
 
 fn journaled() -> db::Options {
     db::Options { journal: [&FACTS[..], &[THINGS]].concat(), ..db::Options::default() }
@@ -348,7 +249,7 @@ fn p9_a_sealed_store_tells_nothing_to_those_without_its_key() {
     store.ship().unwrap();
     assert_eq!(Shelf::list(&medium).unwrap().logs.len(), 1);
     for name in medium.names().keys() {
-        let bytes = medium.inner.get(&ObjectKey::new(name.clone()).unwrap()).unwrap();
+        let bytes = medium.get(&ObjectKey::new(name.clone()).unwrap()).unwrap();
         for needle in [&secret[..], THINGS.name.as_bytes()] {
             assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{name}");
         }
@@ -384,7 +285,7 @@ fn a_missing_log_object_is_a_gap_that_a_snapshot_closes() {
         set(&db, n, vec![n]);
     }
     let missing = Shelf::list(&medium).unwrap().logs.pop().unwrap();
-    medium.inner.delete(&missing.key).unwrap();
+    medium.delete(&missing.key).unwrap();
     let found = damage(&store);
     assert!(found[0].contains("nothing tells of commits"), "{found:?}");
     store.ship().unwrap();

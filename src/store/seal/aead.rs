@@ -1,12 +1,60 @@
 //! AES-256-GCM from one of two sources that give the same bytes.
 //!
 //! Owns the choice: with the feature `fast-crypto` the assembly of aws-lc, else (and beside it in
-//! tests) the portable crate.
+//! tests) the portable crate. Tests write down every key and nonce they meet.
 
-#[cfg(feature = "fast-crypto")]
+#[cfg(all(not(test), feature = "fast-crypto"))]
 pub(in crate::store) use fast::Aead;
-#[cfg(not(feature = "fast-crypto"))]
+#[cfg(all(not(test), not(feature = "fast-crypto")))]
 pub(in crate::store) use portable::Aead;
+#[cfg(test)]
+pub(in crate::store) use recorded::Aead;
+
+#[cfg(test)]
+pub(in crate::store) mod recorded {
+    //! The build's cipher, with a record of every seal made in this process.
+
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex};
+
+    #[cfg(feature = "fast-crypto")]
+    use super::fast::Aead as Cipher;
+    #[cfg(not(feature = "fast-crypto"))]
+    use super::portable::Aead as Cipher;
+    use crate::store::seal::{KEY_BYTES, Unsealable};
+
+    type Key = [u8; KEY_BYTES];
+
+    static SEALS: LazyLock<Mutex<HashMap<Key, Vec<[u8; 12]>>>> = LazyLock::new(Mutex::default);
+
+    /// Every nonce that `key` sealed with, in order.
+    pub(in crate::store) fn nonces_of(key: &Key) -> Vec<[u8; 12]> {
+        SEALS.lock().unwrap().get(key).cloned().unwrap_or_default()
+    }
+
+    /// A key, ready for use.
+    pub(in crate::store) struct Aead(Cipher, Key);
+
+    impl Aead {
+        pub(in crate::store) fn new(key: &Key) -> Aead {
+            Aead(Cipher::new(key), *key)
+        }
+
+        pub(in crate::store) fn seal(&self, nonce: &[u8; 12], bound: &[u8], data: &mut Vec<u8>) {
+            SEALS.lock().unwrap().entry(self.1).or_default().push(*nonce);
+            self.0.seal(nonce, bound, data);
+        }
+
+        pub(in crate::store) fn open(
+            &self,
+            nonce: &[u8; 12],
+            bound: &[u8],
+            data: &mut Vec<u8>,
+        ) -> Result<(), Unsealable> {
+            self.0.open(nonce, bound, data)
+        }
+    }
+}
 
 #[cfg(feature = "fast-crypto")]
 pub(super) mod fast {

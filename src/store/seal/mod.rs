@@ -16,6 +16,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub(super) use aead::Aead;
+#[cfg(test)]
+pub(super) use aead::recorded::nonces_of;
 
 /// What a seal adds to the bytes it seals.
 pub const TAG_BYTES: usize = 16;
@@ -52,6 +54,11 @@ impl DomainKey {
         bytes.extend_from_slice(&*self.sealing);
         bytes.extend_from_slice(&*self.naming);
         bytes
+    }
+
+    /// The key of one object.
+    pub(super) fn object(&self, kind: u8, id: &[u8; 16]) -> Zeroizing<[u8; KEY_BYTES]> {
+        derive(&*self.sealing, None, &[b"tintype object v1", &[kind], id])
     }
 
     /// The name of a chunk outside sealed bytes. Equal chunks of one domain have equal names, and
@@ -108,8 +115,7 @@ pub struct ObjectCipher {
 impl ObjectCipher {
     /// The cipher of the object that `context` describes.
     pub fn new(key: &DomainKey, context: SealContext) -> ObjectCipher {
-        let info: [&[u8]; 3] = [b"tintype object v1", &[context.kind], &context.object];
-        ObjectCipher { aead: Aead::new(&derive(&*key.sealing, None, &info)), context }
+        ObjectCipher { aead: Aead::new(&key.object(context.kind, &context.object)), context }
     }
 
     /// Seals `data` in place and appends its tag of [`TAG_BYTES`]. A `counter` serves one seal of
