@@ -327,4 +327,6 @@ mod format_tests;
 #[cfg(test)]
 mod nonce_tests;
 #[cfg(test)]
+mod scale_tests;
+#[cfg(test)]
 mod tests;
