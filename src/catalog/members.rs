@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::error::Error;
-use super::index::Comparison;
+use super::index::{Index, Row};
 use super::records::member::{MemberRecord, status_code};
 use crate::db::codec::{self, Unreadable};
 use crate::db::{self, Key, KeyReader, Rows, Table, WriteTxn};
@@ -17,6 +17,8 @@ use crate::model::{ImageId, ProjectId};
 pub(super) const MEMBERS: Table = Table::facts("image-members-1");
 /// Project, status, image.
 const BY_PROJECT: Table = Table::derived("image-members-by-project-1");
+/// How one follows from the other.
+pub(super) const INDEX: Index = Index { facts: MEMBERS, derived: BY_PROJECT, follow: index_rows };
 
 fn key(image: &ImageId, project: &ProjectId) -> Key {
     Key::new().fixed(image.bytes()).text(project.as_str())
@@ -116,20 +118,8 @@ pub(super) fn shared_with(
     images.ok_or_else(|| db::Error::Corrupt("a member index key is too short".into()).into())
 }
 
-/// Rebuilds the index from the facts.
-pub(super) fn reindex(txn: &WriteTxn) -> Result<(), Error> {
-    super::index::clear(txn, &BY_PROJECT)?;
-    super::index::each_page(txn, &MEMBERS, |key, value| {
-        let member = read(key, value)?;
-        Ok(txn.put(&BY_PROJECT, project_key(&member).bytes(), &[])?)
-    })
-}
-
-/// Compares the index with the facts.
-pub(super) fn compare_index(comparison: &mut Comparison<'_>) -> Result<(), Error> {
-    comparison.compare(&MEMBERS, &BY_PROJECT, |key, value| {
-        Ok(vec![(project_key(&read(key, value)?).into_bytes(), Vec::new())])
-    })
+fn index_rows(key: &[u8], value: &[u8]) -> Result<Vec<Row>, Error> {
+    Ok(vec![(project_key(&read(key, value)?).into_bytes(), Vec::new())])
 }
 
 fn put(txn: &WriteTxn, member: &Member) -> Result<(), Error> {

@@ -15,11 +15,20 @@ pub mod tokens;
 
 pub use error::Error;
 
-use crate::db::{ReadTxn, Table};
+use crate::db::{Db, ReadTxn, Table};
+use index::Index;
 
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
     [&images::FACTS[..], &[members::MEMBERS], &identity::FACTS].concat()
+}
+
+/// Every table of the catalog that is no fact: indexes, and tokens, which end with the file they
+/// are in.
+pub fn derived_tables() -> Vec<Table> {
+    let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
+    tables.push(tokens::TOKENS);
+    tables
 }
 
 /// Names of derived tables whose rows are not those that follow from the facts. There are none but
@@ -28,10 +37,25 @@ pub fn fact_tables() -> Vec<Table> {
 /// # Errors
 /// When the database fails, or a fact is unreadable.
 pub fn differing_indexes(read: &ReadTxn) -> Result<Vec<&'static str>, Error> {
-    let mut comparison = index::Comparison::new(read);
-    images::compare_index(&mut comparison)?;
-    members::compare_index(&mut comparison)?;
-    identity::compare_indexes(&mut comparison)?;
-    tokens::compare_indexes(&mut comparison)?;
-    Ok(comparison.differing())
+    let mut differing = Vec::new();
+    for index in indexes() {
+        if !index.is_whole(read)? {
+            differing.push(index.derived.name);
+        }
+    }
+    Ok(differing)
+}
+
+/// Makes every index anew from what it follows from. For a catalog that nobody else writes to: each
+/// transaction is bounded, so that what a crash leaves is neither the old nor the new.
+///
+/// # Errors
+/// When the database fails, or a fact is unreadable.
+pub fn reindex(db: &Db) -> Result<(), Error> {
+    indexes().iter().try_for_each(|index| index.rebuild(db))
+}
+
+/// Every derived table that has a way back: the one place that names them.
+fn indexes() -> Vec<Index> {
+    [&[images::INDEX, members::INDEX][..], &identity::INDEXES, &tokens::INDEXES].concat()
 }

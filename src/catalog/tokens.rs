@@ -6,7 +6,7 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::error::Error;
-use super::index::Comparison;
+use super::index::{Index, Row};
 use super::records::tokens::TokenRecord;
 use crate::base::Time;
 use crate::db::codec::{self, Unreadable};
@@ -17,11 +17,16 @@ use crate::model::identity::{Scope, Token};
 /// A token's name in the catalog: the BLAKE3 hash of its text.
 pub type TokenHash = [u8; 32];
 
-const TOKENS: Table = Table::derived("tokens-1");
+pub(super) const TOKENS: Table = Table::derived("tokens-1");
 /// Expiry, hash.
 const BY_EXPIRY: Table = Table::derived("tokens-by-expiry-1");
 /// User, hash.
 const BY_USER: Table = Table::derived("tokens-by-user-1");
+/// How the two follow from the tokens.
+pub(super) const INDEXES: [Index; 2] = [
+    Index { facts: TOKENS, derived: BY_EXPIRY, follow: expiry_rows },
+    Index { facts: TOKENS, derived: BY_USER, follow: user_rows },
+];
 
 fn expiry_key(token: &Token, hash: &TokenHash) -> Key {
     Key::new().signed(token.expires_at.0).fixed(hash)
@@ -60,21 +65,20 @@ pub fn delete(txn: &WriteTxn, hash: &TokenHash) -> Result<bool, Error> {
     Ok(txn.remove(&TOKENS, hash)?)
 }
 
-/// Compares both indexes with the tokens.
-pub(super) fn compare_indexes(comparison: &mut Comparison<'_>) -> Result<(), Error> {
-    let read = |hash: &[u8], record: &[u8]| {
-        let hash: TokenHash =
-            hash.try_into().map_err(|_| Unreadable { name: "token", reason: "its key is no hash".into() })?;
-        Ok::<_, Error>((hash, Token::from(codec::decode::<TokenRecord>(record)?)))
-    };
-    comparison.compare(&TOKENS, &BY_EXPIRY, |key, value| {
-        let (hash, token) = read(key, value)?;
-        Ok(vec![(expiry_key(&token, &hash).into_bytes(), Vec::new())])
-    })?;
-    comparison.compare(&TOKENS, &BY_USER, |key, value| {
-        let (hash, token) = read(key, value)?;
-        Ok(vec![(user_key(&token.user).fixed(&hash).into_bytes(), Vec::new())])
-    })
+fn expiry_rows(key: &[u8], value: &[u8]) -> Result<Vec<Row>, Error> {
+    let (hash, token) = read(key, value)?;
+    Ok(vec![(expiry_key(&token, &hash).into_bytes(), Vec::new())])
+}
+
+fn user_rows(key: &[u8], value: &[u8]) -> Result<Vec<Row>, Error> {
+    let (hash, token) = read(key, value)?;
+    Ok(vec![(user_key(&token.user).fixed(&hash).into_bytes(), Vec::new())])
+}
+
+fn read(key: &[u8], value: &[u8]) -> Result<(TokenHash, Token), Unreadable> {
+    let hash: TokenHash =
+        key.try_into().map_err(|_| Unreadable { name: "token", reason: "its key is no hash".into() })?;
+    Ok((hash, Token::from(codec::decode::<TokenRecord>(value)?)))
 }
 
 /// Removes a user's tokens: all of them, or those for one scope.

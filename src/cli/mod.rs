@@ -1,7 +1,7 @@
 //! The command line: one file per command, one client, one way to print and to fail.
 //!
 //! Owns arguments, results on standard output, and exit statuses. Must not decide anything the
-//! server decides: every command but `serve` and `init` is requests that any client could send.
+//! server decides: every command but `serve`, `init` and `rebuild` is requests that any client could send.
 
 mod check;
 mod client;
@@ -14,6 +14,7 @@ mod init;
 mod lines;
 mod output;
 mod progress;
+mod rebuild;
 mod serve;
 mod stats;
 
@@ -59,6 +60,8 @@ enum Command {
     Serve(serve::Serve),
     /// Make a box without running it
     Init(init::Init),
+    /// Make a lost catalog anew from the store alone
+    Rebuild(rebuild::Rebuild),
     /// Print a shell's completion script
     Completions(completions::Completions),
     #[command(flatten)]
@@ -103,6 +106,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(serve) => serve.run(&target, output),
         Command::Init(init) => init.run(&target, output),
+        Command::Rebuild(rebuild) => rebuild.run(&target, output),
         Command::Completions(completions) => completions.run(),
         Command::Ask(command) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()

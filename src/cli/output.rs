@@ -77,7 +77,7 @@ fn cell(member: &str, value: &Value) -> String {
         Value::Null => String::new(),
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
-        Value::String(text) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+        Value::String(text) => printable(text),
         Value::Number(number) => match number.as_u64() {
             Some(bytes) if is_bytes => format!("{bytes} ({})", human_bytes(bytes)),
             _ => number.to_string(),
@@ -86,6 +86,11 @@ fn cell(member: &str, value: &Value) -> String {
         Value::Array(items) => items.iter().map(|v| cell("", v)).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
+}
+
+/// Text without what could steer a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// `1.5 GiB`.

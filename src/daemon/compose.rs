@@ -4,6 +4,7 @@
 //! Invariant: whoever composes holds the catalog's lock, so a directory is composed by at most
 //! one process at a time.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -45,17 +46,14 @@ pub struct Parts {
 /// Each cause as its own [`Error`].
 pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let dir = DataDir::create(&settings.server.data)?;
+    let objects = media(settings, handle)?;
+    if !dir.catalog().exists() && store::catalog_objects(&*objects)? > 0 {
+        // Before anything is made that would look like the catalog that is missing.
+        return Err(Error::CatalogLost(dir.path().to_owned()));
+    }
     let (admin_password, fresh) = dir.admin_password(&OsEntropy)?;
-    let options = db::Options {
-        cache_bytes: settings.store.catalog_cache_bytes as usize,
-        journal: service::fact_tables(),
-    };
-    let db = Db::open(&dir.catalog(), options).map_err(|cause| match cause {
-        db::Error::InUse => Error::InUse(dir.path().to_owned()),
-        cause => Error::Catalog { path: dir.catalog(), cause },
-    })?;
-    dir.close_to_others(&dir.catalog())?;
-    let store = store(settings, &dir, &db, handle)?;
+    let db = catalog(&dir, &dir.catalog(), settings)?;
+    let store = store(settings, objects, &db)?;
     let service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
     if let Some(password) = &admin_password {
         service.bootstrap(&Password::new(password.clone())?)?;
@@ -88,9 +86,35 @@ impl Parts {
     }
 }
 
-/// Opens the chunk store where the settings say, with its key if there is one.
-fn store(settings: &Settings, dir: &DataDir, db: &Db, handle: &Handle) -> Result<Store, Error> {
-    let options = store::Options {
+/// Opens the catalog's file, or one that is to take its place, making it where there is none.
+pub(super) fn catalog(dir: &DataDir, path: &Path, settings: &Settings) -> Result<Db, Error> {
+    let options = db::Options {
+        cache_bytes: settings.store.catalog_cache_bytes as usize,
+        journal: service::fact_tables(),
+        derived: service::derived_tables(),
+    };
+    let db = Db::open(path, options).map_err(|cause| match cause {
+        db::Error::InUse => Error::InUse(dir.path().to_owned()),
+        cause => Error::Catalog { path: path.to_owned(), cause },
+    })?;
+    dir.close_to_others(path)?;
+    Ok(db)
+}
+
+/// Opens the chunk store on its medium, with its key if there is one.
+fn store(settings: &Settings, objects: Arc<dyn Objects>, db: &Db) -> Result<Store, Error> {
+    let master = master_key::read(settings)?;
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+    let store = Store::open(db.clone(), objects, master.as_ref(), store_options(settings), clock, entropy)?;
+    if master.is_some() && !store.is_sealed() {
+        tracing::warn!("a master key is given, but the store is plain and stays so");
+    }
+    Ok(store)
+}
+
+/// What the settings say of the chunk store.
+pub(super) fn store_options(settings: &Settings) -> store::Options {
+    store::Options {
         memory_bytes: settings.store.memory_bytes as usize,
         zstd_level: settings.store.zstd_level,
         pack_bytes: settings.store.pack_bytes,
@@ -103,23 +127,25 @@ fn store(settings: &Settings, dir: &DataDir, db: &Db, handle: &Handle) -> Result
         // A manifest is held in memory whole while it is written or read.
         extents_max: MANIFEST_EXTENTS_MAX.min(settings.store.memory_bytes as usize / EXTENT_SHARE),
         snapshot_log_bytes: settings.store.snapshot_log_bytes,
-    };
-    let master = master_key::read(settings)?;
-    let objects = media(&settings.store.location, dir, handle).map_err(store::Error::from)?;
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let store = Store::open(db.clone(), objects, master.as_ref(), options, clock, entropy)?;
-    if master.is_some() && !store.is_sealed() {
-        tracing::warn!("a master key is given, but the store is plain and stays so");
     }
-    Ok(store)
 }
 
-fn media(location: &str, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn Objects>, objects::Error> {
-    if !location.starts_with("s3://") {
-        let path = if location.is_empty() { dir.path().join("store") } else { location.into() };
-        return Ok(Arc::new(Native::open(path)?));
+/// Opens the medium that the settings name.
+pub(super) fn media(settings: &Settings, handle: &Handle) -> Result<Arc<dyn Objects>, Error> {
+    let location = &settings.store.location;
+    let media = match location.starts_with("s3://") {
+        true => bucket(location, handle),
+        false => Native::open(local_store(settings)).map(|native| Arc::new(native) as Arc<dyn Objects>),
+    };
+    Ok(media.map_err(store::Error::from)?)
+}
+
+/// The folder of a store that lies in one.
+pub(super) fn local_store(settings: &Settings) -> PathBuf {
+    match settings.store.location.as_str() {
+        "" => DataDir::store(&settings.server.data),
+        location => location.into(),
     }
-    bucket(location, handle)
 }
 
 #[cfg(feature = "buckets")]

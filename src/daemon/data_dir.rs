@@ -4,12 +4,15 @@
 //! version, whole, after any crash; the first administrator's password is made once and never
 //! changed here. Must not know what the catalog or the store keep in their files.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::error::Error;
 use crate::base::Entropy;
@@ -76,9 +79,9 @@ impl DataDir {
         self.path.join("catalog.redb")
     }
 
-    /// Image data, unless settings put it elsewhere.
-    pub fn store(&self) -> PathBuf {
-        self.path.join("store")
+    /// Image data of a box at `path`, unless settings put it elsewhere.
+    pub fn store(path: &Path) -> PathBuf {
+        path.join("store")
     }
 
     /// The first administrator's password.
@@ -143,6 +146,57 @@ impl DataDir {
     pub fn close_to_others(&self, path: &Path) -> Result<(), Error> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
             .map_err(|e| Error::directory(path, "change its mode", e))
+    }
+
+    /// Keeps other processes from rebuilding the catalog as long as `self` lives.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when one does, or a server runs here.
+    pub fn claim_rebuild(&self) -> Result<(), Error> {
+        // A server may run on a catalog whose file was deleted under it.
+        let served = std::os::unix::net::UnixStream::connect(self.control_socket()).is_ok();
+        match self.handle.try_lock() {
+            Ok(()) if !served => Ok(()),
+            Err(TryLockError::Error(e)) => Err(Error::directory(&self.path, "lock it", e)),
+            _ => Err(Error::InUse(self.path.clone())),
+        }
+    }
+
+    /// A catalog that is being rebuilt.
+    pub fn unfinished_catalog(&self) -> PathBuf {
+        self.path.join(".catalog.redb.rebuild")
+    }
+
+    /// Removes a catalog that was being rebuilt, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Directory`].
+    pub fn discard_unfinished_catalog(&self) -> Result<(), Error> {
+        let path = self.unfinished_catalog();
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::directory(path, "remove it", e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a catalog that was rebuilt, and is durable, its name, in one durable step. A catalog
+    /// that came meanwhile is left alone.
+    ///
+    /// # Errors
+    /// [`Error::CatalogThere`] or [`Error::Directory`].
+    pub fn adopt_catalog(&self) -> Result<(), Error> {
+        let (from, to) = (self.unfinished_catalog(), self.catalog());
+        let renamed = match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+            // Some file systems cannot rename without replacing; a link never replaces.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => std::fs::hard_link(&from, &to),
+            renamed => renamed.map_err(io::Error::from),
+        };
+        renamed.map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Error::CatalogThere(to.clone()),
+            _ => Error::directory(&to, "make it", e),
+        })?;
+        self.handle.sync_all().map_err(|e| Error::directory(&self.path, "sync it", e))?;
+        self.discard_unfinished_catalog()
     }
 
     /// Puts a small file in place, for the owner only, in one durable step.

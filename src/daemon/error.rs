@@ -28,6 +28,19 @@ pub enum Error {
     /// A box is there already.
     #[error("{}: there is a box here already, and it is left as it is; \"serve\" runs it", .0.display())]
     SetUp(PathBuf),
+    /// The store's data is there, and the catalog is not.
+    #[error(
+        "{path}: there is no catalog.redb, but the store holds data; put the catalog back, or make it anew from \
+         the store with \"tintype --data {path} rebuild\"",
+        path = .0.display()
+    )]
+    CatalogLost(PathBuf),
+    /// A catalog was to be rebuilt, and there is one.
+    #[error("{}: there is a catalog here; move it away first, if it is to be made anew from the store", .0.display())]
+    CatalogThere(PathBuf),
+    /// A catalog cannot be made from what the store tells.
+    #[error("the catalog cannot be rebuilt: {0}")]
+    Rebuild(#[from] service::rebuild::Error),
     /// A sealed store was wanted, and there is a plain one.
     #[error("{}: there is a plain store here, and it stays plain; choose another --data", .0.display())]
     Plain(PathBuf),

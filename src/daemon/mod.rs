@@ -9,6 +9,7 @@ mod error;
 pub mod init;
 pub mod layers;
 pub mod master_key;
+pub mod rebuild;
 mod reclaim;
 pub mod serve;
 pub mod settings;

@@ -31,10 +31,13 @@ pub enum Error {
     /// An earlier commit failed; the outcome is unknown until the process restarts.
     #[error("an earlier commit failed ({0}); restart to recover")]
     Poisoned(String),
-    /// A table that holds facts was left out of the list the journal was opened with: a fault of
-    /// the program.
-    #[error("table {0} holds facts but is not listed for the journal")]
+    /// A table was left out of the lists the file was opened with, so that a rebuilt file would
+    /// lack it: a fault of the program.
+    #[error("table {0} is neither listed as facts nor as derived from them")]
     Unlisted(&'static str),
+    /// A change of a table that is not listed as facts: another release made it.
+    #[error("this release knows no table {0}; use the release that wrote it")]
+    UnknownTable(String),
     /// The writer has stopped: the process is shutting down.
     #[error("the catalog is closed")]
     Closed,

@@ -74,6 +74,14 @@ impl ReadTxn {
 }
 
 impl Db {
+    /// Lets the next entry have number `next`: this file goes on where a lost one ended.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub fn continue_journal(&self, next: u64) -> Result<(), Error> {
+        self.write(move |txn| txn.put(&META, JOURNAL_NEXT, &next.to_be_bytes()))
+    }
+
     /// Removes the journal's entries below `next`: they are durable elsewhere.
     ///
     /// # Errors

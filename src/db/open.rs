@@ -7,7 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use redb::ReadableDatabase;
 
 use super::error::{Error, caught};
-use super::table::Table;
+use super::table::{Known, Table};
 use super::txn::{ReadTxn, WriteTxn};
 use super::writer::{Poison, Request, Writer};
 
@@ -27,11 +27,14 @@ pub struct Options {
     /// Every fact table, if changes of facts are journaled; empty for no journal. Only whoever
     /// ships entries elsewhere may ask for it: entries that nobody ships fill the file.
     pub journal: Vec<Table>,
+    /// Every derived table: each has a way back, or must not come back, when the file is lost. A
+    /// write to one that is not here is refused; empty, none is.
+    pub derived: Vec<Table>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { cache_bytes: 16 << 20, journal: Vec::new() }
+        Options { cache_bytes: 16 << 20, journal: Vec::new(), derived: Vec::new() }
     }
 }
 
@@ -45,7 +48,7 @@ struct Inner {
     database: Arc<redb::Database>,
     writer: Writer,
     poison: Arc<Poison>,
-    facts: Arc<[Table]>,
+    known: Arc<Known>,
 }
 
 impl Drop for Inner {
@@ -69,7 +72,7 @@ impl Db {
             // The file's own name must survive a power cut before anything in it is acknowledged.
             std::fs::File::open(parent).and_then(|d| d.sync_all()).map_err(|e| Error::Io(e.to_string()))?;
         }
-        Db::start(database, options.journal)
+        Db::start(database, options)
     }
 
     /// Opens a database on another medium: a sealed file, or a simulated disk.
@@ -79,17 +82,17 @@ impl Db {
     pub fn open_on(medium: impl redb::StorageBackend, options: Options) -> Result<Db, Error> {
         let mut builder = redb::Database::builder();
         builder.set_cache_size(options.cache_bytes);
-        Db::start(caught(|| Ok(builder.create_with_backend(medium)?))?, options.journal)
+        Db::start(caught(|| Ok(builder.create_with_backend(medium)?))?, options)
     }
 
-    fn start(database: redb::Database, journal: Vec<Table>) -> Result<Db, Error> {
+    fn start(database: redb::Database, options: Options) -> Result<Db, Error> {
         caught(|| check_format(&database))?;
         let database = Arc::new(database);
         let poison = Arc::new(Poison::default());
-        let facts: Arc<[Table]> = journal.into();
-        let writer = Writer::start(database.clone(), poison.clone(), facts.clone())
+        let known = Arc::new(Known { facts: options.journal, derived: options.derived });
+        let writer = Writer::start(database.clone(), poison.clone(), known.clone())
             .map_err(|e| Error::Io(e.to_string()))?;
-        Ok(Db { inner: Arc::new(Inner { database, writer, poison, facts }) })
+        Ok(Db { inner: Arc::new(Inner { database, writer, poison, known }) })
     }
 
     /// A snapshot of everything committed so far.
@@ -120,7 +123,7 @@ impl Db {
 
     /// The fact tables, whose changes are journaled; empty where there is no journal.
     pub fn facts(&self) -> &[Table] {
-        &self.inner.facts
+        &self.inner.known.facts
     }
 
     /// Why writes are refused for good, if they are.

@@ -1,5 +1,12 @@
 //! Tables and their keys. A table is a name; its keys are bytes whose order is the listing order.
 
+use super::error::Error;
+use super::journal::JOURNAL;
+use super::open::META;
+
+/// What the file needs for itself.
+const INTERNAL: [Table; 2] = [META, JOURNAL];
+
 /// A table of byte keys and byte values. The name ends in the layout's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
@@ -23,6 +30,28 @@ impl Table {
 
     pub(super) fn definition(&self) -> redb::TableDefinition<'static, &'static [u8], &'static [u8]> {
         redb::TableDefinition::new(self.name)
+    }
+}
+
+/// The tables a file was opened with.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) facts: Vec<Table>,
+    pub(super) derived: Vec<Table>,
+}
+
+impl Known {
+    /// Whether changes of the table are journaled; refuses a table that nobody would miss in a
+    /// rebuilt file.
+    pub(super) fn journals(&self, table: &Table) -> Result<bool, Error> {
+        if INTERNAL.contains(table) {
+            return Ok(false);
+        }
+        let listed = if table.journaled { &self.facts } else { &self.derived };
+        if !listed.is_empty() && !listed.contains(table) {
+            return Err(Error::Unlisted(table.name));
+        }
+        Ok(table.journaled && !listed.is_empty())
     }
 }
 

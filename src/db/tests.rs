@@ -79,6 +79,35 @@ fn a_fact_table_the_journal_does_not_know_is_refused() {
 }
 
 #[test]
+fn a_derived_table_without_a_way_back_is_refused() {
+    const FORGOTTEN: Table = Table::derived("forgotten-1");
+    let options = Options { journal: vec![FACTS], derived: vec![INDEX], ..Options::default() };
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
+    db.write(|txn| txn.put(&INDEX, b"k", b"v")).unwrap();
+    let refused = db.write(|txn| txn.put(&FORGOTTEN, b"k", b"v"));
+    assert!(matches!(refused, Err(Error::Unlisted("forgotten-1"))));
+}
+
+#[test]
+fn a_file_goes_on_where_another_ended() {
+    let options = Options { journal: vec![FACTS], ..Options::default() };
+    let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
+    let told = |key: &[u8], value| Change { table: "facts-1".into(), key: key.to_vec(), value };
+    let changes = [told(b"a", Some(b"1".to_vec())), told(b"b", Some(b"2".to_vec())), told(b"a", None)];
+    db.write(move |txn| changes.iter().try_for_each(|change| txn.replay(change))).unwrap();
+    db.continue_journal(7).unwrap();
+    db.write(|txn| txn.put(&FACTS, b"c", b"3")).unwrap();
+    let read = db.read().unwrap();
+    assert_eq!(
+        (read.get(&FACTS, b"a").unwrap(), read.get(&FACTS, b"b").unwrap()),
+        (None, Some(b"2".to_vec()))
+    );
+    assert_eq!(journal(&db).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [7]);
+    let unknown = Change { table: "other-1".into(), key: Vec::new(), value: None };
+    assert!(matches!(db.write(move |txn| txn.replay(&unknown)), Err(Error::UnknownTable(_))));
+}
+
+#[test]
 fn a_newer_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.redb");

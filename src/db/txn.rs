@@ -10,7 +10,7 @@ use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use super::codec::{self, Record};
 use super::error::{Error, caught};
 use super::journal::Change;
-use super::table::Table;
+use super::table::{Known, Table};
 
 /// What reading a row range hands to its visitor: go on, or stop.
 pub type Visit = ControlFlow<()>;
@@ -178,7 +178,7 @@ impl Rows for ReadTxn {
 /// it runs again when a neighbour in the group fails.
 pub struct WriteTxn {
     pub(super) inner: redb::WriteTransaction,
-    pub(super) facts: Arc<[Table]>,
+    pub(super) known: Arc<Known>,
     pub(super) changes: RefCell<Vec<Change>>,
 }
 
@@ -212,13 +212,24 @@ impl WriteTxn {
         Ok(removed)
     }
 
+    /// Makes a change that some journal has told of already: it is not journaled again.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`], or when the medium fails.
+    pub fn replay(&self, change: &Change) -> Result<(), Error> {
+        let known = self.known.facts.iter().find(|table| table.name == change.table);
+        let definition = known.ok_or_else(|| Error::UnknownTable(change.table.clone()))?.definition();
+        let mut open = self.inner.open_table(definition)?;
+        match &change.value {
+            Some(value) => open.insert(&change.key[..], &value[..])?,
+            None => open.remove(&change.key[..])?,
+        };
+        Ok(())
+    }
+
     fn note(&self, table: &Table, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
-        if !table.journaled || self.facts.is_empty() {
+        if !self.known.journals(table)? {
             return Ok(());
-        }
-        // A table the journal does not know would be missing from every snapshot.
-        if !self.facts.contains(table) {
-            return Err(Error::Unlisted(table.name));
         }
         self.changes.borrow_mut().push(Change {
             table: table.name.to_owned(),

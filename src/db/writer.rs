@@ -14,7 +14,7 @@ use redb::{Durability, ReadableTable};
 use super::codec;
 use super::error::{Error, caught};
 use super::journal::{JOURNAL, JournalEntry};
-use super::table::Table;
+use super::table::Known;
 use super::txn::WriteTxn;
 
 /// Requests that share one commit at most; bounds the work redone when one of them fails.
@@ -53,12 +53,12 @@ impl Writer {
     pub(super) fn start(
         database: Arc<redb::Database>,
         poison: Arc<Poison>,
-        facts: Arc<[Table]>,
+        known: Arc<Known>,
     ) -> std::io::Result<Writer> {
         let (send, receive) = sync_channel(GROUP_MAX * 4);
         let thread = std::thread::Builder::new()
             .name("catalog-writer".into())
-            .spawn(move || serve(&database, &receive, &poison, &facts))?;
+            .spawn(move || serve(&database, &receive, &poison, &known))?;
         Ok(Writer { queue: Mutex::new(Some(send)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -85,12 +85,7 @@ impl Writer {
     }
 }
 
-fn serve(
-    database: &redb::Database,
-    queue: &Receiver<Box<dyn Request>>,
-    poison: &Poison,
-    facts: &Arc<[Table]>,
-) {
+fn serve(database: &redb::Database, queue: &Receiver<Box<dyn Request>>, poison: &Poison, known: &Arc<Known>) {
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         while group.len() < GROUP_MAX
@@ -99,7 +94,7 @@ fn serve(
             group.push(next);
         }
         let made = caught(|| {
-            commit_group(database, &mut group, poison, facts);
+            commit_group(database, &mut group, poison, known);
             Ok(())
         });
         if let Err(error) = made {
@@ -115,7 +110,7 @@ fn commit_group(
     database: &redb::Database,
     group: &mut Vec<Box<dyn Request>>,
     poison: &Poison,
-    facts: &Arc<[Table]>,
+    known: &Arc<Known>,
 ) {
     while !group.is_empty() {
         if let Some(reason) = poison.get() {
@@ -124,7 +119,7 @@ fn commit_group(
             }
             return;
         }
-        let txn = match begin(database, facts) {
+        let txn = match begin(database, known) {
             Ok(txn) => txn,
             Err(error) => {
                 give_up(poison, &error);
@@ -168,13 +163,13 @@ fn run_caught(request: &mut dyn Request, txn: &WriteTxn) -> bool {
     catch_unwind(AssertUnwindSafe(|| request.run(txn))).unwrap_or(false)
 }
 
-fn begin(database: &redb::Database, facts: &Arc<[Table]>) -> Result<WriteTxn, Error> {
+fn begin(database: &redb::Database, known: &Arc<Known>) -> Result<WriteTxn, Error> {
     let mut inner = database.begin_write()?;
     inner.set_durability(Durability::Immediate).map_err(|e| Error::Io(e.to_string()))?;
     // Implies two-phase commit: hostile values cannot pass off a torn primary as whole, and an
     // open after a crash takes milliseconds instead of a walk through the whole file.
     inner.set_quick_repair(true);
-    Ok(WriteTxn { inner, facts: facts.clone(), changes: Default::default() })
+    Ok(WriteTxn { inner, known: known.clone(), changes: Default::default() })
 }
 
 fn commit(txn: WriteTxn) -> Result<(), Error> {

@@ -9,6 +9,7 @@ pub mod figures;
 pub mod identity;
 pub mod images;
 mod litter;
+pub mod rebuild;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod upkeep;
@@ -27,6 +28,11 @@ use crate::store::{self, Store};
 /// Every table that holds facts, of records and of bytes: what the journal covers.
 pub fn fact_tables() -> Vec<Table> {
     [catalog::fact_tables(), store::FACTS.to_vec()].concat()
+}
+
+/// Every other table: each is derived from facts, or ends with the file it is in.
+pub fn derived_tables() -> Vec<Table> {
+    [catalog::derived_tables(), store::derived_tables()].concat()
 }
 
 /// Settings of the use cases, already checked.

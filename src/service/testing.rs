@@ -43,7 +43,8 @@ pub fn service() -> (Service, Arc<ManualClock>) {
 
 /// As [`service`], under other rules.
 pub fn service_with(rules: Rules) -> (Service, Arc<ManualClock>) {
-    let options = Options { journal: super::fact_tables(), ..Options::default() };
+    let options =
+        Options { journal: super::fact_tables(), derived: super::derived_tables(), ..Options::default() };
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
     let clock = Arc::new(ManualClock::new());
     let (objects, entropy) = (Arc::new(Memory::new()), Arc::new(OsEntropy));

@@ -39,6 +39,9 @@ pub enum Error {
         /// Newest format this release knows.
         supported: u32,
     },
+    /// There is no store.
+    #[error("there is no store: no object tintype-store")]
+    Absent,
     /// The catalog belongs to another store, or the store's header is gone.
     #[error("the store does not belong to this catalog: {0}")]
     Foreign(String),

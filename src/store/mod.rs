@@ -23,6 +23,7 @@ mod pack;
 mod pins;
 mod read;
 mod realm;
+mod rebuild;
 mod reclaim;
 mod rows;
 mod seal;
@@ -42,10 +43,11 @@ pub use activity::Activity;
 pub use error::Error;
 pub use ingest::{Ingest, Receipt};
 pub use keyring::{KeyError, MasterKey, NotAKey};
-pub use log::{Description, Lag};
-pub use open::{Options, VerifyHits};
+pub use log::{Description, Lag, Replayed};
+pub use open::{Options, VerifyHits, catalog_objects};
 pub use read::Reader;
 pub use realm::Scope;
+pub use rebuild::{Rebuilt, Tell, derived_tables};
 pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
 pub use totals::Stats;
@@ -61,7 +63,7 @@ use index::{Index, hooks};
 use keyring::Keyring;
 use manifest::Manifest;
 use object::Object;
-use pack::{FinishedPack, Pack, PackWriter, pack_name};
+use pack::{FinishedPack, Pack, PackFooter, PackWriter, pack_name};
 use pins::{Held, Pins};
 use read::Layout;
 use realm::Realm;
@@ -271,6 +273,16 @@ impl Store {
         Ok(self.key(realm.domain)?.map_or(scoped, |key| key.name(&scoped)))
     }
 
+    /// The hooks that lead to a pack, sorted.
+    fn hook_keys(&self, realm: Realm, footer: &PackFooter) -> Result<Vec<Vec<u8>>, Error> {
+        let mut keys = Vec::new();
+        for name in hooks(footer.names.iter()) {
+            keys.push(hook_key(realm.domain, &self.public_name(realm, &name)?));
+        }
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
     fn start_pack(&self, realm: Realm, held: &mut Held) -> Result<PackWriter, Error> {
         let header = Header {
             kind: Kind::Pack,
@@ -301,11 +313,7 @@ impl Store {
             created_at: self.inner.clock.now().0,
         };
         let realm = row.realm();
-        let mut keys = Vec::new();
-        for name in hooks(footer.names.iter()) {
-            keys.push(hook_key(realm.domain, &self.public_name(realm, &name)?));
-        }
-        keys.sort_unstable();
+        let keys = self.hook_keys(realm, &footer)?;
         self.inner.db.write(move |txn| {
             rows::raise_next_pack(txn, header.number)?;
             txn.put_record(&PACKS, &pack_key(header.number), &row)?;
@@ -326,6 +334,8 @@ impl Store {
 mod format_tests;
 #[cfg(test)]
 mod nonce_tests;
+#[cfg(test)]
+mod rebuild_tests;
 #[cfg(test)]
 mod scale_tests;
 #[cfg(test)]

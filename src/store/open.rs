@@ -137,6 +137,39 @@ impl Store {
             db.write(totals::recount)?;
         }
         objects.sweep_unfinished()?;
+        Store::assemble(db, objects, keyring, options, clock, entropy)
+    }
+
+    /// Opens the store of a catalog that was lost: `db` is empty, and is to be filled from the store
+    /// ([`Store::rebuild`]). Changes nothing on the medium.
+    ///
+    /// # Errors
+    /// [`Error::Absent`] when there is no store; else as [`Store::open`].
+    pub fn open_lost(
+        db: Db,
+        objects: Arc<dyn Objects>,
+        master: Option<&MasterKey>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Store, Error> {
+        let header = read_header(&*objects)?.ok_or(Error::Absent)?;
+        let keyring = match (header.sealed, master) {
+            (false, _) => None,
+            (true, None) => return Err(KeyError::Absent.into()),
+            (true, Some(master)) => Some(Keyring::load(&*objects, master, parse_id(&header)?)?),
+        };
+        Store::assemble(db, objects, keyring, options, clock, entropy)
+    }
+
+    fn assemble(
+        db: Db,
+        objects: Arc<dyn Objects>,
+        keyring: Option<Keyring>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Store, Error> {
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
         let memory = options.memory_bytes;
@@ -145,8 +178,8 @@ impl Store {
             inner: Arc::new(Inner {
                 db,
                 objects,
+                domain: if keyring.is_some() { SEALED_DOMAIN } else { 0 },
                 keyring,
-                domain: if sealed { SEALED_DOMAIN } else { 0 },
                 options,
                 clock,
                 entropy,
@@ -177,23 +210,36 @@ impl Store {
     }
 }
 
+/// The id in the store's header.
+pub(super) fn store_id(objects: &dyn Objects) -> Result<[u8; 16], Error> {
+    parse_id(&read_header(objects)?.ok_or(Error::Absent)?)
+}
+
 fn header_key() -> objects::ObjectKey {
     key("tintype-store".into())
 }
 
 /// A store that no catalog knows yet must hold nothing.
 fn refuse_data(objects: &dyn Objects) -> Result<(), Error> {
-    let mut found = 0u64;
-    for kind in [Kind::Pack, Kind::Manifest] {
+    match catalog_objects(objects)? {
+        0 => Ok(()),
+        found => Err(Error::Foreign(format!(
+            "it holds {found} objects this new catalog knows nothing of; restore the catalog they belong to, or \
+             choose another store.location"
+        ))),
+    }
+}
+
+/// How many objects there are that some catalog names or is told of by.
+///
+/// # Errors
+/// The medium's failure.
+pub fn catalog_objects(objects: &dyn Objects) -> Result<u64, Error> {
+    let mut found = 0;
+    for kind in [Kind::Pack, Kind::Manifest, Kind::Log, Kind::Snapshot] {
         objects.list(&format!("{}/", kind.prefix()), &mut |_| found += 1)?;
     }
-    if found == 0 {
-        return Ok(());
-    }
-    Err(Error::Foreign(format!(
-        "it holds {found} objects this new catalog knows nothing of; restore catalog.redb, or choose another \
-         store.location"
-    )))
+    Ok(found)
 }
 
 fn read_header(objects: &dyn Objects) -> Result<Option<StoreHeader>, Error> {

@@ -193,7 +193,7 @@ impl Store {
 
     /// The first halves of the ids of all objects that rows name, sorted: eight bytes a pack, where
     /// two equal halves only keep an orphan for longer.
-    fn named_objects(&self) -> Result<Vec<u64>, Error> {
+    pub(super) fn named_objects(&self) -> Result<Vec<u64>, Error> {
         let read = self.inner.db.read()?;
         let mut named = Vec::new();
         rows::each(&read, &PACKS, |_, row: PackRow| {
@@ -209,10 +209,10 @@ impl Store {
     }
 }
 
-fn object_id(info: &ObjectInfo) -> Option<[u8; 16]> {
+pub(super) fn object_id(info: &ObjectInfo) -> Option<[u8; 16]> {
     hex::decode(info.key.as_str().rsplit('/').next()?).ok()?.try_into().ok()
 }
 
-fn short(id: &[u8; 16]) -> u64 {
+pub(super) fn short(id: &[u8; 16]) -> u64 {
     id[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// Visits every record of a table, a page a snapshot.
-    fn each_row<R: Record>(
+    pub(super) fn each_row<R: Record>(
         &self,
         table: &Table,
         mut visit: impl FnMut(&[u8], R) -> Result<(), Error>,

@@ -129,7 +129,11 @@ impl Machine {
         let entropy: Arc<dyn Entropy> =
             Arc::new(SeededEntropy::new(self.build.seed.wrapping_mul(1000) + self.starts.get()));
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let options = db::Options { cache_bytes: 1 << 20, journal: tintype::service::fact_tables() };
+        let options = db::Options {
+            cache_bytes: 1 << 20,
+            journal: tintype::service::fact_tables(),
+            derived: tintype::service::derived_tables(),
+        };
         let db = Db::open_on(self.disk.clone(), options).map_err(|e| format!("the catalog: {e}"))?;
         let options = store::Options {
             memory_bytes: 2 * PIECE_BYTES,

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::catalog::index::Comparison;
+use crate::catalog::index::{Index, Row};
 use crate::catalog::{Error, tokens};
 use crate::db::{self, Key, KeyReader, Rows, Table, WriteTxn};
 use crate::model::identity::{Assignment, Scope};
@@ -15,6 +15,8 @@ use crate::model::{DomainId, ProjectId, RoleId, UserId};
 pub(super) const BY_USER: Table = Table::facts("assignments-1");
 /// Scope, user, role.
 const BY_SCOPE: Table = Table::derived("assignments-by-scope-1");
+/// How one follows from the other.
+pub(super) const INDEX: Index = Index { facts: BY_USER, derived: BY_SCOPE, follow: turned_around };
 
 fn with_scope(key: Key, scope: &Scope) -> Key {
     match scope {
@@ -149,14 +151,11 @@ pub fn end_tokens_at(txn: &WriteTxn, scope: &Scope) -> Result<(), Error> {
     Ok(())
 }
 
-/// Compares the turned-around rows with the others.
-pub(super) fn compare_index(comparison: &mut Comparison<'_>) -> Result<(), Error> {
-    comparison.compare(&BY_USER, &BY_SCOPE, |key, _| {
-        let Some(Assignment { user, scope, role }) = by_user(key) else {
-            return Err(db::Error::Corrupt("an assignment's key".into()).into());
-        };
-        Ok(vec![(scope_key(&user, &scope, &role).into_bytes(), Vec::new())])
-    })
+fn turned_around(key: &[u8], _: &[u8]) -> Result<Vec<Row>, Error> {
+    let Some(Assignment { user, scope, role }) = by_user(key) else {
+        return Err(db::Error::Corrupt("an assignment's key".into()).into());
+    };
+    Ok(vec![(scope_key(&user, &scope, &role).into_bytes(), Vec::new())])
 }
 
 /// Removes everything a user holds.

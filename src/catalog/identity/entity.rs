@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use crate::catalog::Error;
-use crate::catalog::index::Comparison;
+use crate::catalog::index::{Index, Row};
 use crate::db::codec::{self, Record};
 use crate::db::{Key, Rows, Table, WriteTxn};
 
@@ -87,6 +87,14 @@ pub fn list<E: Entity>(rows: &impl Rows, keep: impl Fn(&E) -> bool) -> Result<Ve
     failed.map_or(Ok(found), Err)
 }
 
+/// How many things of the kind there are; costs no scan.
+///
+/// # Errors
+/// When the database fails.
+pub fn count<E: Entity>(rows: &impl Rows) -> Result<u64, Error> {
+    Ok(rows.count(&E::FACTS)?)
+}
+
 /// Every thing of the kind in one space, in name order.
 ///
 /// # Errors
@@ -155,12 +163,14 @@ pub(super) fn remove<E: Entity>(txn: &WriteTxn, entity: &E) -> Result<(), Error>
     Ok(())
 }
 
-/// Compares the names with the records.
-pub(super) fn compare_names<E: Entity>(comparison: &mut Comparison<'_>) -> Result<(), Error> {
-    comparison.compare(&E::FACTS, &E::NAMES, |key, value| {
-        let entity = read::<E>(key, value)?;
-        Ok(vec![(name_key::<E>(entity.space(), entity.name()).into_bytes(), key.to_vec())])
-    })
+/// How the names follow from the records.
+pub(super) const fn names<E: Entity>() -> Index {
+    Index { facts: E::FACTS, derived: E::NAMES, follow: name_rows::<E> }
+}
+
+fn name_rows<E: Entity>(key: &[u8], value: &[u8]) -> Result<Vec<Row>, Error> {
+    let entity = read::<E>(key, value)?;
+    Ok(vec![(name_key::<E>(entity.space(), entity.name()).into_bytes(), key.to_vec())])
 }
 
 fn claim_name<E: Entity>(txn: &WriteTxn, entity: &E) -> Result<(), Error> {

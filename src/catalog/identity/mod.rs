@@ -11,11 +11,10 @@ mod kinds;
 pub use assignments::{
     assigned_at, assigned_to, assignments, end_tokens_at, is_assigned, put_assignment, remove_assignment,
 };
-pub use entity::{Entity, find, get, insert, list, list_in, matching, update};
+pub use entity::{Entity, count, find, get, insert, list, list_in, matching, update};
 pub use kinds::{delete_domain, delete_project, delete_role, delete_user};
 
-use super::error::Error;
-use super::index::Comparison;
+use super::index::Index;
 use crate::db::Table;
 use crate::model::identity::{Domain, Project, Role, User};
 
@@ -23,14 +22,14 @@ use crate::model::identity::{Domain, Project, Role, User};
 pub(super) const FACTS: [Table; 5] =
     [Domain::FACTS, Project::FACTS, User::FACTS, Role::FACTS, assignments::BY_USER];
 
-/// Compares every index with what it follows from.
-pub(super) fn compare_indexes(comparison: &mut Comparison<'_>) -> Result<(), Error> {
-    entity::compare_names::<Domain>(comparison)?;
-    entity::compare_names::<Project>(comparison)?;
-    entity::compare_names::<User>(comparison)?;
-    entity::compare_names::<Role>(comparison)?;
-    assignments::compare_index(comparison)
-}
+/// The tables that follow from them.
+pub(super) const INDEXES: [Index; 5] = [
+    entity::names::<Domain>(),
+    entity::names::<Project>(),
+    entity::names::<User>(),
+    entity::names::<Role>(),
+    assignments::INDEX,
+];
 
 #[cfg(test)]
 mod tests;

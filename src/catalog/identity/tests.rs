@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::Time;
-use crate::catalog::{Error, differing_indexes, tokens};
+use crate::catalog::{Error, differing_indexes, reindex, tokens};
 use crate::db::{Db, JournalEntry, Options, Rows, Table, WriteTxn, codec};
 use crate::model::UserId;
 use crate::model::identity::{Assignment, Domain, Project, Role, Scope, Token, User};
@@ -199,7 +199,7 @@ fn names_are_not_journaled_but_users_are() {
 }
 
 #[test]
-fn an_index_that_lost_a_row_is_named() {
+fn an_index_that_lost_a_row_is_named_and_made_anew() {
     let whole = |txn: &WriteTxn| {
         let domain = Domain {
             id: "d1".into(),
@@ -231,5 +231,7 @@ fn an_index_that_lost_a_row_is_named() {
         db.read().unwrap().scan_prefix(&index, &[], collect).unwrap();
         db.write(move |txn| txn.remove(&index, &keys[0])).unwrap();
         assert_eq!(differing_indexes(&db.read().unwrap()).unwrap(), [name]);
+        reindex(&db).unwrap();
+        assert_eq!(differing_indexes(&db.read().unwrap()).unwrap(), Vec::<&str>::new());
     }
 }

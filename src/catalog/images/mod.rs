@@ -16,8 +16,9 @@ mod tests;
 use std::ops::{Bound, ControlFlow};
 
 use super::error::Error;
+use super::index::{Index, Row};
+use super::members;
 use super::records::image::ImageRecord;
-use super::{index, members};
 use crate::db::codec::{self, Unreadable};
 use crate::db::{Rows, Table, WriteTxn};
 use crate::model::{Image, ImageId};
@@ -34,6 +35,8 @@ const TOMBSTONES: Table = Table::facts("image-tombstones-1");
 
 /// The tables that everything else of images follows from.
 pub(super) const FACTS: [Table; 2] = [IMAGES, TOMBSTONES];
+/// How the index follows from the records.
+pub(super) const INDEX: Index = Index { facts: IMAGES, derived: rows::INDEX, follow: index_rows };
 
 /// The image with this id.
 ///
@@ -94,6 +97,14 @@ pub fn encode(image: &Image) -> Vec<u8> {
     codec::encode(&ImageRecord::of(image))
 }
 
+/// The image of a record that was kept beside its content.
+///
+/// # Errors
+/// When it is no record of an image.
+pub fn decode(record: &[u8]) -> Result<Image, Error> {
+    Ok(read(record)?)
+}
+
 /// How many images there are; costs no scan.
 ///
 /// # Errors
@@ -121,22 +132,8 @@ pub fn for_each(rows: &impl Rows, visit: &mut dyn FnMut(Image)) -> Result<(), Er
     Ok(outcome?)
 }
 
-/// Rebuilds every derived row of images and members from the facts. Changes nothing in a
-/// catalog that is whole.
-///
-/// # Errors
-/// When the database fails, or a fact is unreadable.
-pub fn reindex(txn: &WriteTxn) -> Result<(), Error> {
-    index::clear(txn, &rows::INDEX)?;
-    index::each_page(txn, &IMAGES, |_, value| rows::replace(txn, None, Some(&read(value)?)))?;
-    members::reindex(txn)
-}
-
-/// Compares the index with the records.
-pub(super) fn compare_index(comparison: &mut index::Comparison<'_>) -> Result<(), Error> {
-    comparison.compare(&IMAGES, &rows::INDEX, |_, value| {
-        Ok(rows::keys_of(&read(value)?).into_iter().map(|key| (key, Vec::new())).collect())
-    })
+fn index_rows(_: &[u8], value: &[u8]) -> Result<Vec<Row>, Error> {
+    Ok(rows::keys_of(&read(value)?).into_iter().map(|key| (key, Vec::new())).collect())
 }
 
 fn put(txn: &WriteTxn, image: &Image) -> Result<(), Error> {

@@ -54,10 +54,16 @@ impl Target {
 
     async fn connect_local(&self, data: &Path) -> Result<Client, Failure> {
         if !data.join("catalog.redb").exists() {
-            let data = data.display();
-            return Err(Failure::not_found(format!(
-                "{data}: no box here; \"tintype --data {data} init\" makes one, \"serve\" makes and runs one"
-            )));
+            let name = data.display();
+            return Err(Failure::not_found(match DataDir::store(data).exists() {
+                true => format!(
+                    "{name}: no catalog.redb here; put it back, or make it anew from the store with \"tintype --data \
+                     {name} rebuild\""
+                ),
+                false => format!(
+                    "{name}: no box here; \"tintype --data {name} init\" makes one, \"serve\" makes and runs one"
+                ),
+            }));
         }
         let dir = DataDir::open(data)?;
         let path = dir.control_socket();

@@ -34,10 +34,10 @@ struct Findings {
 
 impl Findings {
     /// Notes how reading an object went; says whether it can be used.
-    fn note(&mut self, shelved: &Shelved, written_at: Result<i64, Error>) -> Result<bool, Error> {
+    fn note(&mut self, shelved: &Shelved, written_at: Result<Option<Time>, Error>) -> Result<bool, Error> {
         match written_at {
             Ok(at) => {
-                self.written_at = self.written_at.max(Some(Time(at)));
+                self.written_at = self.written_at.max(at);
                 Ok(true)
             }
             Err(error @ Error::Damaged { .. }) => {
@@ -107,7 +107,7 @@ impl Store {
         let mut newest = None;
         for snapshot in &shelf.snapshots {
             let footer = self.read_snapshot(snapshot, &mut |_, _, _| Ok(()));
-            let usable = findings.note(snapshot, footer.map(|footer| footer.written_at))?;
+            let usable = findings.note(snapshot, footer.map(|footer| Some(Time(footer.written_at))))?;
             if usable && newest.is_none() && snapshot.number <= next {
                 newest = Some(snapshot.clone());
             }
@@ -119,7 +119,7 @@ impl Store {
     fn readable_logs(&self, shelf: &Shelf, findings: &mut Findings) -> Result<Vec<Shelved>, Error> {
         let mut whole = Vec::new();
         for log in &shelf.logs {
-            if findings.note(log, self.read_log(log).map(|record| record.written_at))? {
+            if findings.note(log, self.read_log(log).map(|record| record.complete_until()))? {
                 whole.push(log.clone());
             }
         }
@@ -130,10 +130,10 @@ impl Store {
     fn follow(&self, base: &Shelved, logs: &[Shelved]) -> Result<u64, Error> {
         let mut at = base.number;
         for log in logs {
-            if self.read_log(log)?.first > at {
-                break;
+            // A later object may repeat what is missing before this one.
+            if self.read_log(log)?.first <= at {
+                at = log.number;
             }
-            at = log.number;
         }
         Ok(at)
     }

@@ -14,6 +14,9 @@
 mod check;
 mod compare;
 pub(super) mod records;
+mod replay;
+#[cfg(test)]
+mod replay_tests;
 mod shelf;
 mod ship;
 mod snapshot;
@@ -23,6 +26,7 @@ mod tests;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use check::Description;
+pub use replay::Replayed;
 
 use super::Store;
 use super::format::{Header, Kind};

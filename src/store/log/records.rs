@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::Time;
 use crate::db::codec::Record;
 
 /// A log object: its footer is all it has.
@@ -13,7 +14,7 @@ pub struct LogRecord {
     /// Number of the first entry.
     pub first: u64,
     /// When it was written, in microseconds since the epoch: the catalog of this moment is known
-    /// once the object is read.
+    /// once the object is read. [`UNKNOWN`] where more entries were waiting than one object takes.
     pub written_at: i64,
     /// The entries, as the journal had them.
     pub entries: Vec<Vec<u8>>,
@@ -24,7 +25,15 @@ impl Record for LogRecord {
     const NAME: &'static str = "log";
 }
 
+/// The time of no moment.
+pub const UNKNOWN: i64 = 0;
+
 impl LogRecord {
+    /// Whatever was acknowledged before this moment is known once the object is read.
+    pub fn complete_until(&self) -> Option<Time> {
+        (self.written_at != UNKNOWN).then_some(Time(self.written_at))
+    }
+
     /// The number after its last entry.
     pub fn next(&self) -> u64 {
         self.first.saturating_add(self.entries.len() as u64)

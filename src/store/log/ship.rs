@@ -7,7 +7,7 @@ use super::super::Store;
 use super::super::error::Error;
 use super::super::format::Kind;
 use super::super::object::Builder;
-use super::records::LogRecord;
+use super::records::{LogRecord, UNKNOWN};
 use super::shelf::Shelf;
 use super::{LOG_BYTES, LOG_OBJECTS_MAX, lock};
 use crate::db::{self, ReadTxn, codec};
@@ -158,7 +158,10 @@ impl Store {
             bytes += entry.len();
             match &mut record {
                 None => record = Some(LogRecord { first: number, written_at, entries: vec![entry] }),
-                Some(_) if bytes > LOG_BYTES => break,
+                Some(record) if bytes > LOG_BYTES => {
+                    record.written_at = UNKNOWN;
+                    break;
+                }
                 Some(record) if record.next() == number => record.entries.push(entry),
                 Some(record) => {
                     return Err(

@@ -28,9 +28,10 @@ impl Store {
     }
 
     fn write_snapshot(&self) -> Result<u64, Error> {
+        // The time first: whatever was acknowledged before it is in the snapshot.
+        let written_at = self.inner.clock.now().0;
         let read = self.inner.db.read()?;
         let next = read.journal_next()?;
-        let written_at = self.inner.clock.now().0;
         let header = self.described(Kind::Snapshot, next);
         let key = self.key(header.domain)?;
         let mut sections = Sections {

@@ -1,0 +1,123 @@
+//! Rebuilding a lost catalog from its store alone: every layer's facts, then what follows from them.
+//!
+//! Invariant: the catalog is as it was at one moment, which the outcome names. An image that was
+//! deleted before it does not come back, one whose data cannot be read stays and is named, and every
+//! token has ended.
+
+use std::collections::HashMap;
+
+use super::upkeep::Damage;
+use crate::catalog::{self, identity, images};
+use crate::db::{self, Db, ReadTxn};
+use crate::model::identity::User;
+use crate::model::{ContentId, ImageId};
+use crate::store::{self, Replayed, Store, Tell};
+
+/// Uploads that are named at most; there are as many as one interval of the log takes.
+const UPLOADS_MAX: usize = 1000;
+
+/// Why a catalog was not rebuilt.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The store does not tell enough, or its medium or the new catalog's failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// What the store told makes no catalog, or its medium failed.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Error {
+        Error::Catalog(error.into())
+    }
+}
+
+/// A rebuilt catalog, and what is to be known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// How far the store told.
+    pub replayed: Replayed,
+    /// Images.
+    pub images: u64,
+    /// Users.
+    pub users: u64,
+    /// Packs.
+    pub packs: u64,
+    /// Images whose data cannot be read.
+    pub damaged: Vec<Damage>,
+    /// Packs that are missing or damaged, each with the reason.
+    pub damaged_packs: Vec<String>,
+    /// Uploads whose data is stored and of whose end nothing is told: they may have been
+    /// acknowledged after the moment that was reached.
+    pub unfinished_uploads: Vec<Upload>,
+}
+
+/// An upload of whose end nothing is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// To which image.
+    pub image: ImageId,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// Fills the empty catalog `db` with what `store` tells, which was opened for that
+/// ([`Store::open_lost`]). When it fails, another try needs another empty catalog.
+///
+/// # Errors
+/// When the store does not tell enough to begin with, or a medium fails.
+pub fn rebuild(db: &Db, store: &Store, tell: &mut Tell<'_>) -> Result<Rebuilt, Error> {
+    let stored = store.rebuild(tell)?;
+    tell("making indexes", 0);
+    catalog::reindex(db)?;
+    let read = db.read()?;
+    let reasons: HashMap<ContentId, String> = stored.damaged_contents.into_iter().collect();
+    Ok(Rebuilt {
+        images: images::count(&read)?,
+        users: identity::count::<User>(&read)?,
+        packs: stored.packs,
+        damaged: damaged(&read, &reasons)?,
+        damaged_packs: stored.damaged_packs,
+        unfinished_uploads: unfinished_uploads(&read, store)?,
+        replayed: stored.replayed,
+    })
+}
+
+/// The images whose data cannot be read, by the streams that cannot.
+fn damaged(read: &ReadTxn, reasons: &HashMap<ContentId, String>) -> Result<Vec<Damage>, Error> {
+    let mut damaged = Vec::new();
+    images::for_each(read, &mut |image| {
+        if let Some(reason) = image.content.and_then(|content| reasons.get(&content)) {
+            damaged.push(Damage { image: image.id, name: image.name, reason: reason.clone() });
+        }
+    })?;
+    Ok(damaged)
+}
+
+/// Images without data that a stream was stored for. One that was deleted or has other data is none.
+fn unfinished_uploads(read: &ReadTxn, store: &Store) -> Result<Vec<Upload>, Error> {
+    let mut uploads: HashMap<ImageId, Upload> = HashMap::new();
+    let mut failed = None;
+    store.each_unpublished(&mut |record| {
+        // A record that this layer did not write is no upload.
+        let Ok(image) = images::decode(record) else { return };
+        match may_be_filled(read, &image.id) {
+            Ok(true) if uploads.len() < UPLOADS_MAX => {
+                uploads.insert(image.id, Upload { image: image.id, name: image.name });
+            }
+            Ok(_) => {}
+            Err(error) => failed = Some(error),
+        }
+    })?;
+    let mut uploads: Vec<Upload> = uploads.into_values().collect();
+    uploads.sort_unstable_by_key(|upload| upload.image);
+    failed.map_or(Ok(uploads), Err)
+}
+
+fn may_be_filled(read: &ReadTxn, id: &ImageId) -> Result<bool, Error> {
+    match images::get(read, id)? {
+        Some(image) => Ok(image.content.is_none()),
+        None => Ok(!images::is_used(read, id)?),
+    }
+}
