@@ -3,7 +3,8 @@
 //! The store is simulated: packs with rows, hooks and footers, as many as wanted, and not one byte
 //! of payload; a footer is made anew, from its pack's number, whenever it is read. In every run
 //! a little store and made-up disks are judged; `benches/run index` has the same code measure ten
-//! terabytes and real disks (`BENCH_SCALE_PACKS`, `BENCH_CORPUS`).
+//! terabytes and real disks (`BENCH_SCALE_PACKS`, `BENCH_CORPUS`), and other file systems
+//! (`BENCH_HELD_OUT`).
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::cutter::{Cutter, Piece, choose};
+use super::cutter::{Cutter, CutterParams, Piece, choose};
 use super::object::{Section, Written};
 use super::pack::{FrameEntry, PackFooter};
 use super::*;
@@ -153,8 +154,8 @@ fn pieces(path: &Path, mut visit: impl FnMut(&[u8])) {
     }
 }
 
-/// Bytes of all chunks of these files, and of each chunk once.
-fn exactly(paths: &[PathBuf]) -> (u64, u64) {
+/// Bytes of all chunks of these files, and of each chunk once, as `choose` has them cut.
+fn exactly(paths: &[PathBuf], choose: fn(&[u8]) -> CutterParams) -> (u64, u64) {
     let (mut seen, mut all, mut once) = (HashSet::new(), 0, 0);
     for path in paths {
         let mut count = |piece: Piece<'_>| {
@@ -313,7 +314,7 @@ async fn p4_the_sparse_index_misses_few_duplicates_beside_a_store_of_any_size() 
     let opened = start.elapsed().as_secs_f64();
     let (look_up, hash) = look_up_cost(&store);
     let resident = resident_mib();
-    let (all, once) = exactly(&disks);
+    let (all, once) = exactly(&disks, choose);
     let stored = sparsely(&store, &disks).await;
     let loss = stored.saturating_sub(once) as f64 / (all - once) as f64;
     if measured.is_some() {
@@ -339,5 +340,29 @@ async fn p4_the_sparse_index_misses_few_duplicates_beside_a_store_of_any_size() 
         row(&of("duplicates missed"), missed, found, loss, "ratio <= 0.02", Some(loss <= LOSS_MAX));
     } else {
         assert!(all > once && loss <= LOSS_MAX, "{:.2} % of the duplicates were missed", loss * 100.0);
+    }
+}
+
+#[test]
+fn p4_the_grid_is_no_worse_than_content_on_disks_it_was_not_chosen_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = match std::env::var("BENCH_HELD_OUT") {
+        Ok(held_out) => ["xfs", "ntfs"]
+            .map(|kind| {
+                let disk = |version| PathBuf::from(&held_out).join(format!("{kind}-{version}.raw"));
+                (format!("two {kind} disks"), vec![disk(1), disk(2)])
+            })
+            .to_vec(),
+        Err(_) => vec![("made-up disks".to_owned(), made_up_disks(folder.path()))],
+    };
+    for (name, disks) in sets {
+        let (_, grid) = exactly(&disks, choose);
+        let (_, content) = exactly(&disks, |_| CutterParams::content());
+        let ratio = grid as f64 / content as f64;
+        let mb = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+        let against = format!("content-defined 64 KiB: {}", mb(content));
+        let name = format!("unique bytes of {name}, before compression");
+        row(&name, mb(grid), against, ratio, "ratio <= 1.0", Some(ratio <= 1.0));
+        assert!(ratio <= 1.0 || std::env::var("BENCH_HELD_OUT").is_ok(), "{name}: {ratio}");
     }
 }
