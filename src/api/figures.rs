@@ -27,6 +27,17 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
         counter("tintype_store_reclaims", "Reclaims that ended well", activity.reclaims),
         counter("tintype_store_reclaims_failed", "Reclaims that failed", activity.reclaims_failed),
         counter("tintype_store_reclaimed_bytes", "Bytes given back", activity.reclaimed_bytes),
+        counter(
+            "tintype_store_compacted_packs",
+            "Packs written anew without their dead chunks",
+            activity.compacted_packs,
+        ),
+        counter("tintype_store_recompressed_packs", "Packs compressed better", activity.recompressed_packs),
+        counter(
+            "tintype_store_rewritten_bytes",
+            "Bytes of the objects of such packs",
+            activity.rewritten_bytes,
+        ),
         counter("tintype_store_damaged_reads", "Reads that met damage", activity.damaged_reads),
     ];
     if let Some(free) = *free_bytes {

@@ -33,6 +33,13 @@ impl Time {
         format!("{}", self.civil().strftime("%Y-%m-%dT%H:%M:%S.%6fZ"))
     }
 
+    /// Minutes since midnight on this machine's own clock, for what people plan by the hour.
+    pub fn local_minute(self) -> u16 {
+        let moment = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let local = moment.to_zoned(jiff::tz::TimeZone::system());
+        u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())
+    }
+
     /// Reads an ISO 8601 time; one without an offset counts as UTC. `None` when it is no time.
     pub fn parse(text: &str) -> Option<Time> {
         let text = text.trim();

@@ -22,7 +22,7 @@ use crate::db::{self, Db};
 use crate::objects::{self, Native, Objects};
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{self, DedupScope, Rules, Service};
-use crate::store::{self, Store, VerifyHits};
+use crate::store::{self, RewritePolicy, Store, VerifyHits};
 
 /// An image may fall into one piece for this much of the memory given to transfers, in bytes.
 const EXTENT_SHARE: usize = 64;
@@ -127,6 +127,17 @@ pub(super) fn store_options(settings: &Settings) -> store::Options {
         // A manifest is held in memory whole while it is written or read.
         extents_max: MANIFEST_EXTENTS_MAX.min(settings.store.memory_bytes as usize / EXTENT_SHARE),
         snapshot_log_bytes: settings.store.snapshot_log_bytes,
+        rewrite: rewrite_policy(&settings.reclaim),
+    }
+}
+
+/// The settings are checked, so that each fits.
+fn rewrite_policy(settings: &settings::Reclaim) -> RewritePolicy {
+    RewritePolicy {
+        live_percent: settings.live_percent as u8,
+        level: settings.recompress_level as u8,
+        recompress_after_s: settings.recompress_after_s,
+        busy_percent: settings.busy_percent as u8,
     }
 }
 

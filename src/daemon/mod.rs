@@ -11,10 +11,12 @@ pub mod layers;
 pub mod master_key;
 pub mod rebuild;
 mod reclaim;
+mod rewriting;
 pub mod serve;
 pub mod settings;
 mod shipping;
 pub mod telemetry;
+mod window;
 
 pub use error::Error;
 pub use settings::Settings;

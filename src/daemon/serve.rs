@@ -20,6 +20,7 @@ use super::compose::{self, Parts};
 use super::data_dir::{DataDir, local_url};
 use super::error::Error;
 use super::reclaim::{self, Pace};
+use super::rewriting::{self, Hours};
 use super::settings::Settings;
 use super::shipping;
 use crate::api::server::{self, Listener};
@@ -92,6 +93,8 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     if settings.reclaim.automatic {
         let pace = Pace::from(&settings.reclaim);
         tasks.spawn(reclaim::run(parts.service.clone(), pace, stop.clone()));
+        let hours = Hours::from(&settings.reclaim);
+        tasks.spawn(rewriting::run(parts.service.clone(), hours, stop.clone()));
     }
     tasks.close();
 

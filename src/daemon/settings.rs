@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::window::Window;
+
 /// All settings of a server.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -113,11 +115,31 @@ pub struct Reclaim {
     pub interval_s: u64,
     /// From the start to the first run, in seconds.
     pub start_delay_s: u64,
+    /// Share of live bytes below which a pack is written anew without the dead ones, in hundredths.
+    pub live_percent: u64,
+    /// zstd level that packs are given once, when they are old enough.
+    pub recompress_level: u64,
+    /// Age from which a pack is recompressed, in seconds.
+    pub recompress_after_s: u64,
+    /// Share of the time that packs are written anew while clients are served, in hundredths.
+    pub busy_percent: u64,
+    /// `HH:MM-HH:MM`, the box's own time, when packs are written anew; empty for any time.
+    pub window: String,
 }
 
 impl Default for Reclaim {
     fn default() -> Self {
-        Reclaim { automatic: true, delay_s: 10, interval_s: 60, start_delay_s: 60 }
+        Reclaim {
+            automatic: true,
+            delay_s: 10,
+            interval_s: 60,
+            start_delay_s: 60,
+            live_percent: 70,
+            recompress_level: 9,
+            recompress_after_s: 86_400,
+            busy_percent: 25,
+            window: String::new(),
+        }
     }
 }
 
@@ -237,6 +259,11 @@ impl Settings {
         between("reclaim.delay_s", self.reclaim.delay_s, 0, 86_400)?;
         between("reclaim.interval_s", self.reclaim.interval_s, 1, 86_400)?;
         between("reclaim.start_delay_s", self.reclaim.start_delay_s, 0, 86_400)?;
+        between("reclaim.live_percent", self.reclaim.live_percent, 0, 100)?;
+        between("reclaim.recompress_level", self.reclaim.recompress_level, 0, 19)?;
+        between("reclaim.recompress_after_s", self.reclaim.recompress_after_s, 0, 315_360_000)?;
+        between("reclaim.busy_percent", self.reclaim.busy_percent, 1, 100)?;
+        Window::parse(&self.reclaim.window)?;
         between("store.reserve_bytes", self.store.reserve_bytes, 0, 1 << 40)?;
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;

@@ -68,6 +68,15 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, Unreadable> {
     if version != R::VERSION {
         return R::decode_other(version, body);
     }
+    decode_body(body)
+}
+
+/// Reads what follows the version byte of an `R` of its present version: for the ways from an old
+/// form to the new one.
+///
+/// # Errors
+/// [`Unreadable`] on a wrong shape, or bytes left over.
+pub fn decode_body<R: Record>(body: &[u8]) -> Result<R, Unreadable> {
     options().deserialize(body).map_err(|e| Unreadable { name: R::NAME, reason: e.to_string() })
 }
 

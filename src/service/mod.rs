@@ -10,6 +10,7 @@ pub mod identity;
 pub mod images;
 mod litter;
 pub mod rebuild;
+pub mod reclaim;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod upkeep;

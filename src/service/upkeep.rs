@@ -123,15 +123,6 @@ impl Service {
         })
     }
 
-    /// Gives back the space of what was deleted. Safe beside uploads and downloads.
-    ///
-    /// # Errors
-    /// [`super::ErrorKind::Forbidden`], or when the catalog or the medium fails.
-    pub fn reclaim(&self, actor: &Actor) -> Result<store::Reclaimed, Error> {
-        self.authorise_upkeep(actor)?;
-        Ok(self.store.reclaim(store::Reach::Everything)?)
-    }
-
     /// Compares the catalog's indexes with its records, every image's data with the digest taken
     /// when it arrived, and the store's description of itself with the catalog.
     ///

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::compact::Rewritten;
 use super::error::Error;
 use super::reclaim::Reclaimed;
 
@@ -20,6 +21,12 @@ pub struct Activity {
     pub reclaims_failed: u64,
     /// Bytes given back.
     pub reclaimed_bytes: u64,
+    /// Packs that lost dead chunks.
+    pub compacted_packs: u64,
+    /// Packs that were compressed better.
+    pub recompressed_packs: u64,
+    /// Bytes of the objects written for them.
+    pub rewritten_bytes: u64,
     /// Reads that met damage.
     pub damaged_reads: u64,
 }
@@ -32,6 +39,9 @@ pub struct Counts {
     reclaims: AtomicU64,
     reclaims_failed: AtomicU64,
     reclaimed_bytes: AtomicU64,
+    compacted_packs: AtomicU64,
+    recompressed_packs: AtomicU64,
+    rewritten_bytes: AtomicU64,
     damaged_reads: AtomicU64,
 }
 
@@ -49,7 +59,19 @@ impl Counts {
     /// A reclaim ended; what it freed counts even when it failed later.
     pub fn reclaimed(&self, freed: &Reclaimed, well: bool) {
         add(if well { &self.reclaims } else { &self.reclaims_failed }, 1);
-        add(&self.reclaimed_bytes, freed.bytes);
+        self.gave_back(freed.bytes);
+    }
+
+    /// Space was given back.
+    pub fn gave_back(&self, bytes: u64) {
+        add(&self.reclaimed_bytes, bytes);
+    }
+
+    /// Packs were written anew.
+    pub fn rewritten(&self, outcome: &Rewritten) {
+        add(&self.compacted_packs, outcome.compacted);
+        add(&self.recompressed_packs, outcome.recompressed);
+        add(&self.rewritten_bytes, outcome.written_bytes);
     }
 
     /// A read failed.
@@ -68,6 +90,9 @@ impl Counts {
             reclaims: of(&self.reclaims),
             reclaims_failed: of(&self.reclaims_failed),
             reclaimed_bytes: of(&self.reclaimed_bytes),
+            compacted_packs: of(&self.compacted_packs),
+            recompressed_packs: of(&self.recompressed_packs),
+            rewritten_bytes: of(&self.rewritten_bytes),
             damaged_reads: of(&self.damaged_reads),
         }
     }

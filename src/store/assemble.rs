@@ -161,7 +161,9 @@ impl Assembler {
             return None;
         }
         let at = self.next_after_last(name).or_else(|| self.store.inner.index.find(self.realm, name))?;
-        (self.held.pack(at.0) && self.holds_up(at)).then_some(at)
+        // Looked at again once it is held: what it was found in may have lost it meanwhile.
+        let stays = self.held.chunk(at.0, at.1) && self.store.inner.index.has(at, name);
+        (stays && self.holds_up(at)).then_some(at)
     }
 
     /// Whether a hit counts: where the settings ask for it, its data is read back first. A pack

@@ -61,11 +61,13 @@ impl Index {
         self.lock().touch(number)
     }
 
-    /// Keeps a pack's footer, letting older ones go.
+    /// Keeps a pack's footer, letting older ones go; of one pack the newest generation counts.
     pub fn insert(&self, realm: Realm, pack: Arc<Pack>) {
         let mut inner = self.lock();
-        if inner.packs.contains_key(&pack.number) {
-            return;
+        match inner.packs.get(&pack.number) {
+            Some((held, ..)) if held.generation() >= pack.generation() => return,
+            Some(_) => inner.forget(pack.number),
+            None => {}
         }
         inner.ticks += 1;
         let tick = inner.ticks;
@@ -85,6 +87,11 @@ impl Index {
     /// Lets go of a pack that was reclaimed.
     pub fn remove(&self, number: u64) {
         self.lock().forget(number);
+    }
+
+    /// Whether memory still has this name there.
+    pub fn has(&self, (number, ordinal): (u64, u32), name: &[u8; 32]) -> bool {
+        self.lock().packs.get(&number).is_some_and(|(pack, ..)| pack.name(ordinal) == Some(name))
     }
 
     /// Where a chunk is, as far as memory knows.

@@ -7,6 +7,7 @@
 
 mod activity;
 mod assemble;
+mod compact;
 mod compress;
 mod cutter;
 mod error;
@@ -17,6 +18,7 @@ mod ingest;
 mod keyring;
 mod log;
 mod manifest;
+mod mark;
 mod object;
 mod open;
 mod pack;
@@ -30,6 +32,7 @@ mod seal;
 mod share;
 mod thread;
 mod totals;
+mod unmarked;
 mod verify;
 
 use std::collections::HashSet;
@@ -40,6 +43,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 pub use activity::Activity;
+pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
 pub use error::Error;
 pub use ingest::{Ingest, Receipt};
 pub use keyring::{KeyError, MasterKey, NotAKey};
@@ -58,12 +62,12 @@ use crate::db::{Db, Rows, WriteTxn};
 use crate::model::ContentId;
 use crate::objects::Objects;
 use compress::Compressors;
-use format::{Header, Kind};
+use format::{FRAME_BYTES, Header, Kind};
 use index::{Index, hooks};
 use keyring::Keyring;
 use manifest::Manifest;
 use object::Object;
-use pack::{FinishedPack, Pack, PackFooter, PackWriter, pack_name};
+use pack::{FinishedPack, Pack, PackWriter, pack_name};
 use pins::{Held, Pins};
 use read::Layout;
 use realm::Realm;
@@ -92,7 +96,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     index: Index,
-    frames: quick_cache::sync::Cache<(u64, usize), Bytes, FrameWeight>,
+    /// Frames read lately, by pack, generation and place.
+    frames: quick_cache::sync::Cache<FrameKey, Bytes, FrameWeight>,
     /// Layouts of the streams read lately, by their manifest's object.
     layouts: quick_cache::sync::Cache<[u8; 16], Arc<Layout>, LayoutWeight>,
     pins: Pins,
@@ -101,19 +106,24 @@ struct Inner {
     /// What streams gather before they look chunks up.
     batches: Shares,
     compressors: Arc<Compressors>,
+    /// Those of packs that are written anew.
+    recompressors: Arc<Compressors>,
     /// What all readers together may fetch ahead of their clients.
     read_budget: Arc<Semaphore>,
     next_pack: AtomicU64,
     reclaiming: std::sync::Mutex<()>,
+    rewriting: std::sync::Mutex<()>,
     log: log::Log,
     activity: activity::Counts,
 }
 
+type FrameKey = (u64, u32, usize);
+
 #[derive(Clone)]
 struct FrameWeight;
 
-impl quick_cache::Weighter<(u64, usize), Bytes> for FrameWeight {
-    fn weight(&self, _: &(u64, usize), frame: &Bytes) -> u64 {
+impl quick_cache::Weighter<FrameKey, Bytes> for FrameWeight {
+    fn weight(&self, _: &FrameKey, frame: &Bytes) -> u64 {
         frame.len() as u64 + 64
     }
 }
@@ -137,16 +147,14 @@ impl Store {
     }
 
     /// Makes a durable stream visible, inside the caller's transaction. Checks again that every
-    /// pack it names is alive.
+    /// chunk it names is there.
     ///
     /// # Errors
-    /// [`Error::Reclaimed`] when a pack has gone meanwhile, or the database's failure.
+    /// [`Error::Reclaimed`] when one has gone meanwhile, or the database's failure.
     pub fn publish(&self, txn: &WriteTxn, receipt: &Receipt) -> Result<(), Error> {
         let packs = receipt.0.manifest.packs();
-        for pack in &packs {
-            if txn.get(&PACKS, &pack_key(pack))?.is_none() {
-                return Err(Error::Reclaimed(pack));
-            }
+        if let Some(pack) = rows::first_lacking(txn, &receipt.0.manifest, &packs)? {
+            return Err(Error::Reclaimed(pack));
         }
         rows::put_packs(txn, &receipt.0.content.0, &packs)?;
         totals::add(txn, Stats::of_content(&receipt.0.row))?;
@@ -159,6 +167,10 @@ impl Store {
     /// When the database fails.
     pub fn release(&self, txn: &WriteTxn, content: &ContentId) -> Result<(), Error> {
         if let Some(row) = txn.record::<ContentRow>(&CONTENTS, &content.0)? {
+            match rows::packs_of(txn, &content.0)? {
+                Some(packs) => packs.iter().try_for_each(|pack| unmarked::add(txn, pack, &content.0))?,
+                None => unmarked::lose(txn)?,
+            }
             txn.remove(&CONTENTS, &content.0)?;
             txn.remove(&CONTENT_PACKS, &content.0)?;
             totals::subtract(txn, Stats::of_content(&row))?;
@@ -179,11 +191,10 @@ impl Store {
             .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new))
             .inspect_err(|error| self.inner.activity.failed_read(error))?;
         let mut held = self.inner.pins.hold();
-        for pack in layout.manifest().packs() {
-            if !held.pack(pack) {
-                // Only a stream that was released while we looked loses its packs.
-                return Err(Error::Missing(*content));
-            }
+        let all_held = layout.manifest().packs().iter().all(|pack| held.pack(pack));
+        // Only a stream that was released while we looked loses packs, or chunks of them.
+        if !all_held || self.inner.db.read()?.get(&CONTENTS, &content.0)?.is_none() {
+            return Err(Error::Missing(*content));
         }
         Ok(Reader::new(self.clone(), layout, held))
     }
@@ -229,20 +240,32 @@ impl Store {
 
     /// A pack's footer, from memory or from its object.
     fn pack(&self, number: u64) -> Result<Arc<Pack>, Error> {
-        if let Some(pack) = self.inner.index.pack(number) {
-            return Ok(pack);
+        loop {
+            if let Some(pack) = self.inner.index.pack(number) {
+                return Ok(pack);
+            }
+            let row = self
+                .pack_row(number)?
+                .ok_or_else(|| Error::damaged(pack_name(number), "the catalog has no row for it"))?;
+            let lease = self.inner.pins.lease(row.object);
+            // An object that is still named now is not deleted while it is leased.
+            if !self.lies_in(number, &row.object)? {
+                continue;
+            }
+            let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
+            let pack = Arc::new(Pack::open(objects, row.header(number), row.stored.footer, key, lease)?);
+            self.inner.index.insert(row.realm(), pack.clone());
+            // Nor may memory keep what was replaced while it was read.
+            if self.lies_in(number, &row.object)? {
+                return Ok(pack);
+            }
+            self.inner.index.remove(number);
         }
-        let row: PackRow = self
-            .inner
-            .db
-            .read()?
-            .record(&PACKS, &pack_key(number))?
-            .ok_or_else(|| Error::damaged(pack_name(number), "the catalog has no row for it"))?;
-        let key = self.key(row.domain)?;
-        let pack =
-            Arc::new(Pack::open(self.inner.objects.clone(), row.header(number), row.stored.footer, key)?);
-        self.inner.index.insert(row.realm(), pack.clone());
-        Ok(pack)
+    }
+
+    /// Whether a pack still lies in this object.
+    fn lies_in(&self, number: u64, object: &[u8; 16]) -> Result<bool, Error> {
+        Ok(self.pack_row(number)?.is_some_and(|row| row.object == *object))
     }
 
     /// Brings the footers of packs into memory that have one of these names.
@@ -273,12 +296,14 @@ impl Store {
         Ok(self.key(realm.domain)?.map_or(scoped, |key| key.name(&scoped)))
     }
 
-    /// The hooks that lead to a pack, sorted.
-    fn hook_keys(&self, realm: Realm, footer: &PackFooter) -> Result<Vec<Vec<u8>>, Error> {
-        let mut keys = Vec::new();
-        for name in hooks(footer.names.iter()) {
-            keys.push(hook_key(realm.domain, &self.public_name(realm, &name)?));
-        }
+    /// The keys of hooks, sorted.
+    fn hook_keys<'n>(
+        &self,
+        realm: Realm,
+        hooks: impl IntoIterator<Item = &'n [u8; 32]>,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let key = |name| Ok(hook_key(realm.domain, &self.public_name(realm, name)?));
+        let mut keys = hooks.into_iter().map(key).collect::<Result<Vec<_>, Error>>()?;
         keys.sort_unstable();
         Ok(keys)
     }
@@ -295,7 +320,8 @@ impl Store {
         held.object(header.id);
         held.pack(header.number);
         let key = self.key(realm.domain)?;
-        PackWriter::start(&*self.inner.objects, header, realm.scope, key, self.inner.compressors.clone())
+        let compressors = self.inner.compressors.clone();
+        PackWriter::start(&*self.inner.objects, header, realm.scope, key, FRAME_BYTES, compressors)
     }
 
     /// Gives a durable pack its row and hooks, in one commit.
@@ -311,13 +337,17 @@ impl Store {
             chunks: footer.names.len() as u32,
             raw_bytes,
             created_at: self.inner.clock.now().0,
+            level: self.inner.options.zstd_level.clamp(0, u8::MAX.into()) as u8,
         };
+        let lease = self.inner.pins.lease(header.id);
         let realm = row.realm();
-        let keys = self.hook_keys(realm, &footer)?;
+        let keys = self.hook_keys(realm, &hooks(footer.names.iter()))?;
         self.inner.db.write(move |txn| {
             rows::raise_next_pack(txn, header.number)?;
             txn.put_record(&PACKS, &pack_key(header.number), &row)?;
             totals::add(txn, Stats::of_pack(&row))?;
+            // Until a stream that names it is seen.
+            unmarked::add(txn, header.number, &row.object)?;
             for key in &keys {
                 txn.put(&HOOKS, key, &pack_key(header.number))?;
             }
@@ -325,7 +355,7 @@ impl Store {
         })?;
         let key = self.key(header.domain)?;
         let object = Object::new(self.inner.objects.clone(), header, key);
-        self.inner.index.insert(realm, Arc::new(Pack::new(header.number, footer, object)?));
+        self.inner.index.insert(realm, Arc::new(Pack::new(header.number, footer, object, lease)?));
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::activity::Counts;
+use super::compact::RewritePolicy;
 use super::compress::Compressors;
 use super::error::Error;
 use super::format::{FORMAT_VERSION, Kind, key};
@@ -48,6 +49,8 @@ pub struct Options {
     /// Length of all log objects since the last snapshot that calls for the next one, unless the
     /// last one is longer, in bytes.
     pub snapshot_log_bytes: u64,
+    /// When packs are written anew, and how fast.
+    pub rewrite: RewritePolicy,
 }
 
 /// Which of the chunks that are known already are read back before an upload relies on them. One
@@ -73,6 +76,7 @@ impl Default for Options {
             verify_hits: VerifyHits::Off,
             extents_max: MANIFEST_EXTENTS_MAX,
             snapshot_log_bytes: 16 << 20,
+            rewrite: RewritePolicy::default(),
         }
     }
 }
@@ -195,9 +199,11 @@ impl Store {
                 budget_units,
                 batches: Shares::new(memory / 4),
                 compressors: Arc::new(Compressors::new(options.zstd_level)),
+                recompressors: Arc::new(Compressors::new(options.rewrite.level.into())),
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
                 next_pack,
                 reclaiming: Mutex::new(()),
+                rewriting: Mutex::new(()),
                 activity: Counts::default(),
                 log,
             }),

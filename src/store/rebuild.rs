@@ -10,6 +10,7 @@ use roaring::RoaringTreemap;
 use super::Store;
 use super::error::Error;
 use super::format::Kind;
+use super::index::hooks;
 use super::log::Replayed;
 use super::manifest::Manifest;
 use super::object::{Object, read_header};
@@ -17,6 +18,7 @@ use super::pack::{Pack, pack_name};
 use super::reclaim::{object_id, short};
 use super::rows::{self, CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, pack_key};
 use super::totals::{self, TOTALS};
+use super::unmarked::{UNMARKED, UPKEEP};
 use crate::db::{Rows, Table, codec};
 use crate::model::ContentId;
 use crate::objects::ObjectInfo;
@@ -33,12 +35,15 @@ pub type Tell<'a> = dyn FnMut(&'static str, u64) + 'a;
 type WayBack = fn(&Store, &mut Findings, &mut Tell<'_>) -> Result<(), Error>;
 
 /// Every derived table of the store, each with its way back: the one place that names them.
-const WAYS_BACK: [(Table, WayBack); 4] = [
+const WAYS_BACK: [(Table, WayBack); 6] = [
     (HOOKS, Store::rebuild_hooks),
     (CONTENT_PACKS, Store::rebuild_content_packs),
     (TOTALS, |store, _, _| store.inner.db.write(totals::recount)),
     // What they name has no row any more: it is found as an orphan.
     (GRAVES, |_, _, _| Ok(())),
+    // Without its mark of being whole the list is made of all packs before it is used.
+    (UNMARKED, |_, _, _| Ok(())),
+    (UPKEEP, |_, _, _| Ok(())),
 ];
 
 /// Every table of the store that is no fact.
@@ -160,9 +165,10 @@ impl Store {
     }
 
     fn hooks_of(&self, number: u64, row: &PackRow) -> Result<Vec<Vec<u8>>, Error> {
-        let objects = self.inner.objects.clone();
-        let pack = Pack::open(objects, row.header(number), row.stored.footer, self.key(row.domain)?)?;
-        self.hook_keys(row.realm(), &pack.footer)
+        let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
+        let lease = self.inner.pins.lease(row.object);
+        let pack = Pack::open(objects, row.header(number), row.stored.footer, key, lease)?;
+        self.hook_keys(row.realm(), &hooks(pack.footer.names.iter()))
     }
 
     fn put_hooks(&self, mut hooks: Vec<(Vec<u8>, u64)>) -> Result<(), Error> {

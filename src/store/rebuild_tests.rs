@@ -5,6 +5,7 @@ use super::*;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, Table};
 use crate::objects::{Memory, ObjectKey};
+use crate::store::unmarked::{UNMARKED, UPKEEP};
 
 struct Bench {
     objects: Memory,
@@ -96,7 +97,9 @@ async fn p8_streams_and_what_is_derived_of_them_come_back_exactly() {
         let (r, found) = rebuilt(&b.objects, master.as_ref());
         assert_eq!((found.damaged_packs, found.damaged_contents), (Vec::new(), Vec::new()));
         assert_eq!(found.packs, b.store.stats().unwrap().packs);
-        for table in derived_tables() {
+        // The list of packs to be counted is made of all of them before it is used.
+        let exact = |table: &Table| ![UNMARKED, UPKEEP].contains(table);
+        for table in derived_tables().into_iter().filter(exact) {
             // A hook may outlive its pack; a rebuilt one does not.
             let old: Vec<_> = rows(&b.db, &table);
             let kept =

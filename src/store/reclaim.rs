@@ -13,8 +13,9 @@ use roaring::RoaringTreemap;
 use super::Store;
 use super::error::Error;
 use super::format::{Kind, object_key};
-use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PackRow, grave_key, pack_key};
+use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PRESENT, PackRow, grave_key, pack_key};
 use super::totals::{self, Stats};
+use super::unmarked;
 use crate::db::{self, ReadTxn, Rows};
 use crate::objects::ObjectInfo;
 
@@ -27,7 +28,8 @@ pub struct Reclaimed {
     pub orphans: u64,
     /// Bytes of all of them.
     pub bytes: u64,
-    /// Packs that no published stream names but something under way holds: a later run decides.
+    /// Packs that no published stream names, and objects that nothing names, but that something
+    /// under way uses: a later run decides.
     pub in_use: u64,
 }
 
@@ -66,20 +68,11 @@ impl Store {
     }
 
     fn bury_dead_packs(&self, freed: &mut Reclaimed) -> Result<(), Error> {
-        self.inner.pins.begin_mark();
-        let read = self.inner.db.read()?;
-        let live = self.mark(&read)?;
-        let mut candidates = Vec::new();
-        rows::each(&read, &PACKS, |key, _: PackRow| {
-            let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
-            if !live.contains(number) {
-                candidates.push(number);
-            }
-            Ok(())
-        })?;
-        drop(read);
+        let mark = self.inner.pins.mark();
+        let candidates: Vec<u64> = self.unnamed_packs()?.into_iter().map(|(number, _)| number).collect();
         let unnamed = candidates.len();
-        let dead = self.inner.pins.condemn(candidates);
+        let dead = mark.condemn(candidates);
+        drop(mark);
         freed.in_use = (unnamed - dead.len()) as u64;
         for number in &dead {
             self.inner.index.remove(*number);
@@ -92,12 +85,37 @@ impl Store {
             for number in &dead {
                 if let Some(row) = txn.record::<PackRow>(&PACKS, &pack_key(*number))? {
                     txn.remove(&PACKS, &pack_key(*number))?;
+                    txn.remove(&PRESENT, &pack_key(*number))?;
+                    unmarked::forget(txn, *number)?;
                     totals::subtract(txn, Stats::of_pack(&row))?;
                     txn.put(&GRAVES, &grave_key(Kind::Pack, &row.object), &[])?;
                 }
             }
             Ok(())
         })
+    }
+
+    /// The packs that no published stream names.
+    fn unnamed_packs(&self) -> Result<Vec<(u64, PackRow)>, Error> {
+        let read = self.inner.db.read()?;
+        let live = self.mark(&read)?;
+        let mut unnamed = Vec::new();
+        rows::each(&read, &PACKS, |key, row: PackRow| {
+            let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
+            if !live.contains(number) {
+                unnamed.push((number, row));
+            }
+            Ok(())
+        })?;
+        Ok(unnamed)
+    }
+
+    /// The packs that would be deleted now.
+    pub(super) fn dead_packs(&self) -> Result<Vec<(u64, PackRow)>, Error> {
+        let mark = self.inner.pins.mark();
+        let mut dead = self.unnamed_packs()?;
+        dead.retain(|(number, _)| mark.is_free(*number));
+        Ok(dead)
     }
 
     /// The packs that published streams name.
@@ -113,6 +131,15 @@ impl Store {
         Ok(live)
     }
 
+    /// Deletes what was replaced or let go of; looks for nothing else.
+    pub(super) fn drain_graves(&self) -> Result<Reclaimed, Error> {
+        let _one = self.inner.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut freed = Reclaimed::default();
+        let outcome = self.empty_graves(&mut freed);
+        self.inner.activity.gave_back(freed.bytes);
+        outcome.map(|()| freed)
+    }
+
     fn empty_graves(&self, freed: &mut Reclaimed) -> Result<(), Error> {
         let mut graves = Vec::new();
         self.inner.db.read()?.scan_prefix(&GRAVES, &[], &mut |key, _| {
@@ -124,19 +151,25 @@ impl Store {
         }
         // A rebuilt catalog must not name what is deleted now.
         self.ship_deaths()?;
-        for grave in &graves {
+        let mut empty = Vec::with_capacity(graves.len());
+        for grave in graves {
             let named = grave
                 .split_first()
                 .and_then(|(kind, id)| Some((Kind::from_byte(*kind)?, <[u8; 16]>::try_from(id).ok()?)));
             if let Some((kind, id)) = named {
+                if self.inner.pins.is_leased(&id) {
+                    freed.in_use += 1;
+                    continue;
+                }
                 let key = object_key(kind, &id);
                 freed.bytes += self.inner.objects.size(&key).unwrap_or(0);
                 freed.orphans += u64::from(kind == Kind::Manifest);
                 self.inner.objects.delete(&key)?;
             }
+            empty.push(grave);
         }
         self.inner.db.write(move |txn| {
-            for grave in &graves {
+            for grave in &empty {
                 txn.remove(&GRAVES, grave)?;
             }
             Ok(())

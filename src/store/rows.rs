@@ -1,21 +1,27 @@
 //! The store's rows in the catalog file: one a pack, two a stream, and a sample of chunk names.
+//! What is derived from them for reclaiming is in [`super::unmarked`].
 //!
 //! Invariant: a row names only objects that are durable. A pack without a row does not exist.
 
+use std::collections::HashMap;
 use std::ops::{Bound, ControlFlow};
 
-use roaring::RoaringTreemap;
+use roaring::{RoaringBitmap, RoaringTreemap};
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::format::{Header, Kind};
+use super::manifest::{Extent, Manifest};
 use super::object::Written;
 use super::realm::Realm;
-use crate::db::codec::{self, Record};
+use crate::db::codec::{self, Record, Unreadable};
 use crate::db::{Key, Rows, Table, Visit, WriteTxn};
 
 /// Packs by number.
 pub const PACKS: Table = Table::facts("packs-1");
+/// The ordinals that a pack still has, by its number: a Roaring bitmap in that format's portable
+/// form. A pack without a row has all it was written with.
+pub const PRESENT: Table = Table::facts("pack-chunks-1");
 /// Streams by content id.
 pub const CONTENTS: Table = Table::facts("contents-1");
 /// The packs each stream names, by content id: what its manifest says, so that a mark need not
@@ -29,7 +35,7 @@ pub const GRAVES: Table = Table::derived("graves-1");
 pub const STORE: Table = Table::facts("store-1");
 
 /// Every table of the store that holds facts.
-pub const FACTS: [Table; 3] = [PACKS, CONTENTS, STORE];
+pub const FACTS: [Table; 4] = [PACKS, PRESENT, CONTENTS, STORE];
 
 const NEXT_PACK: &[u8] = b"next-pack";
 const STORE_ID: &[u8] = b"store-id";
@@ -51,13 +57,23 @@ pub struct PackRow {
     pub chunks: u32,
     /// Their length before compression.
     pub raw_bytes: u64,
-    /// When it was written, in microseconds since the epoch.
+    /// When its first generation was written, in microseconds since the epoch.
     pub created_at: i64,
+    /// The strongest zstd level that its frames were given; 0 is unknown.
+    pub level: u8,
 }
 
 impl Record for PackRow {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "pack";
+
+    fn decode_other(version: u8, body: &[u8]) -> Result<PackRow, Unreadable> {
+        if version == 1 {
+            // The first form is this one without its last byte.
+            return codec::decode_body(&[body, &[0]].concat());
+        }
+        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
+    }
 }
 
 impl PackRow {
@@ -161,6 +177,44 @@ pub fn packs_of(rows: &impl Rows, content: &[u8]) -> Result<Option<RoaringTreema
     Ok(Some(packs))
 }
 
+/// Remembers which ordinals a pack still has.
+pub fn put_present(txn: &WriteTxn, pack: u64, ordinals: &RoaringBitmap) -> Result<(), Error> {
+    let mut bytes = Vec::with_capacity(ordinals.serialized_size());
+    ordinals.serialize_into(&mut bytes).map_err(|e| Error::damaged("a list of ordinals", e))?;
+    Ok(txn.put(&PRESENT, &pack_key(pack), &bytes)?)
+}
+
+/// The ordinals that a pack still has; `None` where it has all it was written with.
+pub fn present(rows: &impl Rows, pack: u64) -> Result<Option<RoaringBitmap>, Error> {
+    let Some(bytes) = rows.get(&PRESENT, &pack_key(pack))? else { return Ok(None) };
+    let ordinals = RoaringBitmap::deserialize_from(&bytes[..])
+        .map_err(|e| Error::damaged(format!("the list of ordinals of pack {pack}"), e))?;
+    Ok(Some(ordinals))
+}
+
+/// The first of a stream's packs that has not all the chunks the stream names.
+pub fn first_lacking(
+    rows: &impl Rows,
+    manifest: &Manifest,
+    packs: &RoaringTreemap,
+) -> Result<Option<u64>, Error> {
+    let mut reduced = HashMap::new();
+    for pack in packs {
+        if rows.get(&PACKS, &pack_key(pack))?.is_none() {
+            return Ok(Some(pack));
+        }
+        reduced.extend(present(rows, pack)?.map(|ordinals| (pack, ordinals)));
+    }
+    let lacks = |extent: &Extent| match *extent {
+        Extent::Run { pack, first, count, .. } => reduced
+            .get(&pack)
+            .is_some_and(|present| !present.contains_range(first..first.saturating_add(count)))
+            .then_some(pack),
+        Extent::Zeros { .. } => None,
+    };
+    Ok(manifest.extents.iter().find_map(lacks))
+}
+
 /// Visits every record of a table with its key, in key order, until one fails.
 pub fn each<R: Record>(
     rows: &impl Rows,
@@ -222,14 +276,15 @@ mod tests {
             chunks: 8,
             raw_bytes: 9,
             created_at: 10,
+            level: 12,
         };
-        assert_eq!(
-            hex::encode(encode(&row)),
-            "01010101010101010101010101010101010200000003000000\
-             0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\
-             0400000000000000050000000000000006000000070000000000000008000000\
-             09000000000000000a00000000000000"
-        );
+        let body = "010101010101010101010101010101010200000003000000\
+                    0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\
+                    0400000000000000050000000000000006000000070000000000000008000000\
+                    09000000000000000a00000000000000";
+        assert_eq!(hex::encode(encode(&row)), format!("02{body}0c"));
+        let first_form = hex::decode(format!("01{body}")).unwrap();
+        assert_eq!(codec::decode::<PackRow>(&first_form).unwrap(), PackRow { level: 0, ..row });
         let row = ContentRow {
             object: [1; 16],
             domain: 2,

@@ -52,22 +52,20 @@ fn shadow_of(key: &ObjectKey) -> Option<u64> {
 fn footer(number: u64) -> PackFooter {
     let mut names = vec![[0; 32]; CHUNKS as usize];
     blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(names.as_flattened_mut());
-    let frame = |first: u32| {
+    let mut footer = PackFooter::empty(number, 0, [0; 16]);
+    for (ordinal, name) in names.into_iter().enumerate() {
+        footer.push(ordinal as u32, name, CHUNK_BYTES);
+    }
+    let mut sorted: Vec<u32> = (0..CHUNKS).collect();
+    sorted.sort_unstable_by_key(|position| footer.names[*position as usize]);
+    footer.sorted = sorted;
+    for first in (0..CHUNKS).step_by(CHUNKS_A_FRAME as usize) {
         let count = CHUNKS_A_FRAME.min(CHUNKS - first);
         let offset = u64::from(first) * 7500;
-        FrameEntry { first, count, offset, stored_bytes: 45_000, raw_bytes: count * CHUNK_BYTES, codec: 1 }
-    };
-    let mut sorted: Vec<u32> = (0..CHUNKS).collect();
-    sorted.sort_unstable_by_key(|position| names[*position as usize]);
-    PackFooter {
-        pack: number,
-        generation: 0,
-        scope: [0; 16],
-        frames: (0..CHUNKS).step_by(CHUNKS_A_FRAME as usize).map(frame).collect(),
-        lengths: vec![CHUNK_BYTES; CHUNKS as usize],
-        names,
-        sorted,
+        let raw_bytes = count * CHUNK_BYTES;
+        footer.frames.push(FrameEntry { count, offset, stored_bytes: 45_000, raw_bytes, codec: 1 });
     }
+    footer
 }
 
 impl Objects for Shadows {
@@ -122,15 +120,12 @@ fn fill(store: &Store, packs: u64) {
                         chunks: CHUNKS,
                         raw_bytes: u64::from(CHUNKS) * u64::from(CHUNK_BYTES),
                         created_at: 0,
+                        level: 1,
                     };
                     rows::raise_next_pack(txn, number)?;
                     txn.put_record(&PACKS, &pack_key(number), &row)?;
                     totals::add(txn, Stats::of_pack(&row))?;
-                    let mut keys: Vec<_> = hooks(footer.names.iter())
-                        .iter()
-                        .map(|name| hook_key(0, &store.public_name(row.realm(), name).unwrap()))
-                        .collect();
-                    keys.sort_unstable();
+                    let keys = store.hook_keys(row.realm(), &hooks(footer.names.iter()))?;
                     for key in &keys {
                         txn.put(&HOOKS, key, &pack_key(number))?;
                     }

@@ -7,21 +7,33 @@ use crate::base::{OsEntropy, SystemClock};
 use crate::model::ByteRange;
 use crate::objects::Memory;
 
-struct Bench {
-    objects: Memory,
-    store: Store,
-    db: Db,
+pub(super) struct Bench {
+    pub(super) objects: Memory,
+    pub(super) store: Store,
+    pub(super) db: Db,
 }
 
 fn open(objects: Memory, db: Db, master: Option<&MasterKey>) -> Result<Store, Error> {
-    let options = Options { pack_bytes: 1 << 20, ..Options::default() };
+    open_as(objects, db, master, Options { pack_bytes: 1 << 20, ..Options::default() })
+}
+
+pub(super) fn open_as(
+    objects: Memory,
+    db: Db,
+    master: Option<&MasterKey>,
+    options: Options,
+) -> Result<Store, Error> {
     Store::open(db, Arc::new(objects), master, options, Arc::new(SystemClock), Arc::new(OsEntropy))
 }
 
 fn fresh(master: Option<&MasterKey>) -> Bench {
+    fresh_as(master, Options { pack_bytes: 1 << 20, ..Options::default() })
+}
+
+pub(super) fn fresh_as(master: Option<&MasterKey>, options: Options) -> Bench {
     let objects = Memory::new();
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
-    Bench { store: open(objects.clone(), db.clone(), master).unwrap(), objects, db }
+    Bench { store: open_as(objects.clone(), db.clone(), master, options).unwrap(), objects, db }
 }
 
 #[test]
@@ -49,13 +61,13 @@ async fn a_new_catalog_does_not_take_a_store_that_holds_data() {
     }
 }
 
-fn noise(seed: u8, bytes: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u8, bytes: usize) -> Vec<u8> {
     let mut out = vec![0; bytes];
     blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut out);
     out
 }
 
-async fn put(b: &Bench, data: &[u8]) -> ContentId {
+pub(super) async fn put(b: &Bench, data: &[u8]) -> ContentId {
     put_in(b, Scope::STORE, data).await
 }
 
@@ -72,7 +84,7 @@ async fn put_in(b: &Bench, scope: Scope, data: &[u8]) -> ContentId {
     content
 }
 
-fn get(b: &Bench, content: &ContentId, range: ByteRange) -> Result<Vec<u8>, Error> {
+pub(super) fn get(b: &Bench, content: &ContentId, range: ByteRange) -> Result<Vec<u8>, Error> {
     let mut out = vec![0; range.len() as usize];
     b.store.reader(content)?.read_at(range.start, &mut out).map(|()| out)
 }

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
 use tintype::service::images::{BodyBroken, Change, Existing, Field, NewImage};
-use tintype::store::Scope;
+use tintype::store::{Scope, Wish};
 
-use crate::chance::noise;
+use crate::chance::{lines, noise};
 use crate::machine::{Machine, PIECE_BYTES, actor};
 use crate::world::{Body, Picture, digests};
 
@@ -33,6 +33,8 @@ pub enum Act {
     Delete(u64),
     /// Gives space back.
     Reclaim,
+    /// Gives space back, and writes packs anew.
+    Rewrite,
     /// Makes the store describe what was committed.
     Ship,
     /// Brings a stream in without publishing it.
@@ -52,6 +54,8 @@ pub enum Act {
 pub enum Part {
     /// Incompressible bytes that only this label gives, so many.
     Noise(u64, usize),
+    /// Text that only this label gives, so many bytes of it; a strong level makes it smaller.
+    Text(u64, usize),
     /// Zeros.
     Zeros(usize),
 }
@@ -62,6 +66,7 @@ pub fn body(parts: &[Part]) -> Body {
     for part in parts {
         match part {
             Part::Noise(label, length) => bytes.extend(noise(*label, *length)),
+            Part::Text(label, length) => bytes.extend(lines(*label, *length)),
             Part::Zeros(length) => bytes.resize(bytes.len() + length, 0),
         }
     }
@@ -125,7 +130,8 @@ impl Machine {
             Act::Share(slot, project) => self.share(*slot, *project),
             Act::Unshare(slot, project) => self.unshare(*slot, *project),
             Act::Delete(slot) => self.delete(*slot),
-            Act::Reclaim => self.service().reclaim(&actor()).map(drop).map_err(text),
+            Act::Reclaim => self.reclaim(Wish::default()),
+            Act::Rewrite => self.reclaim(Wish { compact: true, recompress: true }),
             Act::Ship => self.service().store().ship().map_err(text),
             Act::Ingest(slot, parts) => self.ingest(*slot, body(parts)).await,
             Act::Publish(slot) => self.publish(*slot),
@@ -136,6 +142,10 @@ impl Machine {
             }
             Act::Restart => self.stop().and_then(|()| self.start()),
         }
+    }
+
+    fn reclaim(&self, wish: Wish) -> Result<(), String> {
+        self.service().reclaim(&actor(), wish, &mut |_| ()).map(drop).map_err(text)
     }
 
     fn create(&self, slot: u64) -> Result<(), String> {

@@ -43,6 +43,12 @@ pub fn noise(label: u64, bytes: usize) -> Vec<u8> {
     out
 }
 
+/// Lines of text that only this label gives.
+pub fn lines(label: u64, bytes: usize) -> Vec<u8> {
+    let line = |number: u64| format!("line {number} of {label}, {}\n", number * number % 7919);
+    (0..).flat_map(|number| line(number).into_bytes()).take(bytes).collect()
+}
+
 /// The product's randomness, seeded.
 pub struct SeededEntropy(Mutex<blake3::OutputReader>);
 

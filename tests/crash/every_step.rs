@@ -78,12 +78,21 @@ pub fn prepared(build: Build, before: &Before) -> Result<Start, String> {
 /// # Errors
 /// When the product refuses.
 pub fn trace(build: Build, start: &Start, acts: &[Act]) -> Result<Vec<Step>, String> {
+    let machine = undisturbed(build, start, acts)?;
+    machine.stop()?;
+    Ok(machine.power.trace())
+}
+
+/// The box after the workload, when nothing fails.
+///
+/// # Errors
+/// When the product refuses.
+pub fn undisturbed(build: Build, start: &Start, acts: &[Act]) -> Result<Machine, String> {
     let machine = Machine::new(build, &start.media, start.world.clone());
     machine.arm(None);
     machine.start()?;
     machine.perform(acts)?;
-    machine.stop()?;
-    Ok(machine.power.trace())
+    Ok(machine)
 }
 
 /// One case: the steps up to the fault, the restart on honest media, the verdict.

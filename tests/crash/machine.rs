@@ -12,7 +12,7 @@ use tintype::db::{self, Db};
 use tintype::model::ProjectId;
 use tintype::service::identity::{Password, PasswordCost};
 use tintype::service::{Actor, Rules, Service};
-use tintype::store::{self, MasterKey, Receipt, Store};
+use tintype::store::{self, MasterKey, Receipt, RewritePolicy, Store};
 
 use crate::chance::{Dice, SeededEntropy, SteppedClock};
 use crate::disk::{Disk, DiskHabit, Loss};
@@ -139,6 +139,7 @@ impl Machine {
             memory_bytes: 2 * PIECE_BYTES,
             pack_bytes: PACK_BYTES,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            rewrite: RewritePolicy { recompress_after_s: 0, ..RewritePolicy::default() },
             ..store::Options::default()
         };
         let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());

@@ -1,8 +1,8 @@
 //! The workloads whose every durable step is let fail.
 
 use crate::acts::{Act, Part};
-use crate::every_step::{Before, Workload, run};
-use crate::machine::PIECE_BYTES;
+use crate::every_step::{Before, Workload, prepared, run, undisturbed};
+use crate::machine::{Build, PIECE_BYTES};
 
 const KIB: usize = 1 << 10;
 
@@ -141,6 +141,86 @@ fn two_uploads() -> Workload {
         ],
         stride: 16,
     }
+}
+
+/// Files of an image, each of which is cut apart from its neighbours.
+fn files(labels: impl IntoIterator<Item = u64>) -> Vec<Part> {
+    labels
+        .into_iter()
+        .flat_map(|label| [Part::Noise(label, 40_000), Part::Zeros(4096 * 10 - 40_000)])
+        .collect()
+}
+
+/// Packs that lose most of their chunks, while an upload uses some of them and while new data comes
+/// that was dead a moment ago.
+fn compaction() -> Workload {
+    let few = || files((0..12).step_by(3));
+    Workload {
+        name: "compaction",
+        before: Before::Done(
+            [filled(0, files(0..12)), filled(1, few()), vec![Act::Create(2), Act::Create(3)]].concat(),
+        ),
+        acts: vec![
+            Act::Delete(0),
+            Act::Rewrite,
+            Act::Upload(2, files(0..12), vec![Act::Delete(1), Act::Rewrite]),
+            Act::Delete(2),
+            Act::Upload(3, files([2, 5, 20]), Vec::new()),
+            Act::Rewrite,
+        ],
+        stride: 1,
+    }
+}
+
+/// Packs that are compressed better.
+fn recompression() -> Workload {
+    let text = |label| vec![Part::Text(label, 600 * KIB), Part::Zeros(4 * KIB)];
+    Workload {
+        name: "recompression",
+        before: Before::Done([filled(0, text(0)), vec![Act::Create(1)]].concat()),
+        // Later than the packs were written, by a clock that each process starts anew.
+        acts: vec![
+            Act::StepClock(60),
+            Act::Rewrite,
+            Act::Upload(1, text(0), Vec::new()),
+            Act::Delete(0),
+            Act::Rewrite,
+        ],
+        stride: 1,
+    }
+}
+
+#[test]
+fn undisturbed_they_do_what_they_are_for() {
+    for (workload, compacts) in [(compaction(), true), (recompression(), false)] {
+        let build = Build::honest(false, 1);
+        let machine =
+            undisturbed(build, &prepared(build, &workload.before).unwrap(), &workload.acts).unwrap();
+        let activity = machine.service().store().activity();
+        let packs = if compacts { activity.compacted_packs } else { activity.recompressed_packs };
+        assert!(packs > 0, "{}: {activity:?}", workload.name);
+        machine.judge().unwrap();
+    }
+}
+
+#[test]
+fn compaction_plain() {
+    run(&compaction(), false);
+}
+
+#[test]
+fn compaction_sealed() {
+    run(&compaction(), true);
+}
+
+#[test]
+fn recompression_plain() {
+    run(&recompression(), false);
+}
+
+#[test]
+fn recompression_sealed() {
+    run(&recompression(), true);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! when the client leaves.
 
 mod error;
+mod gc;
 mod work;
 
 use axum::extract::{Request, State};
@@ -15,9 +16,8 @@ use serde_json::{Value, json};
 
 use super::context::{ApiState, Credentials, authenticate};
 use crate::base::Time;
-use crate::service::upkeep::{Checked, Damage, Step, Usage};
+use crate::service::upkeep::{Checked, Damage, Usage};
 use crate::service::{Actor, Error, Service};
-use crate::store::Reclaimed;
 use error::Refusal;
 
 /// The native routes.
@@ -25,7 +25,7 @@ pub fn routes() -> Router<ApiState> {
     Router::new()
         .route("/tintype/v1/stats", get(stats))
         .route("/tintype/v1/check", post(check))
-        .route("/tintype/v1/gc", post(gc))
+        .route("/tintype/v1/gc", post(gc::gc))
 }
 
 async fn stats(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -37,12 +37,6 @@ async fn stats(State(state): State<ApiState>, request: Request) -> Result<Respon
 async fn check(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let actor = caller(&state, request).await?;
     Ok(work::respond(state, move |service, tell| Ok(checked_body(&service.check(&actor, tell)?))))
-}
-
-async fn gc(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
-    let freed = move |service: &Service, _: &mut dyn FnMut(Step)| Ok(freed_body(&service.reclaim(&actor)?));
-    Ok(work::respond(state, freed))
 }
 
 /// Who asks, once it is known to be allowed to.
@@ -65,10 +59,6 @@ fn usage_body(usage: &Usage) -> Value {
         "packs": usage.packs,
         "sealed": usage.sealed,
     })
-}
-
-fn freed_body(freed: &Reclaimed) -> Value {
-    json!({"packs": freed.packs, "orphans": freed.orphans, "bytes": freed.bytes, "in_use": freed.in_use})
 }
 
 fn checked_body(checked: &Checked) -> Value {

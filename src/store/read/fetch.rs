@@ -66,25 +66,26 @@ impl Store {
     /// Frames that follow each other.
     fn frames(&self, pack: &Pack, indexes: std::ops::Range<usize>) -> Result<Vec<Bytes>, Error> {
         let cache = &self.inner.frames;
+        let key = |index| (pack.number, pack.generation(), index);
         if indexes.len() == 1 {
             // Equal reads of one frame at the same time cost one.
             let index = indexes.start;
             let read = || pack.frames(index..index + 1).map(|mut frames| frames.remove(0));
-            return Ok(vec![cache.get_or_insert_with(&(pack.number, index), read)?]);
+            return Ok(vec![cache.get_or_insert_with(&key(index), read)?]);
         }
         let mut frames = Vec::with_capacity(indexes.len());
         let mut at = indexes.start;
         while at < indexes.end {
-            if let Some(frame) = cache.get(&(pack.number, at)) {
+            if let Some(frame) = cache.get(&key(at)) {
                 frames.push(frame);
                 at += 1;
                 continue;
             }
-            let missing = (at..indexes.end).take_while(|i| cache.peek(&(pack.number, *i)).is_none()).count();
+            let missing = (at..indexes.end).take_while(|i| cache.peek(&key(*i)).is_none()).count();
             // At least the one that was missing just now, whatever came in since.
             let until = at + missing.max(1);
             for (index, frame) in (at..until).zip(pack.frames(at..until)?) {
-                cache.insert((pack.number, index), frame.clone());
+                cache.insert(key(index), frame.clone());
                 frames.push(frame);
             }
             at = until;

@@ -1,0 +1,121 @@
+//! `POST gc`: space is given back, or, with `dry_run=true`, it is told what that would do.
+
+use axum::extract::{Query, Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::Refusal;
+use super::{caller, work};
+use crate::api::context::ApiState;
+use crate::service::Error;
+use crate::service::reclaim::Collected;
+use crate::store::{Plan, PlannedPack, Wish};
+
+/// Packs of a plan that are listed one by one.
+const PACKS_LISTED_MAX: usize = 1000;
+
+/// What is asked for; by default only what is dead as a whole is deleted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Asked {
+    dry_run: bool,
+    compact: bool,
+    recompress: bool,
+}
+
+pub(super) async fn gc(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
+    let asked = asked(request.uri())?;
+    let actor = caller(&state, request).await?;
+    let wish = Wish { compact: asked.compact, recompress: asked.recompress };
+    Ok(work::respond(state, move |service, tell| {
+        if asked.dry_run {
+            return Ok(plan_body(&service.plan_reclaim(&actor, wish)?));
+        }
+        Ok(collected_body(&service.reclaim(&actor, wish, tell)?))
+    }))
+}
+
+fn asked(uri: &Uri) -> Result<Asked, Error> {
+    match Query::try_from_uri(uri) {
+        Ok(Query(asked)) => Ok(asked),
+        Err(_) => Err(Error::invalid("gc takes dry_run, compact and recompress, each true or false")),
+    }
+}
+
+fn collected_body(Collected { freed, rewritten }: &Collected) -> Value {
+    json!({
+        "packs": freed.packs,
+        "orphans": freed.orphans,
+        "bytes": freed.bytes,
+        "in_use": freed.in_use + rewritten.in_use,
+        "compacted": rewritten.compacted,
+        "recompressed": rewritten.recompressed,
+        "replaced_bytes": rewritten.replaced_bytes,
+        "written_bytes": rewritten.written_bytes,
+        "damaged": rewritten.damaged,
+        "ended_early": rewritten.ended_early,
+    })
+}
+
+fn plan_body(plan: &Plan) -> Value {
+    let Plan { delete, compact, recompress } = plan;
+    let sum = |packs: &[PlannedPack], of: fn(&PlannedPack) -> u64| packs.iter().map(of).sum::<u64>();
+    let known: Vec<PlannedPack> = delete.iter().chain(compact).cloned().collect();
+    let actions = [("delete", delete), ("compact", compact), ("recompress", recompress)];
+    let listed = actions.iter().flat_map(|(action, packs)| packs.iter().map(|pack| pack_body(action, pack)));
+    json!({
+        "delete_packs": delete.len(),
+        "compact_packs": compact.len(),
+        "recompress_packs": recompress.len(),
+        "recompress_bytes": sum(recompress, |pack| pack.object_bytes),
+        "written_bytes": sum(&known, |pack| pack.written_bytes),
+        "returned_bytes": sum(&known, |pack| pack.object_bytes - pack.written_bytes),
+        "packs": listed.take(PACKS_LISTED_MAX).collect::<Vec<_>>(),
+    })
+}
+
+fn pack_body(action: &str, pack: &PlannedPack) -> Value {
+    json!({
+        "pack": pack.pack,
+        "action": action,
+        "object_bytes": pack.object_bytes,
+        "written_bytes": pack.written_bytes,
+        "live_ratio": pack.live_ratio,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_switches_are_taken() {
+        let asked = |query: &str| asked(&format!("/tintype/v1/gc{query}").parse().unwrap());
+        assert!(asked("").is_ok_and(|asked| !asked.dry_run && !asked.compact && !asked.recompress));
+        assert!(asked("?compact=true&dry_run=true").is_ok_and(|asked| asked.dry_run && asked.compact));
+        assert!(asked("?compact=perhaps").is_err());
+        assert!(asked("?everything=true").is_err());
+    }
+
+    #[test]
+    fn a_plan_tells_what_comes_back_and_what_it_costs() {
+        let pack = |pack, object_bytes, written_bytes| PlannedPack {
+            pack,
+            object_bytes,
+            written_bytes,
+            live_ratio: None,
+        };
+        let plan = Plan {
+            delete: vec![pack(1, 100, 0)],
+            compact: vec![pack(2, 100, 30)],
+            recompress: vec![pack(3, 50, 50)],
+        };
+        let body = plan_body(&plan);
+        assert_eq!(body["returned_bytes"], 170);
+        assert_eq!(body["written_bytes"], 30);
+        assert_eq!(body["recompress_bytes"], 50);
+        assert_eq!(body["packs"][1]["action"], "compact");
+    }
+}

@@ -1,0 +1,116 @@
+//! Packs written anew: without the chunks nothing needs any more, or compressed better.
+//!
+//! Owns which packs are worth it, in which order, and how a pack gets its next generation.
+//! Invariants: a generation is durable before the commit that puts it in the place of the one
+//! before; that one waits in a grave until its end is told and nobody reads it; a chunk that is
+//! left out was named by no stream when it was counted, and none could come to name it since. A
+//! pack keeps its number and its chunks their ordinals, so that no manifest changes.
+
+mod pace;
+mod plan;
+mod policy;
+mod rewrite;
+mod run;
+mod swap;
+#[cfg(test)]
+mod tests;
+mod weigh;
+
+use std::ops::ControlFlow;
+use std::sync::PoisonError;
+
+pub use plan::{Plan, PlannedPack};
+pub use policy::RewritePolicy;
+
+use super::Store;
+use super::error::Error;
+use super::reclaim::Reclaimed;
+use run::{Run, Stop};
+
+/// What is to be done with packs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Leave out what is dead, where it is much.
+    pub compact: bool,
+    /// Compress better, once.
+    pub recompress: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rewritten {
+    /// Packs that lost dead chunks.
+    pub compacted: u64,
+    /// Packs that were compressed better.
+    pub recompressed: u64,
+    /// Bytes of the objects they lie in now.
+    pub written_bytes: u64,
+    /// Bytes of the objects they lay in.
+    pub replaced_bytes: u64,
+    /// Packs that were left alone because something under way uses them: a later run decides.
+    pub in_use: u64,
+    /// Packs that were left alone because they are damaged.
+    pub damaged: u64,
+    /// Whether it was ended before all was done.
+    pub ended_early: bool,
+}
+
+/// How far the work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: &'static str,
+    /// Bytes done, before compression.
+    pub done_bytes: u64,
+    /// Of how many.
+    pub total_bytes: u64,
+}
+
+/// Hears how far the work is; may keep it waiting, and may end it. Nothing is lost by that.
+pub type Watch<'w> = dyn FnMut(Progress) -> ControlFlow<()> + 'w;
+
+impl Progress {
+    /// The phase that may wait until nobody is served.
+    pub const RECOMPRESSING: &'static str = "recompressing";
+}
+
+impl Store {
+    /// Writes packs anew as wished and as the policy says, one after the other, and deletes the
+    /// objects they lay in. Safe beside uploads and reads; what is done by the time it ends stays.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when there is no room for a pack beside the one it replaces; the medium's or
+    /// the database's failure.
+    pub fn rewrite(&self, wish: Wish, watch: &mut Watch<'_>) -> Result<Rewritten, Error> {
+        // One at a time: two would write the same packs.
+        let _one = self.inner.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut run = Run::new(self, self.granted(wish), watch);
+        let done = run.all();
+        let mut outcome = run.outcome;
+        outcome.ended_early = matches!(done, Err(Stop::Ended));
+        self.inner.activity.rewritten(&outcome);
+        // What was replaced gives its space back even where the rest failed: for want of space, even.
+        let emptied = self.drain_graves();
+        match (done, emptied) {
+            (Err(Stop::Failed(error)), _) | (_, Err(error)) => Err(error),
+            (_, Ok(Reclaimed { in_use, .. })) => {
+                outcome.in_use += in_use;
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// Whether a stream or a reader is under way: whoever only works while nobody waits asks this.
+    pub fn is_busy(&self) -> bool {
+        self.inner.pins.is_busy()
+    }
+
+    /// The part of a wish that the policy lets be done.
+    fn granted(&self, wish: Wish) -> Wish {
+        let policy = &self.inner.options.rewrite;
+        Wish {
+            compact: wish.compact && policy.live_percent > 0,
+            recompress: wish.recompress && policy.level > 0,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Packs: chunks grouped into compressed frames, and the footer that lists them.
+//!
+//! Invariant: a chunk's ordinal never changes, whatever object the pack lies in; what is read is
+//! compared with its names. While a [`Pack`] exists, its object is not deleted.
+
+mod footer;
+mod write;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use footer::{FrameEntry, PackFooter};
+pub use write::{FinishedPack, PackWriter};
+
+use super::error::Error;
+use super::format::Header;
+use super::object::{Object, Section};
+use super::pins::Lease;
+use super::seal::DomainKey;
+use crate::db::codec;
+use crate::model::ByteRange;
+use crate::objects::Objects;
+
+/// A footer made ready for look-ups, and the object it belongs to.
+pub struct Pack {
+    /// Its number.
+    pub number: u64,
+    /// Its footer.
+    pub footer: PackFooter,
+    /// Position in the lists of each run's first chunk.
+    run_bases: Vec<u32>,
+    /// Position in the lists of each frame's first chunk.
+    frame_bases: Vec<u32>,
+    /// Where each frame begins when all frames are laid end to end, and where the last one ends.
+    starts: Vec<u64>,
+    object: Object,
+    _lease: Lease,
+}
+
+/// A frame as it lies in the object, and what it holds.
+pub struct Frame {
+    /// Stored bytes, opened.
+    pub stored: Vec<u8>,
+    /// How they are compressed.
+    pub codec: u8,
+    /// The chunks, one after the other.
+    pub raw: Bytes,
+    /// Their positions in the footer's lists.
+    pub positions: Range<usize>,
+}
+
+impl Pack {
+    /// Reads a pack's footer.
+    pub fn open(
+        objects: Arc<dyn Objects>,
+        header: Header,
+        footer: Section,
+        key: Option<&DomainKey>,
+        lease: Lease,
+    ) -> Result<Pack, Error> {
+        let object = Object::new(objects, header, key);
+        let bytes = object.section(footer)?;
+        let footer: PackFooter =
+            codec::decode(&bytes).map_err(|e| Error::damaged(pack_name(header.number), e))?;
+        Pack::new(header.number, footer, object, lease)
+    }
+
+    /// A footer that is already in memory.
+    pub fn new(number: u64, footer: PackFooter, object: Object, lease: Lease) -> Result<Pack, Error> {
+        if footer.pack != number || !footer.is_sound() {
+            return Err(Error::damaged(pack_name(number), "its footer contradicts itself"));
+        }
+        let run_bases = bases(footer.runs.iter().map(|run| run.count));
+        let frame_bases = bases(footer.frames.iter().map(|frame| frame.count));
+        let mut starts = Vec::with_capacity(footer.frames.len() + 1);
+        starts.push(0);
+        for frame in &footer.frames {
+            starts.push(starts[starts.len() - 1] + u64::from(frame.raw_bytes));
+        }
+        Ok(Pack { number, footer, run_bases, frame_bases, starts, object, _lease: lease })
+    }
+
+    /// Memory it takes, about.
+    pub fn weight(&self) -> usize {
+        self.footer.names.len() * 44 + self.footer.frames.len() * 44 + self.footer.runs.len() * 12 + 256
+    }
+
+    /// The generation of its object.
+    pub fn generation(&self) -> u32 {
+        self.footer.generation
+    }
+
+    /// Bytes of its object up to the end of its last frame.
+    pub fn frames_bytes(&self) -> u64 {
+        self.footer.frames.last().map_or(0, |frame| frame.offset + u64::from(frame.stored_bytes))
+    }
+
+    /// Position in the lists of the chunk with this ordinal.
+    fn position(&self, ordinal: u32) -> Option<usize> {
+        let run = self.footer.runs.partition_point(|run| run.first <= ordinal).checked_sub(1)?;
+        let inside = ordinal - self.footer.runs[run].first;
+        (inside < self.footer.runs[run].count).then(|| (self.run_bases[run] + inside) as usize)
+    }
+
+    /// The ordinal of the chunk at this position in the lists.
+    pub fn ordinal(&self, position: usize) -> u32 {
+        let run = self.run_bases.partition_point(|base| *base as usize <= position).saturating_sub(1);
+        self.footer.runs[run].first + position as u32 - self.run_bases[run]
+    }
+
+    /// The name of the chunk with this ordinal.
+    pub fn name(&self, ordinal: u32) -> Option<&[u8; 32]> {
+        self.position(ordinal).and_then(|position| self.footer.names.get(position))
+    }
+
+    /// The bytes that `count` chunks from ordinal `first` on cover, in the frames laid end to
+    /// end; `None` when the pack has not all of them.
+    pub fn span(&self, first: u32, count: u32) -> Option<ByteRange> {
+        let last = first.checked_add(count.checked_sub(1)?)?;
+        let (position, last_position) = (self.position(first)?, self.position(last)?);
+        // A hole inside the run would shift everything behind it.
+        if last_position - position != (count - 1) as usize {
+            return None;
+        }
+        let end = self.chunk_start(last_position) + u64::from(self.footer.lengths[last_position]);
+        Some(ByteRange { start: self.chunk_start(position), end })
+    }
+
+    fn chunk_start(&self, position: usize) -> u64 {
+        let frame = self.frame_bases.partition_point(|base| *base as usize <= position).saturating_sub(1);
+        let before = &self.footer.lengths[self.frame_bases[frame] as usize..position];
+        self.starts[frame] + before.iter().map(|bytes| u64::from(*bytes)).sum::<u64>()
+    }
+
+    /// The frames that hold a range of the frames laid end to end.
+    pub fn frames_over(&self, range: ByteRange) -> Range<usize> {
+        let first = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
+        let end = self.starts.partition_point(|start| *start < range.end);
+        first..end.min(self.footer.frames.len())
+    }
+
+    /// Where a frame lies when all are laid end to end.
+    pub fn frame_span(&self, index: usize) -> ByteRange {
+        ByteRange { start: self.starts[index], end: self.starts[index + 1] }
+    }
+
+    /// Ordinal and name of every chunk it has.
+    pub fn chunks(&self) -> impl Iterator<Item = (u32, &[u8; 32])> {
+        self.footer.ordinals().zip(&self.footer.names)
+    }
+
+    /// Some frames that follow each other, decompressed, every chunk of them verified. Frames that
+    /// lie side by side cost the medium one request.
+    pub fn frames(&self, indexes: Range<usize>) -> Result<Vec<Bytes>, Error> {
+        let stored = self.stored(indexes.clone())?;
+        indexes.zip(stored).map(|(index, stored)| self.unpack(index, stored)).collect()
+    }
+
+    /// As [`Pack::frames`], with the stored bytes beside what they hold.
+    pub fn whole_frames(&self, indexes: Range<usize>) -> Result<Vec<Frame>, Error> {
+        let stored = self.stored(indexes.clone())?;
+        let whole = |(index, stored): (usize, Vec<u8>)| {
+            let FrameEntry { count, codec, .. } = self.footer.frames[index];
+            let base = self.frame_bases[index] as usize;
+            let raw = self.unpack(index, stored.clone())?;
+            Ok(Frame { stored, codec, raw, positions: base..base + count as usize })
+        };
+        indexes.zip(stored).map(whole).collect()
+    }
+
+    fn stored(&self, indexes: Range<usize>) -> Result<Vec<Vec<u8>>, Error> {
+        let section = |index: usize| {
+            let entry = &self.footer.frames[index];
+            Section { offset: entry.offset, bytes: entry.stored_bytes, counter: index as u64 }
+        };
+        self.object.sections(&indexes.map(section).collect::<Vec<_>>())
+    }
+
+    fn unpack(&self, index: usize, stored: Vec<u8>) -> Result<Bytes, Error> {
+        let damaged = |reason: String| Error::damaged(pack_name(self.number), reason);
+        let entry = &self.footer.frames[index];
+        let raw = match entry.codec {
+            0 => stored,
+            1 => zstd::bulk::decompress(&stored, entry.raw_bytes as usize)
+                .map_err(|e| damaged(format!("frame {index} does not decompress: {e}")))?,
+            other => return Err(damaged(format!("frame {index} has the unknown codec {other}"))),
+        };
+        self.verify(index, entry, &raw).map_err(damaged)?;
+        Ok(Bytes::from(raw))
+    }
+
+    fn verify(&self, index: usize, entry: &FrameEntry, raw: &[u8]) -> Result<(), String> {
+        if raw.len() != entry.raw_bytes as usize {
+            return Err(format!("frame {index} has {} bytes, not {}", raw.len(), entry.raw_bytes));
+        }
+        let base = self.frame_bases[index] as usize;
+        let mut rest = raw;
+        for position in base..base + entry.count as usize {
+            let (chunk, after) = rest.split_at(self.footer.lengths[position] as usize);
+            if blake3::hash(chunk).as_bytes() != &self.footer.names[position] {
+                return Err(format!("chunk {} is changed", self.ordinal(position)));
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+}
+
+/// Where each of some groups begins when they are laid end to end.
+fn bases(counts: impl Iterator<Item = u32>) -> Vec<u32> {
+    let begin = |base: &mut u32, count: u32| {
+        let begins = *base;
+        *base += count;
+        Some(begins)
+    };
+    counts.scan(0, begin).collect()
+}
+
+/// How errors call a pack.
+pub fn pack_name(number: u64) -> String {
+    format!("pack {number}")
+}
