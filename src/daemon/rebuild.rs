@@ -36,18 +36,14 @@ pub fn rebuild(settings: &Settings, tell: &mut Tell<'_>) -> Result<(PathBuf, Reb
         return Err(Error::CatalogThere(dir.catalog()));
     }
     dir.discard_unfinished_catalog()?;
-    let rebuilt = fill(settings, &dir, runtime.handle(), tell);
-    match rebuilt {
-        Ok(rebuilt) => {
-            dir.adopt_catalog()?;
-            Ok((dir.catalog(), rebuilt))
-        }
-        Err(error) => {
-            // What is left of it is worth nothing, and the next try would remove it too.
-            let _ = dir.discard_unfinished_catalog();
-            Err(error)
-        }
+    let filled = fill(settings, &dir, runtime.handle(), tell);
+    let adopted = filled.and_then(|rebuilt| dir.adopt_catalog().map(|()| rebuilt));
+    if adopted.is_err() {
+        // What is left of it is worth nothing; the failure matters more than that it may stay, as the
+        // next try removes it too.
+        let _ = dir.discard_unfinished_catalog();
     }
+    adopted.map(|rebuilt| (dir.catalog(), rebuilt))
 }
 
 /// Refuses a folder that holds no store, before anything is made there.

@@ -71,6 +71,7 @@ pub fn rebuild(db: &Db, store: &Store, tell: &mut Tell<'_>) -> Result<Rebuilt, E
     let stored = store.rebuild(tell)?;
     tell("making indexes", 0);
     catalog::reindex(db)?;
+    tell("looking for uploads that nothing tells of", 0);
     let read = db.read()?;
     let reasons: HashMap<ContentId, String> = stored.damaged_contents.into_iter().collect();
     Ok(Rebuilt {
@@ -119,5 +120,103 @@ fn may_be_filled(read: &ReadTxn, id: &ImageId) -> Result<bool, Error> {
     match images::get(read, id)? {
         Some(image) => Ok(image.content.is_none()),
         None => Ok(!images::is_used(read, id)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Bound;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use futures::stream;
+
+    use super::*;
+    use crate::base::{OsEntropy, SystemClock};
+    use crate::db::Table;
+    use crate::model::{ProjectId, Visibility};
+    use crate::objects::Memory;
+    use crate::service::identity::{DomainRef, Proof, ScopeWish, SignIn, UserRef};
+    use crate::service::images::{BodyBroken, Change, Field, NewImage};
+    use crate::service::testing::{catalog, password, rules, service_on};
+    use crate::service::{Actor, Service, derived_tables, fact_tables};
+
+    fn admin() -> Actor {
+        Actor::local_admin(ProjectId::from("project"))
+    }
+
+    fn create(service: &Service, name: &str) -> ImageId {
+        let fields = [
+            Field::Name(Some(name.into())),
+            Field::Visibility(Visibility::Shared),
+            Field::DiskFormat(Some("raw".into())),
+            Field::ContainerFormat(Some("bare".into())),
+        ];
+        let new = NewImage { id: None, changes: fields.map(Change::Set).into() };
+        service.create_image(&admin(), new).unwrap().id
+    }
+
+    async fn upload(service: &Service, name: &str, data: &[u8]) -> ImageId {
+        let id = create(service, name);
+        let upload = service.begin_upload(&admin(), &id, None).unwrap();
+        let body = Ok::<_, BodyBroken>(Bytes::copy_from_slice(data));
+        upload.receive(stream::iter([body])).await.unwrap();
+        id
+    }
+
+    fn rows(db: &Db, table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        db.read().unwrap().rows(table, all).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn rebuilt(objects: &Memory) -> (Db, Rebuilt) {
+        let db = catalog();
+        let (medium, clock) = (Arc::new(objects.clone()), Arc::new(SystemClock));
+        let options = store::Options::default();
+        let store = Store::open_lost(db.clone(), medium, None, options, clock, Arc::new(OsEntropy)).unwrap();
+        let rebuilt = rebuild(&db, &store, &mut |_, _| ()).unwrap();
+        (db, rebuilt)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn p8_every_row_of_every_table_comes_back_but_those_of_tokens() {
+        let objects = Memory::new();
+        let (service, _) = service_on(objects.clone(), rules());
+        let kept = upload(&service, "kept", b"data that stays").await;
+        let gone = create(&service, "gone");
+        service.add_image_member(&admin(), &kept, "friend".into()).unwrap();
+        service.delete_image(&admin(), &gone).unwrap();
+        let user = UserRef::Name("admin".into(), DomainRef::Name("Default".into()));
+        let proof = Proof::Password(user, password("admin-pw"));
+        service.sign_in(SignIn { proof, scope: ScopeWish::Unscoped }).unwrap();
+        service.store().ship().unwrap();
+
+        let (db, rebuilt) = rebuilt(&objects);
+        assert_eq!((rebuilt.images, rebuilt.users, rebuilt.packs), (1, 1, 1));
+        assert_eq!((rebuilt.damaged, rebuilt.unfinished_uploads), (Vec::new(), Vec::new()));
+        for table in [fact_tables(), derived_tables()].concat() {
+            let before = rows(service.db(), &table);
+            let expected = if table.name.starts_with("tokens") { Vec::new() } else { before };
+            assert_eq!(rows(&db, &table), expected, "{}", table.name);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_upload_that_nothing_tells_of_is_named_unless_its_image_is_done_with() {
+        let objects = Memory::new();
+        let (service, _) = service_on(objects.clone(), rules());
+        let told = upload(&service, "told", b"told of").await;
+        let gone = upload(&service, "gone", b"deleted").await;
+        service.delete_image(&admin(), &gone).unwrap();
+        service.store().ship().unwrap();
+        let late = upload(&service, "late", b"not told of").await;
+        let (db, rebuilt) = rebuilt(&objects);
+        assert_eq!(rebuilt.unfinished_uploads, [Upload { image: late, name: Some("late".into()) }]);
+        let read = db.read().unwrap();
+        assert!(images::get(&read, &told).unwrap().is_some_and(|image| image.content.is_some()));
+        for missing in [&gone, &late] {
+            assert_eq!(images::get(&read, missing).unwrap(), None);
+        }
+        assert!(images::is_used(&read, &gone).unwrap());
     }
 }

@@ -43,11 +43,20 @@ pub fn service() -> (Service, Arc<ManualClock>) {
 
 /// As [`service`], under other rules.
 pub fn service_with(rules: Rules) -> (Service, Arc<ManualClock>) {
+    service_on(Memory::new(), rules)
+}
+
+/// An empty catalog in memory, opened as the daemon does.
+pub fn catalog() -> Db {
     let options =
         Options { journal: super::fact_tables(), derived: super::derived_tables(), ..Options::default() };
-    let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
-    let clock = Arc::new(ManualClock::new());
-    let (objects, entropy) = (Arc::new(Memory::new()), Arc::new(OsEntropy));
+    Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap()
+}
+
+/// As [`service_with`], with its store on a medium that is shared with the test.
+pub fn service_on(objects: Memory, rules: Rules) -> (Service, Arc<ManualClock>) {
+    let (db, clock) = (catalog(), Arc::new(ManualClock::new()));
+    let (objects, entropy) = (Arc::new(objects), Arc::new(OsEntropy));
     let store =
         Store::open(db.clone(), objects, None, store::Options::default(), clock.clone(), entropy).unwrap();
     let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules);

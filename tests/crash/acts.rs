@@ -164,7 +164,7 @@ impl Machine {
             Ok(image) => self.learn(image, None),
             Err(refusal) => {
                 let state = Picture { image: blank(slot), body: None, members: Vec::new(), unseen: true };
-                self.world.borrow_mut().doubt(id, vec![None, Some(state)]);
+                self.tell(|world| world.doubt(id, vec![None, Some(state)]));
                 return Err(text(refusal));
             }
         }
@@ -181,7 +181,7 @@ impl Machine {
         let id = before.image.id;
         // Until it is answered, the image may be either; acts midway leave it alone.
         let states = vec![Some(before.changed(|_| ())), Some(before.filled(body))];
-        self.world.borrow_mut().doubt(id, states);
+        self.tell(|world| world.doubt(id, states));
         let upload = self.service().begin_upload(&actor(), &id, None).map_err(text)?;
         let image = match upload.receive(pieces).await {
             Ok(image) => image,
@@ -242,7 +242,7 @@ impl Machine {
         match self.service().update_image(&actor(), &before.image.id, vec![change]) {
             Ok(image) => {
                 let state = Picture { image, ..before };
-                self.world.borrow_mut().know(state.image.id, Some(state));
+                self.tell(|world| world.know(state.image.id, Some(state)));
                 Ok(())
             }
             Err(refusal) => self.either(before, after, text(refusal)),
@@ -259,7 +259,7 @@ impl Machine {
                 let mut state = before;
                 state.members.push(member);
                 state.members.sort_by(|a, b| a.project.cmp(&b.project));
-                self.world.borrow_mut().know(state.image.id, Some(state));
+                self.tell(|world| world.know(state.image.id, Some(state)));
                 Ok(())
             }
             Err(refusal) => {
@@ -287,7 +287,7 @@ impl Machine {
         after.members.retain(|member| member.project != project);
         match self.service().remove_image_member(&actor(), &before.image.id, &project) {
             Ok(()) => {
-                self.world.borrow_mut().know(after.image.id, Some(after));
+                self.tell(|world| world.know(after.image.id, Some(after)));
                 Ok(())
             }
             Err(refusal) => self.either(before, after, text(refusal)),
@@ -299,11 +299,11 @@ impl Machine {
         let id = before.image.id;
         match self.service().delete_image(&actor(), &id) {
             Ok(()) => {
-                self.world.borrow_mut().know(id, None);
+                self.tell(|world| world.know(id, None));
                 Ok(())
             }
             Err(refusal) => {
-                self.world.borrow_mut().doubt(id, vec![Some(before), None]);
+                self.tell(|world| world.doubt(id, vec![Some(before), None]));
                 Err(text(refusal))
             }
         }
@@ -324,7 +324,7 @@ impl Machine {
         let (store, content) = (self.service().store().clone(), receipt.content());
         let published = self.db().write(move |txn| store.publish(txn, &receipt));
         let states = if published.is_ok() { vec![true] } else { vec![false, true] };
-        self.world.borrow_mut().content(content, body, states);
+        self.tell(|world| world.content(content, body, states));
         published.map_err(text)
     }
 
@@ -338,7 +338,7 @@ impl Machine {
             let store = self.service().store().clone();
             let released = self.db().write(move |txn| store.release(txn, &content));
             let states = if released.is_ok() { vec![false] } else { vec![true, false] };
-            self.world.borrow_mut().content(content, body, states);
+            self.tell(|world| world.content(content, body, states));
             released.map_err(text)?;
         }
         Ok(())
@@ -348,7 +348,7 @@ impl Machine {
     fn learn(&self, image: Image, body: Option<Body>) {
         let members = self.world.borrow().members(&image.id);
         let state = Picture { body, members, unseen: false, image };
-        self.world.borrow_mut().know(state.image.id, Some(state));
+        self.tell(|world| world.know(state.image.id, Some(state)));
     }
 
     fn known(&self, slot: u64) -> Option<Picture> {
@@ -360,7 +360,7 @@ impl Machine {
     }
 
     fn either(&self, before: Picture, after: Picture, refusal: String) -> Result<(), String> {
-        self.world.borrow_mut().doubt(before.image.id, vec![Some(before), Some(after)]);
+        self.tell(|world| world.doubt(before.image.id, vec![Some(before), Some(after)]));
         Err(refusal)
     }
 }

@@ -40,14 +40,15 @@ const FAULTS: [Fault; 5] =
     [Fault::CutBefore, Fault::CutAfter, Fault::Refused, Fault::Full, Fault::FailedButDone];
 const LOSSES: [Loss; 3] = [Loss::All, Loss::Some, Loss::None];
 
-fn ways() -> Vec<Way> {
+/// Every way.
+pub fn ways() -> Vec<Way> {
     FAULTS.iter().flat_map(|fault| LOSSES.map(|loss| (*fault, loss))).collect()
 }
 
 /// Media, and what callers of the next box on them may expect.
 pub struct Start {
-    media: Media,
-    world: World,
+    pub media: Media,
+    pub world: World,
 }
 
 /// Makes what a workload starts from.
@@ -162,7 +163,7 @@ pub fn run(workload: &Workload, sealed: bool) {
 }
 
 /// Whether a case is run: the one that was asked for; all in a long run; else one way a step.
-fn chosen(workload: &Workload, name: &str, seed: u64, at: u64, way: usize) -> bool {
+pub fn chosen(workload: &Workload, name: &str, seed: u64, at: u64, way: usize) -> bool {
     if let Ok(only) = std::env::var("TINTYPE_CRASH_CASE") {
         return only == format!("{name}:{at}:{way}");
     }

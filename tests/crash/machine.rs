@@ -7,10 +7,11 @@ use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tintype::base::{Clock, Entropy};
+use tintype::base::{Clock, Entropy, Time};
 use tintype::db::{self, Db};
 use tintype::model::ProjectId;
 use tintype::service::identity::{Password, PasswordCost};
+use tintype::service::rebuild::{self, Rebuilt};
 use tintype::service::{Actor, Rules, Service};
 use tintype::store::{self, MasterKey, Receipt, RewritePolicy, Store};
 
@@ -23,6 +24,8 @@ use crate::world::{Body, World};
 /// The pieces in which a body arrives. The store's budget holds one, so that a piece is worked off
 /// before the next is taken, and two uploads take turns in the same way every time.
 pub const PIECE_BYTES: usize = 1 << 20;
+/// When the first box of all is started, in microseconds since the epoch.
+const BIRTH: i64 = 1_700_000_000_000_000;
 /// Small enough that a small image fills several packs.
 const PACK_BYTES: u64 = 64 << 10;
 
@@ -65,6 +68,8 @@ pub struct Media {
     pub left_over: usize,
     /// How often a box was started on them.
     pub starts: u64,
+    /// The moment power went: time goes on from there.
+    pub now: Time,
 }
 
 impl Media {
@@ -88,6 +93,8 @@ pub struct Machine {
     pub clock: Arc<SteppedClock>,
     /// What its callers may expect.
     pub world: RefCell<World>,
+    /// What callers might expect at each moment so far.
+    moments: RefCell<Vec<(Time, World)>>,
     build: Build,
     disk: Disk,
     starts: Cell<u64>,
@@ -111,7 +118,9 @@ impl Machine {
             disk: Disk::new(power.clone(), build.disk, media.disk.clone()),
             shelf: Shelf::new(power.clone(), build.shelf, media.stock.clone(), media.left_over),
             power,
-            clock: Arc::new(SteppedClock::new(1_700_000_000_000_000)),
+            clock: Arc::new(SteppedClock::new(media.now.0.max(BIRTH))),
+            // Expected since before this box was started.
+            moments: RefCell::new(vec![(Time(i64::MIN), world.clone())]),
             world: RefCell::new(world),
             build,
             starts: Cell::new(media.starts),
@@ -129,29 +138,67 @@ impl Machine {
         let entropy: Arc<dyn Entropy> =
             Arc::new(SeededEntropy::new(self.build.seed.wrapping_mul(1000) + self.starts.get()));
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let options = db::Options {
-            cache_bytes: 1 << 20,
-            journal: tintype::service::fact_tables(),
-            derived: tintype::service::derived_tables(),
-        };
-        let db = Db::open_on(self.disk.clone(), options).map_err(|e| format!("the catalog: {e}"))?;
-        let options = store::Options {
-            memory_bytes: 2 * PIECE_BYTES,
-            pack_bytes: PACK_BYTES,
-            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
-            rewrite: RewritePolicy { recompress_after_s: 0, ..RewritePolicy::default() },
-            ..store::Options::default()
-        };
+        let db = self.catalog()?;
         let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
-        let store =
-            Store::open(db.clone(), objects, master.as_ref(), options, clock.clone(), entropy.clone())
-                .map_err(|e| format!("the store: {e}"))?;
+        let store = Store::open(
+            db.clone(),
+            objects,
+            master.as_ref(),
+            store_options(),
+            clock.clone(),
+            entropy.clone(),
+        )
+        .map_err(|e| format!("the store: {e}"))?;
         let rules = Rules { password_cost: PasswordCost { memory_kib: 8, passes: 1 }, ..Rules::default() };
         let service = Service::new(db.clone(), store, clock, entropy, rules);
         service.bootstrap(&password()).map_err(|e| format!("setting up: {e:?}"))?;
         service.recover_uploads().map_err(|e| format!("recovering uploads: {e:?}"))?;
         *self.running.borrow_mut() = Some(Running { db, service, held: BTreeMap::new() });
         Ok(())
+    }
+
+    /// Makes the catalog anew on the empty disk, from the shelf alone, as the daemon does.
+    ///
+    /// # Errors
+    /// What the product says.
+    pub fn rebuild(&self) -> Result<Rebuilt, String> {
+        let entropy = Arc::new(SeededEntropy::new(self.build.seed));
+        let db = self.catalog()?;
+        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
+        let store = Store::open_lost(
+            db.clone(),
+            objects,
+            master.as_ref(),
+            store_options(),
+            self.clock.clone(),
+            entropy,
+        )
+        .map_err(|e| format!("the store: {e}"))?;
+        let rebuilt =
+            rebuild::rebuild(&db, &store, &mut |_, _| ()).map_err(|e| format!("rebuilding: {e}"))?;
+        drop(store);
+        db.close().map_err(|e| format!("closing: {e}"))?;
+        Ok(rebuilt)
+    }
+
+    fn catalog(&self) -> Result<Db, String> {
+        let options = db::Options {
+            cache_bytes: 1 << 20,
+            journal: tintype::service::fact_tables(),
+            derived: tintype::service::derived_tables(),
+        };
+        Db::open_on(self.disk.clone(), options).map_err(|e| format!("the catalog: {e}"))
+    }
+
+    /// Changes what callers may expect.
+    pub fn tell(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world.borrow_mut());
+        self.moments.borrow_mut().push((self.clock.now(), self.world.borrow().clone()));
+    }
+
+    /// What callers might expect at each moment so far.
+    pub fn moments(&self) -> Vec<(Time, World)> {
+        self.moments.borrow().clone()
     }
 
     /// Ends the process in good order.
@@ -176,8 +223,13 @@ impl Machine {
     pub fn remains(self, loss: Loss, dice: &mut Dice) -> (Media, World) {
         self.power.cut();
         let (stock, left_over) = self.shelf.remains();
-        let media =
-            Media { disk: self.disk.remains(loss, dice), stock, left_over, starts: self.starts.get() };
+        let media = Media {
+            disk: self.disk.remains(loss, dice),
+            stock,
+            left_over,
+            starts: self.starts.get(),
+            now: self.clock.now(),
+        };
         drop(self.running);
         (media, self.world.into_inner())
     }
@@ -224,6 +276,16 @@ impl Machine {
 
     fn running(&self) -> Ref<'_, Running> {
         Ref::map(self.running.borrow(), |running| running.as_ref().expect("the box is on"))
+    }
+}
+
+fn store_options() -> store::Options {
+    store::Options {
+        memory_bytes: 2 * PIECE_BYTES,
+        pack_bytes: PACK_BYTES,
+        snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+        rewrite: RewritePolicy { recompress_after_s: 0, ..RewritePolicy::default() },
+        ..store::Options::default()
     }
 }
 

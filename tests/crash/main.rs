@@ -7,6 +7,8 @@
 //! judged: what was acknowledged is there and exact, nothing else is visible, the check is clean,
 //! reclaiming gives all other space back, and work goes on.
 //!
+//! The same is done with the catalog's disk thrown away and the box made anew from its objects alone.
+//!
 //! A failure prints the command that repeats its case. `TINTYPE_CRASH_SEED` changes what is drawn;
 //! `TINTYPE_LONG=1` tries every way at every step.
 
@@ -17,6 +19,7 @@ mod every_step;
 mod machine;
 mod planted;
 mod power;
+mod rebuild;
 mod shelf;
 mod verdict;
 mod workloads;

@@ -46,7 +46,7 @@ pub fn delete() -> Workload {
 }
 
 /// Hits on data of an image that is deleted, and reclaimed, while they are made.
-fn hits() -> Workload {
+pub fn hits() -> Workload {
     Workload {
         name: "hits",
         before: Before::Done([filled(0, dense(0)), vec![Act::Create(1), Act::Create(2)]].concat()),
@@ -78,7 +78,7 @@ fn receipts() -> Workload {
 }
 
 /// Changes of records, and the log that tells of them.
-fn update() -> Workload {
+pub fn update() -> Workload {
     Workload {
         name: "update",
         before: Before::Done(filled(0, dense(0))),

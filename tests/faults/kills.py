@@ -121,14 +121,14 @@ def reclaim(client):
         pass
 
 
-def run_until_killed(box, client, workers, choices):
+def run_until_killed(box, client, workers, choices, longest=0.9):
     """Lets everybody work for a moment, then kills the server."""
     threads = [threading.Thread(target=worker.run, args=(client,)) for worker in workers]
     if choices.random() < 0.5:
         threads.append(threading.Thread(target=reclaim, args=(client,)))
     for thread in threads:
         thread.start()
-    time.sleep(choices.uniform(0.02, 0.9))
+    time.sleep(choices.uniform(0.02, longest))
     expect(box.runs(), f'the server ended by itself: {box.said()}')
     box.kill()
     for thread in threads:
