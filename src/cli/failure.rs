@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::daemon;
+use crate::store::KeyError;
 
 /// Exit statuses. Documented in `tintype --help` and the README; never renumbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub enum Status {
     NotFound = 3,
     /// The server cannot be reached, or does not take the credentials.
     Unreachable = 4,
+    /// The store is sealed, and its master key was not given or cannot be had.
+    KeyMissing = 5,
+    /// The master key is another store's, or an older one.
+    KeyWrong = 6,
 }
 
 /// A failed command.
@@ -82,7 +87,16 @@ impl From<daemon::Error> for Failure {
     fn from(error: daemon::Error) -> Failure {
         match error {
             daemon::Error::Settings(_) => Failure::usage(error.to_string()),
-            _ => Failure::failed(error.to_string()),
+            _ => Failure { status: status(&error), message: error.to_string() },
         }
+    }
+}
+
+fn status(error: &daemon::Error) -> Status {
+    match error {
+        daemon::Error::KeyFile { .. } | daemon::Error::KeyCommand(_) => Status::KeyMissing,
+        daemon::Error::Locked(KeyError::Absent) => Status::KeyMissing,
+        daemon::Error::Locked(KeyError::Wrong { .. }) => Status::KeyWrong,
+        _ => Status::Failed,
     }
 }

@@ -8,8 +8,9 @@ use serde_json::json;
 use super::client::Target;
 use super::failure::Failure;
 use super::output::Output;
+use crate::daemon::Settings;
 use crate::daemon::init::{Made, init};
-use crate::daemon::{Settings, master_key};
+use crate::daemon::master_key::{self, Source};
 
 /// Arguments of `tintype init`.
 #[derive(Args)]
@@ -17,8 +18,8 @@ pub struct Init {
     /// Seal everything that is stored, under a master key kept apart from it
     #[arg(long)]
     sealed: bool,
-    /// File of the master key, made when it is not there [default: store.key_file, then the
-    /// systemd credential "tintype-key"]
+    /// File of the master key, made when it is not there [default: store.key_file, the systemd
+    /// credential "tintype-key", TINTYPE_STORE_KEY or store.key_command, whichever is set]
     #[arg(long, value_name = "FILE", requires = "sealed")]
     key_file: Option<PathBuf>,
 }
@@ -44,7 +45,8 @@ pub fn key_file_flag(file: Option<PathBuf>) -> Result<Option<(&'static str, Stri
 
 fn report(made: &Made, settings: &Settings, output: Output) -> Result<(), Failure> {
     let (data, password) = (made.dir.path(), made.dir.admin_password_file());
-    let key = master_key::file(settings).filter(|_| made.sealed);
+    let source = master_key::source(settings)?.filter(|_| made.sealed);
+    let key = source.as_ref().and_then(Source::file);
     let mut text = format!(
         "Made a box in {}; the password of its administrator \"admin\" is in {}",
         data.display(),
@@ -62,6 +64,8 @@ fn report(made: &Made, settings: &Settings, output: Output) -> Result<(), Failur
             "\nThe store is sealed. Start it with\n  tintype --data {data} serve --key-file {key}\n\
              or name the file as store.key_file, or give systemd the credential \"tintype-key\"."
         );
+    } else if let Some(source) = &source {
+        text += &format!("\nThe store is sealed, with the key from {}.", source.name());
     }
     let facts = json!({
         "data": data,

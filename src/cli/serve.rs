@@ -21,7 +21,8 @@ pub struct Serve {
     /// URL clients reach this server by, where it is not the Host they name
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// File of a sealed store's master key [default: the systemd credential "tintype-key"]
+    /// File of a sealed store's master key [default: store.key_file, the systemd credential
+    /// "tintype-key", TINTYPE_STORE_KEY or store.key_command, whichever is set]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 }

@@ -52,9 +52,12 @@ pub enum Error {
         /// The system's complaint.
         cause: std::io::Error,
     },
+    /// The command that prints the master key gave none.
+    #[error("store.key_command gives no master key: {0}")]
+    KeyCommand(String),
     /// The store is sealed, and its key was not given.
     #[error(
-        "{0}; name its file with serve --key-file FILE, store.key_file or TINTYPE_STORE_KEY_FILE, or give systemd the credential \"tintype-key\""
+        "{0}; name its file with --key-file FILE or store.key_file (TINTYPE_STORE_KEY_FILE), or give systemd the credential \"tintype-key\", or set TINTYPE_STORE_KEY or store.key_command"
     )]
     Locked(store::KeyError),
     /// The catalog does not open.

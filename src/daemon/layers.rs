@@ -8,10 +8,11 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::master_key::KEY_VARIABLE;
 use super::settings::Settings;
 
 /// Variables that start with `TINTYPE_` but are no setting of the server.
-const OTHER_VARIABLES: [&str; 1] = ["TINTYPE_CONFIG"];
+const OTHER_VARIABLES: [&str; 2] = ["TINTYPE_CONFIG", KEY_VARIABLE];
 
 /// Short names for the settings that are set most often.
 const SHORT_VARIABLES: [(&str, &str); 2] =
@@ -102,10 +103,17 @@ fn set_text(table: &mut Table, key: &str, text: &str) -> Result<(), String> {
     *place = match place {
         Value::Integer(_) => text.trim().parse().map(Value::Integer).ok(),
         Value::Boolean(_) => text.trim().parse().map(Value::Boolean).ok(),
+        Value::Array(_) => list(text),
         _ => Some(Value::String(text.to_owned())),
     }
     .ok_or_else(|| format!("expected {}, found \"{text}\"", a(place)))?;
     Ok(())
+}
+
+/// A list as a settings file writes it: `["a", "b"]`.
+fn list(text: &str) -> Option<Value> {
+    let mut table: Table = format!("list = {text}").parse().ok()?;
+    table.remove("list").filter(|value| value.is_array() && table.is_empty())
 }
 
 fn place<'a>(table: &'a mut Table, path: &str) -> Option<&'a mut Value> {
@@ -186,6 +194,21 @@ mod tests {
         let error = load(None, [pair("TINTYPE_IMAGES_REQUIRE_FORMAT_MATCH", "maybe")], &[]).unwrap_err();
         assert!(error.contains("expected true or false, found \"maybe\""), "{error}");
         assert!(file("[log]\nformat = \"xml\"\n").is_err());
+    }
+
+    #[test]
+    fn a_list_is_written_as_in_the_file() {
+        let set = |text| load(None, [pair("TINTYPE_STORE_KEY_COMMAND", text)], &[]);
+        assert_eq!(set(r#"["get-key", "a b"]"#).unwrap().store.key_command, ["get-key", "a b"]);
+        for wrong in ["get-key", "[1]", "[\"a\"]\nx = 1", ""] {
+            assert!(set(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_key_itself_is_no_setting() {
+        assert_eq!(load(None, [pair("TINTYPE_STORE_KEY", "secret")], &[]), Ok(Settings::default()));
+        assert!(file("[store]\nkey = \"secret\"\n").is_err());
     }
 
     #[test]

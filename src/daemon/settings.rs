@@ -71,6 +71,8 @@ pub struct StoreSettings {
     pub location: String,
     /// File with the master key of a sealed store; empty for none.
     pub key_file: String,
+    /// Program and arguments that print the master key; empty for none.
+    pub key_command: Vec<String>,
     /// Memory of all transfers together, in bytes.
     pub memory_bytes: u64,
     /// Memory for catalog pages, in bytes.
@@ -92,6 +94,7 @@ impl Default for StoreSettings {
         StoreSettings {
             location: String::new(),
             key_file: String::new(),
+            key_command: Vec::new(),
             memory_bytes: 128 << 20,
             catalog_cache_bytes: 16 << 20,
             zstd_level: 1,

@@ -105,23 +105,35 @@ def keys(context):
         own, objects = box.settings['store_key_file'], box.objects()
         garbled = context.work / 'garbled'
         garbled.write_text('not a key\n')
+        another, none = other.settings['store_key_file'], context.work / 'none'
+        digits = own.read_text().strip()
         wrong = [
-            ('another key', other.settings['store_key_file'], ['master key', 'own key']),
-            ('a missing key file', context.work / 'none', ['none', 'no such file']),
-            ('a garbled key file', garbled, ['garbled', 'store.key_file']),
-            ('no key', '', ['sealed', 'key']),
+            ('another key', {'store_key_file': another}, 6, ['master key', 'own key']),
+            ('a missing key file', {'store_key_file': none}, 5, ['none', 'no such file']),
+            ('a garbled key file', {'store_key_file': garbled}, 2, ['garbled', 'store.key_file']),
+            ('no key', {}, 5, ['sealed', 'no master key was given']),
+            ('two keys', {'store_key_file': own, 'store_key': digits}, 2, ['TINTYPE_STORE_KEY', 'store.key_file']),
+            ('a garbled variable', {'store_key': digits[1:]}, 2, ['TINTYPE_STORE_KEY', '64 hexadecimal digits']),
+            ('another key by command', {'store_key_command': json.dumps(['cat', str(another)])}, 6, ['own key']),
+            ('a command that fails', {'store_key_command': '["false"]'}, 5, ['store.key_command', 'exit status: 1']),
         ]
-        for what, file, words in wrong:
-            box.settings['store_key_file'] = file
+        del box.settings['store_key_file']
+        plain = dict(box.settings)
+        for what, settings, expected, words in wrong:
+            box.settings = {**plain, **settings}
             status, said = box.refused_start()
-            expect(status in (1, 2) and 'panicked' not in said, f'{what}: status {status}, {said}')
+            expect('panicked' not in said and digits[1:] not in said, f'{what}: {said}')
+            equal(f'{what}: exit status ({said.strip()})', status, expected)
             for word in words:
                 has(what, said, word)
             equal(f'{what}: the objects', box.objects(), objects)
-        box.settings['store_key_file'] = own
-        box.start()
-        admin(box).expect_whole(image, data)
-        equal('exit status', box.stop(), 0)
+        for settings in [
+            {'store_key': digits}, {'store_key_command': json.dumps(['cat', str(own)])}, {'store_key_file': own},
+        ]:
+            box.settings = {**plain, **settings}
+            box.start()
+            admin(box).expect_whole(image, data)
+            equal('exit status', box.stop(), 0)
 
 
 def newer_format(context):
