@@ -1,35 +1,42 @@
 //! How long the pages of image listings take, and how fast images are added.
 //!
-//! `cargo bench --bench catalog [-- COUNT]` fills a catalog file with COUNT images (10,000) of a
-//! thousand projects and prints the median time of a page of 25 per filter and per order, each
-//! also as a ratio to the default page. It measures and judges nothing.
+//! `cargo bench --bench catalog [-- COUNT] [sealed]` fills a catalog file, plain or sealed, with COUNT
+//! images (10,000) of a thousand projects, commits some small changes one by one, and prints the
+//! median time of a page of 25 per filter and per order, each also as a ratio to the default page,
+//! first with what it needs in memory, and at last with next to nothing there. It measures and
+//! judges nothing.
 
 mod images;
 
 use std::error::Error;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use images::{PROJECTS, fill, image, project};
+use tintype::base::OsEntropy;
 use tintype::catalog::images::{
     Comparison, Direction, Filters, ListQuery, NumberBounds, SortKey, Viewer, list,
 };
-use tintype::db::{Db, Options};
+use tintype::db::{CatalogFile, Db, Options, SEAL_KEY_BYTES, SealKey, Table};
 use tintype::model::Visibility;
 use tintype::model::image::MemberStatus;
 
 const PAGE_ROWS: usize = 25;
 /// Times each page is read; the median counts.
 const ROUNDS: usize = 101;
+/// Small changes committed one by one; the median counts.
+const COMMITS: u64 = 501;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn main() -> Outcome {
     // Cargo adds `--bench` of its own.
-    let count = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let count: u64 = count.map_or(Ok(10_000), |count| count.parse())?;
+    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let sealed = arguments.iter().position(|word| word == "sealed").map(|at| arguments.remove(at)).is_some();
+    let count: u64 = arguments.first().map_or(Ok(10_000), |count| count.parse())?;
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("catalog.redb");
-    let db = Db::open(&path, Options { cache_bytes: 256 << 20, ..Options::default() })?;
+    let db = open(&path, sealed, 256 << 20)?;
 
     let start = Instant::now();
     fill(&db, count)?;
@@ -40,6 +47,8 @@ fn main() -> Outcome {
         count as f64 / took.as_secs_f64()
     );
 
+    println!("a small commit: {:.1} us", commit(&db)?.as_secs_f64() * 1e6);
+
     let default = median(&db, &page())?;
     for (name, query) in queries(count) {
         let time = median(&db, &query)?;
@@ -47,7 +56,30 @@ fn main() -> Outcome {
         let ratio = time.as_secs_f64() / default.as_secs_f64();
         println!("{name:<40} {:>9.1} us  {ratio:>6.2} x  {rows:>2} rows", time.as_secs_f64() * 1e6);
     }
+    db.close()?;
+    let time = median(&open(&path, sealed, 1 << 16)?, &page())?;
+    println!("default, nothing in memory: {:.1} us", time.as_secs_f64() * 1e6);
     Ok(())
+}
+
+fn open(path: &Path, sealed: bool, cache_bytes: usize) -> Result<Db, tintype::db::Error> {
+    let options = Options { cache_bytes, ..Options::default() };
+    let key = SealKey::new([7; SEAL_KEY_BYTES].into());
+    let file = CatalogFile::claim(path)?;
+    if sealed { file.open_sealed(&key, &OsEntropy, options) } else { file.open_plain(options) }
+}
+
+/// The median time of a commit of one small record, made durable.
+fn commit(db: &Db) -> Result<Duration, Box<dyn Error>> {
+    const NOTES: Table = Table::derived("notes-1");
+    let mut times = Vec::with_capacity(COMMITS as usize);
+    for number in 0..COMMITS {
+        let start = Instant::now();
+        db.write(move |txn| txn.put(&NOTES, &number.to_be_bytes(), &[0; 200]))?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times[times.len() / 2])
 }
 
 /// The default page of a project that owns some images.

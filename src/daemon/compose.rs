@@ -18,11 +18,11 @@ use crate::api;
 use crate::api::context::ApiState;
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{OsEntropy, SystemClock};
-use crate::db::{self, Db};
+use crate::db::{self, CatalogFile, Db, Form};
 use crate::objects::{self, Native, Objects};
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{self, DedupScope, Rules, Service};
-use crate::store::{self, RewritePolicy, Store, VerifyHits};
+use crate::store::{self, MasterKey, RewritePolicy, Store, Vault, VerifyHits};
 
 /// An image may fall into one piece for this much of the memory given to transfers, in bytes.
 const EXTENT_SHARE: usize = 64;
@@ -52,8 +52,16 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
         return Err(Error::CatalogLost(dir.path().to_owned()));
     }
     let (admin_password, fresh) = dir.admin_password(&OsEntropy)?;
-    let db = catalog(&dir, &dir.catalog(), settings)?;
-    let store = store(settings, objects, &db)?;
+    // The lock comes first: finding the store may finish what a change of its keys left behind.
+    let file = claim(&dir, &dir.catalog())?;
+    let master = master_key::read(settings)?;
+    let (file, vault) = vault(&dir, file, objects, master.as_ref())?;
+    let db = catalog(&dir, &dir.catalog(), file, &vault, settings)?;
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+    let store = Store::open_in(db.clone(), vault, store_options(settings), clock, entropy)?;
+    if master.is_some() && !store.is_sealed() {
+        tracing::warn!("a master key is given, but the store is plain and stays so");
+    }
     let service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
     if let Some(password) = &admin_password {
         service.bootstrap(&Password::new(password.clone())?)?;
@@ -86,30 +94,63 @@ impl Parts {
     }
 }
 
-/// Opens the catalog's file, or one that is to take its place, making it where there is none.
-pub(super) fn catalog(dir: &DataDir, path: &Path, settings: &Settings) -> Result<Db, Error> {
+fn catalog_error(dir: &DataDir, path: &Path, cause: db::Error) -> Error {
+    match cause {
+        db::Error::InUse => Error::InUse(dir.path().to_owned()),
+        cause => Error::Catalog { path: path.to_owned(), cause },
+    }
+}
+
+/// Locks the catalog's file, or one that is to take its place, making it where there is none.
+pub(super) fn claim(dir: &DataDir, path: &Path) -> Result<CatalogFile, Error> {
+    let file = CatalogFile::claim(path).map_err(|cause| catalog_error(dir, path, cause))?;
+    dir.close_to_others(path)?;
+    Ok(file)
+}
+
+/// Opens the catalog in a file that was claimed, under the key its store has for it.
+pub(super) fn catalog(
+    dir: &DataDir,
+    path: &Path,
+    file: CatalogFile,
+    vault: &Vault,
+    settings: &Settings,
+) -> Result<Db, Error> {
     let options = db::Options {
         cache_bytes: settings.store.catalog_cache_bytes as usize,
         journal: service::fact_tables(),
         derived: service::derived_tables(),
     };
-    let db = Db::open(path, options).map_err(|cause| match cause {
-        db::Error::InUse => Error::InUse(dir.path().to_owned()),
-        cause => Error::Catalog { path: path.to_owned(), cause },
-    })?;
-    dir.close_to_others(path)?;
-    Ok(db)
+    let db = match vault.catalog_key() {
+        Some(key) => file.open_sealed(&key, &OsEntropy, options),
+        None => file.open_plain(options),
+    };
+    db.map_err(|cause| catalog_error(dir, path, cause))
 }
 
-/// Opens the chunk store on its medium, with its key if there is one.
-fn store(settings: &Settings, objects: Arc<dyn Objects>, db: &Db) -> Result<Store, Error> {
-    let master = master_key::read(settings)?;
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let store = Store::open(db.clone(), objects, master.as_ref(), store_options(settings), clock, entropy)?;
-    if master.is_some() && !store.is_sealed() {
-        tracing::warn!("a master key is given, but the store is plain and stays so");
+/// The store that the catalog's file belongs to; a new one where neither is there yet.
+fn vault(
+    dir: &DataDir,
+    file: CatalogFile,
+    objects: Arc<dyn Objects>,
+    master: Option<&MasterKey>,
+) -> Result<(CatalogFile, Vault), Error> {
+    if let Some(vault) = Vault::open(objects.clone(), master)? {
+        return Ok((file, vault));
     }
-    Ok(store)
+    let failed = |cause| catalog_error(dir, &dir.catalog(), cause);
+    let file = match file.form().map_err(failed)? {
+        Form::Empty => file,
+        Form::Sealed => return Err(store::Error::lost().into()),
+        // A set-up that was cut off, or a store that is not where it was.
+        Form::Plain | Form::Foreign => {
+            let db = file.open_plain(db::Options::default()).map_err(failed)?;
+            Store::refuse_lost(&db)?;
+            db.close().map_err(failed)?;
+            CatalogFile::claim(&dir.catalog()).map_err(failed)?
+        }
+    };
+    Ok((file, Vault::create(objects, master, &SystemClock, &OsEntropy)?))
 }
 
 /// What the settings say of the chunk store.

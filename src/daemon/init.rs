@@ -81,9 +81,11 @@ mod tests {
     #[test]
     fn a_box_is_closed_with_everything_told_to_its_store() {
         let outer = tempfile::tempdir().unwrap();
-        let made = init(&settings(&outer), true).unwrap();
-        let db = crate::db::Db::open(&made.dir.catalog(), crate::db::Options::default()).unwrap();
-        let read = db.read().unwrap();
+        let settings = settings(&outer);
+        let made = init(&settings, true).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let parts = compose::open(&settings, runtime.handle()).unwrap();
+        let read = parts.service.db().read().unwrap();
         assert_eq!(read.journal_len().unwrap(), 0);
         assert!(read.journal_next().unwrap() > 0);
         for folder in ["log", "snapshot"] {

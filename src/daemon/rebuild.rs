@@ -15,7 +15,7 @@ use super::master_key;
 use super::settings::Settings;
 use crate::base::{OsEntropy, SystemClock};
 use crate::service::rebuild::{self as catalog, Rebuilt};
-use crate::store::{self, Store, Tell};
+use crate::store::{self, Store, Tell, Vault};
 
 /// Rebuilds the catalog of the box that the settings name; gives its file and what is to be known
 /// of it.
@@ -59,11 +59,12 @@ fn expect_store(settings: &Settings) -> Result<(), Error> {
 fn fill(settings: &Settings, dir: &DataDir, handle: &Handle, tell: &mut Tell<'_>) -> Result<Rebuilt, Error> {
     let master = master_key::read(settings)?;
     let objects = compose::media(settings, handle)?;
+    let vault = Vault::open(objects, master.as_ref())?.ok_or(store::Error::Absent)?;
     let path = dir.unfinished_catalog();
-    let db = compose::catalog(dir, &path, settings)?;
+    let db = compose::catalog(dir, &path, compose::claim(dir, &path)?, &vault, settings)?;
     let options = compose::store_options(settings);
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let store = Store::open_lost(db.clone(), objects, master.as_ref(), options, clock, entropy)?;
+    let store = Store::open_lost_in(db.clone(), vault, options, clock, entropy)?;
     let rebuilt = catalog::rebuild(&db, &store, tell)?;
     drop(store);
     db.close().map_err(|cause| Error::Catalog { path, cause })?;

@@ -8,6 +8,12 @@ pub enum Error {
     /// Another process has the file open.
     #[error("the catalog is in use by another tintype process; stop it, or talk to it with the same --data")]
     InUse,
+    /// The file is sealed, and no key was given.
+    #[error("the catalog is sealed, and the store it belongs to is not: put the catalog of this store back")]
+    Sealed,
+    /// The file is sealed with a key of another store.
+    #[error("the catalog is sealed with another store's keys: put the catalog of this store back")]
+    OtherKey,
     /// The file was written by a newer release.
     #[error("the catalog has format {found}, this release reads up to {supported}: use the newer release")]
     NewerFormat {
@@ -44,7 +50,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn from_io(error: &std::io::Error) -> Error {
+    pub(super) fn from_io(error: &std::io::Error) -> Error {
         match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Error::Full(error.to_string())

@@ -1,6 +1,6 @@
 //! The one database file: a thin, typed door to redb.
 //!
-//! Owns: opening, the format stamp, the single writer with group commit, the journal of logical
+//! Owns: opening, sealing of the whole file, the format stamp, the single writer with group commit, the journal of logical
 //! changes, and the record codec. Invariant: a write is acknowledged only after its transaction
 //! is durable, and after a failed commit nothing more is accepted ([`Error::Poisoned`]).
 //! Must not know what any table means. No redb type leaves this module, except the
@@ -8,17 +8,21 @@
 
 pub mod codec;
 mod error;
+mod file;
 mod journal;
 mod open;
+mod sealed;
 mod sum;
 mod table;
 mod txn;
 mod writer;
 
 pub use error::Error;
+pub use file::{CatalogFile, Form};
 pub use journal::{Change, JournalEntry};
 pub use open::{Db, Options};
 pub use redb::StorageBackend;
+pub use sealed::{SEAL_KEY_BYTES, SEALED_HEADER_BYTES, SEALED_MAGIC, SEALED_VERSION, SealKey, Sealed};
 pub use sum::{RowHash, RowSum, row_hash};
 pub use table::{Key, KeyReader, Table};
 pub use txn::{ReadTxn, Rows, Visit, WriteTxn};

@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use redb::ReadableDatabase;
 
 use super::error::{Error, caught};
+use super::file::CatalogFile;
 use super::table::{Known, Table};
 use super::txn::{ReadTxn, WriteTxn};
 use super::writer::{Poison, Request, Writer};
@@ -58,28 +59,22 @@ impl Drop for Inner {
 }
 
 impl Db {
-    /// Opens the file at `path`, creating it when there is none, and locks it for this process.
+    /// Opens the plain file at `path`, creating it when there is none, and locks it for this
+    /// process. [`CatalogFile`] opens sealed ones.
     ///
     /// # Errors
-    /// [`Error::InUse`] when another process has it, [`Error::NewerFormat`], [`Error::Corrupt`],
-    /// or the medium's own failure.
+    /// [`Error::InUse`] when another process has it, [`Error::Sealed`], [`Error::NewerFormat`],
+    /// [`Error::Corrupt`], or the medium's own failure.
     pub fn open(path: &Path, options: Options) -> Result<Db, Error> {
-        let fresh = !path.exists();
-        let mut builder = redb::Database::builder();
-        builder.set_cache_size(options.cache_bytes);
-        let database = caught(|| Ok(builder.create(path)?))?;
-        if fresh && let Some(parent) = path.parent() {
-            // The file's own name must survive a power cut before anything in it is acknowledged.
-            std::fs::File::open(parent).and_then(|d| d.sync_all()).map_err(|e| Error::Io(e.to_string()))?;
-        }
-        Db::start(database, options)
+        CatalogFile::claim(path)?.open_plain(options)
     }
 
-    /// Opens a database on another medium: a sealed file, or a simulated disk.
+    /// Opens a database on any medium: a sealed file, or a simulated disk.
     ///
     /// # Errors
     /// As [`Db::open`].
     pub fn open_on(medium: impl redb::StorageBackend, options: Options) -> Result<Db, Error> {
+        begin_again(&medium).map_err(|error| Error::from_io(&error))?;
         let mut builder = redb::Database::builder();
         builder.set_cache_size(options.cache_bytes);
         Db::start(caught(|| Ok(builder.create_with_backend(medium)?))?, options)
@@ -147,6 +142,32 @@ impl Db {
             None => Ok(()),
         }
     }
+}
+
+/// Empties a medium on which the making of a database was cut off, which redb takes for another
+/// file: its magic number is written last, and nothing but its first page before.
+fn begin_again(medium: &impl redb::StorageBackend) -> std::io::Result<()> {
+    const FIRST_PAGE_BYTES: u64 = 4096;
+    const PIECE_BYTES: u64 = 1 << 16;
+    let length = medium.len()?;
+    let mut magic = [0; 9];
+    if length >= magic.len() as u64 {
+        medium.read(0, &mut magic)?;
+    }
+    if length == 0 || magic != [0; 9] {
+        return Ok(());
+    }
+    let mut piece = vec![0; PIECE_BYTES as usize];
+    let mut at = FIRST_PAGE_BYTES;
+    while at < length {
+        let piece = &mut piece[..PIECE_BYTES.min(length - at) as usize];
+        medium.read(at, piece)?;
+        if piece.iter().any(|byte| *byte != 0) {
+            return Ok(());
+        }
+        at += piece.len() as u64;
+    }
+    medium.set_len(0)
 }
 
 struct Pending<F, T, E> {

@@ -57,6 +57,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A catalog that belongs to a store, and no store.
+    pub fn lost() -> Error {
+        Error::Foreign("the store's header is gone: is the medium mounted?".into())
+    }
+
     pub(super) fn damaged(what: impl Into<String>, reason: impl std::fmt::Display) -> Error {
         Error::Damaged { what: what.into(), reason: reason.to_string() }
     }

@@ -7,6 +7,7 @@ use super::manifest::Manifest;
 use super::pack::PackFooter;
 use super::seal::TAG_BYTES;
 use crate::db::codec::Record;
+use crate::db::{SEALED_HEADER_BYTES, SEALED_MAGIC, SEALED_VERSION};
 
 const DOCUMENT: &str = include_str!("FORMAT.md");
 
@@ -37,6 +38,10 @@ fn the_description_has_the_numbers_of_the_code() {
         format!("its {TAG_BYTES}-byte tag"),
         format!("closed at {} KiB, or holds", kib(FRAME_BYTES)),
         format!("never holds more than {} KiB", kib(FRAME_BYTES_MAX)),
+        format!(
+            "**Sealed catalog** (version {SEALED_VERSION}): `catalog.redb` of a sealed store = header of {SEALED_HEADER_BYTES} bytes"
+        ),
+        format!("magic `{}`", magic(&SEALED_MAGIC)),
         format!("**Pack footer** (version {})", PackFooter::VERSION),
         format!("**Manifest** (version {})", Manifest::VERSION),
         format!("**Log** (version {})", LogRecord::VERSION),

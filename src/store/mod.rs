@@ -33,6 +33,7 @@ mod share;
 mod thread;
 mod totals;
 mod unmarked;
+mod vault;
 mod verify;
 
 use std::collections::HashSet;
@@ -48,13 +49,14 @@ pub use error::Error;
 pub use ingest::{Ingest, Receipt};
 pub use keyring::{KeyError, MasterKey, NotAKey};
 pub use log::{Description, Lag, Replayed};
-pub use open::{Options, VerifyHits, catalog_objects};
+pub use open::{Options, VerifyHits};
 pub use read::Reader;
 pub use realm::Scope;
 pub use rebuild::{Rebuilt, Tell, derived_tables};
 pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
 pub use totals::Stats;
+pub use vault::{Vault, catalog_objects};
 pub use verify::Damage;
 
 use crate::base::{Clock, Entropy};

@@ -1,34 +1,31 @@
-//! Opening a store: its header, its keys, and the catalog it belongs to.
+//! Opening a store with the catalog it belongs to.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::activity::Counts;
 use super::compact::RewritePolicy;
 use super::compress::Compressors;
 use super::error::Error;
-use super::format::{FORMAT_VERSION, Kind, key};
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
-use super::keyring::{KeyError, Keyring, MasterKey};
+use super::keyring::{MasterKey, STORE_DOMAIN};
 use super::log::Log;
 use super::pins::Pins;
 use super::rows;
 use super::share::Shares;
 use super::totals;
+use super::vault::{Vault, refuse_data};
 use super::{FrameWeight, Inner, LayoutWeight, Store};
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{Clock, Entropy};
 use crate::db::Db;
-use crate::objects::{self, Objects};
+use crate::objects::Objects;
 
 /// Layouts that are expected in memory at once; their bytes are bounded apart from that.
 const LAYOUTS: usize = 64;
-/// The domain of a sealed store's data.
-const SEALED_DOMAIN: u32 = 1;
 
 /// Settings of the store.
 #[derive(Debug, Clone, Copy)]
@@ -81,19 +78,9 @@ impl Default for Options {
     }
 }
 
-/// The clear object that says what the directory or bucket is. JSON, so that a person can read it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoreHeader {
-    tintype_store: u32,
-    id: String,
-    sealed: bool,
-    created: String,
-}
-
 impl Store {
     /// Opens the store on `objects`, making it when there is none; `master` seals a new one and
-    /// opens a sealed one.
+    /// opens a sealed one. For catalogs that are open already; see [`Store::open_in`].
     ///
     /// # Errors
     /// [`Error::Key`], [`Error::NewerFormat`], [`Error::Foreign`], or the medium's failure.
@@ -105,43 +92,55 @@ impl Store {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
-        let known = rows::store_id(&db.read()?)?;
-        let (id, sealed, fresh) = match read_header(&*objects)? {
-            Some(header) => (parse_id(&header)?, header.sealed, false),
-            None if known.is_some() => {
-                return Err(Error::Foreign("the store's header is gone: is the medium mounted?".into()));
+        let vault = match Vault::open(objects.clone(), master)? {
+            Some(vault) => vault,
+            None => {
+                Store::refuse_lost(&db)?;
+                Vault::create(objects, master, &*clock, &*entropy)?
             }
-            None => (entropy.id(), master.is_some(), true),
         };
-        if known.is_none() {
-            // Reclaiming would take all of another catalog's images for orphans.
-            refuse_data(&*objects)?;
+        Store::open_in(db, vault, options, clock, entropy)
+    }
+
+    /// Refuses to make a store for a catalog that belongs to one.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`], or the database's failure.
+    pub fn refuse_lost(db: &Db) -> Result<(), Error> {
+        match rows::store_id(&db.read()?)? {
+            Some(_) => Err(Error::lost()),
+            None => Ok(()),
         }
-        if known.as_ref().is_some_and(|known| known[..] != id[..]) {
-            return Err(Error::Foreign(format!("the store there is {}", hex::encode(id))));
-        }
-        let keyring = match (sealed, master) {
-            (false, _) => None,
-            (true, None) => return Err(KeyError::Absent.into()),
-            (true, Some(master)) if fresh => {
-                Keyring::sweep_unused(&*objects)?;
-                let ring = Keyring::create(&*entropy, id);
-                ring.save(&*objects, master, &*entropy)?;
-                Some(ring)
+    }
+
+    /// Opens the store of a vault with its catalog, which it binds to itself when it is new.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] when the two do not belong together, or the medium's or the database's
+    /// failure.
+    pub fn open_in(
+        db: Db,
+        vault: Vault,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Store, Error> {
+        let id = vault.id;
+        match rows::store_id(&db.read()?)? {
+            Some(known) if known[..] != id[..] => {
+                return Err(Error::Foreign(format!("the store there is {}", hex::encode(id))));
             }
-            (true, Some(master)) => Some(Keyring::load(&*objects, master, id)?),
-        };
-        if fresh {
-            write_header(&*objects, &id, sealed, &*clock)?;
-        }
-        if known.is_none() {
-            db.write(move |txn| rows::set_store_id(txn, &id))?;
+            Some(_) => {}
+            None => {
+                refuse_data(&*vault.objects)?;
+                db.write(move |txn| rows::set_store_id(txn, &id))?;
+            }
         }
         if totals::read(&db.read()?)?.is_none() {
             db.write(totals::recount)?;
         }
-        objects.sweep_unfinished()?;
-        Store::assemble(db, objects, keyring, options, clock, entropy)
+        vault.objects.sweep_unfinished()?;
+        Store::assemble(db, vault, options, clock, entropy)
     }
 
     /// Opens the store of a catalog that was lost: `db` is empty, and is to be filled from the store
@@ -157,23 +156,32 @@ impl Store {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
-        let header = read_header(&*objects)?.ok_or(Error::Absent)?;
-        let keyring = match (header.sealed, master) {
-            (false, _) => None,
-            (true, None) => return Err(KeyError::Absent.into()),
-            (true, Some(master)) => Some(Keyring::load(&*objects, master, parse_id(&header)?)?),
-        };
-        Store::assemble(db, objects, keyring, options, clock, entropy)
+        let vault = Vault::open(objects, master)?.ok_or(Error::Absent)?;
+        Store::open_lost_in(db, vault, options, clock, entropy)
     }
 
-    fn assemble(
+    /// As [`Store::open_lost`], of a vault that was opened to find the key of the new catalog.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn open_lost_in(
         db: Db,
-        objects: Arc<dyn Objects>,
-        keyring: Option<Keyring>,
+        vault: Vault,
         options: Options,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
+        Store::assemble(db, vault, options, clock, entropy)
+    }
+
+    fn assemble(
+        db: Db,
+        vault: Vault,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Store, Error> {
+        let Vault { objects, keyring, .. } = vault;
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
         let memory = options.memory_bytes;
@@ -182,7 +190,7 @@ impl Store {
             inner: Arc::new(Inner {
                 db,
                 objects,
-                domain: if keyring.is_some() { SEALED_DOMAIN } else { 0 },
+                domain: if keyring.is_some() { STORE_DOMAIN } else { 0 },
                 keyring,
                 options,
                 clock,
@@ -214,68 +222,4 @@ impl Store {
     pub fn is_sealed(&self) -> bool {
         self.inner.domain != 0
     }
-}
-
-/// The id in the store's header.
-pub(super) fn store_id(objects: &dyn Objects) -> Result<[u8; 16], Error> {
-    parse_id(&read_header(objects)?.ok_or(Error::Absent)?)
-}
-
-fn header_key() -> objects::ObjectKey {
-    key("tintype-store".into())
-}
-
-/// A store that no catalog knows yet must hold nothing.
-fn refuse_data(objects: &dyn Objects) -> Result<(), Error> {
-    match catalog_objects(objects)? {
-        0 => Ok(()),
-        found => Err(Error::Foreign(format!(
-            "it holds {found} objects this new catalog knows nothing of; restore the catalog they belong to, or \
-             choose another store.location"
-        ))),
-    }
-}
-
-/// How many objects there are that some catalog names or is told of by.
-///
-/// # Errors
-/// The medium's failure.
-pub fn catalog_objects(objects: &dyn Objects) -> Result<u64, Error> {
-    let mut found = 0;
-    for kind in [Kind::Pack, Kind::Manifest, Kind::Log, Kind::Snapshot] {
-        objects.list(&format!("{}/", kind.prefix()), &mut |_| found += 1)?;
-    }
-    Ok(found)
-}
-
-fn read_header(objects: &dyn Objects) -> Result<Option<StoreHeader>, Error> {
-    let bytes = match objects.get(&header_key()) {
-        Ok(bytes) => bytes,
-        Err(objects::Error::NotFound(_)) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let header: StoreHeader =
-        serde_json::from_slice(&bytes).map_err(|e| Error::damaged("the store's header", e))?;
-    if header.tintype_store > u32::from(FORMAT_VERSION) {
-        return Err(Error::NewerFormat { found: header.tintype_store, supported: u32::from(FORMAT_VERSION) });
-    }
-    Ok(Some(header))
-}
-
-fn parse_id(header: &StoreHeader) -> Result<[u8; 16], Error> {
-    hex::decode(&header.id)
-        .ok()
-        .and_then(|id| id.try_into().ok())
-        .ok_or_else(|| Error::damaged("the store's header", "its id is not 32 hex digits"))
-}
-
-fn write_header(objects: &dyn Objects, id: &[u8; 16], sealed: bool, clock: &dyn Clock) -> Result<(), Error> {
-    let header = StoreHeader {
-        tintype_store: u32::from(FORMAT_VERSION),
-        id: hex::encode(id),
-        sealed,
-        created: clock.now().rfc3339_seconds(),
-    };
-    let text = serde_json::to_vec(&header).map_err(|e| Error::damaged("the store's header", e))?;
-    Ok(objects.put(&header_key(), &text)?)
 }

@@ -13,6 +13,8 @@ use crate::power::{Answer, Power, Step};
 
 /// What a drive never writes in part.
 const SECTOR_BYTES: usize = 512;
+/// What nothing on the way to it splits either.
+const WORDS_BYTES: usize = 16;
 
 /// What becomes of bytes that were written but not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl Change {
         let Change::Write(offset, data) = self else { return Vec::new() };
         if dice.once_in(2) {
             let kept = dice.below(data.len() as u64) as usize;
-            return vec![Change::Write(*offset, data[..kept].to_vec())];
+            return vec![Change::Write(*offset, data[..kept - kept % WORDS_BYTES].to_vec())];
         }
         let sectors = data.chunks(SECTOR_BYTES).enumerate();
         let kept = sectors.filter(|_| dice.once_in(2));

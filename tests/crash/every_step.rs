@@ -57,11 +57,11 @@ pub struct Start {
 /// When the product refuses.
 pub fn prepared(build: Build, before: &Before) -> Result<Start, String> {
     let (acts, interrupted) = match before {
-        Before::Nothing => return Ok(Start { media: Media::new_catalog(), world: World::default() }),
+        Before::Nothing => return Ok(Start { media: Media::default(), world: World::default() }),
         Before::Done(acts) => (acts, None),
         Before::Interrupted(acts, more, at) => (acts, Some((more, *at))),
     };
-    let machine = Machine::new(build, &Media::new_catalog(), World::default());
+    let machine = Machine::new(build, &Media::default(), World::default());
     machine.start()?;
     machine.perform(acts)?;
     if let Some((more, at)) = interrupted {

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tintype::base::{Clock, Entropy, Time};
-use tintype::db::{self, Db};
+use tintype::db::{self, Db, Sealed};
 use tintype::model::ProjectId;
 use tintype::service::identity::{Password, PasswordCost};
 use tintype::service::rebuild::{self, Rebuilt};
 use tintype::service::{Actor, Rules, Service};
-use tintype::store::{self, MasterKey, Receipt, RewritePolicy, Store};
+use tintype::store::{self, MasterKey, Receipt, RewritePolicy, Store, Vault};
 
 use crate::chance::{Dice, SeededEntropy, SteppedClock};
 use crate::disk::{Disk, DiskHabit, Loss};
@@ -72,17 +72,6 @@ pub struct Media {
     pub now: Time,
 }
 
-impl Media {
-    /// A catalog file that was just made, and no store: what the first start works on. Making the
-    /// file is no step of a run, since the daemon makes it under another name.
-    pub fn new_catalog() -> Media {
-        let power = Power::default();
-        let disk = Disk::new(power.clone(), DiskHabit::Honest, Vec::new());
-        Db::open_on(disk.clone(), db::Options::default()).and_then(Db::close).unwrap();
-        Media { disk: disk.remains(Loss::None, &mut Dice::new(0)), ..Media::default() }
-    }
-}
-
 /// A box.
 pub struct Machine {
     /// Its power supply.
@@ -138,17 +127,10 @@ impl Machine {
         let entropy: Arc<dyn Entropy> =
             Arc::new(SeededEntropy::new(self.build.seed.wrapping_mul(1000) + self.starts.get()));
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let db = self.catalog()?;
-        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
-        let store = Store::open(
-            db.clone(),
-            objects,
-            master.as_ref(),
-            store_options(),
-            clock.clone(),
-            entropy.clone(),
-        )
-        .map_err(|e| format!("the store: {e}"))?;
+        let vault = self.vault(&*clock, &*entropy).map_err(|e| format!("the store: {e}"))?;
+        let db = self.catalog(&vault, &*entropy)?;
+        let store = Store::open_in(db.clone(), vault, store_options(), clock.clone(), entropy.clone())
+            .map_err(|e| format!("the store: {e}"))?;
         let rules = Rules { password_cost: PasswordCost { memory_kib: 8, passes: 1 }, ..Rules::default() };
         let service = Service::new(db.clone(), store, clock, entropy, rules);
         service.bootstrap(&password()).map_err(|e| format!("setting up: {e:?}"))?;
@@ -163,17 +145,12 @@ impl Machine {
     /// What the product says.
     pub fn rebuild(&self) -> Result<Rebuilt, String> {
         let entropy = Arc::new(SeededEntropy::new(self.build.seed));
-        let db = self.catalog()?;
         let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
-        let store = Store::open_lost(
-            db.clone(),
-            objects,
-            master.as_ref(),
-            store_options(),
-            self.clock.clone(),
-            entropy,
-        )
-        .map_err(|e| format!("the store: {e}"))?;
+        let vault = Vault::open(objects, master.as_ref()).map_err(|e| format!("the store: {e}"))?;
+        let vault = vault.ok_or("there is no store")?;
+        let db = self.catalog(&vault, &*entropy)?;
+        let store = Store::open_lost_in(db.clone(), vault, store_options(), self.clock.clone(), entropy)
+            .map_err(|e| format!("the store: {e}"))?;
         let rebuilt =
             rebuild::rebuild(&db, &store, &mut |_, _| ()).map_err(|e| format!("rebuilding: {e}"))?;
         drop(store);
@@ -181,13 +158,17 @@ impl Machine {
         Ok(rebuilt)
     }
 
-    fn catalog(&self) -> Result<Db, String> {
+    fn catalog(&self, vault: &Vault, entropy: &dyn Entropy) -> Result<Db, String> {
         let options = db::Options {
             cache_bytes: 1 << 20,
             journal: tintype::service::fact_tables(),
             derived: tintype::service::derived_tables(),
         };
-        Db::open_on(self.disk.clone(), options).map_err(|e| format!("the catalog: {e}"))
+        let db = match vault.catalog_key() {
+            Some(key) => Sealed::open(self.disk.clone(), &key, entropy).and_then(|m| Db::open_on(m, options)),
+            None => Db::open_on(self.disk.clone(), options),
+        };
+        db.map_err(|e| format!("the catalog: {e}"))
     }
 
     /// Changes what callers may expect.
@@ -199,6 +180,15 @@ impl Machine {
     /// What callers might expect at each moment so far.
     pub fn moments(&self) -> Vec<(Time, World)> {
         self.moments.borrow().clone()
+    }
+
+    /// The store, before its catalog is opened.
+    fn vault(&self, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Vault, store::Error> {
+        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
+        match Vault::open(objects.clone(), master.as_ref())? {
+            Some(vault) => Ok(vault),
+            None => Vault::create(objects, master.as_ref(), clock, entropy),
+        }
     }
 
     /// Ends the process in good order.

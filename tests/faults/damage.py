@@ -127,9 +127,9 @@ def sealed(context):
     damaged_objects(context, sealed_box(context, context.work / 'box'))
 
 
-def stocked(context, folder):
+def stocked(context, make):
     """A stopped box that holds one image; the box, the image and its data."""
-    box = plain_box(context, folder)
+    box = make(context, context.work / 'box')
     box.start()
     data = context.random.randbytes(MIB)
     image = admin(box).add('kept', data)
@@ -139,7 +139,17 @@ def stocked(context, folder):
 
 def foreign_catalog(context):
     """A catalog that is no catalog, cut short or emptied: a start says so and touches nothing."""
-    box, image, data = stocked(context, context.work / 'box')
+    foreign(context, plain_box)
+
+
+def foreign_sealed_catalog(context):
+    """The same with a sealed catalog."""
+    foreign(context, sealed_box)
+
+
+def foreign(context, make):
+    """Puts other things in the place of the catalog, and it back."""
+    box, image, data = stocked(context, make)
     path = box.data / 'catalog.redb'
     good = path.read_bytes()
     noise = context.random.randbytes(len(good))
@@ -162,7 +172,17 @@ def foreign_catalog(context):
 
 def flipped_catalog(context):
     """A catalog with a flipped byte: refused, or exact, and the server stands."""
-    box, image, data = stocked(context, context.work / 'box')
+    flipped(context, plain_box)
+
+
+def flipped_sealed_catalog(context):
+    """A sealed catalog with a flipped byte: the same."""
+    flipped(context, sealed_box)
+
+
+def flipped(context, make):
+    """Flips bytes all over a catalog."""
+    box, image, data = stocked(context, make)
     path = box.data / 'catalog.redb'
     good = path.read_bytes()
     used = [offset for offset in range(0, len(good), 64) if any(good[offset:offset + 64])]
@@ -195,4 +215,4 @@ def look(box, image, data, what):
         expect(reply.status != 200 or reply.body == data, f'{what}: wrong bytes')
 
 
-CASES = [plain, sealed, foreign_catalog, flipped_catalog]
+CASES = [plain, sealed, foreign_catalog, foreign_sealed_catalog, flipped_catalog, flipped_sealed_catalog]

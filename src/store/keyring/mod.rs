@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::seal::{Aead, DomainKey, KEY_BYTES, derive, nonce};
 use crate::base::Entropy;
+use crate::db::SealKey;
 use crate::db::codec::{self, Record};
 use crate::objects::{self, ObjectKey, Objects};
 
@@ -27,8 +28,8 @@ pub use master::{MasterKey, NotAKey};
 const PREFIX: &str = "keyring/";
 const COPIES: [char; 3] = ['a', 'b', 'c'];
 const HASH_BYTES: usize = 32;
-/// The domain of everything that has no key of its own.
-const FIRST_DOMAIN: u32 = 1;
+/// The domain of everything that has no key of its own, and of the store's own records.
+pub const STORE_DOMAIN: u32 = 1;
 
 /// Why a key ring did not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,13 +99,18 @@ impl Keyring {
     pub fn create(entropy: &dyn Entropy, store_id: [u8; 16]) -> Keyring {
         let mut bytes = Zeroizing::new([0; DomainKey::BYTES]);
         entropy.fill(&mut *bytes);
-        let domains = DomainKey::from_bytes(&*bytes).map(|key| (FIRST_DOMAIN, key)).into_iter().collect();
+        let domains = DomainKey::from_bytes(&*bytes).map(|key| (STORE_DOMAIN, key)).into_iter().collect();
         Keyring { store_id, version: 1, domains }
     }
 
     /// The keys of a domain.
     pub fn domain(&self, id: u32) -> Option<&DomainKey> {
         self.domains.get(&id)
+    }
+
+    /// What the catalog is sealed with.
+    pub fn catalog_key(&self) -> Option<SealKey> {
+        self.domain(STORE_DOMAIN).map(DomainKey::catalog)
     }
 
     /// Writes the ring's three copies, wrapped under `master`.

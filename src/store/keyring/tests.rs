@@ -42,14 +42,14 @@ fn damage(objects: &dyn Objects, key: &ObjectKey, at: usize) {
 }
 
 fn name(ring: &Keyring) -> [u8; 32] {
-    ring.domain(FIRST_DOMAIN).unwrap().name(&[1; 32])
+    ring.domain(STORE_DOMAIN).unwrap().name(&[1; 32])
 }
 
 #[test]
 fn a_saved_ring_gives_the_same_keys() {
     let (objects, ring) = stored();
     let loaded = Keyring::load(&objects, &master(1), STORE).unwrap();
-    let bytes = |ring: &Keyring| ring.domain(FIRST_DOMAIN).unwrap().to_bytes();
+    let bytes = |ring: &Keyring| ring.domain(STORE_DOMAIN).unwrap().to_bytes();
     assert_eq!(bytes(&loaded), bytes(&ring));
     assert!(loaded.domain(2).is_none());
 }
@@ -84,7 +84,7 @@ fn a_ring_that_is_saved_again_meets_no_nonce_twice() {
     assert_eq!(ids.len(), 20);
     for id in ids {
         let key = wrapping_key(&master, &STORE, 1, &id);
-        assert_eq!(nonces_of(&key), [nonce(FIRST_DOMAIN.into())]);
+        assert_eq!(nonces_of(&key), [nonce(STORE_DOMAIN.into())]);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::super::error::Error;
 use super::super::rows;
-use super::super::{Store, open};
+use super::super::{Store, vault};
 use super::shelf::{Shelf, Shelved, damaged};
 use crate::base::Time;
 use crate::db::codec;
@@ -146,7 +146,7 @@ impl Store {
     /// must begin with the commit that bound the catalog to the store, which was the first of all.
     fn expect_own_history(&self, replayed: &Replayed) -> Result<(), Error> {
         let found = rows::store_id(&self.inner.db.read()?)?;
-        if found.as_deref() == Some(&open::store_id(&*self.inner.objects)?[..]) {
+        if found.as_deref() == Some(&vault::store_id(&*self.inner.objects)?[..]) {
             return Ok(());
         }
         if let Some(other) = found {

@@ -15,6 +15,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::db::SealKey;
 pub(super) use aead::Aead;
 #[cfg(test)]
 pub(super) use aead::recorded::nonces_of;
@@ -59,6 +60,11 @@ impl DomainKey {
     /// The key of one object.
     pub(super) fn object(&self, kind: u8, id: &[u8; 16]) -> Zeroizing<[u8; KEY_BYTES]> {
         derive(&*self.sealing, None, &[b"tintype object v1", &[kind], id])
+    }
+
+    /// What a catalog is sealed with that belongs to this domain.
+    pub(super) fn catalog(&self) -> SealKey {
+        SealKey::new(derive(&*self.sealing, None, &[b"tintype catalog v1"]))
     }
 
     /// The name of a chunk outside sealed bytes. Equal chunks of one domain have equal names, and
