@@ -2,11 +2,12 @@
 //! the encoder adds.
 
 use super::metrics::Figure;
+use crate::objects::{CacheTraffic, Traffic};
 use crate::service::figures::Figures;
 
 /// What the store holds, did, and has left.
 pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
-    let Figures { stored, activity, log_lag, free_bytes } = figures;
+    let Figures { stored, activity, log_lag, free_bytes, traffic, reachable } = figures;
     let gauge = Figure::gauge;
     let counter = Figure::counter;
     let mut all = vec![
@@ -40,8 +41,37 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
         ),
         counter("tintype_store_damaged_reads", "Reads that met damage", activity.damaged_reads),
     ];
+    all.push(gauge("tintype_store_reachable", "Whether image data can be reached", (*reachable).into()));
+    if let Some(traffic) = traffic {
+        all.extend(of_bucket(traffic));
+    }
     if let Some(free) = *free_bytes {
         all.push(gauge("tintype_store_free_bytes", "Bytes the medium has left", free));
+    }
+    all
+}
+
+/// What passed between the store and its bucket.
+fn of_bucket(traffic: &Traffic) -> Vec<Figure> {
+    let Traffic { requests, requests_failed, retries, given_up, cache } = *traffic;
+    let counter = Figure::counter;
+    let mut all = vec![
+        counter("tintype_bucket_requests", "Requests sent to the bucket", requests),
+        counter(
+            "tintype_bucket_requests_failed",
+            "Those that it did not answer, or not then",
+            requests_failed,
+        ),
+        counter("tintype_bucket_retries", "Tries after such a request", retries),
+        counter("tintype_bucket_given_up", "Operations on the bucket that ran out of time", given_up),
+    ];
+    if let Some(CacheTraffic { hits, misses, hit_bytes, held_bytes }) = cache {
+        all.extend([
+            counter("tintype_cache_hits", "Blocks of objects found in the cache on disk", hits),
+            counter("tintype_cache_misses", "Blocks that had to come from the bucket", misses),
+            counter("tintype_cache_hit_bytes", "Bytes read from the cache", hit_bytes),
+            Figure::gauge("tintype_cache_held_bytes", "Bytes the cache holds", held_bytes),
+        ]);
     }
     all
 }

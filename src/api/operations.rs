@@ -26,9 +26,13 @@ pub fn routes(metrics: Metrics) -> Router<ApiState> {
 }
 
 /// Whether requests can succeed. A server that drains has closed its listener already, so the
-/// one reason to say no is a commit that failed.
+/// one reason to say no is a commit that failed. Without its bucket a box still answers for all
+/// that is recorded, and taking it out of service would help nobody: it says so and stays ready.
 async fn ready(State(state): State<ApiState>) -> Response {
     match state.service.db().poisoned() {
+        None if state.service.store().trouble().is_some() => {
+            "ready, but image data cannot be reached now; the log says why\n".into_response()
+        }
         None => "ready\n".into_response(),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "a commit failed; the server must be restarted\n")
             .into_response(),

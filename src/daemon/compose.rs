@@ -4,7 +4,7 @@
 //! Invariant: whoever composes holds the catalog's lock, so a directory is composed by at most
 //! one process at a time.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,14 +12,14 @@ use tokio::runtime::Handle;
 
 use super::data_dir::DataDir;
 use super::error::Error;
-use super::master_key;
 use super::settings::{self, DedupVerify, Settings};
+use super::{master_key, medium};
 use crate::api;
 use crate::api::context::ApiState;
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, CatalogFile, Db, Form};
-use crate::objects::{self, Native, Objects};
+use crate::objects::Objects;
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{self, DedupScope, Rules, Service};
 use crate::store::{self, MasterKey, RewritePolicy, Store, Vault, VerifyHits};
@@ -46,7 +46,7 @@ pub struct Parts {
 /// Each cause as its own [`Error`].
 pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let dir = DataDir::create(&settings.server.data)?;
-    let objects = media(settings, handle)?;
+    let objects = medium::open(settings, &dir, handle).map_err(store::Error::from)?;
     if !dir.catalog().exists() && store::catalog_objects(&*objects)? > 0 {
         // Before anything is made that would look like the catalog that is missing.
         return Err(Error::CatalogLost(dir.path().to_owned()));
@@ -156,7 +156,7 @@ fn vault(
 /// What the settings say of the chunk store.
 pub(super) fn store_options(settings: &Settings) -> store::Options {
     store::Options {
-        memory_bytes: settings.store.memory_bytes as usize,
+        memory_bytes: medium::store_memory(settings),
         zstd_level: settings.store.zstd_level,
         pack_bytes: settings.store.pack_bytes,
         reserve_bytes: settings.store.reserve_bytes,
@@ -180,34 +180,6 @@ fn rewrite_policy(settings: &settings::Reclaim) -> RewritePolicy {
         recompress_after_s: settings.recompress_after_s,
         busy_percent: settings.busy_percent as u8,
     }
-}
-
-/// Opens the medium that the settings name.
-pub(super) fn media(settings: &Settings, handle: &Handle) -> Result<Arc<dyn Objects>, Error> {
-    let location = &settings.store.location;
-    let media = match location.starts_with("s3://") {
-        true => bucket(location, handle),
-        false => Native::open(local_store(settings)).map(|native| Arc::new(native) as Arc<dyn Objects>),
-    };
-    Ok(media.map_err(store::Error::from)?)
-}
-
-/// The folder of a store that lies in one.
-pub(super) fn local_store(settings: &Settings) -> PathBuf {
-    match settings.store.location.as_str() {
-        "" => DataDir::store(&settings.server.data),
-        location => location.into(),
-    }
-}
-
-#[cfg(feature = "buckets")]
-fn bucket(url: &str, handle: &Handle) -> Result<Arc<dyn Objects>, objects::Error> {
-    Ok(Arc::new(objects::open_url(url, [], handle.clone())?))
-}
-
-#[cfg(not(feature = "buckets"))]
-fn bucket(url: &str, _: &Handle) -> Result<Arc<dyn Objects>, objects::Error> {
-    Err(objects::Error::Invalid(format!("{url}: this build has no support for buckets")))
 }
 
 fn rules(settings: &Settings) -> Rules {

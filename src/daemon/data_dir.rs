@@ -84,6 +84,11 @@ impl DataDir {
         path.join("store")
     }
 
+    /// What a bucket keeps at hand, unless settings (`elsewhere`, if not empty) put it elsewhere.
+    pub fn bucket(&self, elsewhere: &str) -> PathBuf {
+        if elsewhere.is_empty() { self.path.join("bucket") } else { elsewhere.into() }
+    }
+
     /// The first administrator's password.
     pub fn admin_password_file(&self) -> PathBuf {
         self.path.join("admin-password")

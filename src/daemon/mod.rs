@@ -9,6 +9,7 @@ mod error;
 pub mod init;
 pub mod layers;
 pub mod master_key;
+mod medium;
 pub mod rebuild;
 mod reclaim;
 mod rewriting;

@@ -12,6 +12,7 @@ use super::compose;
 use super::data_dir::DataDir;
 use super::error::Error;
 use super::master_key;
+use super::medium;
 use super::settings::Settings;
 use crate::base::{OsEntropy, SystemClock};
 use crate::service::rebuild::{self as catalog, Rebuilt};
@@ -48,8 +49,7 @@ pub fn rebuild(settings: &Settings, tell: &mut Tell<'_>) -> Result<(PathBuf, Reb
 
 /// Refuses a folder that holds no store, before anything is made there.
 fn expect_store(settings: &Settings) -> Result<(), Error> {
-    let local = !settings.store.location.starts_with("s3://");
-    if local && !compose::local_store(settings).is_dir() {
+    if medium::folder(settings).is_some_and(|folder| !folder.is_dir()) {
         return Err(store::Error::Absent.into());
     }
     Ok(())
@@ -58,7 +58,7 @@ fn expect_store(settings: &Settings) -> Result<(), Error> {
 /// Makes the catalog under its temporary name; it is durable when this returns.
 fn fill(settings: &Settings, dir: &DataDir, handle: &Handle, tell: &mut Tell<'_>) -> Result<Rebuilt, Error> {
     let master = master_key::read(settings)?;
-    let objects = compose::media(settings, handle)?;
+    let objects = medium::open(settings, dir, handle).map_err(store::Error::from)?;
     let vault = Vault::open(objects, master.as_ref())?.ok_or(store::Error::Absent)?;
     let path = dir.unfinished_catalog();
     let db = compose::catalog(dir, &path, compose::claim(dir, &path)?, &vault, settings)?;

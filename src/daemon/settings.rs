@@ -19,6 +19,8 @@ pub struct Settings {
     pub server: Server,
     /// Image data.
     pub store: StoreSettings,
+    /// Image data in a bucket.
+    pub bucket: BucketSettings,
     /// Space of what was deleted.
     pub reclaim: Reclaim,
 
@@ -102,6 +104,46 @@ impl Default for StoreSettings {
             log_interval_s: 5,
             snapshot_log_bytes: 16 << 20,
             reserve_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Image data in a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BucketSettings {
+    /// Longest time to connect, in seconds.
+    pub connect_timeout_s: u64,
+    /// Longest time of one request, in seconds.
+    pub request_timeout_s: u64,
+    /// Longest time of one operation with all its tries, in seconds.
+    pub operation_timeout_s: u64,
+    /// Requests under way at once.
+    pub requests_max: usize,
+    /// Bytes of a part of a large object.
+    pub part_bytes: u64,
+    /// Whether the bucket refuses a name that is taken.
+    pub conditional_puts: bool,
+    /// Local directory for parts and the cache; empty for one inside the data directory.
+    pub local_dir: String,
+    /// Disk for parts that are being gathered, in bytes.
+    pub spool_bytes: u64,
+    /// Disk for what was read lately, in bytes; 0 for none.
+    pub cache_bytes: u64,
+}
+
+impl Default for BucketSettings {
+    fn default() -> Self {
+        BucketSettings {
+            connect_timeout_s: 5,
+            request_timeout_s: 30,
+            operation_timeout_s: 60,
+            requests_max: 16,
+            part_bytes: 8 << 20,
+            conditional_puts: true,
+            local_dir: String::new(),
+            spool_bytes: 1 << 30,
+            cache_bytes: 1 << 30,
         }
     }
 }
@@ -271,6 +313,7 @@ impl Settings {
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;
         between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;
+        self.bucket.check()?;
         self.check_public_url()?;
         self.check_location()
     }
@@ -313,6 +356,22 @@ impl Settings {
     }
 }
 
+impl BucketSettings {
+    fn check(&self) -> Result<(), String> {
+        between("bucket.connect_timeout_s", self.connect_timeout_s, 1, 300)?;
+        between("bucket.request_timeout_s", self.request_timeout_s, 1, 3600)?;
+        between("bucket.operation_timeout_s", self.operation_timeout_s, self.request_timeout_s, 3600)?;
+        between("bucket.requests_max", self.requests_max as u64, 1, 1024)?;
+        between("bucket.part_bytes", self.part_bytes, 5 << 20, 64 << 20)?;
+        between("bucket.spool_bytes", self.spool_bytes, self.part_bytes, 1 << 40)?;
+        between("bucket.cache_bytes", self.cache_bytes, 0, 1 << 50)?;
+        if self.local_dir.is_empty() || self.local_dir.starts_with('/') {
+            return Ok(());
+        }
+        Err(format!("bucket.local_dir: \"{}\" is no absolute path", self.local_dir))
+    }
+}
+
 fn between(key: &str, value: u64, low: u64, high: u64) -> Result<(), String> {
     if (low..=high).contains(&value) {
         return Ok(());
@@ -338,6 +397,11 @@ mod tests {
         settings.store.zstd_level = -7;
         assert!(settings.check().unwrap_err().starts_with("store.zstd_level"));
         settings.store.zstd_level = 3;
+        settings.bucket.operation_timeout_s = settings.bucket.request_timeout_s - 1;
+        assert!(settings.check().unwrap_err().starts_with("bucket.operation_timeout_s"));
+        settings.bucket = BucketSettings { local_dir: "cache".into(), ..BucketSettings::default() };
+        assert!(settings.check().unwrap_err().contains("no absolute path"));
+        settings.bucket = BucketSettings::default();
         settings.server.public_url = "images.example.org".into();
         assert!(settings.check().unwrap_err().contains("https://HOST"));
         settings.server.public_url = "https://images.example.org/".into();

@@ -1,133 +1,183 @@
 //! Objects in a bucket: anything the `object_store` crate speaks to, in practice S3.
 //!
-//! Invariant: no object is ever overwritten. A small object is one conditional put. A large one is
-//! uploaded in parts to `tmp/`, then copied to its name on condition that the name is free, as
-//! completing an upload in parts knows no such condition.
+//! Invariants: no object is ever overwritten, and every operation ends within the patience given.
+//! A small object is one conditional put. A large one is uploaded in parts to `tmp/`, then copied to
+//! its name on condition that the name is free, as completing an upload in parts knows no such
+//! condition. Where the bucket knows no conditions at all, names are looked at before they are
+//! written, under a lock of this process ([`BucketOptions::conditional_puts`]).
 //!
-//! Retries of single requests are the crate's. A retry can meet its own success: see
+//! Tries are made here ([`calls`]), not by the crate. One can meet an earlier one's success: see
 //! [`Bucket::is_ours`].
-//!
-//! The bucket should have a rule that expires incomplete multipart uploads: parts of an upload that
-//! a crash cut off are invisible to listings, and so to [`Objects::sweep_unfinished`].
 
+mod calls;
+mod counts;
 mod fault;
-#[cfg(feature = "buckets")]
+mod listing;
+mod options;
+mod probe;
+mod pulse;
+mod read;
+mod spool;
+mod sweep;
+mod unfinished;
 mod url;
+mod wire;
 mod writer;
 
+#[cfg(test)]
+mod shaky;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
+use std::path::Path as Folder;
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{Error as Answer, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 
+use self::calls::Calls;
+use self::counts::Counts;
 use self::fault::fault;
-#[cfg(feature = "buckets")]
+pub use self::options::BucketOptions;
+pub use self::probe::Probe;
+use self::spool::Spool;
+pub use self::unfinished::{ListUnfinished, UnfinishedUpload};
 pub use self::url::open_url;
 use self::writer::BucketWriter;
-use super::key::UNFINISHED;
-use super::{Error, ObjectInfo, ObjectKey, ObjectWriter, Objects};
-use crate::base::Time;
+use super::{Error, ObjectInfo, ObjectKey, ObjectWriter, Objects, Traffic};
 
-/// Bytes read at once where a whole object is hashed.
-const HASH_STEP_BYTES: u64 = 1 << 20;
+/// Locks that names share where the bucket cannot be relied on to refuse one that is taken.
+const NAMING_LOCKS: usize = 32;
+
+/// What a bucket must be able to do.
+pub trait Store: ObjectStore + MultipartStore {}
+
+impl<T: ObjectStore + MultipartStore> Store for T {}
 
 /// A bucket, or a part of one below a prefix. Cheap to clone.
 #[derive(Clone)]
 pub struct Bucket {
-    store: Arc<dyn ObjectStore>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    uploads: Option<Arc<dyn ListUnfinished>>,
+    prefix: Path,
     handle: Handle,
+    options: BucketOptions,
+    calls: Calls,
+    spool: Spool,
+    /// Parts that may be in memory, on their way.
+    sending: Arc<Semaphore>,
+    naming: [Arc<Mutex<()>>; NAMING_LOCKS],
+    /// Aborts of uploads that nobody waits for.
+    aborting: TaskTracker,
 }
 
 impl Bucket {
-    /// Wraps a store. Its requests run on the runtime of `handle`, which must have threads of its
-    /// own and outlive the bucket.
-    pub fn new(store: Arc<dyn ObjectStore>, handle: Handle) -> Bucket {
-        Bucket { store, handle }
+    /// Wraps a store, keeping to what lies below `prefix`. Its requests run on the runtime of
+    /// `handle`, which must have threads of its own and outlive the bucket. Parts of large objects
+    /// are gathered in `folder`, whose content is removed.
+    ///
+    /// # Errors
+    /// When `folder` cannot be used.
+    pub fn new(
+        store: Arc<dyn Store>,
+        prefix: Path,
+        handle: Handle,
+        folder: &Folder,
+        options: BucketOptions,
+    ) -> Result<Bucket, Error> {
+        Bucket::with_counts(store, None, prefix, handle, folder, options, Arc::default())
     }
 
-    /// Whether the object that a create found under its name is the one it wrote: a request whose
-    /// answer was lost is sent again, and then finds its own success. Equal bytes are the proof.
-    async fn is_ours(&self, key: &ObjectKey, size_bytes: u64, hash: blake3::Hash) -> Result<bool, Error> {
-        if self.head(key).await?.size != size_bytes {
-            return Ok(false);
-        }
-        let mut hasher = blake3::Hasher::new();
-        let mut offset = 0;
-        while offset < size_bytes {
-            let end = size_bytes.min(offset + HASH_STEP_BYTES);
-            let bytes =
-                self.store.get_range(&path(key), offset..end).await.map_err(|error| fault(key, error))?;
-            hasher.update(&bytes);
-            offset = end;
-        }
-        Ok(hasher.finalize() == hash)
-    }
-
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, Error> {
-        self.store.head(&path(key)).await.map_err(|error| fault(key, error))
-    }
-
-    async fn read_range(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        let past_end = Error::past_end(key, offset, out.len());
-        let Some(end) = offset.checked_add(out.len() as u64) else { return Err(past_end) };
-        if out.is_empty() {
-            // No protocol can ask for an empty range.
-            return self.head(key).await.map(drop);
-        }
-        let options = GetOptions { range: Some(GetRange::Bounded(offset..end)), ..GetOptions::default() };
-        let answer = match self.store.get_opts(&path(key), options).await {
-            Ok(answer) => answer,
-            // A range that starts past the end is an error like any other: only the length tells.
-            Err(error) => {
-                let short = self.head(key).await.is_ok_and(|meta| meta.size < end);
-                return Err(if short { past_end } else { fault(key, error) });
-            }
+    fn with_counts(
+        store: Arc<dyn Store>,
+        uploads: Option<Arc<dyn ListUnfinished>>,
+        prefix: Path,
+        handle: Handle,
+        folder: &Folder,
+        options: BucketOptions,
+        counts: Arc<Counts>,
+    ) -> Result<Bucket, Error> {
+        let inner = Inner {
+            store,
+            uploads,
+            prefix,
+            handle,
+            calls: Calls::new(counts, options.patience),
+            spool: Spool::open(folder, &options)?,
+            sending: Arc::new(Semaphore::new((options.sending_bytes / options.part_bytes).max(1))),
+            naming: std::array::from_fn(|_| Arc::default()),
+            aborting: TaskTracker::new(),
+            options,
         };
-        if answer.range != (offset..end) {
-            return Err(past_end);
-        }
-        fill(out, answer.into_stream().map_err(|error| fault(key, error)), past_end).await
+        Ok(Bucket { inner: Arc::new(inner) })
     }
 
-    async fn visit(&self, prefix: &str, visit: &mut dyn FnMut(ObjectInfo)) -> Result<(), Error> {
-        // The crate lists whole folders only.
-        let folder = match prefix.rsplit_once('/').map(|(folder, _)| ObjectKey::new(folder)) {
-            None => None,
-            Some(Ok(folder)) => Some(path(&folder)),
-            // Nothing can have been stored below a folder that is no legal name.
-            Some(Err(_)) => return Ok(()),
-        };
-        let mut found = self.store.list(folder.as_ref());
-        while let Some(meta) = found.next().await {
-            let meta = meta.map_err(fault::of_bucket)?;
-            // What has no legal name is not ours, or it is unfinished.
-            if let Ok(key) = ObjectKey::new(meta.location.as_ref())
-                && key.as_str().starts_with(prefix)
-            {
-                let modified = Some(Time(meta.last_modified.timestamp_micros()));
-                visit(ObjectInfo { key, size_bytes: meta.size, modified });
-            }
-        }
-        Ok(())
+    fn store(&self) -> &dyn Store {
+        &*self.inner.store
     }
 
-    async fn sweep(&self) -> Result<u64, Error> {
-        let unfinished: Vec<ObjectMeta> =
-            self.store.list(Some(&Path::from(UNFINISHED))).try_collect().await.map_err(fault::of_bucket)?;
-        let mut swept = 0;
-        for meta in unfinished {
-            self.remove(&meta.location).await.map_err(fault::of_bucket)?;
-            swept += 1;
+    fn calls(&self) -> &Calls {
+        &self.inner.calls
+    }
+
+    fn options(&self) -> &BucketOptions {
+        &self.inner.options
+    }
+
+    fn spool(&self) -> &Spool {
+        &self.inner.spool
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.inner.handle
+    }
+
+    /// Waits until one more part may be in memory. Those that are there leave it in bounded time.
+    async fn sending_slot(&self) -> Option<OwnedSemaphorePermit> {
+        self.inner.sending.clone().acquire_owned().await.ok()
+    }
+
+    fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.inner.aborting.spawn_on(work, &self.inner.handle);
+    }
+
+    /// Keeps others of this process from taking a name, where the bucket does not.
+    async fn naming(&self, key: &ObjectKey) -> Option<OwnedMutexGuard<()>> {
+        if self.inner.options.conditional_puts {
+            return None;
         }
-        Ok(swept)
+        let lock = blake3::hash(key.as_str().as_bytes()).as_bytes()[0] as usize % NAMING_LOCKS;
+        Some(self.inner.naming[lock].clone().lock_owned().await)
+    }
+
+    /// Where an object lies. Legal keys are legal paths as they are.
+    fn path(&self, key: &ObjectKey) -> Path {
+        self.place(key.as_str())
+    }
+
+    fn place(&self, name: &str) -> Path {
+        let name = Path::from(name);
+        self.inner.prefix.parts().chain(name.parts()).collect()
+    }
+
+    /// The name of what lies there; `None` where it is none of ours, or unfinished.
+    fn key_at(&self, path: &Path) -> Option<ObjectKey> {
+        let name: Path = path.prefix_match(&self.inner.prefix)?.collect();
+        ObjectKey::new(name.as_ref()).ok()
     }
 
     async fn remove(&self, path: &Path) -> object_store::Result<()> {
-        match self.store.delete(path).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
+        match self.calls().run(|| self.store().delete(path)).await {
+            Err(Answer::NotFound { .. }) => Ok(()),
             deleted => deleted,
         }
     }
@@ -139,93 +189,49 @@ impl Objects for Bucket {
     }
 
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        self.handle.block_on(self.read_range(key, offset, out))
+        self.handle().block_on(self.read_range(key, offset, out))
+    }
+
+    fn read_some(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<usize, Error> {
+        self.handle().block_on(self.read_range_some(key, offset, out))
+    }
+
+    fn distrust(&self, _: &ObjectKey) -> bool {
+        // It may have been changed on its way, where that is not encrypted.
+        true
     }
 
     fn size(&self, key: &ObjectKey) -> Result<u64, Error> {
-        Ok(self.handle.block_on(self.head(key))?.size)
+        let meta = self.handle().block_on(self.head(&self.path(key)));
+        Ok(meta.map_err(|error| fault(key, error))?.size)
     }
 
     fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
-        self.handle.block_on(self.remove(&path(key))).map_err(|error| fault(key, error))
+        self.handle().block_on(self.remove(&self.path(key))).map_err(|error| fault(key, error))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectInfo)) -> Result<(), Error> {
         // Collected first: the visitor may call back, which must not happen inside the runtime.
-        let mut found = Vec::new();
-        self.handle.block_on(self.visit(prefix, &mut |info| found.push(info)))?;
-        found.into_iter().for_each(visit);
+        self.handle().block_on(self.visit(prefix))?.into_iter().for_each(visit);
         Ok(())
     }
 
     fn sweep_unfinished(&self) -> Result<u64, Error> {
-        self.handle.block_on(self.sweep())
+        self.handle().block_on(self.sweep())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.calls().pulse.trouble()
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        Some(self.calls().counts.read())
     }
 }
 
 impl fmt::Debug for Bucket {
     /// The store's short name only: its own debug form may hold credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Bucket({})", self.store)
-    }
-}
-
-/// Where an object lies. Legal keys are legal paths as they are.
-fn path(key: &ObjectKey) -> Path {
-    Path::from(key.as_str())
-}
-
-/// Fills `out` from a body that must have exactly its length.
-async fn fill(
-    out: &mut [u8],
-    body: impl Stream<Item = Result<bytes::Bytes, Error>>,
-    wrong_length: Error,
-) -> Result<(), Error> {
-    let mut body = std::pin::pin!(body);
-    let mut rest = out;
-    while let Some(bytes) = body.next().await {
-        let bytes = bytes?;
-        let Some((part, left)) = rest.split_at_mut_checked(bytes.len()) else { return Err(wrong_length) };
-        part.copy_from_slice(&bytes);
-        rest = left;
-    }
-    if rest.is_empty() { Ok(()) } else { Err(wrong_length) }
-}
-
-#[cfg(test)]
-mod tests {
-    use object_store::memory::InMemory;
-
-    use super::*;
-
-    fn key(text: &str) -> ObjectKey {
-        ObjectKey::new(text).unwrap()
-    }
-
-    #[test]
-    fn an_upload_that_a_crash_cut_off_before_its_copy_is_swept() {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let store = Arc::new(InMemory::new());
-        let bucket = Bucket::new(store.clone(), runtime.handle().clone());
-        bucket.put(&key("a"), b"kept").unwrap();
-        let left_over = Path::from("tmp/pack/1/77-0");
-        runtime.block_on(store.put(&left_over, b"left over".to_vec().into())).unwrap();
-        assert_eq!(bucket.sweep_unfinished(), Ok(1));
-        assert_eq!(bucket.sweep_unfinished(), Ok(0));
-        assert_eq!(bucket.get(&key("a")).unwrap(), b"kept");
-    }
-
-    #[test]
-    fn a_create_that_meets_its_own_success_succeeds() {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let bucket = Bucket::new(Arc::new(InMemory::new()), runtime.handle().clone());
-        for bytes in [vec![7; 100], vec![7; 9 << 20]] {
-            let key = key(&format!("a{}", bytes.len()));
-            bucket.put(&key, &bytes).unwrap();
-            assert_eq!(bucket.put(&key, &bytes), Ok(()));
-            let mut other = bytes.clone();
-            other[50] = 8;
-            assert_eq!(bucket.put(&key, &other), Err(Error::Exists(key.clone())));
-        }
+        write!(f, "Bucket({}/{})", self.inner.store, self.inner.prefix)
     }
 }

@@ -218,41 +218,64 @@ fn a_directory_keeps_every_promise() {
 }
 
 #[test]
-fn a_bucket_in_memory_keeps_every_promise() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let store = || Arc::new(object_store::memory::InMemory::new());
-    suite(|| Arc::new(Bucket::new(store(), runtime.handle().clone())));
-}
-
-#[test]
-fn a_bucket_in_a_synced_directory_keeps_every_promise() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+fn a_cached_medium_keeps_every_promise() {
     let directory = tempfile::tempdir().unwrap();
     let count = std::cell::Cell::new(0);
     suite(|| {
         count.set(count.get() + 1);
-        let root = directory.path().join(count.get().to_string());
-        std::fs::create_dir(&root).unwrap();
-        let store = object_store::local::LocalFileSystem::new_with_prefix(root).unwrap().with_fsync(true);
-        Arc::new(Bucket::new(Arc::new(store), runtime.handle().clone()))
+        let folder = directory.path().join(count.get().to_string());
+        Arc::new(Cached::open(Arc::new(Memory::new()), &folder, 4 << 20, 0).unwrap())
     });
 }
 
-#[test]
 #[cfg(feature = "buckets")]
-#[ignore = "needs a bucket: TINTYPE_TEST_BUCKET=s3://BUCKET/PREFIX and AWS_* variables"]
-fn a_real_bucket_keeps_every_promise() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let url = std::env::var("TINTYPE_TEST_BUCKET").unwrap();
-    let count = std::cell::Cell::new(0);
-    suite(|| {
-        // A prefix each: some buckets keep a folder's name taken for a while after its last object.
-        count.set(count.get() + 1);
-        let prefix = format!("{}/{}", url.trim_end_matches('/'), count.get());
-        let bucket = open_url(&prefix, [], runtime.handle().clone()).unwrap();
-        let mut old = Vec::new();
-        bucket.list("", &mut |info| old.push(info.key)).unwrap();
-        old.iter().for_each(|key| bucket.delete(key).unwrap());
-        Arc::new(bucket)
-    });
+mod buckets {
+    use object_store::path::Path;
+
+    use super::*;
+
+    /// Runs every promise on a bucket in memory each.
+    fn in_memory(options: BucketOptions) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        suite(|| {
+            let store = Arc::new(object_store::memory::InMemory::new());
+            let (prefix, handle) = (Path::from("a/box"), runtime.handle().clone());
+            Arc::new(Bucket::new(store, prefix, handle, folder.path(), options).unwrap())
+        });
+    }
+
+    #[test]
+    fn a_bucket_in_memory_keeps_every_promise() {
+        in_memory(BucketOptions::default());
+    }
+
+    #[test]
+    fn a_bucket_without_conditions_keeps_every_promise_to_one_process() {
+        in_memory(BucketOptions { conditional_puts: false, ..BucketOptions::default() });
+    }
+
+    #[test]
+    #[ignore = "needs a bucket: TINTYPE_TEST_BUCKET=s3://BUCKET/PREFIX and AWS_* variables"]
+    fn a_real_bucket_keeps_every_promise() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let url = std::env::var("TINTYPE_TEST_BUCKET").unwrap();
+        let conditional_puts = std::env::var("TINTYPE_TEST_UNCONDITIONAL").is_err();
+        let options = BucketOptions { conditional_puts, ..BucketOptions::default() };
+        let count = std::cell::Cell::new(0);
+        suite(|| {
+            // A prefix each: some buckets keep a folder's name taken for a while after its last object.
+            count.set(count.get() + 1);
+            let prefix = format!("{}/{}", url.trim_end_matches('/'), count.get());
+            let handle = runtime.handle().clone();
+            let bucket = open_url(&prefix, [], handle, &folder.path().join(count.get().to_string()), options);
+            let bucket = bucket.unwrap();
+            let mut old = Vec::new();
+            bucket.list("", &mut |info| old.push(info.key)).unwrap();
+            old.iter().for_each(|key| bucket.delete(key).unwrap());
+            bucket.probe(Probe::Whole).unwrap();
+            Arc::new(bucket)
+        });
+    }
 }

@@ -22,6 +22,9 @@ struct Plan {
     made: usize,
     /// Every object that was ever begun.
     begun: Vec<ObjectKey>,
+    /// Whether reads give other bytes, of those objects that are not distrusted yet.
+    lying: bool,
+    distrusted: Vec<ObjectKey>,
 }
 
 impl Flaky {
@@ -40,6 +43,11 @@ impl Flaky {
     /// The name of every attempt to write an object, finished or not.
     pub fn begun(&self) -> Vec<ObjectKey> {
         self.plan().begun.clone()
+    }
+
+    /// From here on reads have a flipped bit, until the object is distrusted.
+    pub fn lie(&self) {
+        self.plan().lying = true;
     }
 
     /// Every object with its length.
@@ -91,7 +99,19 @@ impl Objects for Flaky {
     }
 
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        self.inner.read(key, offset, out)
+        self.inner.read(key, offset, out)?;
+        let plan = self.plan();
+        if plan.lying && !plan.distrusted.contains(key) {
+            let middle = out.len() / 2;
+            out[middle] ^= 1;
+        }
+        Ok(())
+    }
+
+    fn distrust(&self, key: &ObjectKey) -> bool {
+        let mut plan = self.plan();
+        plan.distrusted.push(key.clone());
+        plan.lying
     }
 
     fn size(&self, key: &ObjectKey) -> Result<u64, Error> {

@@ -7,27 +7,31 @@
 //! Everything here blocks on the medium: call it from threads of one's own or from tokio's
 //! blocking pool, never from an async worker.
 
+#[cfg(feature = "buckets")]
 mod bucket;
+mod cache;
 mod error;
 mod handles;
 mod key;
 mod memory;
 mod native;
+mod traffic;
 
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod flaky;
 
-pub use bucket::Bucket;
 #[cfg(feature = "buckets")]
-pub use bucket::open_url;
+pub use bucket::{Bucket, BucketOptions, ListUnfinished, Probe, Store, UnfinishedUpload, open_url};
+pub use cache::Cached;
 pub use error::Error;
 #[cfg(test)]
 pub use flaky::Flaky;
 pub use key::ObjectKey;
 pub use memory::Memory;
 pub use native::Native;
+pub use traffic::{CacheTraffic, Traffic};
 
 use crate::base::Time;
 
@@ -60,6 +64,35 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
     /// [`Error::NotFound`]; [`Error::Invalid`] when the object ends before `out` is full (what
     /// `out` holds is then undefined); whatever the medium says.
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error>;
+
+    /// Fills `out` with the object's bytes from `offset` on, as far as it reaches; says how many came.
+    ///
+    /// # Errors
+    /// As [`Objects::read`], but [`Error::Invalid`] only where the object ends at `offset` or before.
+    fn read_some(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<usize, Error> {
+        let size = self.size(key)?;
+        let left = size.checked_sub(offset).filter(|left| *left > 0 || out.is_empty());
+        let left = left.ok_or_else(|| Error::past_end(key, offset, out.len()))?;
+        let length = out.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.read(key, offset, &mut out[..length])?;
+        Ok(length)
+    }
+
+    /// As [`Objects::read`], but of the medium itself: what lies nearer is passed by. For those who
+    /// want to know what is stored.
+    ///
+    /// # Errors
+    /// As [`Objects::read`].
+    fn read_stored(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.read(key, offset, out)
+    }
+
+    /// Told that bytes of an object were not what was written: lets go of copies of it that lie nearer
+    /// than the medium. Whether reading again may give other bytes.
+    fn distrust(&self, key: &ObjectKey) -> bool {
+        let _ = key;
+        false
+    }
 
     /// The object's length.
     ///
@@ -94,6 +127,16 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// Whatever the medium says; the sweep can be repeated.
     fn sweep_unfinished(&self) -> Result<u64, Error>;
+
+    /// Why objects cannot be reached, as far as is known without asking; `None` while they can.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// What passed so far, where the medium is not at hand.
+    fn traffic(&self) -> Option<Traffic> {
+        None
+    }
 
     /// Writes a whole object: [`Objects::create`], write, commit.
     ///

@@ -106,9 +106,7 @@ impl Objects for Native {
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, Error> {
-        let root = &self.folders.root;
-        let disk = statvfs(root).map_err(|errno| failed(root)(errno.into()))?;
-        Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize)))
+        free_bytes(&self.folders.root).map(Some)
     }
 
     fn sweep_unfinished(&self) -> Result<u64, Error> {
@@ -217,6 +215,12 @@ impl Folders {
     }
 }
 
+/// What is left of the disk that a folder lies on.
+pub(super) fn free_bytes(folder: &Path) -> Result<u64, Error> {
+    let disk = statvfs(folder).map_err(|errno| failed(folder)(errno.into()))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Opens a file to read it; a folder is no file.
 fn open_file(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
@@ -291,7 +295,7 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 }
 
 /// Says what the system's answer means to the caller, and where it happened.
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |error| {
         let text = format!("{}: {error}", path.display());
         match error.kind() {

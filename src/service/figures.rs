@@ -4,6 +4,7 @@
 //! however much is stored; so they need no actor.
 
 use super::{Error, Service};
+use crate::objects::Traffic;
 use crate::store::{Activity, Lag, Stats};
 
 /// The store at one moment.
@@ -17,6 +18,10 @@ pub struct Figures {
     pub log_lag: Lag,
     /// Bytes its medium has left, where that can be told.
     pub free_bytes: Option<u64>,
+    /// What passed between the store and its medium, where that is not at hand.
+    pub traffic: Option<Traffic>,
+    /// Whether image data can be reached, as far as is known without asking.
+    pub reachable: bool,
 }
 
 impl Service {
@@ -30,6 +35,8 @@ impl Service {
             activity: self.store.activity(),
             log_lag: self.store.log_lag(),
             free_bytes: self.store.free_bytes()?,
+            traffic: self.store.traffic(),
+            reachable: self.store.trouble().is_none(),
         })
     }
 }

@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use activity::Activity;
 pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
@@ -62,7 +62,7 @@ pub use verify::Damage;
 use crate::base::{Clock, Entropy};
 use crate::db::{Db, Rows, WriteTxn};
 use crate::model::ContentId;
-use crate::objects::Objects;
+use crate::objects::{Objects, Traffic};
 use compress::Compressors;
 use format::{FRAME_BYTES, Header, Kind};
 use index::{Index, hooks};
@@ -112,6 +112,8 @@ struct Inner {
     recompressors: Arc<Compressors>,
     /// What all readers together may fetch ahead of their clients.
     read_budget: Arc<Semaphore>,
+    /// Threads of the runtime's pool that may block on the medium at once.
+    turns: Arc<Semaphore>,
     next_pack: AtomicU64,
     reclaiming: std::sync::Mutex<()>,
     rewriting: std::sync::Mutex<()>,
@@ -214,6 +216,22 @@ impl Store {
         self.inner.activity.read()
     }
 
+    /// Why the medium cannot be reached, as far as is known without asking; `None` while it can.
+    pub fn trouble(&self) -> Option<String> {
+        self.inner.objects.trouble()
+    }
+
+    /// What passed between here and the medium, where that is not at hand.
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.inner.objects.traffic()
+    }
+
+    /// Waits for a turn to block on the medium from the runtime's own pool. A medium that is slow
+    /// or down would otherwise take all of the pool's threads, and everyone else would wait with it.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.inner.turns.clone().acquire_owned().await.map_err(|_| Error::Broken)
+    }
+
     /// Bytes the medium has left, where that can be told.
     ///
     /// # Errors
@@ -236,7 +254,7 @@ impl Store {
     fn manifest(&self, row: &ContentRow) -> Result<Manifest, Error> {
         let header = row.header();
         let object = Object::new(self.inner.objects.clone(), header, self.key(row.domain)?);
-        let bytes = object.section(row.stored.footer)?;
+        let bytes = object.footer_of(&row.stored)?;
         crate::db::codec::decode(&bytes).map_err(|e| Error::damaged(header.key().to_string(), e))
     }
 
@@ -255,7 +273,7 @@ impl Store {
                 continue;
             }
             let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
-            let pack = Arc::new(Pack::open(objects, row.header(number), row.stored.footer, key, lease)?);
+            let pack = Arc::new(Pack::open(objects, row.header(number), &row.stored, key, lease)?);
             self.inner.index.insert(row.realm(), pack.clone());
             // Nor may memory keep what was replaced while it was read.
             if self.lies_in(number, &row.object)? {
@@ -362,6 +380,8 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod distrust_tests;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]

@@ -166,6 +166,54 @@ impl Object {
         self.open(section.counter, data)
     }
 
+    /// Runs a read of this object; where what came is damaged, once more, past whatever lies nearer
+    /// than the medium. Only what is damaged then is damage.
+    pub fn trusting<T>(&self, read: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+        match read() {
+            Err(error @ Error::Damaged { .. }) if self.objects.distrust(&self.header.key()) => {
+                tracing::warn!(%error, "what came is damaged; it is read again");
+                read()
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The footer section of an object that a row describes, as it was written: a sealed one proves
+    /// itself, a plain one is compared with the trailer, which lies right behind it.
+    pub fn footer_of(&self, written: &Written) -> Result<Vec<u8>, Error> {
+        self.trusting(|| match self.cipher {
+            Some(_) => self.section(written.footer),
+            None => self.compared_footer(written),
+        })
+    }
+
+    fn compared_footer(&self, written: &Written) -> Result<Vec<u8>, Error> {
+        let Section { offset, bytes, .. } = written.footer;
+        let first = offset / HASH_BLOCK_BYTES as u64;
+        let start = first * HASH_BLOCK_BYTES as u64;
+        let odd = || self.damaged("its trailer contradicts its length");
+        let length = written.object_bytes.checked_sub(start).ok_or_else(odd)?;
+        let mut data = vec![0; usize::try_from(length).map_err(|_| odd())?];
+        self.objects.read(&self.header.key(), start, &mut data)?;
+        let (rest, end) = data.split_last_chunk::<TAIL_BYTES>().ok_or_else(odd)?;
+        let tail = Tail::decode(end).map_err(|reason| self.damaged(reason))?;
+        let body = tail.body_bytes.checked_sub(start).ok_or_else(odd)? as usize;
+        let (body, hashes) = rest.split_at_checked(body).ok_or_else(odd)?;
+        if hashes.len() as u64 != u64::from(tail.blocks) * 32 || trailer_sum(hashes, &end[..32]) != end[32..]
+        {
+            return Err(self.damaged("its trailer is changed"));
+        }
+        let told = hashes.chunks_exact(32).skip(first as usize);
+        for (block, hash) in body.chunks(HASH_BLOCK_BYTES).zip(told) {
+            if blake3::hash(block).as_bytes() != hash {
+                return Err(self.damaged("its footer, or what lies around it, is changed"));
+            }
+        }
+        let from = (offset - start) as usize;
+        let footer = body.get(from..from.saturating_add(bytes as usize)).ok_or_else(odd)?;
+        Ok(footer.to_vec())
+    }
+
     /// Several sections, opened; those that lie side by side are read together.
     pub fn sections(&self, sections: &[Section]) -> Result<Vec<Vec<u8>>, Error> {
         let mut opened = Vec::with_capacity(sections.len());
@@ -242,6 +290,16 @@ pub fn read_header(objects: &dyn Objects, key: &ObjectKey) -> Result<Header, Err
 /// Reads a whole object and compares it with its clear trailer. Needs no key. Gives the first
 /// damaged place.
 pub fn verify_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64) -> Result<(), Error> {
+    match compare_stored(objects, header, expected_bytes) {
+        // It may have been changed on its way here.
+        Err(Error::Damaged { .. }) if objects.distrust(&header.key()) => {
+            compare_stored(objects, header, expected_bytes)
+        }
+        outcome => outcome,
+    }
+}
+
+fn compare_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64) -> Result<(), Error> {
     let key = &header.key();
     let damaged = |reason: String| Error::damaged(key.to_string(), reason);
     let object_bytes = objects.size(key)?;
@@ -249,19 +307,19 @@ pub fn verify_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64
         return Err(damaged(format!("it has {object_bytes} bytes, {expected_bytes} were written")));
     }
     let mut head = [0; HEADER_BYTES];
-    objects.read(key, 0, &mut head)?;
+    objects.read_stored(key, 0, &mut head)?;
     if Header::decode(&head).map_err(damaged)? != *header {
         return Err(damaged("its header is not the one that was written".into()));
     }
     let mut end = [0; TAIL_BYTES];
     let tail_at = object_bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("no tail".into()))?;
-    objects.read(key, tail_at, &mut end)?;
+    objects.read_stored(key, tail_at, &mut end)?;
     let tail = Tail::decode(&end).map_err(damaged)?;
     if tail.body_bytes.checked_add(u64::from(tail.blocks) * 32) != Some(tail_at) {
         return Err(damaged("its tail contradicts its length".into()));
     }
     let mut hashes = vec![0; tail.blocks as usize * 32];
-    objects.read(key, tail.body_bytes, &mut hashes)?;
+    objects.read_stored(key, tail.body_bytes, &mut hashes)?;
     if trailer_sum(&hashes, &end[..32]) != end[32..] {
         return Err(damaged("its trailer is changed".into()));
     }
@@ -270,7 +328,7 @@ pub fn verify_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64
         let at = (number * HASH_BLOCK_BYTES) as u64;
         let bytes = (tail.body_bytes - at).min(HASH_BLOCK_BYTES as u64) as usize;
         let block = &mut block[..bytes];
-        objects.read(key, at, block)?;
+        objects.read_stored(key, at, block)?;
         if blake3::hash(block).as_bytes() != hash {
             return Err(damaged(format!("bytes {at} to {} are changed", at + bytes as u64)));
         }

@@ -26,6 +26,8 @@ use crate::objects::Objects;
 
 /// Layouts that are expected in memory at once; their bytes are bounded apart from that.
 const LAYOUTS: usize = 64;
+/// Threads of the runtime's pool that may block on the medium at once, of the 512 it has.
+const TURNS: usize = 64;
 
 /// Settings of the store.
 #[derive(Debug, Clone, Copy)]
@@ -209,6 +211,7 @@ impl Store {
                 compressors: Arc::new(Compressors::new(options.zstd_level)),
                 recompressors: Arc::new(Compressors::new(options.rewrite.level.into())),
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
+                turns: Arc::new(Semaphore::new(TURNS)),
                 next_pack,
                 reclaiming: Mutex::new(()),
                 rewriting: Mutex::new(()),

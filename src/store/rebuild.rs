@@ -167,7 +167,7 @@ impl Store {
     fn hooks_of(&self, number: u64, row: &PackRow) -> Result<Vec<Vec<u8>>, Error> {
         let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
         let lease = self.inner.pins.lease(row.object);
-        let pack = Pack::open(objects, row.header(number), row.stored.footer, key, lease)?;
+        let pack = Pack::open(objects, row.header(number), &row.stored, key, lease)?;
         self.hook_keys(row.realm(), &hooks(pack.footer.names.iter()))
     }
 

@@ -15,6 +15,7 @@ use super::call::{Call, no_content};
 use super::error::Refusal;
 use crate::model::range::RangeError;
 use crate::model::{ByteRange, ImageId};
+use crate::service::Error;
 use crate::service::images::{BodyBroken, Download};
 
 const OCTETS: &str = "application/octet-stream";
@@ -37,7 +38,10 @@ pub(super) async fn upload(mut call: Call, id: ImageId) -> Result<Response, Refu
 /// Hands out an image's data, or one range of it.
 pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
+    // Held by nobody for longer than it takes to open the data, or to find that it cannot be reached.
+    let turn = call.state.service.store().turn().await.map_err(Error::from)?;
     let download = call.run(move |service, actor| service.download_image(actor, &id)).await?;
+    drop(turn);
     let Download { image, reader: Some(reader) } = download else { return Ok(no_content()) };
     let size = reader.size_bytes();
     let asked = asked_range(call.headers(), size)?;

@@ -4,13 +4,17 @@
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
+use http::StatusCode;
 use object_store::Error as Answer;
 
+use super::wire::refusal;
 use crate::objects::{Error, ObjectKey};
 
 /// The failure of a request for one object.
 pub(super) fn fault(key: &ObjectKey, answer: Answer) -> Error {
     match answer {
+        // Without its bucket no object is known to be missing.
+        answer if tells_of_no_bucket(&answer) => of_bucket(answer),
         Answer::NotFound { .. } => Error::NotFound(key.clone()),
         Answer::AlreadyExists { .. } | Answer::Precondition { .. } => Error::Exists(key.clone()),
         answer => of_bucket(answer),
@@ -21,22 +25,28 @@ pub(super) fn fault(key: &ObjectKey, answer: Answer) -> Error {
 pub(super) fn of_bucket(answer: Answer) -> Error {
     let text = answer.to_string();
     match &answer {
+        answer if tells_of_no_bucket(answer) => {
+            Error::Denied("there is no such bucket; make it first, or correct the address".into())
+        }
         Answer::PermissionDenied { .. } | Answer::Unauthenticated { .. } => Error::Denied(text),
-        // The bucket itself is missing, or refuses what we cannot do without.
+        // It refuses what we cannot do without.
         Answer::NotFound { .. } | Answer::NotSupported { .. } | Answer::NotImplemented { .. } => {
             Error::Denied(text)
         }
         Answer::InvalidPath { .. } | Answer::UnknownConfigurationKey { .. } => Error::Invalid(text),
-        // A listing's answer, which the crate passes on as it is.
-        _ if text.contains("<Code>NoSuchBucket</Code>") => {
-            Error::Denied("there is no such bucket; make it first, or correct the address".into())
-        }
-        answer => match system_fault(answer) {
-            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Error::Full(text),
-            Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => Error::Denied(text),
-            _ => Error::Unavailable(text),
+        answer => match (refusal(answer), system_fault(answer)) {
+            (Some(refused), _) if refused.status == StatusCode::INSUFFICIENT_STORAGE => Error::Full(text),
+            (Some(_), _) => Error::Denied(text),
+            (None, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded)) => Error::Full(text),
+            (None, Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)) => Error::Denied(text),
+            (None, _) => Error::Unavailable(text),
         },
     }
+}
+
+/// Listings answer so, and so do requests for objects; the crate passes the code on in its text.
+fn tells_of_no_bucket(answer: &Answer) -> bool {
+    answer.to_string().contains("<Code>NoSuchBucket</Code>")
 }
 
 /// The operating system's answer below a failure, where there is one.
@@ -70,6 +80,9 @@ mod tests {
         let source = "404 Not Found: <Error><Code>NoSuchBucket</Code></Error>".into();
         let answer = Answer::Generic { store: "S3", source };
         assert!(of_bucket(answer).to_string().contains("make it first"));
+        let source = "404 Not Found: <Error><Code>NoSuchBucket</Code></Error>".into();
+        let key = ObjectKey::new("a").unwrap();
+        assert!(matches!(fault(&key, Answer::NotFound { path: "a".into(), source }), Error::Denied(_)));
     }
 
     #[test]

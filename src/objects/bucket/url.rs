@@ -1,49 +1,82 @@
 //! Opening a bucket by its address: `s3://BUCKET/PREFIX`.
 
+use std::path::Path as Folder;
 use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists};
+use object_store::client::HttpConnector;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use tokio::runtime::Handle;
 
-use super::{Bucket, fault};
+use super::counts::Counts;
+use super::unfinished::S3Uploads;
+use super::wire::Wire;
+use super::{Bucket, BucketOptions, fault};
 use crate::objects::Error;
 
-/// Opens `s3://BUCKET/PREFIX`. `options` are named as the `AWS_*` variables without that prefix, in
-/// lower case (`endpoint`, `region`, `access_key_id`, `secret_access_key`), and win over them.
+/// Opens `s3://BUCKET/PREFIX`. `settings` are named as the `AWS_*` variables without that prefix, in
+/// lower case (`endpoint`, `region`, `access_key_id`, `secret_access_key`), and win over them. Parts
+/// of large objects are gathered in `folder`.
 ///
 /// An `http://` endpoint is taken at its word: its traffic is not encrypted.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the address or an option cannot be understood. Says nothing about
-/// whether the bucket answers.
+/// [`Error::Invalid`] when the address or a setting cannot be understood, or what [`Bucket::new`]
+/// says. Says nothing about whether the bucket answers.
 pub fn open_url<'a>(
     url: &str,
-    options: impl IntoIterator<Item = (&'a str, &'a str)>,
+    settings: impl IntoIterator<Item = (&'a str, &'a str)>,
     handle: Handle,
+    folder: &Folder,
+    options: BucketOptions,
 ) -> Result<Bucket, Error> {
     let (bucket, prefix) = split(url)?;
+    let counts = Arc::new(Counts::default());
+    let wire = Wire::new(counts.clone(), options.requests_max);
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-    for (name, value) in options {
+    for (name, value) in settings {
         builder = builder.with_config(option_key(name)?, value);
     }
     let plain = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
         .iter()
         .filter_map(|key| builder.get_config_value(key))
         .any(|endpoint| endpoint.starts_with("http://"));
-    if plain {
-        builder = builder.with_allow_http(true);
-    }
     if builder.get_config_value(&AmazonS3ConfigKey::CopyIfNotExists).is_none() {
         builder = builder.with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
     }
+    let client = client_options(&options, plain);
+    let unusable = |error| Error::Invalid(format!("{url} cannot be opened: {error}"));
     let store = builder
         // We delete one by one, and not every S3 has the bulk request.
         .with_disable_bulk_delete(true)
+        .with_client_options(client.clone())
+        .with_http_connector(wire.clone())
+        // Tries are ours: they have one bound, are counted, and know what a second one may find.
+        .with_retry(RetryConfig {
+            max_retries: 0,
+            backoff: BackoffConfig::default(),
+            ..RetryConfig::default()
+        })
         .build()
-        .map_err(|error| Error::Invalid(format!("{url} cannot be opened: {error}")))?;
-    Ok(Bucket::new(Arc::new(PrefixStore::new(store, prefix)), handle))
+        .map_err(unusable)?;
+    let uploads = S3Uploads { store: store.clone(), client: wire.connect(&client).map_err(unusable)? };
+    Bucket::with_counts(Arc::new(store), Some(Arc::new(uploads)), prefix, handle, folder, options, counts)
+}
+
+/// How requests are made: what `AWS_*` variables say of proxies and the like, with times of our own.
+fn client_options(options: &BucketOptions, plain: bool) -> ClientOptions {
+    let mut client = ClientOptions::new();
+    for (name, value) in std::env::vars() {
+        let key = name.strip_prefix("AWS_").map(str::to_ascii_lowercase).and_then(|key| key.parse().ok());
+        if let Some(AmazonS3ConfigKey::Client(key)) = key {
+            client = client.with_config(key, value);
+        }
+    }
+    if plain {
+        client = client.with_allow_http(true);
+    }
+    client.with_connect_timeout(options.connect_timeout).with_timeout(options.request_timeout)
 }
 
 fn split(url: &str) -> Result<(&str, Path), Error> {
@@ -73,6 +106,13 @@ fn option_key(name: &str) -> Result<AmazonS3ConfigKey, Error> {
 mod tests {
     use super::*;
 
+    fn open<const N: usize>(settings: [(&str, &str); N]) -> Result<Bucket, Error> {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let options = BucketOptions::default();
+        open_url("s3://images/box", settings, runtime.handle().clone(), folder.path(), options)
+    }
+
     #[test]
     fn an_address_is_a_bucket_and_a_prefix() {
         assert_eq!(split("s3://images").unwrap(), ("images", Path::ROOT));
@@ -97,23 +137,19 @@ mod tests {
 
     #[test]
     fn an_unknown_option_is_named_and_its_value_is_not() {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let options = [("secret_acess_key", "hush")];
-        let error = open_url("s3://images", options, runtime.handle().clone()).unwrap_err().to_string();
+        let error = open([("secret_acess_key", "hush")]).unwrap_err().to_string();
         assert!(error.contains("secret_acess_key") && !error.contains("hush"), "{error}");
     }
 
     #[test]
     fn a_bucket_prints_no_credentials() {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let options = [
+        let settings = [
             ("endpoint", "http://127.0.0.1:9"),
             ("region", "local"),
             ("access_key_id", "whoami"),
             ("secret_access_key", "hush"),
         ];
-        let bucket = open_url("s3://images/box", options, runtime.handle().clone()).unwrap();
-        let text = format!("{bucket:?}");
+        let text = format!("{:?}", open(settings).unwrap());
         assert!(text.contains("box") && !text.contains("hush") && !text.contains("whoami"), "{text}");
     }
 }

@@ -93,6 +93,15 @@ impl PackFooter {
         self.runs.iter().flat_map(|run| run.first..run.first.saturating_add(run.count))
     }
 
+    /// Whether it has every ordinal from 0 on, as before any compaction.
+    pub fn is_gapless(&self) -> bool {
+        match self.runs[..] {
+            [] => true,
+            [run] => run.first == 0,
+            _ => false,
+        }
+    }
+
     /// Whether everything in it fits together.
     pub fn is_sound(&self) -> bool {
         let chunks = self.names.len();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::error::Error;
 use super::super::format::FRAME_BYTES;
@@ -32,7 +32,8 @@ struct Ahead {
     reader: Reader,
     /// What is not yet being fetched.
     rest: ByteRange,
-    coming: VecDeque<JoinHandle<Result<Fetched, Error>>>,
+    /// Those that have not had their turn end with the client.
+    coming: VecDeque<AbortOnDropHandle<Result<Fetched, Error>>>,
     present: Fetched,
 }
 
@@ -78,10 +79,15 @@ impl Ahead {
             let batch = self.reader.layout.plan(self.rest, bytes)?;
             self.rest.start = batch.end;
             let reader = self.reader.clone();
-            self.coming.push_back(tokio::task::spawn_blocking(move || {
-                let pieces = reader.store.fetch(&batch.parts)?.into_iter();
-                Ok(Fetched { pieces, _room: room.filter(|_| batch.data_bytes > 0) })
-            }));
+            self.coming.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
+                let turn = reader.store.turn().await?;
+                let fetch = move || {
+                    let pieces = reader.store.fetch(&batch.parts)?.into_iter();
+                    drop(turn);
+                    Ok(Fetched { pieces, _room: room.filter(|_| batch.data_bytes > 0) })
+                };
+                tokio::task::spawn_blocking(fetch).await.unwrap_or(Err(Error::Broken))
+            })));
         }
         Ok(())
     }

@@ -1,0 +1,79 @@
+//! Bytes that are changed on the medium, or on their way from it: found, and where that helps read again.
+
+use super::*;
+use crate::base::{OsEntropy, SystemClock};
+use crate::objects::{Flaky, Memory, ObjectKey};
+
+const IMAGE_BYTES: usize = 300_000;
+
+fn open(medium: Arc<dyn Objects>, db: &Db, master: Option<&MasterKey>) -> Store {
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+    Store::open(db.clone(), medium, master, Options::default(), clock, entropy).unwrap()
+}
+
+fn database() -> Db {
+    Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap()
+}
+
+fn image() -> Vec<u8> {
+    let mut out = vec![0; IMAGE_BYTES];
+    blake3::Hasher::new().update(b"image").finalize_xof().fill(&mut out);
+    out
+}
+
+async fn put(store: &Store, db: &Db) -> ContentId {
+    let mut ingest = store.ingest(Scope::STORE).unwrap();
+    ingest.write(image().into()).await.unwrap();
+    let receipt = ingest.finish(b"record".to_vec()).await.unwrap();
+    let (publishing, content) = (store.clone(), receipt.content());
+    db.write(move |txn| publishing.publish(txn, &receipt)).unwrap();
+    content
+}
+
+fn get(store: &Store, content: &ContentId) -> Result<Vec<u8>, Error> {
+    let mut out = vec![0; IMAGE_BYTES];
+    store.reader(content)?.read_at(0, &mut out).map(|()| out)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_bytes_changed_on_their_way_are_read_again_before_they_are_damage() {
+    for master in [None, Some(MasterKey::generate(&OsEntropy))] {
+        let (medium, db) = (Flaky::default(), database());
+        let content = put(&open(Arc::new(medium.clone()), &db, master.as_ref()), &db).await;
+        let reading = open(Arc::new(medium.clone()), &db, master.as_ref());
+        let checking = open(Arc::new(medium.clone()), &db, master.as_ref());
+        medium.lie();
+        assert!(get(&reading, &content).unwrap() == image());
+        assert_eq!(reading.activity().damaged_reads, 0);
+        assert!(checking.verify().unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_no_changed_byte_of_a_plain_store_makes_an_image_wrong() {
+    let (medium, db) = (Memory::new(), database());
+    let content = put(&open(Arc::new(medium.clone()), &db, None), &db).await;
+    let mut keys: Vec<ObjectKey> = Vec::new();
+    for prefix in ["pack/", "manifest/"] {
+        medium.list(prefix, &mut |info| keys.push(info.key)).unwrap();
+    }
+    assert_eq!(keys.len(), 2);
+    for key in keys {
+        let whole = medium.get(&key).unwrap();
+        // All that is not image data, and some of that.
+        let behind = whole.len().saturating_sub(2000);
+        for at in (0..behind).step_by(10_007).chain((behind..whole.len()).step_by(3)) {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << (at % 8);
+            medium.delete(&key).unwrap();
+            medium.put(&key, &changed).unwrap();
+            match get(&open(Arc::new(medium.clone()), &db, None), &content) {
+                Ok(read) => assert!(read == image(), "byte {at} of {key} makes the image wrong"),
+                Err(error) => assert!(matches!(error, Error::Damaged { .. }), "byte {at} of {key}: {error}"),
+            }
+        }
+        medium.delete(&key).unwrap();
+        medium.put(&key, &whole).unwrap();
+    }
+    assert!(get(&open(Arc::new(medium), &db, None), &content).unwrap() == image());
+}

@@ -1,0 +1,281 @@
+"""What a box promises whatever becomes of its bucket: acknowledged images read back exactly, the rest
+says so, and nothing is left behind."""
+
+import os
+import pathlib
+import re
+import subprocess
+import threading
+import time
+
+from box import Box, wait_until
+from client import LOST, admin
+from proxy import Proxy
+from servers import BUCKET
+from verdict import Failed, equal, expect, has
+
+REPOSITORY = pathlib.Path(__file__).parents[3]
+# Small packs of several parts, so that small images show everything.
+PACK_BYTES = 12 << 20
+PART_BYTES = 5 << 20
+IMAGE_BYTES = 26 << 20
+
+
+def variables(server, port=None):
+    """What a process needs to reach a server, itself or through a proxy."""
+    return {
+        'AWS_ENDPOINT': f'http://127.0.0.1:{port or server.port}', 'AWS_REGION': 'us-east-1',
+        'AWS_ACCESS_KEY_ID': server.key, 'AWS_SECRET_ACCESS_KEY': server.secret,
+    }
+
+
+def bucket_box(context, server, port=None, **settings):
+    """A box on a server's bucket, not started yet."""
+    folder = context.work / 'box'
+    folder.mkdir(exist_ok=True)
+    chosen = {
+        'store_location': f's3://{BUCKET}/a/box', 'store_pack_bytes': PACK_BYTES, 'bucket_part_bytes': PART_BYTES,
+        'bucket_connect_timeout_s': 2, 'bucket_request_timeout_s': 3, 'bucket_operation_timeout_s': 10,
+        'bucket_conditional_puts': str(server.conditional).lower(), 'reclaim_automatic': 'false', **settings,
+    }
+    return Box(context.binary, folder, variables=variables(server, port), **chosen)
+
+
+def kept(server):
+    """Image data of the bucket, finished or not, by name; where its files can be seen."""
+    below = server.folder / 'data' / BUCKET / 'a' / 'box'
+    return {str(path.relative_to(below)) for part in ('pack', 'manifest', 'tmp')
+            for path in (below / part).rglob('*') if path.is_file()}
+
+
+def figure(client, name):
+    """A figure of /metrics."""
+    found = re.search(rf'^{name} (\d+)', client.want(200, 'GET', '/metrics').text(), re.MULTILINE)
+    return int(found.group(1)) if found else None
+
+
+def expect_nothing_left(server, box, client):
+    """Everything deleted and given back: no image data is left in the bucket."""
+    for image in client.all():
+        equal('delete', client.delete(image).status, 204)
+    box.result('gc')
+    if server.has_files:
+        equal('left in the bucket', kept(server), set())
+
+
+def keeps_every_promise(context):
+    """The medium keeps every promise."""
+    with context.server(context.work / 's3') as server:
+        settings = {**variables(server), 'TINTYPE_TEST_BUCKET': f's3://{BUCKET}/promises'}
+        if not server.conditional:
+            settings['TINTYPE_TEST_UNCONDITIONAL'] = '1'
+        test = 'objects::conformance::buckets::a_real_bucket_keeps_every_promise'
+        done = subprocess.run(['cargo', 'test', '--locked', '--lib', '--', '--ignored', '--exact', test],
+                              cwd=REPOSITORY, env={**os.environ, **settings}, capture_output=True, text=True,
+                              timeout=1800, check=False)
+        expect(done.returncode == 0 and '1 passed' in done.stdout, done.stdout[-3000:] + done.stderr[-1000:])
+
+
+def refuses_what_it_cannot_use(context):
+    """A bucket that is missing, or lacks something, is refused with what to do."""
+    with context.server(context.work / 's3') as server:
+        if server.knows_buckets:
+            with bucket_box(context, server, store_location='s3://no-such-bucket/box') as box:
+                status, said = box.refused_start()
+                equal('exit status', status, 1)
+                has('a bucket that is not there', said, 'no such bucket')
+        if not server.conditional:
+            with bucket_box(context, server, bucket_conditional_puts='true') as box:
+                status, said = box.refused_start()
+                equal('exit status', status, 1)
+                has('a bucket that ignores conditions', said, 'bucket.conditional_puts = false')
+                equal('left by the probe', kept(server), set())
+        server.kill()
+        with bucket_box(context, server, bucket_operation_timeout_s=3) as box:
+            status, said = box.refused_start()
+            equal('exit status', status, 1)
+            has('a bucket that is down', said, 'unavailable')
+
+
+def stores_images(context):
+    """Images go in and out, each block once, and their space comes back."""
+    data = context.random.randbytes(IMAGE_BYTES)
+    with context.server(context.work / 's3') as server, bucket_box(context, server) as box:
+        box.start()
+        client = admin(box)
+        for name in ('one', 'two'):
+            client.expect_whole(client.add(name, data), data)
+        expect(box.result('stats')['stored_bytes'] < IMAGE_BYTES * 1.1, 'a block is there twice')
+        expect(not (box.data / 'store').exists(), 'image data lies in the data directory')
+        expect(figure(client, 'tintype_bucket_requests_total') > 0, 'no request was counted')
+        equal('check', box.check(), [])
+        equal('stop', box.stop(), 0)
+        equal('check of the closed store', box.check(), [])
+        (box.data / 'catalog.redb').rename(box.data / 'lost.redb')
+        equal('images made anew from the bucket alone', box.result('rebuild')['images'], 2)
+        box.start()
+        client = admin(box)
+        for image in client.all():
+            client.expect_whole(image, data)
+        expect_nothing_left(server, box, client)
+
+
+def survives_its_own_death(context):
+    """After a kill in the middle of an upload nothing of it is left."""
+    data = context.random.randbytes(IMAGE_BYTES)
+    with context.server(context.work / 's3') as server, bucket_box(context, server) as box:
+        box.start()
+        client = admin(box)
+        image = client.add('kept', data)
+        large = client.create('large')
+        upload = threading.Thread(target=quietly, args=(client.upload, large, context.random.randbytes(200 << 20)))
+        before = figure(client, 'tintype_bucket_requests_total')
+        upload.start()
+        wait_until('some parts', lambda: figure(client, 'tintype_bucket_requests_total') > before + 6)
+        box.kill()
+        upload.join()
+        box.start()
+        if server.lists_uploads:
+            has('the log of the second start', box.log.read_text(), 'aborted uploads that a crash had cut off')
+        client = admin(box)
+        client.expect_whole(image, data)
+        equal('the state of the other', client.show(large)['status'], 'queued')
+        equal('check', box.check(), [])
+        expect_nothing_left(server, box, client)
+
+
+def survives_a_restart_of_the_server(context):
+    """The server is killed and started again, in an upload and in a download."""
+    data = context.random.randbytes(IMAGE_BYTES * 2)
+    with (context.server(context.work / 's3') as server,
+          bucket_box(context, server, bucket_cache_bytes=0) as box):
+        box.start()
+        client = admin(box)
+        image = client.create('restarted')
+        before = figure(client, 'tintype_bucket_requests_total')
+        replies = []
+        upload = threading.Thread(target=lambda: replies.append(client.upload(image, data)))
+        upload.start()
+        wait_until('some parts', lambda: figure(client, 'tintype_bucket_requests_total') > before + 3)
+        restart(server)
+        upload.join()
+        if replies[0].status != 204:
+            # A server may forget an upload when it dies; then the client is told, and can repeat.
+            equal('the upload', (replies[0].status, client.show(image)['status']), (503, 'queued'))
+            equal('the upload again', client.upload(image, data).status, 204)
+        client.expect_whole(image, data)
+        before = figure(client, 'tintype_bucket_requests_total')
+        got = []
+        download = threading.Thread(target=lambda: got.append(client.data(image)))
+        download.start()
+        wait_until('some reads', lambda: figure(client, 'tintype_bucket_requests_total') > before + 1)
+        restart(server)
+        download.join()
+        expect(got and got[0] == data, 'the download did not survive')
+        equal('check', box.check(), [])
+        expect_nothing_left(server, box, client)
+
+
+def restart(server):
+    """A server's death and return."""
+    server.kill()
+    time.sleep(0.5)
+    server.start()
+
+
+def answers_without_its_bucket(context):
+    """While the bucket is silent, everything else is answered, and data with 503."""
+    data = context.random.randbytes(IMAGE_BYTES)
+    with (context.server(context.work / 's3') as server, Proxy(server.port, context.seed) as proxy,
+          bucket_box(context, server, proxy.port, bucket_cache_bytes=0) as box):
+        box.start()
+        client = admin(box)
+        image = client.add('kept', data)
+        equal('stop', box.stop(), 0)
+        box.start()  # With nothing of it in memory.
+        client = admin(box)
+        proxy.faults, proxy.share = ['hang'], 1.0
+        statuses = []
+        crowd = [threading.Thread(target=lambda: statuses.append(client.ask('GET', f'/v2/images/{image}/file').status))
+                 for _ in range(100)]
+        for member in crowd:
+            member.start()
+        while any(member.is_alive() for member in crowd):
+            equal('list', len(client.all()), 1)
+            admin(box)
+            time.sleep(0.2)
+        for member in crowd:
+            member.join()
+        equal('downloads', set(statuses), {503})
+        equal('upload', client.upload(client.create('refused'), data).status, 503)
+        has('readiness', client.want(200, 'GET', '/readyz').text(), 'image data cannot be reached')
+        equal('the figure', figure(client, 'tintype_store_reachable'), 0)
+        expect(figure(client, 'tintype_bucket_given_up_total') > 0, 'nothing was given up')
+        proxy.faults = []
+        wait_until('its return', lambda: client.ask('GET', f'/v2/images/{image}/file').status == 200)
+        client.expect_whole(image, data)
+        equal('readiness', client.want(200, 'GET', '/readyz').text(), 'ready\n')
+
+
+def lies_are_not_believed(context):
+    """Failures, lost answers, slow, short and corrupt bodies: what was acknowledged is exact."""
+    faults = ['500', '503', 'lost', 'unanswered', 'slow', 'short', 'corrupt']
+    with (context.server(context.work / 's3') as server, Proxy(server.port, context.seed) as proxy,
+          bucket_box(context, server, proxy.port, bucket_cache_bytes=16 << 20) as box):
+        box.start()
+        client = admin(box)
+        proxy.faults, proxy.share = faults, 0.15
+        stored, told = {}, 0
+        for number in range(8):
+            data = context.random.randbytes(context.random.choice([3 << 10, 3 << 20, 16 << 20]))
+            image = client.create(f'image {number}')
+            reply = client.upload(image, data)
+            if reply.status == 204:
+                stored[image] = data
+            else:
+                equal(f'upload {number}: {reply.text()}', reply.status, 503)
+                told += 1
+        exact = broken = 0
+        for image, data in [*stored.items()] * 3:
+            try:
+                reply = client.ask('GET', f'/v2/images/{image}/file')
+            except LOST:
+                broken += 1
+                continue
+            if reply.status == 200:
+                expect(reply.body == data, f'image {image} came with other bytes')
+                exact += 1
+            else:
+                expect(reply.status in (500, 503), f'image {image}: {reply.status} {reply.text()}')
+                broken += 1
+        box.command('gc')
+        proxy.faults = []
+        print(f'    {len(stored)} stored, {told} told to repeat; {exact} exact downloads, {broken} broken off; '
+              f'{proxy.requests} requests, faults {proxy.seen}; '
+              f'{figure(client, "tintype_bucket_retries_total")} retries')
+        expect(len(stored) > 0 and exact > 0, 'nothing got through')
+        for fault in faults:
+            expect(proxy.seen.get(fault), f'no request met {fault}; the seed shows nothing')
+        for image, data in stored.items():
+            client.expect_whole(image, data)
+        equal('check', box.check(), [])
+        expect_nothing_left(server, box, client)
+
+
+def quietly(action, *arguments):
+    """Does what may be cut off."""
+    try:
+        action(*arguments)
+    except (*LOST, Failed):
+        pass
+
+
+CASES = [
+    keeps_every_promise,
+    refuses_what_it_cannot_use,
+    stores_images,
+    survives_its_own_death,
+    survives_a_restart_of_the_server,
+    answers_without_its_bucket,
+    lies_are_not_believed,
+]
