@@ -10,8 +10,13 @@ use crate::db::{Db, ReadTxn, RowSum, Rows, Table, row_hash};
 
 /// Rows looked at in one snapshot.
 const PAGE_ROWS: usize = 256;
-/// Rows written or removed in one transaction, but for those of the last fact.
-const BATCH_ROWS: usize = 4096;
+/// Rows removed in one transaction.
+const REMOVED_ROWS: usize = 4096;
+/// Rows written in one transaction take at most about this much memory, but for those of the last
+/// page. They go in sorted, and the more there are at once the fewer pages are written twice.
+const BATCH_BYTES: usize = 16 << 20;
+/// What a row takes beside its bytes.
+const ROW_BYTES: usize = 64;
 
 /// A key and its value.
 pub(super) type Row = (Vec<u8>, Vec<u8>);
@@ -52,19 +57,19 @@ impl Index {
     pub(super) fn rebuild(&self, db: &Db) -> Result<(), Error> {
         self.clear(db)?;
         let mut after = None;
+        let (mut rows, mut bytes) = (Vec::new(), 0);
         loop {
             let facts = page(&db.read()?, &self.facts, after.as_deref(), PAGE_ROWS)?;
-            let mut rows = Vec::new();
             for (key, value) in &facts {
-                rows.extend((self.follow)(key, value)?);
-                if rows.len() >= BATCH_ROWS {
-                    self.put(db, std::mem::take(&mut rows))?;
-                }
+                let more = (self.follow)(key, value)?;
+                bytes += more.iter().map(|(key, value)| key.len() + value.len() + ROW_BYTES).sum::<usize>();
+                rows.extend(more);
             }
-            self.put(db, rows)?;
-            match facts.into_iter().next_back() {
-                Some((last, _)) => after = Some(last),
-                None => return Ok(()),
+            let Some((last, _)) = facts.into_iter().next_back() else { return self.put(db, rows) };
+            after = Some(last);
+            if bytes > BATCH_BYTES {
+                self.put(db, std::mem::take(&mut rows))?;
+                bytes = 0;
             }
         }
     }
@@ -81,7 +86,7 @@ impl Index {
 
     fn clear(&self, db: &Db) -> Result<(), Error> {
         loop {
-            let rows = page(&db.read()?, &self.derived, None, BATCH_ROWS)?;
+            let rows = page(&db.read()?, &self.derived, None, REMOVED_ROWS)?;
             if rows.is_empty() {
                 return Ok(());
             }

@@ -72,7 +72,9 @@ fn text(catalog: &Path, rebuilt: &Rebuilt) -> String {
         replayed.commits
     );
     if replayed.has_gap {
-        text += "\nThe store tells of later changes, but those before them are missing, so that they are of no use.";
+        text += "\nThe store tells of later changes, but those before them are missing, so that they are of no use.\n\
+                 If the missing part can be restored, do that and rebuild again before a server starts: it\n\
+                 deletes what this catalog does not name.";
     }
     let told = |damage: &String| printable(damage);
     list(&mut text, "Damaged in the store's own log:", replayed.damage.iter().map(told));

@@ -23,8 +23,9 @@ use crate::db::{Rows, Table, codec};
 use crate::model::ContentId;
 use crate::objects::ObjectInfo;
 
-/// Hooks of one transaction, but for those of its last pack.
-const HOOKS_BATCH: usize = 4096;
+/// Hooks of one transaction, but for those of its last pack: some 20 MiB of memory. Their keys are
+/// random, and the more go in at once, sorted, the fewer pages are written twice.
+const HOOKS_BATCH: usize = 1 << 18;
 /// Lists of streams' packs in one transaction.
 const LISTS_BATCH: usize = 256;
 
