@@ -58,6 +58,7 @@ fn facts(catalog: &Path, rebuilt: &Rebuilt) -> Value {
         "damaged_packs": rebuilt.damaged_packs,
         "description_damage": rebuilt.replayed.damage,
         "unfinished_uploads": uploads.collect::<Vec<_>>(),
+        "unnamed_uploads": rebuilt.unnamed_uploads,
     })
 }
 
@@ -94,6 +95,9 @@ fn text(catalog: &Path, rebuilt: &Rebuilt) -> String {
             format!("{} {}", upload.image, upload.name.as_deref().map(printable).unwrap_or_default())
         }),
     );
+    if rebuilt.unnamed_uploads > 0 {
+        text += &format!("\n  and {} more", rebuilt.unnamed_uploads);
+    }
     text
 }
 
@@ -104,5 +108,55 @@ fn list(text: &mut String, heading: &str, lines: impl ExactSizeIterator<Item = S
     }
     for line in lines {
         let _ = write!(text, "\n  {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ImageId;
+    use crate::service::rebuild::Upload;
+    use crate::service::upkeep::Damage;
+    use crate::store::Replayed;
+
+    fn rebuilt() -> Rebuilt {
+        let until = Some(Time(1_700_000_000_000_000));
+        Rebuilt {
+            replayed: Replayed { commits: 7, complete_until: until, has_gap: false, damage: Vec::new() },
+            images: 2,
+            users: 1,
+            packs: 3,
+            damaged: Vec::new(),
+            damaged_packs: Vec::new(),
+            unfinished_uploads: Vec::new(),
+            unnamed_uploads: 0,
+        }
+    }
+
+    #[test]
+    fn a_clean_rebuild_says_as_of_when_and_nothing_of_damage() {
+        let text = text(Path::new("/d/catalog.redb"), &rebuilt());
+        assert!(text.contains("as of commit 7 (images: 2, users: 1, packs: 3)"), "{text}");
+        assert!(text.contains("acknowledged before 2023-11-14T22:13:20Z"), "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
+    }
+
+    #[test]
+    fn what_is_damaged_or_lost_is_named_and_cannot_steer_the_terminal() {
+        let image = ImageId(uuid::Uuid::from_bytes([7; 16]));
+        let mut hurt = rebuilt();
+        hurt.replayed.has_gap = true;
+        hurt.replayed.damage = vec!["log/1 is damaged".into()];
+        hurt.damaged_packs = vec!["pack 9: gone".into()];
+        hurt.damaged = vec![Damage { image, name: Some("a\u{1b}[2Jb".into()), reason: "pack 9".into() }];
+        hurt.unfinished_uploads = vec![Upload { image, name: Some("late".into()) }];
+        hurt.unnamed_uploads = 4;
+        let text = text(Path::new("/d/catalog.redb"), &hurt);
+        for said in ["rebuild again before a server starts", "log/1 is damaged", "pack 9: gone", "and 4 more"]
+        {
+            assert!(text.contains(said), "no {said:?} in {text}");
+        }
+        assert!(text.contains(&format!("{image} a\u{fffd}[2Jb: pack 9")), "{text}");
+        assert!(text.contains(&format!("{image} late")), "{text}");
     }
 }

@@ -13,7 +13,8 @@ use crate::model::identity::User;
 use crate::model::{ContentId, ImageId};
 use crate::store::{self, Replayed, Store, Tell};
 
-/// Uploads that are named at most; there are as many as one interval of the log takes.
+/// Uploads that are named at most. There are as many as end in one interval of the log, unless parts
+/// of the log are missing.
 const UPLOADS_MAX: usize = 1000;
 
 /// Why a catalog was not rebuilt.
@@ -51,6 +52,8 @@ pub struct Rebuilt {
     /// Uploads whose data is stored and of whose end nothing is told: they may have been
     /// acknowledged after the moment that was reached.
     pub unfinished_uploads: Vec<Upload>,
+    /// How many more there are than are named.
+    pub unnamed_uploads: u64,
 }
 
 /// An upload of whose end nothing is told.
@@ -74,13 +77,15 @@ pub fn rebuild(db: &Db, store: &Store, tell: &mut Tell<'_>) -> Result<Rebuilt, E
     tell("looking for uploads that nothing tells of", 0);
     let read = db.read()?;
     let reasons: HashMap<ContentId, String> = stored.damaged_contents.into_iter().collect();
+    let (unfinished_uploads, unnamed_uploads) = unfinished_uploads(&read, store)?;
     Ok(Rebuilt {
         images: images::count(&read)?,
         users: identity::count::<User>(&read)?,
         packs: stored.packs,
         damaged: damaged(&read, &reasons)?,
         damaged_packs: stored.damaged_packs,
-        unfinished_uploads: unfinished_uploads(&read, store)?,
+        unfinished_uploads,
+        unnamed_uploads,
         replayed: stored.replayed,
     })
 }
@@ -96,9 +101,11 @@ fn damaged(read: &ReadTxn, reasons: &HashMap<ContentId, String>) -> Result<Vec<D
     Ok(damaged)
 }
 
-/// Images without data that a stream was stored for. One that was deleted or has other data is none.
-fn unfinished_uploads(read: &ReadTxn, store: &Store) -> Result<Vec<Upload>, Error> {
+/// Images without data that a stream was stored for, and how many more there are. One that was deleted
+/// or has other data is none.
+fn unfinished_uploads(read: &ReadTxn, store: &Store) -> Result<(Vec<Upload>, u64), Error> {
     let mut uploads: HashMap<ImageId, Upload> = HashMap::new();
+    let mut unnamed = 0;
     let mut failed = None;
     store.each_unpublished(&mut |record| {
         // A record that this layer did not write is no upload.
@@ -107,13 +114,13 @@ fn unfinished_uploads(read: &ReadTxn, store: &Store) -> Result<Vec<Upload>, Erro
             Ok(true) if uploads.len() < UPLOADS_MAX => {
                 uploads.insert(image.id, Upload { image: image.id, name: image.name });
             }
-            Ok(_) => {}
+            Ok(may_be) => unnamed += u64::from(may_be),
             Err(error) => failed = Some(error),
         }
     })?;
     let mut uploads: Vec<Upload> = uploads.into_values().collect();
     uploads.sort_unstable_by_key(|upload| upload.image);
-    failed.map_or(Ok(uploads), Err)
+    failed.map_or(Ok((uploads, unnamed)), Err)
 }
 
 fn may_be_filled(read: &ReadTxn, id: &ImageId) -> Result<bool, Error> {

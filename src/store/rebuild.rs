@@ -2,7 +2,7 @@
 //! objects that the facts name.
 //!
 //! Invariant: nothing on the medium is changed, so that a rebuild can be repeated, and rehearsed
-//! beside a server that works. What cannot be read is kept and named, never left out: whoever
+//! elsewhere. What cannot be read is kept and named, never left out: whoever
 //! restores an object later has the stream back.
 
 use roaring::RoaringTreemap;
@@ -84,6 +84,7 @@ impl Store {
         let replayed = self.replay(&mut |objects| tell("reading the store's log", objects))?;
         self.raise_pack_numbers()?;
         let mut findings = Findings::default();
+        // In this order: the damage of packs is known before the streams that name them are looked at.
         for (_, way_back) in WAYS_BACK {
             way_back(self, &mut findings, tell)?;
         }

@@ -76,7 +76,7 @@ fn run(workload: &Workload, sealed: bool) {
 
 /// The same workload with fewer cases.
 fn thinned(workload: Workload) -> Workload {
-    Workload { stride: 2, ..workload }
+    Workload { stride: 3, ..workload }
 }
 
 #[test]
