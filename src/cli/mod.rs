@@ -11,6 +11,7 @@ mod gc;
 mod identity;
 mod image;
 mod init;
+mod key;
 mod lines;
 mod output;
 mod progress;
@@ -83,6 +84,9 @@ enum Ask {
     /// Roles and who has them
     #[command(subcommand)]
     Role(identity::role::Role),
+    /// Keys of a sealed box
+    #[command(subcommand)]
+    Key(key::Key),
     /// Verify everything that is stored
     Check(check::Check),
     /// Give back the space of what was deleted
@@ -109,6 +113,13 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Rebuild(rebuild) => rebuild.run(&target, output),
         Command::Completions(completions) => completions.run(),
         Command::Ask(command) => {
+            let command = match command {
+                Ask::Key(key) => match key.run_closed(&target, output)? {
+                    Some(key) => Ask::Key(key),
+                    None => return Ok(()),
+                },
+                command => command,
+            };
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
@@ -126,6 +137,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::User(user) => user.run(&client, target, output).await,
         Ask::Project(project) => project.run(&client, output).await,
         Ask::Role(role) => role.run(&client, output).await,
+        Ask::Key(key) => key.run(&client, target, output).await,
         Ask::Check(check) => check.run(&client, output).await,
         Ask::Gc(gc) => gc.run(&client, output).await,
         Ask::Stats(stats) => stats.run(&client, output).await,

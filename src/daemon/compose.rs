@@ -94,7 +94,7 @@ impl Parts {
     }
 }
 
-fn catalog_error(dir: &DataDir, path: &Path, cause: db::Error) -> Error {
+pub(super) fn catalog_error(dir: &DataDir, path: &Path, cause: db::Error) -> Error {
     match cause {
         db::Error::InUse => Error::InUse(dir.path().to_owned()),
         cause => Error::Catalog { path: path.to_owned(), cause },
@@ -121,7 +121,7 @@ pub(super) fn catalog(
         journal: service::fact_tables(),
         derived: service::derived_tables(),
     };
-    let db = match vault.catalog_key() {
+    let db = match vault.catalog_key()? {
         Some(key) => file.open_sealed(&key, &OsEntropy, options),
         None => file.open_plain(options),
     };

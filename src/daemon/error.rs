@@ -60,6 +60,9 @@ pub enum Error {
         "{0}; name its file with --key-file FILE or store.key_file (TINTYPE_STORE_KEY_FILE), or give systemd the credential \"tintype-key\", or set TINTYPE_STORE_KEY or store.key_command"
     )]
     Locked(store::KeyError),
+    /// The keys of the store are not as they must be.
+    #[error("{0}")]
+    Keys(store::KeyError),
     /// The catalog does not open.
     #[error("{path}: {cause}", path = .path.display())]
     Catalog {
@@ -97,6 +100,7 @@ impl From<store::Error> for Error {
         use store::KeyError::{Absent, Wrong};
         match error {
             store::Error::Key(cause @ (Absent | Wrong { .. })) => Error::Locked(cause),
+            store::Error::Key(cause) => Error::Keys(cause),
             error => Error::Store(error),
         }
     }

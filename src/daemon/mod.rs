@@ -7,6 +7,7 @@ pub mod compose;
 pub mod data_dir;
 mod error;
 pub mod init;
+pub mod keys;
 pub mod layers;
 pub mod master_key;
 mod medium;

@@ -1,5 +1,6 @@
 //! Why a use case refused: a closed set of kinds that every protocol maps exhaustively.
 
+use crate::store::KeyError;
 use crate::{catalog, db, store};
 
 /// What the caller should make of a failure.
@@ -117,6 +118,13 @@ impl From<store::Error> for Error {
                 "stored image data is damaged; the server's log says where",
                 error,
             ),
+            store::Error::Key(KeyError::Plain | KeyError::Same) => Error::conflict(error.to_string()),
+            store::Error::Key(KeyError::OlderRemains { .. }) => {
+                Error::new(ErrorKind::Unavailable, error.to_string())
+            }
+            store::Error::Key(KeyError::Objects(_)) => {
+                Error::inside(ErrorKind::Unavailable, "the key ring cannot be reached now; try again", error)
+            }
             store::Error::Db(error) => error.clone().into(),
             _ => Error::inside(ErrorKind::Internal, "the image store failed", error),
         }

@@ -8,6 +8,7 @@ mod error;
 pub mod figures;
 pub mod identity;
 pub mod images;
+mod keys;
 mod litter;
 pub mod rebuild;
 pub mod reclaim;

@@ -169,7 +169,7 @@ fn seal_manifest(
     let domain = store.inner.domain;
     let header = manifest_header(store.inner.entropy.id(), domain);
     held.object(header.id);
-    let builder = Builder::start(&*store.inner.objects, &header, store.key(domain)?)?;
+    let builder = Builder::start(&*store.inner.objects, &header, store.key(domain)?.as_deref())?;
     let written = builder.finish(codec::encode(&manifest))?;
     store.inner.activity.written(written.object_bytes);
     let row = ContentRow { object: header.id, domain, stored: written, size_bytes };

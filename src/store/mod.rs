@@ -16,6 +16,7 @@ mod format;
 mod index;
 mod ingest;
 mod keyring;
+mod keys;
 mod log;
 mod manifest;
 mod mark;
@@ -47,7 +48,7 @@ pub use activity::Activity;
 pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
 pub use error::Error;
 pub use ingest::{Ingest, Receipt};
-pub use keyring::{KeyError, MasterKey, NotAKey};
+pub use keyring::{AtOpen, KeyError, MasterKey, NotAKey, RingStatus};
 pub use log::{Description, Lag, Replayed};
 pub use open::{Options, VerifyHits};
 pub use read::Reader;
@@ -66,7 +67,7 @@ use crate::objects::{Objects, Traffic};
 use compress::Compressors;
 use format::{FRAME_BYTES, Header, Kind};
 use index::{Index, hooks};
-use keyring::Keyring;
+use keyring::Keys;
 use manifest::Manifest;
 use object::Object;
 use pack::{FinishedPack, Pack, PackWriter, pack_name};
@@ -76,7 +77,6 @@ use realm::Realm;
 use rows::{
     CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key,
 };
-use seal::DomainKey;
 use share::Shares;
 
 /// Footers read for one batch of look-ups at most.
@@ -91,7 +91,7 @@ pub struct Store {
 struct Inner {
     db: Db,
     objects: Arc<dyn Objects>,
-    keyring: Option<Keyring>,
+    keys: Option<Keys>,
     /// Domain of new packs and manifests; 0 is plain.
     domain: u32,
     options: Options,
@@ -240,20 +240,9 @@ impl Store {
         Ok(self.inner.objects.free_bytes()?)
     }
 
-    fn key(&self, domain: u32) -> Result<Option<&DomainKey>, Error> {
-        if domain == 0 {
-            return Ok(None);
-        }
-        let key = self.inner.keyring.as_ref().and_then(|ring| ring.domain(domain));
-        key.map(Some).ok_or(Error::Damaged {
-            what: format!("key domain {domain}"),
-            reason: "the key ring has no key for it".into(),
-        })
-    }
-
     fn manifest(&self, row: &ContentRow) -> Result<Manifest, Error> {
         let header = row.header();
-        let object = Object::new(self.inner.objects.clone(), header, self.key(row.domain)?);
+        let object = Object::new(self.inner.objects.clone(), header, self.key(row.domain)?.as_deref());
         let bytes = object.footer_of(&row.stored)?;
         crate::db::codec::decode(&bytes).map_err(|e| Error::damaged(header.key().to_string(), e))
     }
@@ -273,7 +262,7 @@ impl Store {
                 continue;
             }
             let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
-            let pack = Arc::new(Pack::open(objects, row.header(number), &row.stored, key, lease)?);
+            let pack = Arc::new(Pack::open(objects, row.header(number), &row.stored, key.as_deref(), lease)?);
             self.inner.index.insert(row.realm(), pack.clone());
             // Nor may memory keep what was replaced while it was read.
             if self.lies_in(number, &row.object)? {
@@ -341,7 +330,7 @@ impl Store {
         held.pack(header.number);
         let key = self.key(realm.domain)?;
         let compressors = self.inner.compressors.clone();
-        PackWriter::start(&*self.inner.objects, header, realm.scope, key, FRAME_BYTES, compressors)
+        PackWriter::start(&*self.inner.objects, header, realm.scope, key.as_deref(), FRAME_BYTES, compressors)
     }
 
     /// Gives a durable pack its row and hooks, in one commit.
@@ -374,7 +363,7 @@ impl Store {
             Ok::<_, Error>(())
         })?;
         let key = self.key(header.domain)?;
-        let object = Object::new(self.inner.objects.clone(), header, key);
+        let object = Object::new(self.inner.objects.clone(), header, key.as_deref());
         self.inner.index.insert(realm, Arc::new(Pack::new(header.number, footer, object, lease)?));
         Ok(())
     }

@@ -183,7 +183,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
-        let Vault { objects, keyring, .. } = vault;
+        let Vault { objects, keys, .. } = vault;
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
         let memory = options.memory_bytes;
@@ -192,8 +192,8 @@ impl Store {
             inner: Arc::new(Inner {
                 db,
                 objects,
-                domain: if keyring.is_some() { STORE_DOMAIN } else { 0 },
-                keyring,
+                domain: if keys.is_some() { STORE_DOMAIN } else { 0 },
+                keys,
                 options,
                 clock,
                 entropy,

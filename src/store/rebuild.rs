@@ -112,7 +112,7 @@ impl Store {
 
     fn manifest_of(&self, info: &ObjectInfo) -> Result<Manifest, Error> {
         let header = read_header(&*self.inner.objects, &info.key)?;
-        let object = Object::new(self.inner.objects.clone(), header, self.key(header.domain)?);
+        let object = Object::new(self.inner.objects.clone(), header, self.key(header.domain)?.as_deref());
         codec::decode(&object.footer()?).map_err(|error| Error::damaged(info.key.to_string(), error))
     }
 
@@ -169,7 +169,7 @@ impl Store {
     fn hooks_of(&self, number: u64, row: &PackRow) -> Result<Vec<Vec<u8>>, Error> {
         let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
         let lease = self.inner.pins.lease(row.object);
-        let pack = Pack::open(objects, row.header(number), &row.stored, key, lease)?;
+        let pack = Pack::open(objects, row.header(number), &row.stored, key.as_deref(), lease)?;
         self.hook_keys(row.realm(), &hooks(pack.footer.names.iter()))
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::format::{FORMAT_VERSION, Kind, key};
-use super::keyring::{KeyError, Keyring, MasterKey};
+use super::keyring::{KeyError, Keys, MasterKey, restore};
 use crate::base::{Clock, Entropy};
 use crate::db::SealKey;
 use crate::objects::{self, Objects};
@@ -19,7 +19,7 @@ pub struct Vault {
     pub(super) objects: Arc<dyn Objects>,
     pub(super) id: [u8; 16],
     /// `None` in a plain store.
-    pub(super) keyring: Option<Keyring>,
+    pub(super) keys: Option<Keys>,
 }
 
 /// The clear object that says what the directory or bucket is. JSON, so that a person can read it.
@@ -33,19 +33,20 @@ struct StoreHeader {
 }
 
 impl Vault {
-    /// The store on `objects`; `None` when there is none. `master` opens a sealed one.
+    /// The store on `objects`; `None` when there is none. `master` opens a sealed one, and a change of
+    /// its keys that was cut off is finished or undone: nobody else may be at work on it.
     ///
     /// # Errors
     /// [`Error::Key`], [`Error::NewerFormat`], or the medium's failure.
     pub fn open(objects: Arc<dyn Objects>, master: Option<&MasterKey>) -> Result<Option<Vault>, Error> {
         let Some(header) = read_header(&*objects)? else { return Ok(None) };
         let id = parse_id(&header)?;
-        let keyring = match (header.sealed, master) {
+        let keys = match (header.sealed, master) {
             (false, _) => None,
             (true, None) => return Err(KeyError::Absent.into()),
-            (true, Some(master)) => Some(Keyring::load(&*objects, master, id)?),
+            (true, Some(master)) => Some(Keys::open(&*objects, master, id)?),
         };
-        Ok(Some(Vault { objects, id, keyring }))
+        Ok(Some(Vault { objects, id, keys }))
     }
 
     /// Makes a store where there is none; `master` seals it.
@@ -60,23 +61,35 @@ impl Vault {
     ) -> Result<Vault, Error> {
         let id = entropy.id();
         refuse_data(&*objects)?;
-        let keyring = match master {
-            None => None,
-            Some(master) => {
-                Keyring::sweep_unused(&*objects)?;
-                let ring = Keyring::create(entropy, id);
-                ring.save(&*objects, master, entropy)?;
-                Some(ring)
-            }
-        };
-        write_header(&*objects, &id, keyring.is_some(), clock)?;
-        Ok(Vault { objects, id, keyring })
+        let keys = master.map(|master| Keys::create(&*objects, master, entropy, id)).transpose()?;
+        write_header(&*objects, &id, keys.is_some(), clock)?;
+        Ok(Vault { objects, id, keys })
     }
 
     /// What the store's catalog is sealed with; `None` in a plain store. Follows from the key ring,
     /// so that a new master key changes nothing of it.
-    pub fn catalog_key(&self) -> Option<SealKey> {
-        self.keyring.as_ref().and_then(Keyring::catalog_key)
+    ///
+    /// # Errors
+    /// [`Error::Key`] when the ring lacks it.
+    pub fn catalog_key(&self) -> Result<Option<SealKey>, Error> {
+        Ok(self.keys.as_ref().map(Keys::catalog_key).transpose()?)
+    }
+
+    /// Puts the lost key ring of the store on `objects` back from a backup; gives its version. With a
+    /// master key, only if that opens it.
+    ///
+    /// # Errors
+    /// [`Error::Key`] when it is not lost or this is no backup of it, or the medium's failure.
+    pub fn restore_ring(
+        objects: &dyn Objects,
+        backup: &[u8],
+        master: Option<&MasterKey>,
+    ) -> Result<u32, Error> {
+        let header = read_header(objects)?.ok_or_else(Error::lost)?;
+        if !header.sealed {
+            return Err(KeyError::Plain.into());
+        }
+        Ok(restore(objects, backup, parse_id(&header)?, master)?)
     }
 }
 

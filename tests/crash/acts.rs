@@ -37,6 +37,8 @@ pub enum Act {
     Rewrite,
     /// Makes the store describe what was committed.
     Ship,
+    /// Puts a sealed store under another master key.
+    Rotate(u64),
     /// Brings a stream in without publishing it.
     Ingest(u64, Vec<Part>),
     /// Publishes it.
@@ -133,6 +135,7 @@ impl Machine {
             Act::Reclaim => self.reclaim(Wish::default()),
             Act::Rewrite => self.reclaim(Wish { compact: true, recompress: true }),
             Act::Ship => self.service().store().ship().map_err(text),
+            Act::Rotate(number) => self.rotate(*number),
             Act::Ingest(slot, parts) => self.ingest(*slot, body(parts)).await,
             Act::Publish(slot) => self.publish(*slot),
             Act::Release => self.release(),

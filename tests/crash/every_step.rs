@@ -116,6 +116,7 @@ pub fn case(build: Build, start: &Start, acts: &[Act], at: u64, way: Way) -> Res
     let machine = Machine::new(Build::honest(build.sealed, build.seed), &media, world);
     machine.start().map_err(|e| format!("the next start failed: {e}"))?;
     machine.judge_start()?;
+    machine.judge_keys()?;
     machine.judge()?;
     machine.prove_usable()
 }

@@ -13,7 +13,7 @@ use tintype::model::ProjectId;
 use tintype::service::identity::{Password, PasswordCost};
 use tintype::service::rebuild::{self, Rebuilt};
 use tintype::service::{Actor, Rules, Service};
-use tintype::store::{self, MasterKey, Receipt, RewritePolicy, Store, Vault};
+use tintype::store::{self, KeyError, MasterKey, Receipt, RewritePolicy, Store, Vault};
 
 use crate::chance::{Dice, SeededEntropy, SteppedClock};
 use crate::disk::{Disk, DiskHabit, Loss};
@@ -51,9 +51,9 @@ impl Build {
         Build { sealed, seed, disk: DiskHabit::Honest, shelf: ShelfHabit::Honest }
     }
 
-    /// The master key of a sealed box.
-    pub fn master(&self) -> Option<MasterKey> {
-        self.sealed.then(|| MasterKey::generate(&SeededEntropy::new(u64::MAX)))
+    /// The master key with this number, of a sealed box.
+    pub fn master(&self, number: u64) -> Option<MasterKey> {
+        self.sealed.then(|| MasterKey::generate(&SeededEntropy::new(u64::MAX - number)))
     }
 }
 
@@ -87,6 +87,8 @@ pub struct Machine {
     build: Build,
     disk: Disk,
     starts: Cell<u64>,
+    /// Master keys of which this start showed that they are not the store's.
+    refused: RefCell<Vec<u64>>,
     runtime: tokio::runtime::Runtime,
     running: RefCell<Option<Running>>,
 }
@@ -113,6 +115,7 @@ impl Machine {
             world: RefCell::new(world),
             build,
             starts: Cell::new(media.starts),
+            refused: RefCell::default(),
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
             running: RefCell::new(None),
         }
@@ -145,7 +148,8 @@ impl Machine {
     /// What the product says.
     pub fn rebuild(&self) -> Result<Rebuilt, String> {
         let entropy = Arc::new(SeededEntropy::new(self.build.seed));
-        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
+        let number = self.world.borrow().master_keys()[0];
+        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
         let vault = Vault::open(objects, master.as_ref()).map_err(|e| format!("the store: {e}"))?;
         let vault = vault.ok_or("there is no store")?;
         let db = self.catalog(&vault, &*entropy)?;
@@ -164,7 +168,8 @@ impl Machine {
             journal: tintype::service::fact_tables(),
             derived: tintype::service::derived_tables(),
         };
-        let db = match vault.catalog_key() {
+        let key = vault.catalog_key().map_err(|e| format!("the store: {e}"))?;
+        let db = match key {
             Some(key) => Sealed::open(self.disk.clone(), &key, entropy).and_then(|m| Db::open_on(m, options)),
             None => Db::open_on(self.disk.clone(), options),
         };
@@ -182,13 +187,66 @@ impl Machine {
         self.moments.borrow().clone()
     }
 
-    /// The store, before its catalog is opened.
+    /// The store, before its catalog is opened: with whichever master key opens it, where a failed
+    /// change left that in doubt. Every other start tries the newer one first.
     fn vault(&self, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Vault, store::Error> {
-        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master());
+        let mut candidates = self.world.borrow().master_keys().to_vec();
+        if self.starts.get().is_multiple_of(2) {
+            candidates.reverse();
+        }
+        loop {
+            let number = candidates.remove(0);
+            match self.vault_with(number, clock, entropy) {
+                Err(store::Error::Key(KeyError::Wrong { .. })) if !candidates.is_empty() => {}
+                outcome => {
+                    if outcome.is_ok() {
+                        self.refused.borrow_mut().extend(candidates);
+                        self.world.borrow_mut().set_master_keys(vec![number]);
+                    }
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    fn vault_with(
+        &self,
+        number: u64,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Vault, store::Error> {
+        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
         match Vault::open(objects.clone(), master.as_ref())? {
             Some(vault) => Ok(vault),
             None => Vault::create(objects, master.as_ref(), clock, entropy),
         }
+    }
+
+    /// A store that was opened with one of two master keys is not opened by the other any more.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn judge_keys(&self) -> Result<(), String> {
+        for number in self.refused.take() {
+            let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
+            match Vault::open(objects, master.as_ref()) {
+                Err(store::Error::Key(KeyError::Wrong { .. })) => {}
+                Err(error) => return Err(format!("master key {number}: {error}")),
+                Ok(_) => return Err(format!("two master keys open the store, {number} is one")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Another master key.
+    pub fn rotate(&self, number: u64) -> Result<(), String> {
+        let Some(master) = self.build.master(number) else { return Ok(()) };
+        let old = self.world.borrow().master_keys()[0];
+        self.world.borrow_mut().set_master_keys(vec![old, number]);
+        let version = self.service().store().rotate_master(master).map_err(|e| format!("{e:?}"))?;
+        assert!(version > 1);
+        self.world.borrow_mut().set_master_keys(vec![number]);
+        Ok(())
     }
 
     /// Ends the process in good order.

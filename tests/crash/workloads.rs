@@ -190,6 +190,25 @@ fn recompression() -> Workload {
     }
 }
 
+/// Two changes of the master key, with data sealed between and after.
+fn rotation() -> Workload {
+    Workload {
+        name: "rotation",
+        before: Before::Done(vec![
+            Act::Create(0),
+            Act::Upload(0, vec![Part::Noise(6, 30_000)], Vec::new()),
+            Act::Create(1),
+        ]),
+        acts: vec![
+            Act::Rotate(1),
+            Act::Upload(1, vec![Part::Noise(7, 30_000)], Vec::new()),
+            Act::Rotate(2),
+            Act::Restart,
+        ],
+        stride: 2,
+    }
+}
+
 #[test]
 fn undisturbed_they_do_what_they_are_for() {
     for (workload, compacts) in [(compaction(), true), (recompression(), false)] {
@@ -221,6 +240,16 @@ fn recompression_plain() {
 #[test]
 fn recompression_sealed() {
     run(&recompression(), true);
+}
+
+#[test]
+fn rotation_sealed() {
+    run(&rotation(), true);
+}
+
+#[test]
+fn update_sealed() {
+    run(&update(), true);
 }
 
 #[test]

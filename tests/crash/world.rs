@@ -86,9 +86,21 @@ pub fn digests(body: &[u8]) -> Digests {
 pub struct World {
     images: BTreeMap<ImageId, Vec<Option<Picture>>>,
     contents: BTreeMap<ContentId, (Body, Vec<bool>)>,
+    /// Numbers of the master keys of which one opens the store: the first until it is changed.
+    master_keys: Vec<u64>,
 }
 
 impl World {
+    /// The master keys of which one opens the store.
+    pub fn master_keys(&self) -> &[u64] {
+        if self.master_keys.is_empty() { &[0] } else { &self.master_keys }
+    }
+
+    /// Says which these are.
+    pub fn set_master_keys(&mut self, numbers: Vec<u64>) {
+        self.master_keys = numbers;
+    }
+
     /// An acknowledged state.
     pub fn know(&mut self, id: ImageId, state: Option<Picture>) {
         self.images.insert(id, vec![state]);

@@ -115,7 +115,7 @@ class Box:
     def result(self, *arguments):
         """Runs a command that must succeed; what it printed as JSON."""
         status, text = self.command('--json', *arguments)
-        expect(status == 0, f'{" ".join(arguments)} ended with {status}: {text}')
+        expect(status == 0, f'{" ".join(map(str, arguments))} ended with {status}: {text}')
         return json.loads(text)
 
     def check(self):

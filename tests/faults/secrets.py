@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from box import sealed_box
+from box import Box, sealed_box
 from client import admin
 from verdict import equal, expect
 
@@ -42,6 +42,75 @@ def stolen_media(context):
         expect_nothing(box, secrets, 'after space was given back')
 
 
+def rotation(context):
+    """p9: a new master key on a running server and on a closed store: the old one opens nothing."""
+    data = context.random.randbytes(MIB)
+    with sealed_box(context, context.work / 'box') as box:
+        first, second, third = (context.work / f'{name}.key' for name in ['first', 'second', 'third'])
+        box.settings['store_key_file'].rename(first)
+        box.settings['store_key_file'] = first
+        box.start()
+        image = admin(box).add('kept', data)
+        equal('the ring', box.result('key', 'status')['version'], 1)
+        equal('a rotation while it runs', box.result('key', 'rotate', '--new-key-file', second)['version'], 2)
+        expect(second.stat().st_mode & 0o777 == 0o600, 'the new key can be read by others')
+        admin(box).expect_whole(image, data)
+        refused = admin(box).ask('POST', '/tintype/v1/key/rotate', third.name * 8)
+        equal('a key over the network', refused.status, 403)
+        equal('exit status', box.stop(), 0)
+        equal('the old key', box.refused_start()[0], 6)
+        box.settings['store_key_file'] = second
+        status, said = box.command('key', 'rotate', '--new-key-file', second)
+        expect(status == 1 and 'in force already' in said, f'the same key again: {status}, {said}')
+        equal('a rotation of the closed store', box.result('key', 'rotate', '--new-key-file', third)['version'], 3)
+        equal('the second key', box.command('image', 'list')[0], 6)
+        box.settings['store_key_file'] = third
+        found = box.result('key', 'status')
+        equal('the ring', (found['version'], found['copies'], found['other_versions']), (3, 3, []))
+        box.start()
+        admin(box).expect_whole(image, data)
+        equal('damaged images', box.check(), [])
+        equal('exit status', box.stop(), 0)
+
+
+def restore_drill(context):
+    """p9: all copies of the key ring lost: refused, restored from its backup, every image reads."""
+    data = context.random.randbytes(MIB)
+    with sealed_box(context, context.work / 'box') as box, sealed_box(context, context.work / 'other') as other:
+        box.start()
+        image = admin(box).add('kept', data)
+        backup, foreign = context.work / 'ring', context.work / 'foreign'
+        box.result('key', 'backup', backup)
+        other.result('key', 'backup', foreign)
+        expect(box.command('key', 'backup', backup)[0] == 1, 'a backup was overwritten')
+        equal('a restore under a running server', box.command('key', 'restore', backup)[0], 1)
+        equal('exit status', box.stop(), 0)
+        equal('a restore of a whole ring', box.command('key', 'restore', backup)[0], 1)
+        for copy in (box.data / 'store' / 'keyring').iterdir():
+            copy.unlink()
+        status, said = box.refused_start()
+        expect(status == 1 and 'key restore' in said, f'without a ring: {status}, {said}')
+        equal('a ring of another store', box.command('key', 'restore', foreign)[0], 1)
+        equal('its version', box.result('key', 'restore', backup)['version'], 1)
+        box.start()
+        admin(box).expect_whole(image, data)
+        equal('damaged images', box.check(), [])
+        equal('exit status', box.stop(), 0)
+        # The ring alone opens nothing.
+        box.settings['store_key_file'] = other.settings['store_key_file']
+        equal('the ring without its key', box.refused_start()[0], 6)
+
+
+def plain_box_has_no_keys(context):
+    """Commands on keys say that a plain box has none."""
+    with Box(context.binary, context.work) as box:
+        box.start()
+        for command in [['status'], ['backup', context.work / 'ring']]:
+            status, said = box.command('key', *command)
+            expect(status == 1 and 'the store is plain' in said, f'{command}: {status}, {said}')
+        equal('exit status', box.stop(), 0)
+
+
 def expect_nothing(box, secrets, when):
     """Searches every file of the data directory, names of files too."""
     for path in box.data.rglob('*'):
@@ -53,4 +122,4 @@ def expect_nothing(box, secrets, when):
             expect(found.returncode == 1, f'{when}: {path} holds {found.stdout[:200]!r}')
 
 
-CASES = [stolen_media]
+CASES = [stolen_media, rotation, restore_drill, plain_box_has_no_keys]

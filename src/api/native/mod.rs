@@ -1,11 +1,12 @@
 //! The native API, under `/tintype/v1`: what no other protocol has. For administrators.
 //!
-//! `GET stats` answers at once; `POST check` and `POST gc` answer in lines of JSON: any number of
+//! `GET stats` and what is below `key` answer at once; `POST check` and `POST gc` answer in lines of JSON: any number of
 //! `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has begun goes on
 //! when the client leaves.
 
 mod error;
 mod gc;
+mod keys;
 mod work;
 
 use axum::extract::{Request, State};
@@ -26,6 +27,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/stats", get(stats))
         .route("/tintype/v1/check", post(check))
         .route("/tintype/v1/gc", post(gc::gc))
+        .merge(keys::routes())
 }
 
 async fn stats(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -104,9 +106,14 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_are_turned_away_before_any_work() {
-        for (method, path) in
-            [("GET", "/tintype/v1/stats"), ("POST", "/tintype/v1/check"), ("POST", "/tintype/v1/gc")]
-        {
+        for (method, path) in [
+            ("GET", "/tintype/v1/stats"),
+            ("POST", "/tintype/v1/check"),
+            ("POST", "/tintype/v1/gc"),
+            ("GET", "/tintype/v1/key"),
+            ("GET", "/tintype/v1/key/backup"),
+            ("POST", "/tintype/v1/key/rotate"),
+        ] {
             assert_eq!(ask(method, path, false).await.0, StatusCode::UNAUTHORIZED, "{path}");
         }
     }
@@ -121,6 +128,15 @@ mod tests {
         assert_eq!(last["result"]["differing_indexes"], json!([]));
         assert_eq!(last["result"]["description_damage"], json!([]));
         assert!(last["result"]["described_commits"].as_u64().is_some_and(|commits| commits > 0));
+    }
+
+    #[tokio::test]
+    async fn a_plain_box_has_no_keys() {
+        for path in ["/tintype/v1/key", "/tintype/v1/key/backup"] {
+            let (status, body) = ask("GET", path, true).await;
+            assert_eq!(status, StatusCode::CONFLICT);
+            assert!(body.contains("the store is plain"), "{body}");
+        }
     }
 
     #[tokio::test]

@@ -88,7 +88,7 @@ impl Store {
             (FRAME_BYTES, self.inner.compressors.clone())
         };
         let key = self.key(header.domain)?;
-        PackWriter::start(&*self.inner.objects, header, row.scope, key, frame_bytes, compressors)
+        PackWriter::start(&*self.inner.objects, header, row.scope, key.as_deref(), frame_bytes, compressors)
     }
 }
 

@@ -98,7 +98,7 @@ impl Store {
             self.inner.objects.delete(&header.key())?;
             return Ok(None);
         }
-        let object = Object::new(self.inner.objects.clone(), header, self.key(header.domain)?);
+        let object = Object::new(self.inner.objects.clone(), header, self.key(header.domain)?.as_deref());
         self.inner.index.insert(realm, Arc::new(Pack::new(number, finished.footer, object, lease)?));
         drop(held);
         Ok(Some(object_bytes))

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::base::Entropy;
 use crate::store::seal::KEY_BYTES;
 
 /// The key that wraps all others. Without it a sealed store cannot be read by anyone.
+#[derive(Clone)]
 pub struct MasterKey(Zeroizing<[u8; KEY_BYTES]>);
 
 /// Bytes that are no master key.
@@ -53,6 +55,11 @@ impl MasterKey {
     /// The key as 64 hexadecimal digits, to be written to a key file.
     pub fn to_hex(&self) -> Zeroizing<String> {
         Zeroizing::new(hex::encode(*self.0))
+    }
+
+    /// Whether both are the same key.
+    pub(super) fn is(&self, other: &MasterKey) -> bool {
+        self.0.ct_eq(&*other.0).into()
     }
 
     pub(super) fn secret(&self) -> &[u8; KEY_BYTES] {

@@ -1,8 +1,13 @@
 //! What the ring promises: it survives all but its last copy, and says what is wrong with it.
 
+use std::collections::HashSet;
+
+use super::copies::COPIES;
+use super::record::{Fault, RingRecord, wrapping_key};
 use super::*;
-use crate::objects::{Memory, ObjectInfo, ObjectWriter};
-use crate::store::seal::nonces_of;
+use crate::base::OsEntropy;
+use crate::objects::{Flaky, Memory, ObjectInfo, ObjectKey, ObjectWriter, Objects};
+use crate::store::seal::{nonce, nonces_of};
 
 const STORE: [u8; 16] = [5; 16];
 
@@ -23,11 +28,28 @@ fn master(seed: u8) -> MasterKey {
     MasterKey::parse(&[seed; 32]).unwrap()
 }
 
-fn stored() -> (Memory, Keyring) {
-    let (objects, entropy) = (Memory::new(), entropy());
-    let ring = Keyring::create(&entropy, STORE);
-    ring.save(&objects, &master(1), &entropy).unwrap();
-    (objects, ring)
+fn stored() -> (Memory, Keys) {
+    let objects = Memory::new();
+    let keys = Keys::create(&objects, &master(1), &entropy(), STORE).unwrap();
+    (objects, keys)
+}
+
+fn open(objects: &dyn Objects, seed: u8) -> Result<Keys, KeyError> {
+    Keys::open(objects, &master(seed), STORE)
+}
+
+/// The copies there are: version and letter.
+fn there(objects: &dyn Objects) -> Vec<String> {
+    let mut names = Vec::new();
+    objects
+        .list("keyring/", &mut |info| names.push(info.key.as_str()["keyring/".len()..].to_owned()))
+        .unwrap();
+    names.sort();
+    names
+}
+
+fn three(version: u32) -> Vec<String> {
+    COPIES.map(|letter| format!("{version:08x}-{letter}")).into()
 }
 
 fn copy(version: u32, letter: char) -> ObjectKey {
@@ -41,57 +63,37 @@ fn damage(objects: &dyn Objects, key: &ObjectKey, at: usize) {
     objects.put(key, &bytes).unwrap();
 }
 
-fn name(ring: &Keyring) -> [u8; 32] {
-    ring.domain(STORE_DOMAIN).unwrap().name(&[1; 32])
+fn name(keys: &Keys) -> [u8; 32] {
+    keys.domain(STORE_DOMAIN).unwrap().name(&[1; 32])
 }
 
 #[test]
 fn a_saved_ring_gives_the_same_keys() {
-    let (objects, ring) = stored();
-    let loaded = Keyring::load(&objects, &master(1), STORE).unwrap();
-    let bytes = |ring: &Keyring| ring.domain(STORE_DOMAIN).unwrap().to_bytes();
-    assert_eq!(bytes(&loaded), bytes(&ring));
-    assert!(loaded.domain(2).is_none());
+    let (objects, keys) = stored();
+    let opened = open(&objects, 1).unwrap();
+    let bytes = |keys: &Keys| keys.domain(STORE_DOMAIN).unwrap().to_bytes();
+    assert_eq!(bytes(&opened), bytes(&keys));
+    assert_eq!(opened.domain(2).unwrap_err(), KeyError::Unknown(2));
+    assert_eq!(opened.status(&objects).unwrap().at_open, AtOpen::Settled);
 }
 
 #[test]
-fn three_copies_survive_the_loss_of_any_two() {
+fn three_copies_survive_the_loss_of_any_two_and_are_three_again() {
     for kept in COPIES {
         let (objects, ring) = stored();
         let mut lost = COPIES.into_iter().filter(|&letter| letter != kept).map(|letter| copy(1, letter));
         objects.delete(&lost.next().unwrap()).unwrap();
         damage(&objects, &lost.next().unwrap(), 30);
-        assert_eq!(name(&Keyring::load(&objects, &master(1), STORE).unwrap()), name(&ring));
-    }
-}
-
-#[test]
-fn a_ring_that_is_saved_again_meets_no_nonce_twice() {
-    let (master, entropy) = (MasterKey::generate(&crate::base::OsEntropy), crate::base::OsEntropy);
-    let ring = Keyring::create(&entropy, STORE);
-    let (objects, mut ids) = (Memory::new(), Vec::new());
-    for _ in 0..20 {
-        ring.save(&objects, &master, &entropy).unwrap();
-        for letter in COPIES {
-            let bytes = objects.get(&copy(1, letter)).unwrap();
-            let record: RingRecord = codec::decode(&bytes[..bytes.len() - HASH_BYTES]).unwrap();
-            ids.push(record.id);
-        }
-        Keyring::sweep_unused(&objects).unwrap();
-    }
-    // The copies are the same bytes: sealed once, stored three times.
-    ids.dedup();
-    assert_eq!(ids.len(), 20);
-    for id in ids {
-        let key = wrapping_key(&master, &STORE, 1, &id);
-        assert_eq!(nonces_of(&key), [nonce(STORE_DOMAIN.into())]);
+        assert_eq!(name(&open(&objects, 1).unwrap()), name(&ring));
+        let status = ring.status(&objects).unwrap();
+        assert_eq!((status.copies, status.others), (3, Vec::new()));
     }
 }
 
 #[test]
 fn wrong_missing_and_damaged_are_told_apart() {
     let (objects, _) = stored();
-    let load = |seed, store| Keyring::load(&objects, &master(seed), store).unwrap_err();
+    let load = |seed, store| Keys::open(&objects, &master(seed), store).err().unwrap();
     assert_eq!(load(2, STORE), KeyError::Wrong { version: 1 });
     assert!(load(1, [6; 16]).to_string().contains("another store"));
     let length = objects.get(&copy(1, 'a')).unwrap().len();
@@ -99,11 +101,11 @@ fn wrong_missing_and_damaged_are_told_apart() {
         let (objects, _) = stored();
         COPIES.iter().for_each(|&letter| damage(&objects, &copy(1, letter), at));
         for seed in [1, 2] {
-            let error = Keyring::load(&objects, &master(seed), STORE).unwrap_err();
+            let error = open(&objects, seed).err().unwrap();
             assert!(matches!(error, KeyError::Damaged(_)), "byte {at}: {error}");
         }
     }
-    let error = Keyring::load(&Memory::new(), &master(1), STORE).unwrap_err();
+    let error = open(&Memory::new(), 1).err().unwrap();
     assert!(matches!(error, KeyError::Missing(_)), "{error}");
 }
 
@@ -113,37 +115,147 @@ fn a_copy_of_another_version_under_this_name_is_damage() {
     let bytes = objects.get(&copy(1, 'a')).unwrap();
     objects.put(&copy(2, 'a'), &bytes).unwrap();
     COPIES.iter().for_each(|&letter| objects.delete(&copy(1, letter)).unwrap());
-    let error = Keyring::load(&objects, &master(1), STORE).unwrap_err();
+    let error = open(&objects, 1).err().unwrap();
     assert!(error.to_string().contains("holds version 1 instead"), "{error}");
 }
 
 #[test]
-fn the_newest_version_with_a_whole_copy_counts() {
-    let (objects, old) = stored();
-    let entropy = Counting(100.into());
-    let new = Keyring { version: 2, ..Keyring::create(&entropy, STORE) };
-    new.save(&objects, &master(1), &entropy).unwrap();
-    objects.put(&ObjectKey::new("keyring/00000003-x").unwrap(), b"foreign").unwrap();
-    let loaded = || name(&Keyring::load(&objects, &master(1), STORE).unwrap());
-    assert_eq!(loaded(), name(&new));
-    COPIES.iter().for_each(|&letter| damage(&objects, &copy(2, letter), 0));
-    assert_eq!(loaded(), name(&old));
+fn a_rotation_changes_the_master_key_and_no_other() {
+    let (objects, keys) = stored();
+    let before = name(&keys);
+    assert_eq!(keys.rotate(&objects, master(2), &OsEntropy).unwrap(), 2);
+    assert_eq!(there(&objects), three(2));
+    assert_eq!(open(&objects, 1).err().unwrap(), KeyError::Wrong { version: 2 });
+    assert_eq!(name(&open(&objects, 2).unwrap()), before);
+    assert_eq!(name(&keys), before);
+    assert_eq!(keys.rotate(&objects, master(2), &OsEntropy).unwrap_err(), KeyError::Same);
+    assert_eq!(keys.rotate(&objects, master(1), &OsEntropy).unwrap(), 3);
+    assert_eq!(name(&open(&objects, 1).unwrap()), before);
+}
+
+/// A rotation from key 1 to 2 of which the medium refuses every step from `at` on, or does the first
+/// and fails; whether it was told to have worked.
+fn broken_rotation(at: usize, takes_effect: bool) -> (Flaky, Keys, Result<u32, KeyError>) {
+    let objects = Flaky::default();
+    let keys = Keys::create(&objects, &master(1), &OsEntropy, STORE).unwrap();
+    objects.fail_after(Some(at), takes_effect);
+    let outcome = keys.rotate(&objects, master(2), &OsEntropy);
+    objects.fail_after(None, false);
+    (objects, keys, outcome)
 }
 
 #[test]
-fn a_saved_version_is_never_overwritten() {
-    let (objects, ring) = stored();
-    let before = objects.get(&copy(1, 'a')).unwrap();
-    let error = ring.save(&objects, &master(2), &entropy()).unwrap_err();
-    assert_eq!(error, objects::Error::Exists(copy(1, 'a')));
-    assert_eq!(objects.get(&copy(1, 'a')).unwrap(), before);
+fn p9_a_rotation_cut_off_anywhere_leaves_the_old_key_or_the_new_one() {
+    let (mut undone, mut finished) = (0, 0);
+    for at in 0..40 {
+        for (takes_effect, tried) in [(false, [1, 2]), (false, [2, 1]), (true, [1, 2]), (true, [2, 1])] {
+            let (objects, keys, outcome) = broken_rotation(at, takes_effect);
+            let before = name(&keys);
+            let opened = tried.map(|seed| open(&objects, seed));
+            let [first, second] = &opened;
+            let (good, bad) = if first.is_ok() { (first, second) } else { (second, first) };
+            let good = good.as_ref().unwrap_or_else(|error| panic!("step {at}: {error}, {outcome:?}"));
+            // The first that opens settles it: the other is refused from then on.
+            assert!(matches!(bad, Err(KeyError::Wrong { .. })), "step {at}, {outcome:?}");
+            assert_eq!(name(good), before);
+            let status = good.status(&objects).unwrap();
+            assert_eq!((status.copies, status.others), (3, Vec::new()), "step {at}");
+            undone += u32::from(status.at_open == AtOpen::Undone);
+            finished += u32::from(status.at_open == AtOpen::Finished);
+            if outcome.is_ok() {
+                assert!(open(&objects, 2).is_ok());
+            }
+        }
+    }
+    assert!(undone > 0 && finished > 0, "{undone} undone, {finished} finished");
+}
+
+#[test]
+fn a_process_whose_rotation_failed_goes_on_and_tries_again() {
+    for at in 0..40 {
+        let (objects, keys, _) = broken_rotation(at, at % 2 == 0);
+        let before = name(&keys);
+        keys.rotate(&objects, master(3), &OsEntropy).unwrap_or_else(|error| panic!("step {at}: {error}"));
+        assert_eq!(name(&open(&objects, 3).unwrap()), before);
+        for seed in [1, 2] {
+            assert!(matches!(open(&objects, seed), Err(KeyError::Wrong { .. })), "step {at}, key {seed}");
+        }
+    }
+}
+
+#[test]
+fn an_old_ring_put_back_beside_newer_ones_undoes_nothing() {
+    let (objects, keys) = stored();
+    let old = keys.backup();
+    keys.rotate(&objects, master(2), &OsEntropy).unwrap();
+    keys.rotate(&objects, master(3), &OsEntropy).unwrap();
+    objects.put(&copy(1, 'a'), &old).unwrap();
+    assert_eq!(open(&objects, 1).err().unwrap(), KeyError::Wrong { version: 3 });
+    assert_eq!(name(&open(&objects, 3).unwrap()), name(&keys));
+    assert_eq!(there(&objects), three(3));
+}
+
+#[test]
+fn a_lost_ring_is_restored_from_a_backup_of_it() {
+    let (objects, keys) = stored();
+    let backup = keys.backup();
+    let put_back = |objects: &dyn Objects, seed| restore(objects, &backup, STORE, Some(&master(seed)));
+    assert_eq!(put_back(&objects, 1).unwrap_err(), KeyError::NotLost(1));
+    COPIES.iter().for_each(|&letter| damage(&objects, &copy(1, letter), 3));
+    assert!(matches!(open(&objects, 1), Err(KeyError::Damaged(_))));
+    assert_eq!(put_back(&objects, 2).unwrap_err(), KeyError::Wrong { version: 1 });
+    assert_eq!(put_back(&objects, 1).unwrap(), 1);
+    assert_eq!(name(&open(&objects, 1).unwrap()), name(&keys));
+    COPIES.iter().for_each(|&letter| objects.delete(&copy(1, letter)).unwrap());
+    assert!(matches!(open(&objects, 1), Err(KeyError::Missing(_))));
+    assert_eq!(restore(&objects, &backup, STORE, None).unwrap(), 1);
+    assert_eq!(there(&objects), three(1));
+    let refused = |bytes: &[u8], store| restore(&Memory::new(), bytes, store, None).unwrap_err().to_string();
+    assert!(refused(&backup, [6; 16]).contains("another store"));
+    assert!(refused(&backup[1..], STORE).contains("hash does not match"));
+}
+
+#[test]
+fn a_ring_that_is_changed_again_and_again_meets_no_nonce_twice() {
+    let mut ids: Vec<(MasterKey, u32, [u8; 16])> = Vec::new();
+    for at in 0..40 {
+        let objects = Flaky::default();
+        let mut key = MasterKey::generate(&OsEntropy);
+        let keys = Keys::create(&objects, &key, &OsEntropy, STORE).unwrap();
+        for round in 0..4 {
+            objects.fail_after((round % 2 == 1).then_some(at), at % 3 == 0);
+            let new = MasterKey::generate(&OsEntropy);
+            if !matches!(keys.rotate(&objects, new.clone(), &OsEntropy), Err(KeyError::Objects(_))) {
+                key = new;
+            }
+            objects.fail_after(None, false);
+            for (version, copies) in super::copies::versions(&objects).unwrap() {
+                for copy in copies {
+                    let record = RingRecord::read(&objects.get(&copy).unwrap()).unwrap();
+                    ids.push((key.clone(), version, record.id));
+                }
+            }
+        }
+    }
+    let mut sealed = HashSet::new();
+    for (key, version, id) in &ids {
+        let nonces = nonces_of(&wrapping_key(key, &STORE, *version, id));
+        let distinct: HashSet<_> = nonces.iter().collect();
+        assert_eq!(distinct.len(), nonces.len());
+        // Rings a failed rotation left are under keys we let go of.
+        if !nonces.is_empty() {
+            assert_eq!(nonces, [nonce(STORE_DOMAIN.into())]);
+            sealed.insert(*id);
+        }
+    }
+    assert!(sealed.len() > 80, "{} rings were looked at", sealed.len());
 }
 
 #[test]
 fn a_wrapped_key_under_another_check_value_does_not_open() {
     let (objects, _) = stored();
     let bytes = objects.get(&copy(1, 'a')).unwrap();
-    let mut record: RingRecord = codec::decode(&bytes[..bytes.len() - HASH_BYTES]).unwrap();
+    let mut record = RingRecord::read(&bytes).unwrap();
     record.domains[0].check[0] ^= 1;
     assert!(matches!(record.unwrap_domains(&master(1)), Err(Fault::Damaged(_))));
 }
@@ -176,7 +288,7 @@ impl Objects for Unreadable {
 #[test]
 fn a_medium_that_fails_is_not_taken_for_damage() {
     let objects = Unreadable(stored().0);
-    let error = Keyring::load(&objects, &master(1), STORE).unwrap_err();
+    let error = open(&objects, 1).err().unwrap();
     assert_eq!(error, KeyError::Objects(objects::Error::Unavailable("unplugged".into())));
 }
 

@@ -139,7 +139,7 @@ impl Store {
             && record.first < end
         {
             let header = self.described(Kind::Log, record.next());
-            let builder = Builder::start(&*self.inner.objects, &header, self.key(header.domain)?)?;
+            let builder = Builder::start(&*self.inner.objects, &header, self.key(header.domain)?.as_deref())?;
             let written = builder.finish(codec::encode(&record))?;
             standing.log_objects += 1;
             standing.log_bytes += written.object_bytes;

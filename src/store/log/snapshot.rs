@@ -35,7 +35,7 @@ impl Store {
         let header = self.described(Kind::Snapshot, next);
         let key = self.key(header.domain)?;
         let mut sections = Sections {
-            builder: Builder::start(&*self.inner.objects, &header, key)?,
+            builder: Builder::start(&*self.inner.objects, &header, key.as_deref())?,
             level: self.inner.options.zstd_level,
             written: Vec::new(),
         };

@@ -1,0 +1,69 @@
+//! `key`: the key ring of a sealed box. A new master key is taken from the control socket only, as
+//! there is no TLS here and none but this machine may know it.
+
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::caller;
+use super::error::Refusal;
+use crate::api::context::{ApiState, Credentials};
+use crate::service::Error;
+use crate::store::{AtOpen, MasterKey, RingStatus};
+
+/// Longest form of a key, and a line end.
+const KEY_BYTES_MAX: usize = 66;
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/tintype/v1/key", get(status))
+        .route("/tintype/v1/key/backup", get(backup))
+        .route("/tintype/v1/key/rotate", post(rotate))
+}
+
+async fn status(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
+    let actor = caller(&state, request).await?;
+    let status = state.blocking(move |service| service.ring_status(&actor)).await?;
+    Ok(Json(status_body(&status)).into_response())
+}
+
+async fn backup(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
+    let actor = caller(&state, request).await?;
+    let ring = state.blocking(move |service| service.ring_backup(&actor)).await?;
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], ring).into_response())
+}
+
+async fn rotate(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let is_local = matches!(Credentials::of(&parts), Credentials::LocalAdmin);
+    let actor = caller(&state, Request::from_parts(parts, axum::body::Body::empty())).await?;
+    if !is_local {
+        return Err(Error::forbidden(
+            "a master key must not travel over a network: use \"tintype --data DIR key rotate\" on the server's machine",
+        )
+        .into());
+    }
+    let too_long = |_| Error::invalid("the new master key is too long, or did not arrive whole");
+    let bytes = Zeroizing::new(to_bytes(body, KEY_BYTES_MAX).await.map_err(too_long)?.to_vec());
+    let new = MasterKey::parse(&bytes).map_err(|reason| Error::invalid(reason.to_string()))?;
+    let version = state.blocking(move |service| service.rotate_master(&actor, new)).await?;
+    Ok(Json(json!({"version": version})).into_response())
+}
+
+fn status_body(status: &RingStatus) -> Value {
+    json!({
+        "version": status.version,
+        "copies": status.copies,
+        "other_versions": status.others,
+        "at_open": match status.at_open {
+            AtOpen::Settled => "settled",
+            AtOpen::Finished => "a change was finished",
+            AtOpen::Undone => "a change of the master key was undone",
+        },
+    })
+}

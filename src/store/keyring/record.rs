@@ -1,0 +1,140 @@
+//! A ring as it is stored: a record and the BLAKE3 hash of it, so that damage shows before any key
+//! is tried.
+//!
+//! Invariant: no wrapping key serves twice, as each record draws an id of its own.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::{Keyring, MasterKey};
+use crate::db::codec::{self, Record};
+use crate::store::seal::{Aead, DomainKey, KEY_BYTES, derive, nonce};
+
+const HASH_BYTES: usize = 32;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct RingRecord {
+    pub(super) store_id: [u8; 16],
+    pub(super) version: u32,
+    /// Random, drawn for each save.
+    pub(super) id: [u8; 16],
+    /// Tells the right master key: a wrapped key alone does not, as GCM does not commit to its key.
+    master_check: [u8; KEY_BYTES],
+    pub(super) domains: Vec<WrappedDomain>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct WrappedDomain {
+    id: u32,
+    wrapped: Vec<u8>,
+    pub(super) check: [u8; KEY_BYTES],
+}
+
+impl Record for RingRecord {
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "key ring";
+}
+
+/// Why one copy did not open.
+pub(super) enum Fault {
+    Wrong,
+    Damaged(String),
+}
+
+impl RingRecord {
+    /// Reads a copy, which no key is needed for.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(bytes: &[u8]) -> Result<RingRecord, String> {
+        let (body, hash) =
+            bytes.split_last_chunk::<HASH_BYTES>().ok_or_else(|| "it is too short".to_owned())?;
+        if blake3::hash(body) != *hash {
+            return Err("its hash does not match".into());
+        }
+        codec::decode(body).map_err(|error| error.to_string())
+    }
+
+    /// The ring, if it is this store's.
+    pub(super) fn open(self, master: &MasterKey, store_id: [u8; 16]) -> Result<Keyring, Fault> {
+        if self.store_id != store_id {
+            return Err(Fault::Damaged("it belongs to another store".into()));
+        }
+        if !same(&self.master_check, &master_check(master, &store_id)) {
+            return Err(Fault::Wrong);
+        }
+        self.unwrap_domains(master)
+    }
+
+    /// The ring; the master key is known to be the right one.
+    pub(super) fn unwrap_domains(self, master: &MasterKey) -> Result<Keyring, Fault> {
+        let wrapping = Aead::new(&wrapping_key(master, &self.store_id, self.version, &self.id));
+        let unwrap = |domain: WrappedDomain| {
+            let bound = associated_data(&self.store_id, self.version, &self.id, domain.id);
+            let mut bytes = Zeroizing::new(domain.wrapped);
+            wrapping.open(&nonce(domain.id.into()), &bound, &mut bytes).ok()?;
+            let is_right = same(&domain.check, &domain_check(&bytes, &self.store_id, domain.id));
+            Some((domain.id, Arc::new(DomainKey::from_bytes(&bytes).filter(|_| is_right)?)))
+        };
+        let domains = self
+            .domains
+            .into_iter()
+            .map(|domain| {
+                let id = domain.id;
+                unwrap(domain).ok_or_else(|| Fault::Damaged(format!("the key of domain {id} does not open")))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Keyring { store_id: self.store_id, version: self.version, domains })
+    }
+}
+
+/// The bytes of a ring's copies, wrapped under `master`.
+pub(super) fn to_bytes(ring: &Keyring, master: &MasterKey, id: [u8; 16]) -> Vec<u8> {
+    let wrapping = Aead::new(&wrapping_key(master, &ring.store_id, ring.version, &id));
+    let wrap = |(&domain, key): (&u32, &Arc<DomainKey>)| {
+        let mut bytes = key.to_bytes();
+        let check = domain_check(&bytes, &ring.store_id, domain);
+        let bound = associated_data(&ring.store_id, ring.version, &id, domain);
+        wrapping.seal(&nonce(domain.into()), &bound, &mut bytes);
+        WrappedDomain { id: domain, wrapped: bytes.to_vec(), check }
+    };
+    let mut bytes = codec::encode(&RingRecord {
+        store_id: ring.store_id,
+        version: ring.version,
+        id,
+        master_check: master_check(master, &ring.store_id),
+        domains: ring.domains.iter().map(wrap).collect(),
+    });
+    let hash = blake3::hash(&bytes);
+    bytes.extend_from_slice(hash.as_bytes());
+    bytes
+}
+
+pub(super) fn wrapping_key(
+    master: &MasterKey,
+    store_id: &[u8; 16],
+    version: u32,
+    id: &[u8; 16],
+) -> Zeroizing<[u8; KEY_BYTES]> {
+    let info: [&[u8]; 3] = [b"tintype keyring v1", &version.to_le_bytes(), id];
+    derive(master.secret(), Some(store_id), &info)
+}
+
+fn associated_data(store_id: &[u8; 16], version: u32, id: &[u8; 16], domain: u32) -> Vec<u8> {
+    [&store_id[..], &version.to_le_bytes(), id, &domain.to_le_bytes()].concat()
+}
+
+fn master_check(master: &MasterKey, store_id: &[u8; 16]) -> [u8; KEY_BYTES] {
+    *derive(master.secret(), Some(store_id), &[b"tintype master check v1"])
+}
+
+fn domain_check(keys: &[u8], store_id: &[u8; 16], domain: u32) -> [u8; KEY_BYTES] {
+    *derive(keys, Some(store_id), &[b"tintype domain check v1", &domain.to_le_bytes()])
+}
+
+fn same(left: &[u8; KEY_BYTES], right: &[u8; KEY_BYTES]) -> bool {
+    left.ct_eq(right).into()
+}
