@@ -1,6 +1,6 @@
-//! What all cores together can do of the work no upload is spared: MD5, SHA-512 and BLAKE3 of the
-//! stream, BLAKE3 of its chunks, zstd of its frames. Nothing waits for anything here, so no store
-//! that computes these can be faster.
+//! What all cores together can do of the work no transfer is spared. An upload: MD5, SHA-512 and
+//! BLAKE3 of the stream, BLAKE3 of its chunks, zstd of its frames. A download: the frames decoded, and
+//! BLAKE3 of their chunks. Nothing waits for anything here, so no store that computes these can be faster.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,15 +26,27 @@ pub struct Ceiling {
     pub processor_seconds: f64,
 }
 
-/// Runs the primitives over `data` on all cores.
+/// Runs the primitives of an upload over `data` on all cores.
 pub fn measure(data: &[u8]) -> Result<Ceiling, Box<dyn Error>> {
     let next = AtomicUsize::new(0);
+    on_all_cores(&|| work(data, &next))
+}
+
+/// Runs the primitives of a download on all cores, over frames made before the clock starts.
+pub fn measure_reads(data: &[u8]) -> Result<Ceiling, Box<dyn Error>> {
+    let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+    let frames: Vec<Vec<u8>> =
+        data.chunks(FRAME).map(|frame| compressor.compress(frame)).collect::<Result<_, _>>()?;
+    let next = AtomicUsize::new(0);
+    on_all_cores(&|| decode(&frames, &next))
+}
+
+fn on_all_cores(work: &(dyn Fn() -> std::io::Result<()> + Sync)) -> Result<Ceiling, Box<dyn Error>> {
     let before = processor_seconds(std::process::id())?;
     let start = Instant::now();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..std::thread::available_parallelism()?.get())
-            .map(|_| scope.spawn(|| work(data, &next)))
-            .collect();
+        let threads: Vec<_> =
+            (0..std::thread::available_parallelism()?.get()).map(|_| scope.spawn(work)).collect();
         for thread in threads {
             thread.join().map_err(|_| "a thread of the ceiling died")??;
         }
@@ -64,5 +76,18 @@ fn work(data: &[u8], next: &AtomicUsize) -> std::io::Result<()> {
         }
     }
     std::hint::black_box((md5.finalize(), sha512.finalize(), root.finalize()));
+    Ok(())
+}
+
+fn decode(frames: &[Vec<u8>], next: &AtomicUsize) -> std::io::Result<()> {
+    let mut decompressor = zstd::bulk::Decompressor::new()?;
+    let mut raw = Vec::with_capacity(FRAME);
+    while let Some(frame) = frames.get(next.fetch_add(1, Ordering::Relaxed)) {
+        raw.clear();
+        decompressor.decompress_to_buffer(frame, &mut raw)?;
+        for chunk in raw.chunks(CHUNK) {
+            std::hint::black_box(blake3::hash(chunk));
+        }
+    }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
 
 /// A connection that is kept open.
 pub struct Connection {
@@ -24,7 +25,7 @@ impl Connection {
     pub fn open(address: SocketAddr) -> std::io::Result<Connection> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream: BufReader::with_capacity(64 << 10, stream), body: Vec::new() })
+        Ok(Connection { stream: BufReader::with_capacity(256 << 10, stream), body: Vec::new() })
     }
 
     /// Sends a request without a body.
@@ -65,8 +66,37 @@ impl Connection {
         self.stream.get_mut().write_all(bytes)
     }
 
+    /// Asks for `bytes` bytes and throws them away; seconds to the first of them, and to the last.
+    pub fn download(&mut self, path: &str, token: &str, bytes: u64) -> Result<(f64, f64), Box<dyn Error>> {
+        let start = Instant::now();
+        self.begin("GET", path, token, "", 0)?;
+        let (answer, length) = self.head()?;
+        if answer.status != 200 || length as u64 != bytes {
+            return Err(format!("{path} answered {} with {length} bytes", answer.status).into());
+        }
+        let (mut first, mut rest) = (None, length);
+        while rest > 0 {
+            let got = self.stream.fill_buf()?.len().min(rest);
+            if got == 0 {
+                return Err("the server hung up".into());
+            }
+            first.get_or_insert_with(|| start.elapsed());
+            self.stream.consume(got);
+            rest -= got;
+        }
+        Ok((first.unwrap_or_default().as_secs_f64(), start.elapsed().as_secs_f64()))
+    }
+
     /// Reads an answer to its end.
     pub fn answer(&mut self) -> Result<Answer, Box<dyn Error>> {
+        let (answer, bytes) = self.head()?;
+        self.body.resize(bytes, 0);
+        self.stream.read_exact(&mut self.body)?;
+        Ok(answer)
+    }
+
+    /// Reads an answer up to its body; gives the body's length.
+    fn head(&mut self) -> Result<(Answer, usize), Box<dyn Error>> {
         let (mut status, mut token, mut bytes) = (0, None, 0);
         let mut line = String::new();
         loop {
@@ -89,9 +119,7 @@ impl Connection {
                 Some(_) => {}
             }
         }
-        self.body.resize(bytes, 0);
-        self.stream.read_exact(&mut self.body)?;
-        Ok(Answer { status, token })
+        Ok((Answer { status, token }, bytes))
     }
 
     /// The latest answer's body.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tintype::base::{OsEntropy, SystemClock};
 use tintype::db::{self, Db};
+use tintype::model::ContentId;
 use tintype::objects::Native;
 use tintype::store::{self, Scope, Store};
 
@@ -71,7 +72,8 @@ pub fn run() -> Outcome {
     Ok(())
 }
 
-fn open(dir: &Path) -> Result<(Db, Store), Box<dyn Error>> {
+/// A new store on a directory, with default settings.
+pub fn open(dir: &Path) -> Result<(Db, Store), Box<dyn Error>> {
     let db = Db::open(&dir.join("catalog.redb"), db::Options::default())?;
     let objects = Arc::new(Native::open(dir.join("store"))?);
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
@@ -79,12 +81,14 @@ fn open(dir: &Path) -> Result<(Db, Store), Box<dyn Error>> {
     Ok((db, store))
 }
 
-async fn upload(db: Db, store: Store, data: Bytes) -> Result<(), Box<dyn Error>> {
+/// Brings a stream in and publishes it; gives its name.
+pub async fn upload(db: Db, store: Store, data: Bytes) -> Result<ContentId, Box<dyn Error>> {
     let mut ingest = store.ingest(Scope::STORE)?;
     for start in (0..data.len()).step_by(PIECE) {
         ingest.write(data.slice(start..data.len().min(start + PIECE))).await?;
     }
     let receipt = ingest.finish(Vec::new()).await?;
+    let content = receipt.content();
     tokio::task::spawn_blocking(move || db.write(move |txn| store.publish(txn, &receipt))).await??;
-    Ok(())
+    Ok(content)
 }

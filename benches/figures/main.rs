@@ -7,6 +7,7 @@
 
 mod ceiling;
 mod dense;
+mod download;
 mod http;
 #[path = "../catalog/images.rs"]
 mod images;
@@ -25,9 +26,10 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("ingest", ingest::run),
     ("upload", upload::run),
+    ("download", download::run),
     ("start", start::run),
     ("listing", listing::run),
     ("memory", memory::run),

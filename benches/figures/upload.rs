@@ -21,7 +21,7 @@ pub fn run() -> Outcome {
         let token = server.sign_in(dir.path())?;
         let processor = |pid| processor_seconds(pid);
         let before = (processor(server.pid())?, processor(std::process::id())?);
-        let seconds = upload(&server, &token, &data)?;
+        let seconds = upload(&server, &token, &data)?.seconds;
         let (served, sent) = (processor(server.pid())? - before.0, processor(std::process::id())? - before.1);
         server.stop()?;
         let speed = |seconds: f64| bytes as f64 / seconds / 1e6;
@@ -46,15 +46,23 @@ pub fn run() -> Outcome {
     Ok(())
 }
 
-/// Seconds from the first byte sent to the answer that it is durable.
-fn upload(server: &Server, token: &str, data: &[u8]) -> Result<f64, Box<dyn Error>> {
+/// An image that was sent.
+pub struct Sent {
+    /// Where its data is.
+    pub path: String,
+    /// From the first byte sent to the answer that it is durable.
+    pub seconds: f64,
+}
+
+/// Sends a new image.
+pub fn upload(server: &Server, token: &str, data: &[u8]) -> Result<Sent, Box<dyn Error>> {
     let path = server.new_image(token)?;
     let mut connection = server.connect()?;
     let start = Instant::now();
     connection.begin("PUT", &path, token, "application/octet-stream", data.len() as u64)?;
     connection.send(data)?;
     match connection.answer()?.status {
-        204 => Ok(start.elapsed().as_secs_f64()),
+        204 => Ok(Sent { path, seconds: start.elapsed().as_secs_f64() }),
         status => Err(format!("an upload ended with {status}").into()),
     }
 }

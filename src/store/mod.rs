@@ -10,6 +10,7 @@ mod assemble;
 mod compact;
 mod compress;
 mod cutter;
+mod decompress;
 mod error;
 mod filling;
 mod format;
@@ -114,6 +115,8 @@ struct Inner {
     read_budget: Arc<Semaphore>,
     /// Threads of the runtime's pool that may block on the medium at once.
     turns: Arc<Semaphore>,
+    /// Fetches at work at once.
+    fetchers: Arc<Semaphore>,
     next_pack: AtomicU64,
     reclaiming: std::sync::Mutex<()>,
     rewriting: std::sync::Mutex<()>,

@@ -214,21 +214,29 @@ impl Object {
         Ok(footer.to_vec())
     }
 
-    /// Several sections, opened; those that lie side by side are read together.
-    pub fn sections(&self, sections: &[Section]) -> Result<Vec<Vec<u8>>, Error> {
-        let mut opened = Vec::with_capacity(sections.len());
+    /// Hands several sections, opened, to `take`, in order; those that lie side by side are read
+    /// together. `stored` is room to read them into.
+    pub fn sections(
+        &self,
+        sections: &[Section],
+        stored: &mut Vec<u8>,
+        mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         for adjacent in sections.chunk_by(|one, next| one.offset + u64::from(one.bytes) == next.offset) {
             let bytes = adjacent.iter().map(|section| section.bytes as usize).sum();
-            let mut data = vec![0; bytes];
-            self.objects.read(&self.header.key(), adjacent[0].offset, &mut data)?;
-            let mut rest = &data[..];
+            stored.resize(bytes, 0);
+            self.objects.read(&self.header.key(), adjacent[0].offset, stored)?;
+            let mut rest = &stored[..];
             for section in adjacent {
-                let (stored, after) = rest.split_at(section.bytes as usize);
-                opened.push(self.open(section.counter, stored.to_vec())?);
+                let (now, after) = rest.split_at(section.bytes as usize);
+                match &self.cipher {
+                    None => take(now)?,
+                    Some(_) => take(&self.open(section.counter, now.to_vec())?)?,
+                }
                 rest = after;
             }
         }
-        Ok(opened)
+        Ok(())
     }
 
     /// The footer section, found through the locator: for objects that no row describes.

@@ -14,6 +14,7 @@ use super::ingest::BUDGET_UNIT;
 use super::keyring::{MasterKey, STORE_DOMAIN};
 use super::log::Log;
 use super::pins::Pins;
+use super::read;
 use super::rows;
 use super::share::Shares;
 use super::totals;
@@ -184,6 +185,7 @@ impl Store {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
         let Vault { objects, keys, .. } = vault;
+        let fetchers = read::fetches_at_once(objects.traffic().is_some());
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
         let memory = options.memory_bytes;
@@ -212,6 +214,7 @@ impl Store {
                 recompressors: Arc::new(Compressors::new(options.rewrite.level.into())),
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
                 turns: Arc::new(Semaphore::new(TURNS)),
+                fetchers: Arc::new(Semaphore::new(fetchers)),
                 next_pack,
                 reclaiming: Mutex::new(()),
                 rewriting: Mutex::new(()),

@@ -14,6 +14,7 @@ use bytes::Bytes;
 pub use footer::{FrameEntry, PackFooter};
 pub use write::{FinishedPack, PackWriter};
 
+use super::decompress::{self, Decompressor};
 use super::error::Error;
 use super::format::Header;
 use super::object::{Object, Section, Written};
@@ -167,40 +168,54 @@ impl Pack {
     /// Some frames that follow each other, decompressed, every chunk of them verified. Frames that
     /// lie side by side cost the medium one request.
     pub fn frames(&self, indexes: Range<usize>) -> Result<Vec<Bytes>, Error> {
-        self.object.trusting(|| {
-            let stored = self.stored(indexes.clone())?;
-            indexes.clone().zip(stored).map(|(index, stored)| self.unpack(index, stored)).collect()
-        })
+        self.each_frame(indexes, |_, _, raw| raw)
     }
 
     /// As [`Pack::frames`], with the stored bytes beside what they hold.
     pub fn whole_frames(&self, indexes: Range<usize>) -> Result<Vec<Frame>, Error> {
-        let whole = |(index, stored): (usize, Vec<u8>)| {
+        self.each_frame(indexes, |index, stored, raw| {
             let FrameEntry { count, codec, .. } = self.footer.frames[index];
             let base = self.frame_bases[index] as usize;
-            let raw = self.unpack(index, stored.clone())?;
-            Ok(Frame { stored, codec, raw, positions: base..base + count as usize })
-        };
-        self.object.trusting(|| {
-            let stored = self.stored(indexes.clone())?;
-            indexes.clone().zip(stored).map(whole).collect()
+            Frame { stored: stored.to_vec(), codec, raw, positions: base..base + count as usize }
         })
     }
 
-    fn stored(&self, indexes: Range<usize>) -> Result<Vec<Vec<u8>>, Error> {
+    /// What `make` makes of each of some frames: of its index, its stored bytes, and what they hold.
+    fn each_frame<T>(
+        &self,
+        indexes: Range<usize>,
+        make: impl Fn(usize, &[u8], Bytes) -> T,
+    ) -> Result<Vec<T>, Error> {
         let section = |index: usize| {
             let entry = &self.footer.frames[index];
             Section { offset: entry.offset, bytes: entry.stored_bytes, counter: index as u64 }
         };
-        self.object.sections(&indexes.map(section).collect::<Vec<_>>())
+        let sections: Vec<Section> = indexes.clone().map(section).collect();
+        self.object.trusting(|| {
+            decompress::with(|Decompressor { zstd, stored }| {
+                let mut made = Vec::with_capacity(sections.len());
+                self.object.sections(&sections, stored, |stored| {
+                    let index = indexes.start + made.len();
+                    made.push(make(index, stored, self.unpack(index, stored, zstd)?));
+                    Ok(())
+                })?;
+                Ok(made)
+            })
+        })
     }
 
-    fn unpack(&self, index: usize, stored: Vec<u8>) -> Result<Bytes, Error> {
+    fn unpack(
+        &self,
+        index: usize,
+        stored: &[u8],
+        zstd: &mut zstd::bulk::Decompressor<'static>,
+    ) -> Result<Bytes, Error> {
         let damaged = |reason: String| Error::damaged(pack_name(self.number), reason);
         let entry = &self.footer.frames[index];
         let raw = match entry.codec {
-            0 => stored,
-            1 => zstd::bulk::decompress(&stored, entry.raw_bytes as usize)
+            0 => stored.to_vec(),
+            1 => zstd
+                .decompress(stored, entry.raw_bytes as usize)
                 .map_err(|e| damaged(format!("frame {index} does not decompress: {e}")))?,
             other => return Err(damaged(format!("frame {index} has the unknown codec {other}"))),
         };

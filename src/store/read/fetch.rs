@@ -1,14 +1,22 @@
 //! Getting what was planned: frames from memory, or from the medium, neighbours in one request.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use quick_cache::sync::{DefaultLifecycle, GuardResult, PlaceholderGuard};
 
-use super::super::Store;
 use super::super::error::Error;
 use super::super::pack::{Pack, pack_name};
+use super::super::{FrameKey, FrameWeight, Store};
 use super::plan::Part;
 use crate::model::ByteRange;
+
+/// The right, and the duty, to read a frame.
+type Guard<'c> =
+    PlaceholderGuard<'c, FrameKey, Bytes, FrameWeight, quick_cache::DefaultHashBuilder, Lifecycle>;
+type Lifecycle = DefaultLifecycle<FrameKey, Bytes>;
 
 /// Zeros are handed out in pieces of this size.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
@@ -63,35 +71,60 @@ impl Store {
         Ok(())
     }
 
-    /// Frames that follow each other.
-    fn frames(&self, pack: &Pack, indexes: std::ops::Range<usize>) -> Result<Vec<Bytes>, Error> {
-        let cache = &self.inner.frames;
-        let key = |index| (pack.number, pack.generation(), index);
-        if indexes.len() == 1 {
-            // Equal reads of one frame at the same time cost one.
-            let index = indexes.start;
-            let read = || pack.frames(index..index + 1).map(|mut frames| frames.remove(0));
-            return Ok(vec![cache.get_or_insert_with(&key(index), read)?]);
-        }
-        let mut frames = Vec::with_capacity(indexes.len());
-        let mut at = indexes.start;
+    /// Frames that follow each other. Equal reads of a frame at the same time cost one: whoever comes
+    /// first reads it. What others read is waited for last, and by nobody for whom others wait; so
+    /// neighbouring fetches, which share a frame, go on side by side.
+    fn frames(&self, pack: &Pack, indexes: Range<usize>) -> Result<Vec<Bytes>, Error> {
+        let mut found: Vec<Option<Bytes>> = vec![None; indexes.len()];
+        let mut at = if indexes.len() > 1 { indexes.start } else { indexes.end };
         while at < indexes.end {
-            if let Some(frame) = cache.get(&key(at)) {
-                frames.push(frame);
-                at += 1;
-                continue;
+            let places = &mut found[at - indexes.start..];
+            match self.inner.frames.get_value_or_guard(&frame_key(pack, at), Some(Duration::ZERO)) {
+                GuardResult::Value(frame) => {
+                    places[0] = Some(frame);
+                    at += 1;
+                }
+                GuardResult::Guard(first) => {
+                    let run = self.read_run(pack, first, at..indexes.end)?;
+                    at += run.len();
+                    places.iter_mut().zip(run).for_each(|(place, frame)| *place = Some(frame));
+                }
+                GuardResult::Timeout => at += 1,
             }
-            let missing = (at..indexes.end).take_while(|i| cache.peek(&key(*i)).is_none()).count();
-            // At least the one that was missing just now, whatever came in since.
-            let until = at + missing.max(1);
-            for (index, frame) in (at..until).zip(pack.frames(at..until)?) {
-                cache.insert(key(index), frame.clone());
-                frames.push(frame);
+        }
+        let waited =
+            |(index, frame): (usize, Option<Bytes>)| frame.map_or_else(|| self.frame(pack, index), Ok);
+        indexes.zip(found).map(waited).collect()
+    }
+
+    /// One frame; waits for whoever reads it.
+    fn frame(&self, pack: &Pack, index: usize) -> Result<Bytes, Error> {
+        let read = || pack.frames(index..index + 1).map(|mut frames| frames.remove(0));
+        self.inner.frames.get_or_insert_with(&frame_key(pack, index), read)
+    }
+
+    /// Reads the first of these frames, which is ours to read, and those after it that nobody has or
+    /// reads, in one request.
+    fn read_run(&self, pack: &Pack, first: Guard<'_>, indexes: Range<usize>) -> Result<Vec<Bytes>, Error> {
+        let mut guards = vec![first];
+        for index in indexes.start + 1..indexes.end {
+            match self.inner.frames.get_value_or_guard(&frame_key(pack, index), Some(Duration::ZERO)) {
+                GuardResult::Guard(guard) => guards.push(guard),
+                GuardResult::Value(_) | GuardResult::Timeout => break,
             }
-            at = until;
+        }
+        // Where this fails the guards go, and whoever waited for them reads, and fails, for itself.
+        let frames = pack.frames(indexes.start..indexes.start + guards.len())?;
+        for (guard, frame) in guards.into_iter().zip(&frames) {
+            // Refused only where the frame was let go of meanwhile, which costs nothing but the next read.
+            let _ = guard.insert(frame.clone());
         }
         Ok(frames)
     }
+}
+
+fn frame_key(pack: &Pack, index: usize) -> FrameKey {
+    (pack.number, pack.generation(), index)
 }
 
 fn no_run(pack: &Pack, first: u32, count: u32) -> Error {

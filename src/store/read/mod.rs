@@ -7,6 +7,8 @@
 mod ahead;
 mod fetch;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -22,6 +24,18 @@ use crate::model::ByteRange;
 
 /// Data fetched at once, so that neighbouring frames cost the medium one request.
 const BATCH_BYTES: u64 = 1 << 20;
+
+/// Fetches at work at once, of all readers: one a core decodes as fast as any number would, and a few
+/// more keep a medium busy that answers late; many where it is `distant`.
+pub(super) fn fetches_at_once(distant: bool) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.max(if distant { FETCHES_DISTANT_MIN } else { FETCHES_MIN })
+}
+
+/// See [`fetches_at_once`].
+const FETCHES_MIN: usize = 4;
+/// Answers of a bucket take tens of milliseconds.
+const FETCHES_DISTANT_MIN: usize = 32;
 
 /// A published stream, open for reading. Holding it keeps its packs from being deleted.
 #[derive(Clone)]
