@@ -1,5 +1,7 @@
 //! Turns a stream's bytes into extents: known chunks are referred to, new ones go into packs.
 
+mod standing;
+
 use std::collections::HashSet;
 
 use super::cutter::{Cutter, CutterParams, Piece, choose};
@@ -11,6 +13,7 @@ use super::pins::Held;
 use super::realm::Realm;
 use super::share::Share;
 use super::{Store, VerifyHits};
+pub use standing::Standing;
 
 /// Look-ups are made for this much of the stream at a time, or for its share of memory where that
 /// is less.

@@ -1,7 +1,9 @@
 //! `FORMAT.md` says what the code does: every number and name in it that code has too.
 
 use super::cutter::CutterParams;
+use super::digest::BLOCK;
 use super::format::*;
+use super::ingest::Progress;
 use super::log::records::{LogRecord, SnapshotFooter, SnapshotRows};
 use super::manifest::Manifest;
 use super::pack::PackFooter;
@@ -44,6 +46,8 @@ fn the_description_has_the_numbers_of_the_code() {
         format!("magic `{}`", magic(&SEALED_MAGIC)),
         format!("**Pack footer** (version {})", PackFooter::VERSION),
         format!("**Manifest** (version {})", Manifest::VERSION),
+        format!("is the progress (version {})", Progress::VERSION),
+        format!("the last whole block of {BLOCK} bytes"),
         format!("**Log** (version {})", LogRecord::VERSION),
         format!("**Snapshot** (version {})", SnapshotFooter::VERSION),
         format!("a section is zstd of (version {})", SnapshotRows::VERSION),

@@ -11,6 +11,7 @@ mod compact;
 mod compress;
 mod cutter;
 mod decompress;
+mod digest;
 mod error;
 mod filling;
 mod format;
@@ -29,6 +30,7 @@ mod read;
 mod realm;
 mod rebuild;
 mod reclaim;
+mod root;
 mod rows;
 mod seal;
 mod share;
@@ -48,7 +50,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use activity::Activity;
 pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
 pub use error::Error;
-pub use ingest::{Ingest, Receipt};
+pub use ingest::{Checkpoint, Ingest, Receipt};
 pub use keyring::{AtOpen, KeyError, MasterKey, NotAKey, RingStatus};
 pub use log::{Description, Lag, Replayed};
 pub use open::{Options, VerifyHits};
@@ -380,6 +382,8 @@ mod format_tests;
 mod nonce_tests;
 #[cfg(test)]
 mod rebuild_tests;
+#[cfg(test)]
+mod resume_tests;
 #[cfg(test)]
 mod scale_tests;
 #[cfg(test)]

@@ -6,13 +6,23 @@
 //! of the stream.
 
 use fastcdc::v2020::FastCDC;
+use serde::{Deserialize, Serialize};
 
 use super::{BLOCK, CutterParams, Piece, is_zero};
 
 /// The shortest hole.
 const HOLE_MIN: usize = 64 * 1024;
 
+/// What the cutter knows besides the bytes that wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ContentState {
+    searched: u32,
+    zero_end: u32,
+    hole: u64,
+}
+
 /// The state of one stream.
+#[derive(Clone)]
 pub(super) struct ContentCutter {
     min: usize,
     avg: usize,
@@ -39,6 +49,20 @@ impl ContentCutter {
             zero_end: 0,
             hole: 0,
         }
+    }
+
+    /// The cutter as it was when this state was taken, with the bytes that waited.
+    pub(super) fn resume(self, state: &ContentState, carry: Vec<u8>) -> Option<ContentCutter> {
+        let (searched, zero_end) = (state.searched as usize, state.zero_end as usize);
+        let fits =
+            zero_end <= searched && searched <= carry.len() && carry.len() <= self.max + HOLE_MIN + BLOCK;
+        fits.then_some(ContentCutter { carry, searched, zero_end, hole: state.hole, ..self })
+    }
+
+    /// What it knows, and how many bytes wait.
+    pub(super) fn state(&self) -> (ContentState, usize) {
+        let (searched, zero_end) = (self.searched as u32, self.zero_end as u32);
+        (ContentState { searched, zero_end, hole: self.hole }, self.carry.len())
     }
 
     pub(super) fn push(&mut self, mut data: &[u8], emit: &mut dyn FnMut(Piece<'_>)) {

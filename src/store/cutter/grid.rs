@@ -17,6 +17,7 @@
 //! the raised minimum pay more than they owe (a short chunk before a hole together with the
 //! hole), **a stream has never more than a piece per 6 KiB, and ten more**.
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{BLOCK, CutterParams, Piece, ends_in_zeros, is_zero};
@@ -28,7 +29,20 @@ const PIECE_PRICE: u64 = 6 * 1024;
 /// The debt at which the minimum rises: sixteen pieces of 4 KiB.
 const DEBT_MAX: u64 = 32 * 1024;
 
+/// What the cutter knows besides the bytes it carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GridState {
+    block: u32,
+    leading: bool,
+    open: u32,
+    zero_end: u32,
+    hole: u64,
+    debt: u64,
+    raised: bool,
+}
+
 /// The state of one stream.
+#[derive(Clone)]
 pub(super) struct GridCutter {
     min: usize,
     avg: usize,
@@ -76,6 +90,32 @@ impl GridCutter {
             debt: 0,
             raised: false,
         }
+    }
+
+    /// The cutter as it was when this state was taken, with the bytes it carried.
+    pub(super) fn resume(self, state: &GridState, carry: Vec<u8>) -> Option<GridCutter> {
+        let (block, open, zero_end) = (state.block as usize, state.open as usize, state.zero_end as usize);
+        let fits = (1..=BLOCK).contains(&block)
+            && zero_end <= open
+            && open <= carry.len()
+            && carry.len() - open < block
+            && (open == 0 || state.hole == 0);
+        let GridState { leading, hole, debt, raised, .. } = *state;
+        fits.then_some(GridCutter { carry, block, leading, open, zero_end, hole, debt, raised, ..self })
+    }
+
+    /// What it knows, and how many bytes it carries.
+    pub(super) fn state(&self) -> (GridState, usize) {
+        let state = GridState {
+            block: self.block as u32,
+            leading: self.leading,
+            open: self.open as u32,
+            zero_end: self.zero_end as u32,
+            hole: self.hole,
+            debt: self.debt,
+            raised: self.raised,
+        };
+        (state, self.carry.len())
     }
 
     pub(super) fn push(&mut self, data: &[u8], emit: &mut dyn FnMut(Piece<'_>)) {

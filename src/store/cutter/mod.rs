@@ -14,8 +14,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use choice::choose;
-use content::ContentCutter;
-use grid::GridCutter;
+use content::{ContentCutter, ContentState};
+use grid::{GridCutter, GridState};
 
 /// The block of the guest grid: what file systems allocate by.
 const BLOCK: usize = 4096;
@@ -63,9 +63,21 @@ pub enum Piece<'a> {
     Chunk(&'a [u8]),
 }
 
+/// What a cutter knows between two bytes of a stream, but for the bytes it holds back: with those, and
+/// the parameters, it can be taken up again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum CutterState {
+    /// Of the grid cutter.
+    Grid(GridState),
+    /// Of the content cutter.
+    Content(ContentState),
+}
+
 /// Takes a stream in parts of any size and gives it back piece by piece.
+#[derive(Clone)]
 pub struct Cutter(Rule);
 
+#[derive(Clone)]
 enum Rule {
     Grid(GridCutter),
     Content(ContentCutter),
@@ -78,6 +90,32 @@ impl Cutter {
             CONTENT_ID => Rule::Content(ContentCutter::new(params)),
             _ => Rule::Grid(GridCutter::new(params)),
         })
+    }
+
+    /// A cutter as it was when this state was taken, with the bytes it held back; `None` when they
+    /// contradict each other.
+    pub fn resume(params: CutterParams, state: &CutterState, held_back: Vec<u8>) -> Option<Cutter> {
+        Some(Cutter(match (Cutter::new(params).0, state) {
+            (Rule::Grid(cutter), CutterState::Grid(state)) => Rule::Grid(cutter.resume(state, held_back)?),
+            (Rule::Content(cutter), CutterState::Content(state)) => {
+                Rule::Content(cutter.resume(state, held_back)?)
+            }
+            _ => return None,
+        }))
+    }
+
+    /// What it knows, and how many of the latest bytes it holds back.
+    pub fn state(&self) -> (CutterState, usize) {
+        match &self.0 {
+            Rule::Grid(cutter) => {
+                let (state, held_back) = cutter.state();
+                (CutterState::Grid(state), held_back)
+            }
+            Rule::Content(cutter) => {
+                let (state, held_back) = cutter.state();
+                (CutterState::Content(state), held_back)
+            }
+        }
     }
 
     /// Takes the next bytes. A chunk within `data` is emitted as a part of it; only what spans

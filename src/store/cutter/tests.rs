@@ -138,6 +138,31 @@ proptest! {
     }
 
     #[test]
+    fn a_cutter_put_down_and_taken_up_cuts_as_if_nothing_had_been(
+        data in streams(),
+        params in params(),
+        steps in prop::collection::vec(1..200_000usize, 1..6),
+    ) {
+        let mut kept = Vec::new();
+        let mut keep = |piece: Piece<'_>| {
+            kept.push(match piece {
+                Piece::Zeros(length) => Kept::Zeros(length),
+                Piece::Chunk(bytes) => Kept::Chunk(bytes.to_vec()),
+            });
+        };
+        let (mut cutter, mut at) = (Cutter::new(params), 0);
+        for part in split_at_random(&data, &steps) {
+            cutter.push(part, &mut keep);
+            at += part.len();
+            let (state, held_back) = cutter.state();
+            let held_back = data[at - held_back..at].to_vec();
+            cutter = Cutter::resume(params, &state, held_back).unwrap();
+        }
+        cutter.finish(&mut keep);
+        prop_assert_eq!(kept, cut(params, &data));
+    }
+
+    #[test]
     fn no_stream_has_more_than_a_piece_per_6_kib(data in streams(), phase in 0..BLOCK as u32) {
         let pieces = cut(CutterParams::grid(phase), &data).len() as u64;
         prop_assert!(pieces <= data.len() as u64 / (6 * 1024) + 10);

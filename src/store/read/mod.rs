@@ -19,6 +19,7 @@ pub(super) use plan::Layout;
 
 use super::Store;
 use super::error::Error;
+use super::manifest::Extent;
 use super::pins::Held;
 use crate::model::ByteRange;
 
@@ -53,6 +54,11 @@ impl Reader {
     /// The stream's length.
     pub fn size_bytes(&self) -> u64 {
         self.layout.size_bytes()
+    }
+
+    /// What the stream is made of, in order.
+    pub(super) fn extents(&self) -> &[Extent] {
+        &self.layout.manifest().extents
     }
 
     /// The bytes of `range`, in order, verified; ends with an error where they are damaged. Needs a
