@@ -27,8 +27,10 @@ use prometheus_client::registry::{Registry, Unit};
 const DURATION_BUCKETS_S: [f64; 12] =
     [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0, 300.0, 1800.0];
 
-/// The route of an upload, which has a gauge of its own.
+/// The route of an upload, and that of a part of one: they have a gauge of their own.
 const UPLOAD: &str = "/v2/images/{image}/file";
+/// See [`UPLOAD`].
+const PART: &str = "/tintype/v1/images/{image}/uploads/{upload}";
 
 /// The port's figures. Cheap to share.
 #[derive(Clone)]
@@ -129,7 +131,9 @@ pub async fn measure(State(metrics): State<Metrics>, request: Request, next: Nex
     let started = tokio::time::Instant::now();
     let labels = RouteLabels { method: method(request.method()), route: route(&request) };
     let inner = &metrics.inner;
-    let uploading = (labels.method == "PUT" && labels.route == UPLOAD).then(|| Running::of(&inner.uploads));
+    let uploads = [("PUT", UPLOAD), ("PATCH", PART)];
+    let uploading =
+        uploads.contains(&(labels.method, labels.route.as_str())).then(|| Running::of(&inner.uploads));
     let received = inner.received.clone();
     let response = next.run(request.map(|body| Counted::wrap(body, received))).await;
     drop(uploading);

@@ -40,6 +40,11 @@ impl Time {
         u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())
     }
 
+    /// `Fri, 24 Nov 2026 10:00:00 GMT`: as HTTP's headers have it.
+    pub fn http_date(self) -> String {
+        format!("{}", self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT"))
+    }
+
     /// Reads an ISO 8601 time; one without an offset counts as UTC. `None` when it is no time.
     pub fn parse(text: &str) -> Option<Time> {
         let text = text.trim();
@@ -87,10 +92,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_print_as_both_apis_want_them() {
+    fn times_print_as_the_protocols_want_them() {
         let time = Time(1_700_000_000_123_456);
         assert_eq!(time.rfc3339_seconds(), "2023-11-14T22:13:20Z");
         assert_eq!(time.rfc3339_micros(), "2023-11-14T22:13:20.123456Z");
+        assert_eq!(time.http_date(), "Tue, 14 Nov 2023 22:13:20 GMT");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod index;
 pub mod members;
 mod records;
 pub mod tokens;
+pub mod uploads;
 
 pub use error::Error;
 
@@ -20,7 +21,7 @@ use index::Index;
 
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
-    [&images::FACTS[..], &[members::MEMBERS], &identity::FACTS].concat()
+    [&images::FACTS[..], &[members::MEMBERS, uploads::UPLOADS], &identity::FACTS].concat()
 }
 
 /// Every table of the catalog that is no fact: indexes, and tokens, which end with the file they

@@ -24,11 +24,24 @@ pub enum Status {
     KeyWrong = 6,
 }
 
+/// Whether the same request may succeed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// No: something else must change.
+    None,
+    /// Yes, after a while: the connection broke, or the server is busy, or starting.
+    Patience,
+    /// Yes, after signing in again.
+    SignIn,
+}
+
 /// A failed command.
 #[derive(Debug)]
 pub struct Failure {
     /// For the shell.
     pub status: Status,
+    /// Whether trying again may help.
+    pub remedy: Remedy,
     /// For the person: what happened, to what, what to do next. Empty when the reader of standard
     /// output went away, which needs no words.
     pub message: String,
@@ -37,22 +50,27 @@ pub struct Failure {
 impl Failure {
     /// The server refused, or something broke.
     pub fn failed(message: impl Into<String>) -> Failure {
-        Failure { status: Status::Failed, message: message.into() }
+        Failure { status: Status::Failed, remedy: Remedy::None, message: message.into() }
     }
 
     /// The command line is wrong.
     pub fn usage(message: impl Into<String>) -> Failure {
-        Failure { status: Status::Usage, message: message.into() }
+        Failure { status: Status::Usage, remedy: Remedy::None, message: message.into() }
     }
 
     /// Not there.
     pub fn not_found(message: impl Into<String>) -> Failure {
-        Failure { status: Status::NotFound, message: message.into() }
+        Failure { status: Status::NotFound, remedy: Remedy::None, message: message.into() }
     }
 
     /// No way to the server.
     pub fn unreachable(message: impl Into<String>) -> Failure {
-        Failure { status: Status::Unreachable, message: message.into() }
+        Failure { status: Status::Unreachable, remedy: Remedy::None, message: message.into() }
+    }
+
+    /// The same failure, with what may help.
+    pub fn with(self, remedy: Remedy) -> Failure {
+        Failure { remedy, ..self }
     }
 
     /// A file's failure, with its name.
@@ -87,7 +105,7 @@ impl From<daemon::Error> for Failure {
     fn from(error: daemon::Error) -> Failure {
         match error {
             daemon::Error::Settings(_) => Failure::usage(error.to_string()),
-            _ => Failure { status: status(&error), message: error.to_string() },
+            _ => Failure { status: status(&error), ..Failure::failed(error.to_string()) },
         }
     }
 }

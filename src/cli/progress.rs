@@ -65,6 +65,22 @@ impl Progress {
         }
     }
 
+    /// Where bytes on their way stand now: further, or back where they are sent again.
+    pub fn stand_at(&mut self, bytes: u64) {
+        self.done = bytes;
+        if let Face::Bar(bar) = &self.face {
+            bar.set_position(bytes);
+        }
+    }
+
+    /// A word beside the bar: why nothing moves.
+    pub fn say(&self, text: &str) {
+        match &self.face {
+            Face::Bar(bar) => bar.println(text),
+            Face::Lines => eprintln!("{text}"),
+        }
+    }
+
     /// Where the work stands now.
     pub fn set(&mut self, phase: &str, done: u64) {
         self.done = done;

@@ -192,6 +192,8 @@ fn rules(settings: &Settings) -> Rules {
             settings::DedupScope::Domain => DedupScope::Domain,
             settings::DedupScope::Project => DedupScope::Project,
         },
+        upload_expiry_s: settings.images.upload_expiry_s as i64,
+        unfinished_uploads_max: settings.images.unfinished_uploads_max,
         password_hashes_at_once: settings.identity.password_hashes_at_once,
         password_cost: PasswordCost::default(),
     }

@@ -6,6 +6,7 @@
 pub mod compose;
 pub mod data_dir;
 mod error;
+mod expiry;
 pub mod init;
 pub mod keys;
 pub mod layers;

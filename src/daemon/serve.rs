@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::compose::{self, Parts};
 use super::data_dir::{DataDir, local_url};
 use super::error::Error;
+use super::expiry;
 use super::reclaim::{self, Pace};
 use super::rewriting::{self, Hours};
 use super::settings::Settings;
@@ -90,6 +91,8 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
     let interval = Duration::from_secs(settings.store.log_interval_s);
     tasks.spawn(shipping::run(parts.service.clone(), interval, stop.clone()));
+    let expiry = Duration::from_secs(settings.images.upload_expiry_s);
+    tasks.spawn(expiry::run(parts.service.clone(), expiry, stop.clone()));
     if settings.reclaim.automatic {
         let pace = Pace::from(&settings.reclaim);
         tasks.spawn(reclaim::run(parts.service.clone(), pace, stop.clone()));

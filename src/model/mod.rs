@@ -5,8 +5,10 @@ pub mod identity;
 pub mod ids;
 pub mod image;
 pub mod range;
+pub mod upload;
 
 pub use content::{ContentId, Digests};
 pub use ids::{DomainId, ImageId, ProjectId, RoleId, UserId};
 pub use image::{Image, Status, Visibility};
 pub use range::ByteRange;
+pub use upload::PartialUpload;

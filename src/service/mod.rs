@@ -48,6 +48,10 @@ pub struct Rules {
     pub require_format_match: bool,
     /// Whose images share their data's chunks.
     pub dedup_scope: DedupScope,
+    /// From the last byte of an unfinished upload in parts to its end, in seconds.
+    pub upload_expiry_s: i64,
+    /// Unfinished uploads in parts that the images of one owner may have.
+    pub unfinished_uploads_max: usize,
     /// Password hashes computed at once; each takes tens of MiB and a core.
     pub password_hashes_at_once: usize,
     /// What one password hash costs.
@@ -73,6 +77,8 @@ impl Default for Rules {
             image_bytes_max: 1 << 40,
             require_format_match: true,
             dedup_scope: DedupScope::Store,
+            upload_expiry_s: 86_400,
+            unfinished_uploads_max: 64,
             password_hashes_at_once: 2,
             password_cost: identity::PasswordCost::default(),
         }
@@ -89,6 +95,7 @@ pub struct Service {
     pub(crate) rules: Arc<Rules>,
     passwords: Arc<identity::Hasher>,
     litter: Litter,
+    turns: images::Turns,
 }
 
 impl Service {
@@ -109,6 +116,7 @@ impl Service {
             rules: Arc::new(rules),
             passwords: Arc::new(passwords),
             litter: Litter::default(),
+            turns: images::Turns::default(),
         }
     }
 
@@ -120,6 +128,11 @@ impl Service {
     /// What use cases leave to be reclaimed.
     pub fn litter(&self) -> &Litter {
         &self.litter
+    }
+
+    /// Largest image that is taken, in bytes.
+    pub fn image_bytes_max(&self) -> u64 {
+        self.rules.image_bytes_max
     }
 
     /// The database, for health.

@@ -23,6 +23,12 @@ pub enum Act {
     Upload(u64, Vec<Part>, Vec<Act>),
     /// Begins to fill an image and breaks off.
     BreakOff(u64, Vec<Part>),
+    /// Begins to fill an image in parts.
+    Begin(u64, Vec<Part>),
+    /// Sends the next part, up to this byte.
+    Send(u64, usize),
+    /// Gives an upload in parts up.
+    GiveUp(u64),
     /// Changes an image's record.
     Update(u64, u64),
     /// Offers an image to a project.
@@ -128,6 +134,9 @@ impl Machine {
                     Err(refusal) => Err(refusal),
                 }
             }
+            Act::Begin(slot, parts) => self.begin(*slot, &body(parts)),
+            Act::Send(slot, end) => self.send_part(&id(*slot), *end).await,
+            Act::GiveUp(slot) => self.give_up(&id(*slot)).await,
             Act::Update(slot, value) => self.update(*slot, *value),
             Act::Share(slot, project) => self.share(*slot, *project),
             Act::Unshare(slot, project) => self.unshare(*slot, *project),
@@ -348,7 +357,7 @@ impl Machine {
     }
 
     /// An acknowledged record, with the members it had.
-    fn learn(&self, image: Image, body: Option<Body>) {
+    pub fn learn(&self, image: Image, body: Option<Body>) {
         let members = self.world.borrow().members(&image.id);
         let state = Picture { body, members, unseen: false, image };
         self.tell(|world| world.know(state.image.id, Some(state)));
@@ -398,6 +407,7 @@ fn blank(slot: u64) -> Image {
     }
 }
 
-fn text(error: impl std::fmt::Debug) -> String {
+/// An error in words.
+pub fn text(error: impl std::fmt::Debug) -> String {
     format!("{error:?}")
 }

@@ -17,6 +17,7 @@ mod chance;
 mod disk;
 mod every_step;
 mod machine;
+mod parts;
 mod planted;
 mod power;
 mod rebuild;

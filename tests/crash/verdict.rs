@@ -35,7 +35,7 @@ impl Machine {
         let mut met = Vec::new();
         for image in &found {
             if image.status == Status::Saving {
-                return Err(format!("nobody fills {image:?}"));
+                self.judge_upload(image)?;
             }
             let shared_with = members::list(&read, &image.id).map_err(text)?;
             let body = self.world.borrow_mut().meet(image, &shared_with)?;
@@ -66,7 +66,8 @@ impl Machine {
         Ok(())
     }
 
-    fn compare(&self, content: &ContentId, body: &[u8]) -> Result<(), Error> {
+    /// Compares a stored stream with what was sent.
+    pub fn compare(&self, content: &ContentId, body: &[u8]) -> Result<(), Error> {
         let reader = self.service().store().reader(content)?;
         let mut bytes = vec![0; reader.size_bytes() as usize];
         reader.read_at(0, &mut bytes)?;
@@ -136,11 +137,12 @@ impl Machine {
         data.fold((0, 0), |(count, bytes), (_, object)| (count + 1, bytes + object.len() as u64))
     }
 
-    /// A new upload succeeds, and when everything is deleted, nothing is left.
+    /// Uploads in parts go on, a new upload succeeds, and when everything is deleted, nothing is left.
     ///
     /// # Errors
     /// What is not as it should be.
     pub fn prove_usable(&self) -> Result<(), String> {
+        self.finish_uploads()?;
         let proof = vec![Part::Noise(PROOF_SLOT, 70_000)];
         self.perform(&[Act::Create(PROOF_SLOT), Act::Upload(PROOF_SLOT, proof, Vec::new())])?;
         self.judge_images()?;

@@ -129,6 +129,47 @@ fn second_try() -> Workload {
     }
 }
 
+/// An upload in parts, with reclaiming and a restart between them.
+fn parts() -> Workload {
+    Workload {
+        name: "parts",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Create(1)]].concat()),
+        acts: vec![
+            Act::Begin(1, similar(0)),
+            Act::Send(1, 100_001),
+            Act::Reclaim,
+            Act::Restart,
+            Act::Send(1, 300_000),
+            Act::Ship,
+            Act::Reclaim,
+            Act::Send(1, usize::MAX),
+            Act::Reclaim,
+        ],
+        stride: 3,
+    }
+}
+
+/// Uploads in parts that end early: given up and begun anew, and deleted with their image.
+fn parts_given_up() -> Workload {
+    Workload {
+        name: "parts_given_up",
+        before: Before::Done(vec![Act::Create(0), Act::Create(1)]),
+        acts: vec![
+            Act::Begin(0, dense(0)),
+            Act::Begin(1, dense(1)),
+            Act::Send(0, 200_000),
+            Act::Send(1, 200_000),
+            Act::GiveUp(0),
+            Act::Delete(1),
+            Act::Reclaim,
+            Act::Begin(0, similar(0)),
+            Act::Send(0, usize::MAX),
+            Act::Reclaim,
+        ],
+        stride: 3,
+    }
+}
+
 /// Two uploads of the same data at once, one of which ends while the other is half stored.
 fn two_uploads() -> Workload {
     Workload {
@@ -305,6 +346,21 @@ fn recovery_plain() {
 #[test]
 fn second_try_plain() {
     run(&second_try(), false);
+}
+
+#[test]
+fn p2_parts_plain() {
+    run(&parts(), false);
+}
+
+#[test]
+fn p2_parts_sealed() {
+    run(&parts(), true);
+}
+
+#[test]
+fn parts_given_up_plain() {
+    run(&parts_given_up(), false);
 }
 
 #[test]

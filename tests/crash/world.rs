@@ -40,6 +40,11 @@ impl Picture {
         filled
     }
 
+    /// What beginning an upload in parts makes of this image.
+    pub fn begun(&self) -> Picture {
+        self.changed(|state| state.image.status = Status::Saving)
+    }
+
     /// The same, with its record changed by someone who was not told the outcome.
     pub fn changed(&self, change: impl FnOnce(&mut Picture)) -> Picture {
         let mut changed = Picture { unseen: true, ..self.clone() };
@@ -65,6 +70,7 @@ fn blurred(image: &Image) -> Image {
     image.content = None;
     image.created_at = Time::default();
     image.updated_at = Time::default();
+    image.upload = None;
     image
 }
 
@@ -88,6 +94,7 @@ pub struct World {
     contents: BTreeMap<ContentId, (Body, Vec<bool>)>,
     /// Numbers of the master keys of which one opens the store: the first until it is changed.
     master_keys: Vec<u64>,
+    uploads: BTreeMap<ImageId, (Body, u64)>,
 }
 
 impl World {
@@ -128,6 +135,16 @@ impl World {
     /// Whether the id was ever spoken of.
     pub fn has_heard_of(&self, id: &ImageId) -> bool {
         self.images.contains_key(id)
+    }
+
+    /// An upload in parts of `body`, of which so many bytes were acknowledged.
+    pub fn acknowledge(&mut self, id: ImageId, body: &Body, bytes: u64) {
+        self.uploads.insert(id, (body.clone(), bytes));
+    }
+
+    /// What an image's upload in parts sends, and how much of it was acknowledged.
+    pub fn acknowledged(&self, id: &ImageId) -> Option<(Body, u64)> {
+        self.uploads.get(id).cloned()
     }
 
     /// Every image without doubt.

@@ -3,27 +3,24 @@
 //! Invariant: no body is held in memory; a download that meets damage ends the connection
 //! instead of the bytes being wrong.
 
-use std::time::Duration;
-
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 
 use super::call::{Call, no_content};
 use super::error::Refusal;
+use crate::api::body::frames;
 use crate::model::range::RangeError;
 use crate::model::{ByteRange, ImageId};
 use crate::service::Error;
-use crate::service::images::{BodyBroken, Download};
+use crate::service::images::Download;
 
 const OCTETS: &str = "application/octet-stream";
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 /// Carries the size that an upload will have, beside what HTTP says.
 const IMAGE_SIZE: &str = "x-openstack-image-size";
-/// How long an upload may stand still before it counts as broken off.
-const UPLOAD_IDLE_MAX: Duration = Duration::from_secs(120);
 
 /// Fills an image.
 pub(super) async fn upload(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
@@ -87,22 +84,6 @@ fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
         }
     }
     Ok(None)
-}
-
-/// The body's data, ended with an error when the client stops sending.
-fn frames(body: Body) -> impl Stream<Item = Result<Bytes, BodyBroken>> {
-    futures::stream::unfold(Some(body.into_data_stream()), |stream| async {
-        let mut stream = stream?;
-        match tokio::time::timeout(UPLOAD_IDLE_MAX, stream.next()).await {
-            Ok(None) => None,
-            Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(stream))),
-            Ok(Some(Err(error))) => Some((Err(BodyBroken(error.to_string())), None)),
-            Err(_) => {
-                let waited = UPLOAD_IDLE_MAX.as_secs();
-                Some((Err(BodyBroken(format!("nothing arrived for {waited} seconds"))), None))
-            }
-        }
-    })
 }
 
 /// The range a client asked for, by `Range` or by the `Content-Range` that older ones send.

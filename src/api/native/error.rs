@@ -8,19 +8,40 @@ use serde_json::json;
 use crate::service::{Error, ErrorKind};
 
 /// A refusal.
-pub(super) struct Refusal(Error);
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    /// A refusal with an explanation for the caller.
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
+        Refusal { status, message: message.into() }
+    }
+
+    /// The request is wrong.
+    pub(super) fn bad(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// No such path.
+    pub(super) fn no_path() -> Refusal {
+        Refusal::new(StatusCode::NOT_FOUND, "the resource could not be found")
+    }
+}
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
-        Refusal(error)
+        log(&error);
+        Refusal::new(status(error.kind), error.message)
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = status(self.0.kind);
-        log(&self.0);
-        (status, Json(json!({"error": {"code": status.as_u16(), "message": self.0.message}}))).into_response()
+        let body = json!({"error": {"code": self.status.as_u16(), "message": self.message}});
+        (self.status, Json(body)).into_response()
     }
 }
 

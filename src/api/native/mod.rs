@@ -1,15 +1,20 @@
-//! The native API, under `/tintype/v1`: what no other protocol has. For administrators.
+//! The native API, under `/tintype/v1`: what no other protocol has.
 //!
-//! `GET stats` and what is below `key` answer at once; `POST check` and `POST gc` answer in lines of JSON: any number of
+//! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it, [`uploads`]
+//! takes it in parts. Upkeep, for administrators: `GET stats` and what is below `key` answer at once; `POST check` and
+//! `POST gc` answer in lines of JSON: any number of
 //! `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has begun goes on
 //! when the client leaves.
 
 mod error;
+mod file;
 mod gc;
 mod keys;
+mod uploads;
 mod work;
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -17,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::context::{ApiState, Credentials, authenticate};
 use crate::base::Time;
+use crate::model::ImageId;
 use crate::service::upkeep::{Checked, Damage, Usage};
 use crate::service::{Actor, Error, Service};
 use error::Refusal;
@@ -27,7 +33,9 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/stats", get(stats))
         .route("/tintype/v1/check", post(check))
         .route("/tintype/v1/gc", post(gc::gc))
+        .route("/tintype/v1/images/{image}/file", get(file::download))
         .merge(keys::routes())
+        .merge(uploads::routes())
 }
 
 async fn stats(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -50,6 +58,17 @@ async fn caller(state: &ApiState, request: Request) -> Result<Actor, Error> {
         Ok(actor)
     };
     state.blocking(authorised).await
+}
+
+/// Who asks, whatever it may do.
+async fn signed_in(state: &ApiState, parts: &Parts) -> Result<Actor, Refusal> {
+    let credentials = Credentials::of(parts);
+    Ok(state.blocking(move |service| authenticate(service, &credentials)).await?)
+}
+
+/// The image that a path names.
+fn image_id(text: &str) -> Result<ImageId, Refusal> {
+    ImageId::parse(text).ok_or_else(Refusal::no_path)
 }
 
 fn usage_body(usage: &Usage) -> Value {

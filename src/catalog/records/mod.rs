@@ -7,3 +7,4 @@ pub(super) mod identity;
 pub(super) mod image;
 pub(super) mod member;
 pub(super) mod tokens;
+pub(super) mod upload;

@@ -1,12 +1,13 @@
 //! Finds the way to a box: the data directory that was named, or the network.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response};
 use serde_json::Value;
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Remedy};
 use super::credentials::{Credentials, Session};
 use super::{Client, Way};
 use crate::daemon::data_dir::DataDir;
@@ -89,8 +90,8 @@ impl Target {
             ));
         };
         let http = http_client(&credentials)?;
-        let session = sign_in(&http, &credentials).await?;
-        Ok(Client { way: Way::Net { http, session } })
+        let session = std::sync::RwLock::new(Arc::new(sign_in(&http, &credentials).await?));
+        Ok(Client { way: Way::Net { http, credentials, session } })
     }
 }
 
@@ -105,7 +106,8 @@ fn http_client(credentials: &Credentials) -> Result<reqwest::Client, Failure> {
     builder.build().map_err(|e| unreachable(&e))
 }
 
-async fn sign_in(http: &reqwest::Client, credentials: &Credentials) -> Result<Session, Failure> {
+/// Signs in with these credentials.
+pub(super) async fn sign_in(http: &reqwest::Client, credentials: &Credentials) -> Result<Session, Failure> {
     let url = format!("{}/auth/tokens", credentials.identity());
     let response = http.post(&url).json(&credentials.request()?).send().await.map_err(|e| unreachable(&e))?;
     let reply = super::Reply::accept(http::Response::from(response).map(Body::new)).await?;
@@ -136,5 +138,5 @@ fn unreachable(error: &reqwest::Error) -> Failure {
         words = format!("{words}: {inner}");
         cause = inner.source();
     }
-    Failure::unreachable(words)
+    Failure::unreachable(words).with(Remedy::Patience)
 }

@@ -12,13 +12,14 @@ mod reply;
 use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 use tower::ServiceExt;
 
-use super::failure::Failure;
+use super::failure::{Failure, Remedy};
 use crate::api::context::{AUTH_TOKEN, LocalAdmin};
 use crate::daemon::compose::Parts;
 
@@ -57,8 +58,11 @@ enum Way {
     /// No server runs: the routes, in this process.
     Here { router: Router, parts: Parts },
     /// The network.
-    Net { http: reqwest::Client, session: credentials::Session },
+    Net { http: reqwest::Client, credentials: credentials::Credentials, session: Session },
 }
+
+/// The latest sign-in: a transfer may outlive its token.
+type Session = std::sync::RwLock<Arc<credentials::Session>>;
 
 impl Client {
     /// Asks without a body.
@@ -105,11 +109,31 @@ impl Client {
         path: &str,
         payload: Option<Payload>,
     ) -> Result<Reply, Failure> {
+        self.send_with(method, api, path, &[], payload).await
+    }
+
+    /// Asks with headers of its own.
+    ///
+    /// # Errors
+    /// When the box cannot be reached or refuses; the text is the server's own.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        api: Api,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        payload: Option<Payload>,
+    ) -> Result<Reply, Failure> {
         let uri = self.address(api, path);
         let uri: Uri = uri.parse().map_err(|_| Failure::usage(format!("\"{uri}\" is no address")))?;
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         *request.uri_mut() = uri;
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| Failure::failed(format!("the server's word {value:?} fits no header")))?;
+            request.headers_mut().insert(name, value);
+        }
         if let Some(payload) = payload {
             let headers = request.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(payload.content_type));
@@ -119,6 +143,18 @@ impl Client {
             *request.body_mut() = payload.body;
         }
         Reply::accept(self.transmit(request).await?).await
+    }
+
+    /// Signs in again, where that is how this box knows its callers.
+    ///
+    /// # Errors
+    /// When the box cannot be reached or does not take the credentials.
+    pub async fn sign_in_again(&self) -> Result<(), Failure> {
+        if let Way::Net { http, credentials, session } = &self.way {
+            let fresh = connect::sign_in(http, credentials).await?;
+            *session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        }
+        Ok(())
     }
 
     /// Closes the store, where this process had opened it.
@@ -138,7 +174,7 @@ impl Client {
 
     fn address(&self, api: Api, path: &str) -> String {
         match &self.way {
-            Way::Net { session, .. } => session.address(api, path),
+            Way::Net { session, .. } => latest(session).address(api, path),
             Way::Socket { .. } | Way::Here { .. } => match api {
                 Api::Image => path.to_owned(),
                 Api::Identity => format!("/identity/v3{path}"),
@@ -158,16 +194,22 @@ impl Client {
                 request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
                 through_socket(path, request).await
             }
-            Way::Net { http, session } => {
-                request.headers_mut().insert(AUTH_TOKEN, session.token());
+            Way::Net { http, session, .. } => {
+                request.headers_mut().insert(AUTH_TOKEN, latest(session).token());
                 connect::through_net(http, request).await
             }
         }
     }
 }
 
+fn latest(session: &Session) -> Arc<credentials::Session> {
+    session.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 async fn through_socket(path: &std::path::Path, request: Request<Body>) -> Result<Response<Body>, Failure> {
-    let lost = |e: &dyn std::fmt::Display| Failure::unreachable(format!("the server's control socket: {e}"));
+    let lost = |e: &dyn std::fmt::Display| {
+        Failure::unreachable(format!("the server's control socket: {e}")).with(Remedy::Patience)
+    };
     let stream = tokio::net::UnixStream::connect(path).await.map_err(|e| lost(&e))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| lost(&e))?;

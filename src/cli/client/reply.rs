@@ -8,7 +8,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Remedy};
 
 /// Longest answer that is held whole.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
@@ -17,6 +17,7 @@ const REFUSAL_BYTES_MAX: usize = 1 << 20;
 
 /// An answer whose status said yes.
 pub struct Reply {
+    status: StatusCode,
     headers: HeaderMap,
     body: Body,
 }
@@ -29,13 +30,18 @@ impl Reply {
     pub(super) async fn accept(response: Response<Body>) -> Result<Reply, Failure> {
         let (head, body) = response.into_parts();
         if head.status.is_success() {
-            return Ok(Reply { headers: head.headers, body });
+            return Ok(Reply { status: head.status, headers: head.headers, body });
         }
         let text = match Limited::new(body, REFUSAL_BYTES_MAX).collect().await {
             Ok(text) => text.to_bytes(),
             Err(_) => Bytes::new(),
         };
         Err(refusal(head.status, &String::from_utf8_lossy(&text)))
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The headers.
@@ -63,14 +69,19 @@ impl Reply {
 }
 
 fn broken(cause: impl std::fmt::Display) -> Failure {
-    Failure::failed(format!("the transfer broke off: {cause}"))
+    Failure::failed(format!("the transfer broke off: {cause}")).with(Remedy::Patience)
 }
 
 fn refusal(status: StatusCode, text: &str) -> Failure {
     let words = words(text).unwrap_or_else(|| status.to_string());
     match status {
         StatusCode::NOT_FOUND => Failure::not_found(words),
-        StatusCode::UNAUTHORIZED => Failure::unreachable(format!("not signed in: {words}")),
+        StatusCode::UNAUTHORIZED => {
+            Failure::unreachable(format!("not signed in: {words}")).with(Remedy::SignIn)
+        }
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            Failure::failed(words).with(Remedy::Patience)
+        }
         _ => Failure::failed(words),
     }
 }

@@ -1,4 +1,7 @@
 //! `tintype image import`: a file or standard input becomes an image.
+//!
+//! A file goes up in parts ([`Sending`]), so that neither a broken connection nor the end of either
+//! side costs what has arrived. Standard input cannot be read again, and goes up in one request.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +14,14 @@ use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use super::super::client::{Api, Client, Payload};
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Remedy};
 use super::super::output::Output;
 use super::super::progress::Progress;
+use super::send::Sending;
 use crate::model::image::DISK_FORMATS;
 
 /// Bytes read at once.
-const READ_BYTES: usize = 1 << 20;
+pub(super) const READ_BYTES: usize = 1 << 20;
 
 /// Arguments of `tintype image import`.
 #[derive(Args)]
@@ -42,26 +46,77 @@ pub struct Import {
     /// A tag the image carries
     #[arg(long)]
     tag: Vec<String>,
+    /// Go on with an unfinished import of this file, under the same name
+    #[arg(long)]
+    resume: bool,
 }
 
 impl Import {
-    /// Registers the image and streams its data; nothing is left of it when that fails.
+    /// Registers the image and sends its data. Nothing is left of it when the box refuses; when it
+    /// cannot be reached any more, what has arrived stays there for `--resume`.
     ///
     /// # Errors
     /// When the file cannot be read or the box refuses.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let (source, total) = self.open().await?;
+        let sending = match total {
+            Some(total) if self.resume => Some(self.find(client, total).await?),
+            None if self.resume => {
+                return Err(Failure::usage("--resume needs a file, as nothing else can be read again"));
+            }
+            _ => None,
+        };
+        if let Some(sending) = sending {
+            let id = sending.image().to_owned();
+            sending.run(client).await.map_err(|failure| self.hint(failure))?;
+            return output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?);
+        }
         let reply = client.call_json(Method::POST, Api::Image, "/v2/images", &self.record()).await?;
         let created = reply.json().await?;
         let id = super::id(&created)?;
-        let path = format!("/v2/images/{id}/file");
-        let sent = client.send(Method::PUT, Api::Image, &path, Some(payload(source, total)));
-        if let Err(failure) = sent.await {
+        let sent = match total {
+            Some(total) => match Sending::begin(client, &self.file, id, total).await {
+                Ok(sending) => sending.run(client).await,
+                Err(failure) => Err(failure),
+            },
+            None => {
+                let path = format!("/v2/images/{id}/file");
+                client.send(Method::PUT, Api::Image, &path, Some(payload(source))).await.map(drop)
+            }
+        };
+        if let Err(failure) = sent {
+            if total.is_some() && failure.remedy != Remedy::None {
+                return Err(self.hint(failure));
+            }
             // Best effort: the upload's own failure is what the person must see.
             let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
             return Err(failure);
         }
         output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
+    }
+
+    /// The unfinished import of this file.
+    async fn find(&self, client: &Client, total: u64) -> Result<Sending, Failure> {
+        let name = self.name().unwrap_or_default();
+        let query = super::list::query(&[("name", name), ("status", "saving")]);
+        for image in super::list::all(client, &query).await? {
+            if let Some(sending) = Sending::find(client, &self.file, super::id(&image)?, total).await? {
+                return Ok(sending);
+            }
+        }
+        let file = self.file.display();
+        Err(Failure::not_found(format!(
+            "no unfinished import of {file} as \"{name}\"; without --resume a new one begins"
+        )))
+    }
+
+    /// Says how to go on with what the box kept.
+    fn hint(&self, failure: Failure) -> Failure {
+        if failure.remedy == Remedy::None {
+            return failure;
+        }
+        let message = format!("{failure}; what has arrived is kept: the same command with --resume goes on");
+        Failure { message, ..failure }
     }
 
     async fn open(&self) -> Result<(Box<dyn AsyncRead + Send + Unpin>, Option<u64>), Failure> {
@@ -85,14 +140,18 @@ impl Import {
             "visibility": self.visibility,
             "tags": self.tag,
         });
-        let stem = self.file.file_stem().and_then(|s| s.to_str()).filter(|s| *s != "-");
-        if let Some(name) = self.name.as_deref().or(stem) {
+        if let Some(name) = self.name() {
             record["name"] = name.into();
         }
         for (key, value) in &self.property {
             record[key] = value.as_str().into();
         }
         record
+    }
+
+    fn name(&self) -> Option<&str> {
+        let stem = self.file.file_stem().and_then(|s| s.to_str()).filter(|s| *s != "-");
+        self.name.as_deref().or(stem)
     }
 
     fn disk_format(&self) -> &str {
@@ -105,11 +164,11 @@ impl Import {
     }
 }
 
-fn payload(source: Box<dyn AsyncRead + Send + Unpin>, total: Option<u64>) -> Payload {
-    let mut progress = Progress::bytes(total);
+fn payload(source: Box<dyn AsyncRead + Send + Unpin>) -> Payload {
+    let mut progress = Progress::bytes(None);
     let pieces = ReaderStream::with_capacity(source, READ_BYTES);
     let body = Body::from_stream(pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64)));
-    Payload { content_type: "application/octet-stream", length: total, body }
+    Payload { content_type: "application/octet-stream", length: None, body }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -132,6 +191,7 @@ mod tests {
             visibility: "shared".into(),
             property: vec![("os".into(), "debian=12".into())],
             tag: vec![],
+            resume: false,
         }
     }
 

@@ -3,8 +3,11 @@
 mod delete;
 mod import;
 mod list;
+mod patience;
 mod save;
+mod send;
 mod show;
+mod verify;
 
 use clap::Subcommand;
 use serde_json::Value;

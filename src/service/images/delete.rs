@@ -1,7 +1,7 @@
 //! Deleting an image, and letting go of its data in the same commit.
 
 use super::access;
-use crate::catalog::images;
+use crate::catalog::{images, uploads};
 use crate::model::ImageId;
 use crate::service::{Actor, Error, Service};
 use crate::store::Reach;
@@ -21,10 +21,12 @@ impl Service {
                 )));
             }
             images::delete(txn, &id)?;
-            if let Some(content) = &image.content {
+            let unfinished = uploads::remove(txn, &id)?.and_then(|upload| upload.checkpoint);
+            let contents = [image.content, unfinished.map(|kept| kept.content)];
+            for content in contents.iter().flatten() {
                 store.release(txn, content)?;
             }
-            Ok::<_, Error>(image.content.is_some())
+            Ok::<_, Error>(contents.iter().any(Option::is_some))
         })?;
         if let_go {
             self.litter.left(Reach::Released);

@@ -11,6 +11,7 @@ mod download;
 mod fields;
 mod members;
 mod read;
+mod resumable;
 mod screen;
 mod update;
 mod upload;
@@ -20,6 +21,8 @@ pub use create::NewImage;
 pub use download::Download;
 pub use fields::{Change, Existing, Field};
 pub use read::Listing;
+pub use resumable::Patch;
+pub(super) use resumable::Turns;
 pub use upload::{BodyBroken, Upload};
 
 #[cfg(test)]

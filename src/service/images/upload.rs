@@ -10,9 +10,10 @@ use tokio::task::spawn_blocking;
 
 use super::access;
 use super::screen::Screen;
+use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
-use crate::catalog::identity;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
+use crate::catalog::{identity, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::Project;
 use crate::model::{Image, ImageId, ProjectId, Status};
@@ -64,7 +65,7 @@ impl Service {
     }
 
     /// Whom the data of an owner's images shares its chunks with.
-    fn dedup_scope(&self, owner: Option<&ProjectId>) -> Result<Scope, Error> {
+    pub(super) fn dedup_scope(&self, owner: Option<&ProjectId>) -> Result<Scope, Error> {
         let project = owner.map_or("", ProjectId::as_str);
         Ok(match self.rules.dedup_scope {
             DedupScope::Store => Scope::STORE,
@@ -92,7 +93,9 @@ impl Service {
             loop {
                 let page = images::list(&self.db.read()?, &interrupted(hidden, after))?;
                 for image in &page {
-                    if let Some(token) = image.upload {
+                    if let Some(token) = image.upload
+                        && !self.can_go_on(image, &token)?
+                    {
                         self.requeue(image.id, token)?;
                         recovered += 1;
                     }
@@ -106,19 +109,15 @@ impl Service {
         Ok(recovered)
     }
 
-    /// Back to queued, if the upload named by `token` still owns the image.
+    /// Whether the upload that owns a saving image came in parts: then it goes on after a restart.
+    fn can_go_on(&self, image: &Image, token: &[u8; 16]) -> Result<bool, Error> {
+        let upload = uploads::get(&self.db.read()?, &image.id)?;
+        Ok(upload.is_some_and(|upload| upload.token == *token))
+    }
+
     fn requeue(&self, id: ImageId, token: [u8; 16]) -> Result<(), Error> {
         let now = self.clock.now();
-        self.db.write(move |txn| {
-            let Some(mut image) = owned(txn, &id, &token)? else { return Ok(()) };
-            image.status = Status::Queued;
-            image.upload = None;
-            image.size_bytes = None;
-            image.virtual_size_bytes = None;
-            image.updated_at = now;
-            images::update(txn, &image)?;
-            Ok(())
-        })
+        self.db.write(move |txn| put_back(txn, &id, &token, now))
     }
 }
 
@@ -197,7 +196,7 @@ impl Drop for Upload {
 
 impl Service {
     /// The record that is kept beside the content.
-    fn final_record(&self, id: &ImageId, token: &[u8; 16]) -> Result<Vec<u8>, Error> {
+    pub(super) fn final_record(&self, id: &ImageId, token: &[u8; 16]) -> Result<Vec<u8>, Error> {
         let mut image = owned(&self.db.read()?, id, token)?.ok_or_else(|| gone(id))?;
         image.status = Status::Active;
         image.upload = None;
@@ -215,13 +214,7 @@ impl Service {
         let published = self.db.write(move |txn: &WriteTxn| {
             let mut image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
             store.publish(txn, &receipt)?;
-            image.status = Status::Active;
-            image.upload = None;
-            image.size_bytes = Some(receipt.size_bytes());
-            image.virtual_size_bytes = virtual_size;
-            image.digests = Some(receipt.digests().clone());
-            image.content = Some(receipt.content());
-            image.updated_at = now;
+            activate(&mut image, &receipt, virtual_size, now);
             images::update(txn, &image)?;
             Ok::<_, Error>(image)
         });
@@ -231,6 +224,28 @@ impl Service {
         }
         published
     }
+}
+
+/// Back to queued, if the upload named by `token` still owns the image.
+pub(super) fn put_back(txn: &WriteTxn, id: &ImageId, token: &[u8; 16], now: Time) -> Result<(), Error> {
+    let Some(mut image) = owned(txn, id, token)? else { return Ok(()) };
+    image.status = Status::Queued;
+    image.upload = None;
+    image.size_bytes = None;
+    image.virtual_size_bytes = None;
+    image.updated_at = now;
+    Ok(images::update(txn, &image)?)
+}
+
+/// What a whole stream makes of its image.
+pub(super) fn activate(image: &mut Image, receipt: &Receipt, virtual_size: Option<u64>, now: Time) {
+    image.status = Status::Active;
+    image.upload = None;
+    image.size_bytes = Some(receipt.size_bytes());
+    image.virtual_size_bytes = virtual_size;
+    image.digests = Some(receipt.digests().clone());
+    image.content = Some(receipt.content());
+    image.updated_at = now;
 }
 
 /// One page of the images that are saving.
@@ -251,12 +266,12 @@ fn interrupted(hidden: bool, after: Option<ImageId>) -> ListQuery {
 }
 
 /// The image, while the upload named by `token` owns it.
-fn owned(rows: &impl Rows, id: &ImageId, token: &[u8; 16]) -> Result<Option<Image>, Error> {
+pub(super) fn owned(rows: &impl Rows, id: &ImageId, token: &[u8; 16]) -> Result<Option<Image>, Error> {
     let image = images::get(rows, id)?;
     Ok(image.filter(|image| image.status == Status::Saving && image.upload.as_ref() == Some(token)))
 }
 
-fn expect_ready(image: &Image) -> Result<(), Error> {
+pub(super) fn expect_ready(image: &Image) -> Result<(), Error> {
     if !image.status.may_become(Status::Saving) {
         return Err(Error::conflict(format!(
             "image {} is {}; only a queued image can become saving",
@@ -273,7 +288,7 @@ fn expect_ready(image: &Image) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_cap(bytes: u64, max: u64) -> Result<(), Error> {
+pub(super) fn check_cap(bytes: u64, max: u64) -> Result<(), Error> {
     if bytes > max {
         return Err(Error::too_large(format!(
             "an image may have at most {max} bytes, this one has {bytes} or more"
@@ -282,11 +297,11 @@ fn check_cap(bytes: u64, max: u64) -> Result<(), Error> {
     Ok(())
 }
 
-fn gone(id: &ImageId) -> Error {
+pub(super) fn gone(id: &ImageId) -> Error {
     Error::new(ErrorKind::Gone, format!("image {id} was deleted while its data arrived"))
 }
 
-async fn in_background<T: Send + 'static>(
+pub(super) async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     spawn_blocking(work).await.unwrap_or_else(|died| {

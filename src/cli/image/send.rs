@@ -1,0 +1,181 @@
+//! A file on its way into an image, in parts: goes on where the box stands, however often the way to it
+//! breaks.
+//!
+//! Invariant: what is sent next is the file's own byte at the offset the box names, and a file that is
+//! no longer what began the upload is never taken for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Body;
+use futures::TryStreamExt;
+use http::{HeaderMap, HeaderName, Method};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+
+use super::super::client::{Api, Client, Payload};
+use super::super::failure::Failure;
+use super::super::progress::Progress;
+use super::import::READ_BYTES;
+use super::patience::Patience;
+
+const TUS_RESUMABLE: (HeaderName, &str) = (HeaderName::from_static("tus-resumable"), "1.0.0");
+const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+
+/// An upload of a file.
+pub struct Sending {
+    file: PathBuf,
+    image: String,
+    upload: String,
+    total: u64,
+    offset: u64,
+}
+
+impl Sending {
+    /// Begins a new one.
+    ///
+    /// # Errors
+    /// When the box refuses.
+    pub async fn begin(client: &Client, file: &Path, image: &str, total: u64) -> Result<Sending, Failure> {
+        let path = format!("/images/{image}/uploads");
+        let headers = [TUS_RESUMABLE, (UPLOAD_LENGTH, &total.to_string())];
+        let reply = client.send_with(Method::POST, Api::Native, &path, &headers, None).await?;
+        let place = reply.headers().get(http::header::LOCATION).and_then(|place| place.to_str().ok());
+        let upload = place.and_then(|place| place.rsplit('/').next()).map(str::to_owned);
+        let upload = upload.ok_or_else(|| Failure::failed("the server's answer names no upload"))?;
+        let offset = offset(reply.headers())?;
+        Ok(Sending { file: file.to_owned(), image: image.to_owned(), upload, total, offset })
+    }
+
+    /// The unfinished upload of an image, if it began with this very file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the box refuses.
+    pub async fn find(
+        client: &Client,
+        file: &Path,
+        image: &str,
+        total: u64,
+    ) -> Result<Option<Sending>, Failure> {
+        let found = client.get(Api::Native, &format!("/images/{image}/uploads")).await?;
+        for upload in found["uploads"].as_array().into_iter().flatten() {
+            let (Some(id), Some(offset)) = (upload["id"].as_str(), upload["offset"].as_u64()) else {
+                continue;
+            };
+            let fits = upload["complete"] == false && upload["length"] == total && offset <= total;
+            if fits && upload["blake3"] == begins_with(file, offset).await?.as_str() {
+                let (file, image, upload) = (file.to_owned(), image.to_owned(), id.to_owned());
+                return Ok(Some(Sending { file, image, upload, total, offset }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The image it fills.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
+    /// Sends what is missing.
+    ///
+    /// # Errors
+    /// When the box refuses, or cannot be reached for too long; it may be gone on with then.
+    pub async fn run(mut self, client: &Client) -> Result<(), Failure> {
+        let mut patience = Patience::default();
+        let progress = Arc::new(Mutex::new(Progress::bytes(Some(self.total))));
+        while self.offset < self.total {
+            locked(&progress).stand_at(self.offset);
+            match self.send_rest(client, &progress).await {
+                Ok(offset) => self.offset = offset,
+                Err(failure) => self.recover(client, failure, &mut patience, &progress).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends everything from the offset on; gives the new offset.
+    async fn send_rest(&self, client: &Client, progress: &Arc<Mutex<Progress>>) -> Result<u64, Failure> {
+        let failed = |e: std::io::Error| Failure::file(&self.file, &e);
+        let mut file = tokio::fs::File::open(&self.file).await.map_err(failed)?;
+        file.seek(std::io::SeekFrom::Start(self.offset)).await.map_err(failed)?;
+        let length = self.total - self.offset;
+        let progress = progress.clone();
+        let pieces = ReaderStream::with_capacity(file.take(length), READ_BYTES).inspect_ok(move |bytes| {
+            locked(&progress).add(bytes.len() as u64);
+        });
+        let payload = Payload {
+            content_type: "application/offset+octet-stream",
+            length: Some(length),
+            body: Body::from_stream(pieces),
+        };
+        let headers = [TUS_RESUMABLE, (UPLOAD_OFFSET, &self.offset.to_string())];
+        let reply =
+            client.send_with(Method::PATCH, Api::Native, &self.path(), &headers, Some(payload)).await?;
+        offset(reply.headers())
+    }
+
+    /// Waits until the box tells where the upload stands, and goes on from there.
+    async fn recover(
+        &mut self,
+        client: &Client,
+        mut failure: Failure,
+        patience: &mut Patience,
+        progress: &Arc<Mutex<Progress>>,
+    ) -> Result<(), Failure> {
+        loop {
+            patience.wait(client, failure, self.offset, |text| locked(progress).say(text)).await?;
+            let asked =
+                client.send_with(Method::HEAD, Api::Native, &self.path(), &[TUS_RESUMABLE], None).await;
+            match asked.and_then(|reply| offset(reply.headers())) {
+                Ok(offset) => {
+                    self.offset = offset;
+                    return Ok(());
+                }
+                Err(again) => failure = again,
+            }
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("/images/{}/uploads/{}", self.image, self.upload)
+    }
+}
+
+fn locked(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn offset(headers: &HeaderMap) -> Result<u64, Failure> {
+    let offset = headers.get(UPLOAD_OFFSET).and_then(|value| value.to_str().ok()?.parse().ok());
+    offset.ok_or_else(|| Failure::failed("the server's answer names no offset of the upload"))
+}
+
+/// BLAKE3 of a file's first bytes.
+async fn begins_with(file: &Path, bytes: u64) -> Result<String, Failure> {
+    let failed = |e: std::io::Error| Failure::file(file, &e);
+    let mut rest = tokio::fs::File::open(file).await.map_err(failed)?.take(bytes);
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; READ_BYTES];
+    loop {
+        match rest.read(&mut piece).await.map_err(failed)? {
+            0 => return Ok(hasher.finalize().to_hex().to_string()),
+            read => hasher.update(&piece[..read]),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_known_by_its_first_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        std::fs::write(&path, b"abcdef").unwrap();
+        assert_eq!(begins_with(&path, 3).await.ok(), Some(blake3::hash(b"abc").to_hex().to_string()));
+        assert_eq!(begins_with(&path, 0).await.ok(), Some(blake3::hash(b"").to_hex().to_string()));
+        assert!(begins_with(&dir.path().join("none"), 0).await.is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! The commits of an upload in parts, from the first byte to the active image.
+//!
+//! Invariant: each checks again that the upload still owns its image, and leaves the upload with one
+//! published stream at most.
+
+use super::end;
+use crate::base::Time;
+use crate::catalog::{images, uploads};
+use crate::db::WriteTxn;
+use crate::model::upload::Checkpoint;
+use crate::model::{Image, PartialUpload};
+use crate::service::images::upload::{activate, check_cap, gone, owned};
+use crate::service::{Error, Service};
+use crate::store::{self, Reach, Receipt};
+
+impl Service {
+    /// Takes down how long the stream will be, which a client may say once.
+    pub(super) fn declare(&self, upload: PartialUpload, bytes: u64) -> Result<PartialUpload, Error> {
+        check_cap(bytes, self.rules.image_bytes_max)?;
+        let fits = upload.declared_bytes.map_or(bytes >= upload.received_bytes, |known| known == bytes);
+        if !fits {
+            let (received, known) = (upload.received_bytes, upload.declared_bytes);
+            let known = known.map(|known| format!(", {known} were declared before")).unwrap_or_default();
+            return Err(Error::invalid(format!(
+                "{bytes} bytes are declared, {received} have arrived{known}"
+            )));
+        }
+        self.db.write(move |txn| {
+            let declared = PartialUpload { declared_bytes: Some(bytes), ..current(txn, &upload)?.0 };
+            uploads::put(txn, &declared)?;
+            Ok(declared)
+        })
+    }
+
+    /// Publishes what has arrived, in place of what had arrived before.
+    pub(super) fn keep(
+        &self,
+        upload: PartialUpload,
+        checkpoint: store::Checkpoint,
+    ) -> Result<PartialUpload, Error> {
+        let store::Checkpoint { receipt, progress } = checkpoint;
+        let (store, expires_at) = (self.store.clone(), self.expiry());
+        let kept = self.db.write(move |txn| {
+            let (mut upload, _) = current(txn, &upload)?;
+            store.publish(txn, &receipt)?;
+            let checkpoint = Checkpoint { content: receipt.content(), progress: progress.clone() };
+            if let Some(before) = upload.checkpoint.replace(checkpoint) {
+                store.release(txn, &before.content)?;
+            }
+            upload.received_bytes = receipt.size_bytes();
+            upload.blake3 = receipt.digests().blake3;
+            upload.expires_at = expires_at;
+            uploads::put(txn, &upload)?;
+            Ok::<_, Error>(upload)
+        });
+        // Without a row its manifest is found by a look at every object only.
+        self.litter.left(if kept.is_ok() { Reach::Released } else { Reach::Everything });
+        kept
+    }
+
+    /// Publishes the whole stream and makes its image active.
+    pub(super) fn complete(
+        &self,
+        upload: PartialUpload,
+        receipt: Receipt,
+        virtual_size: Option<u64>,
+    ) -> Result<PartialUpload, Error> {
+        let (store, now, expires_at) = (self.store.clone(), self.clock.now(), self.expiry());
+        let completed = self.db.write(move |txn| {
+            let (mut upload, mut image) = current(txn, &upload)?;
+            store.publish(txn, &receipt)?;
+            if let Some(before) = upload.checkpoint.take() {
+                store.release(txn, &before.content)?;
+            }
+            activate(&mut image, &receipt, virtual_size, now);
+            images::update(txn, &image)?;
+            upload.received_bytes = receipt.size_bytes();
+            upload.blake3 = receipt.digests().blake3;
+            upload.complete = true;
+            upload.expires_at = expires_at;
+            uploads::put(txn, &upload)?;
+            Ok::<_, Error>(upload)
+        });
+        self.litter.left(if completed.is_ok() { Reach::Released } else { Reach::Everything });
+        completed
+    }
+
+    /// Ends an upload whose content is refused.
+    pub(super) fn end_refused(&self, upload: PartialUpload) -> Result<(), Error> {
+        let (store, now) = (self.store.clone(), self.clock.now());
+        self.db.write(move |txn| {
+            current(txn, &upload)?;
+            end(txn, &store, &upload.image, &upload.token, now)
+        })?;
+        self.litter.left(Reach::Released);
+        Ok(())
+    }
+
+    fn expiry(&self) -> Time {
+        self.clock.now().plus_seconds(self.rules.upload_expiry_s)
+    }
+}
+
+/// The upload and its image as they are now, while the one owns the other.
+fn current(txn: &WriteTxn, upload: &PartialUpload) -> Result<(PartialUpload, Image), Error> {
+    let (id, token) = (&upload.image, &upload.token);
+    let image = owned(txn, id, token)?.ok_or_else(|| gone(id))?;
+    let upload = uploads::get(txn, id)?.filter(|upload| upload.token == *token).ok_or_else(|| gone(id))?;
+    Ok((upload, image))
+}

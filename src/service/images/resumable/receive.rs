@@ -1,0 +1,248 @@
+//! One part of an upload: taken in, made durable now and then and at its end, and the image made active
+//! with the last.
+//!
+//! Invariant: whatever ends a part (a client that hangs up, a newer request, a stop), what had
+//! arrived is durable before anybody hears of it, unless the process dies; then the latest checkpoint
+//! holds.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use tokio::time::Instant;
+
+use super::turns::Turn;
+use super::{Token, known};
+use crate::disk::probe::HEAD_BYTES;
+use crate::model::{ContentId, ImageId, PartialUpload};
+use crate::service::images::screen::Screen;
+use crate::service::images::upload::{BodyBroken, check_cap, gone, in_background, owned};
+use crate::service::{Actor, Error, ErrorKind, Service};
+use crate::store::Ingest;
+
+/// Bytes after which a part that goes on is made durable: what a crash costs a fast client.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
+/// Time after which it is: what a crash costs a slow one.
+const CHECKPOINT_TIME: Duration = Duration::from_secs(30);
+/// Bytes before a part that its screening looks at: the end of a stream tells some formats.
+const TAIL_BYTES: usize = 512;
+
+/// What a request says of the part it brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// Where in the stream it begins.
+    pub offset: u64,
+    /// How long the whole stream is, if it says so.
+    pub declared_bytes: Option<u64>,
+}
+
+impl Service {
+    /// Takes one part of an upload, and makes the image active when it was the last. Goes on to make
+    /// durable what has arrived when its caller is gone.
+    ///
+    /// # Errors
+    /// `NotFound` or `Forbidden`; `Conflict` when the part begins elsewhere than the upload stands, or a
+    /// newer request took over; `Invalid` when the body breaks off or is longer than declared;
+    /// `TooLarge`; `UnsupportedContent`, which ends the upload; `Gone` when the image was deleted
+    /// meanwhile; what the store refuses with.
+    pub async fn receive_part(
+        &self,
+        actor: &Actor,
+        id: &ImageId,
+        token: Token,
+        patch: Patch,
+        body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin + Send + 'static,
+    ) -> Result<PartialUpload, Error> {
+        self.find_upload(actor, id, token).await?;
+        let turn = self.turns.take(token).await;
+        let (service, actor, id) = (self.clone(), actor.clone(), *id);
+        // What is there already is read to go on from it.
+        let reading = self.store.turn().await?;
+        let opened = in_background(move || service.open_part(&actor, &id, &token, patch, turn)).await?;
+        drop(reading);
+        let part = match opened {
+            Opened::Complete(upload) => return Ok(upload),
+            Opened::Part(part) => part,
+        };
+        tokio::spawn(part.take_in(body)).await.unwrap_or_else(|died| {
+            tracing::error!(%died, "an upload panicked");
+            Err(Error::new(ErrorKind::Internal, "the server failed; its log says why"))
+        })
+    }
+
+    /// Makes everything ready for the bytes, where the part fits.
+    fn open_part(
+        &self,
+        actor: &Actor,
+        id: &ImageId,
+        token: &Token,
+        patch: Patch,
+        turn: Turn,
+    ) -> Result<Opened, Error> {
+        let read = self.db.read()?;
+        let mut upload = known(&read, actor, id, token)?;
+        if patch.offset != upload.received_bytes {
+            return Err(Error::conflict(format!(
+                "the upload stands at byte {}, and the part begins at {}",
+                upload.received_bytes, patch.offset
+            )));
+        }
+        if upload.complete {
+            return Ok(Opened::Complete(upload));
+        }
+        if let Some(declared) = patch.declared_bytes {
+            upload = self.declare(upload, declared)?;
+        }
+        let image = owned(&read, id, token)?.ok_or_else(|| gone(id))?;
+        drop(read);
+        let mut screen = Screen::new(&image, self.rules.require_format_match);
+        let scope = self.dedup_scope(image.owner.as_ref())?;
+        let ingest = match &upload.checkpoint {
+            None => self.store.ingest(scope)?,
+            Some(kept) => {
+                self.screen_again(&mut screen, &kept.content)?;
+                self.store.resume(scope, &kept.content, &kept.progress)?
+            }
+        };
+        let received = upload.received_bytes;
+        let kept_at = Instant::now();
+        let service = self.clone();
+        let part = Part { service, upload, screen, ingest, received, kept_at, turn };
+        Ok(Opened::Part(Box::new(part)))
+    }
+
+    /// Shows a screening what it has seen of the bytes before this part.
+    fn screen_again(&self, screen: &mut Screen, kept: &ContentId) -> Result<(), Error> {
+        let reader = self.store.reader(kept)?;
+        let size = reader.size_bytes();
+        let mut head = vec![0; size.min(HEAD_BYTES as u64) as usize];
+        reader.read_at(0, &mut head)?;
+        screen.push(&head)?;
+        if size > HEAD_BYTES as u64 {
+            let mut tail = [0; TAIL_BYTES];
+            reader.read_at(size - TAIL_BYTES as u64, &mut tail)?;
+            screen.push(&tail)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a part finds.
+enum Opened {
+    /// All has arrived already: the answer was lost.
+    Complete(PartialUpload),
+    /// The bytes may come.
+    Part(Box<Part>),
+}
+
+/// A part on its way in.
+struct Part {
+    service: Service,
+    /// As it was committed last.
+    upload: PartialUpload,
+    screen: Screen,
+    ingest: Ingest,
+    /// Bytes of the stream so far.
+    received: u64,
+    /// When it was made durable last.
+    kept_at: Instant,
+    turn: Turn,
+}
+
+/// Why a body was not taken in to its end.
+enum Cut {
+    /// It ended early; what came before stands.
+    Short(Error),
+    /// Its content is refused, and so the upload.
+    Refused(Error),
+    /// The store gave up; the latest checkpoint stands.
+    Lost(Error),
+}
+
+impl Part {
+    async fn take_in(
+        mut self,
+        body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<PartialUpload, Error> {
+        match self.take_body(body).await {
+            Ok(()) | Err(Cut::Short(_)) if self.is_whole() => self.finish().await,
+            Ok(()) => self.put_down().await.map(|()| self.upload),
+            Err(Cut::Short(error)) => self.put_down().await.and(Err(error)),
+            Err(Cut::Refused(error)) => Err(give_up(self.service, self.upload, error).await),
+            Err(Cut::Lost(error)) => Err(error),
+        }
+    }
+
+    async fn take_body(
+        &mut self,
+        mut body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<(), Cut> {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.turn.over() => {
+                    return Err(Cut::Short(Error::conflict("a newer request took this upload over")));
+                }
+                next = body.next() => next,
+            };
+            let Some(bytes) = next else { return Ok(()) };
+            let bytes = bytes.map_err(|broken| {
+                let reason = format!("the upload broke off after {} bytes: {}", self.received, broken.0);
+                Cut::Short(Error::invalid(reason))
+            })?;
+            let after = self.received + bytes.len() as u64;
+            check_cap(after, self.service.rules.image_bytes_max).map_err(Cut::Short)?;
+            if let Some(declared) = self.upload.declared_bytes.filter(|declared| after > *declared) {
+                let reason = format!("{declared} bytes were declared, and more than that arrived");
+                return Err(Cut::Short(Error::invalid(reason)));
+            }
+            self.screen.push(&bytes).map_err(Cut::Refused)?;
+            self.ingest.write(bytes).await.map_err(|error| Cut::Lost(error.into()))?;
+            self.received = after;
+            if self.is_due() && !self.is_whole() {
+                self.put_down().await.map_err(Cut::Lost)?;
+            }
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.upload.declared_bytes == Some(self.received)
+    }
+
+    fn is_due(&self) -> bool {
+        let waiting = self.received - self.upload.received_bytes;
+        waiting >= CHECKPOINT_BYTES || self.kept_at.elapsed() >= CHECKPOINT_TIME
+    }
+
+    /// Makes durable what has arrived.
+    async fn put_down(&mut self) -> Result<(), Error> {
+        if self.received == self.upload.received_bytes {
+            return Ok(());
+        }
+        let checkpoint = self.ingest.checkpoint().await?;
+        let (service, upload) = (self.service.clone(), self.upload.clone());
+        self.upload = in_background(move || service.keep(upload, checkpoint)).await?;
+        self.kept_at = Instant::now();
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<PartialUpload, Error> {
+        let Part { service, upload, screen, ingest, received, turn: _turn, .. } = self;
+        let virtual_size = match screen.finish(received) {
+            Ok(virtual_size) => virtual_size,
+            Err(refusal) => return Err(give_up(service, upload, refusal).await),
+        };
+        let (asked, id, token) = (service.clone(), upload.image, upload.token);
+        let record = in_background(move || asked.final_record(&id, &token)).await?;
+        let receipt = ingest.finish(record).await?;
+        in_background(move || service.complete(upload, receipt, virtual_size)).await
+    }
+}
+
+/// Ends an upload whose content is refused; gives the refusal back.
+async fn give_up(service: Service, upload: PartialUpload, refusal: Error) -> Error {
+    if let Err(error) = in_background(move || service.end_refused(upload)).await {
+        tracing::error!(%error, "a refused upload stays until it expires");
+    }
+    refusal
+}
