@@ -33,6 +33,8 @@ pub enum Remedy {
     Patience,
     /// Yes, after signing in again.
     SignIn,
+    /// Not as it was: somebody else has changed what it was about.
+    Look,
 }
 
 /// A failed command.

@@ -1,10 +1,10 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
-//! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it, [`uploads`]
-//! takes it in parts. Upkeep, for administrators: `GET stats` and what is below `key` answer at once; `POST check` and
-//! `POST gc` answer in lines of JSON: any number of
-//! `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has begun goes on
-//! when the client leaves.
+//! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
+//! [`uploads`] takes it in parts. Upkeep, for administrators: `GET stats` and
+//! what is below `key` answer at once; `POST check` and `POST gc` answer in lines of JSON: any
+//! number of `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has begun
+//! goes on when the client leaves.
 
 mod error;
 mod file;

@@ -79,6 +79,7 @@ fn refusal(status: StatusCode, text: &str) -> Failure {
         StatusCode::UNAUTHORIZED => {
             Failure::unreachable(format!("not signed in: {words}")).with(Remedy::SignIn)
         }
+        StatusCode::CONFLICT => Failure::failed(words).with(Remedy::Look),
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             Failure::failed(words).with(Remedy::Patience)
         }

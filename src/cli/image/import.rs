@@ -77,7 +77,8 @@ impl Import {
         let sent = match total {
             Some(total) => match Sending::begin(client, &self.file, id, total).await {
                 Ok(sending) => sending.run(client).await,
-                Err(failure) => Err(failure),
+                // Nothing has arrived that could be gone on with.
+                Err(failure) => Err(failure.with(Remedy::None)),
             },
             None => {
                 let path = format!("/v2/images/{id}/file");

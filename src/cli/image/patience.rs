@@ -31,7 +31,8 @@ impl Patience {
         reached: u64,
         tell: impl FnOnce(&str),
     ) -> Result<(), Failure> {
-        if failure.remedy == Remedy::None || !self.lasts(reached) {
+        let mends = matches!(failure.remedy, Remedy::Patience | Remedy::SignIn);
+        if !mends || !self.lasts(reached) {
             return Err(failure);
         }
         tell(&format!("{failure}; trying again"));

@@ -66,7 +66,10 @@ impl Sending {
             let fits = upload["complete"] == false && upload["length"] == total && offset <= total;
             if fits && upload["blake3"] == begins_with(file, offset).await?.as_str() {
                 let (file, image, upload) = (file.to_owned(), image.to_owned(), id.to_owned());
-                return Ok(Some(Sending { file, image, upload, total, offset }));
+                let mut found = Sending { file, image, upload, total, offset };
+                // Also ends it, where all has arrived and nobody was told.
+                found.offset = found.ask(client).await?;
+                return Ok(Some(found));
             }
         }
         Ok(None)
@@ -125,9 +128,7 @@ impl Sending {
     ) -> Result<(), Failure> {
         loop {
             patience.wait(client, failure, self.offset, |text| locked(progress).say(text)).await?;
-            let asked =
-                client.send_with(Method::HEAD, Api::Native, &self.path(), &[TUS_RESUMABLE], None).await;
-            match asked.and_then(|reply| offset(reply.headers())) {
+            match self.ask(client).await {
                 Ok(offset) => {
                     self.offset = offset;
                     return Ok(());
@@ -135,6 +136,13 @@ impl Sending {
                 Err(again) => failure = again,
             }
         }
+    }
+
+    /// Where the box says it stands.
+    async fn ask(&self, client: &Client) -> Result<u64, Failure> {
+        let path = self.path();
+        let reply = client.send_with(Method::HEAD, Api::Native, &path, &[TUS_RESUMABLE], None).await?;
+        offset(reply.headers())
     }
 
     fn path(&self) -> String {

@@ -13,6 +13,9 @@ use crate::service::images::upload::{activate, check_cap, gone, owned};
 use crate::service::{Error, Service};
 use crate::store::{self, Reach, Receipt};
 
+/// How long a complete upload is remembered, in seconds, for a client that lost the last answer.
+const REMEMBERED_S: i64 = 3600;
+
 impl Service {
     /// Takes down how long the stream will be, which a client may say once.
     pub(super) fn declare(&self, upload: PartialUpload, bytes: u64) -> Result<PartialUpload, Error> {
@@ -65,7 +68,8 @@ impl Service {
         receipt: Receipt,
         virtual_size: Option<u64>,
     ) -> Result<PartialUpload, Error> {
-        let (store, now, expires_at) = (self.store.clone(), self.clock.now(), self.expiry());
+        let (store, now) = (self.store.clone(), self.clock.now());
+        let expires_at = now.plus_seconds(self.rules.upload_expiry_s.min(REMEMBERED_S));
         let completed = self.db.write(move |txn| {
             let (mut upload, mut image) = current(txn, &upload)?;
             store.publish(txn, &receipt)?;
