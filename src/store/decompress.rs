@@ -1,16 +1,16 @@
 //! Contexts that decompress frames, kept for the next frame: making one costs a good part of what it is
 //! made for.
 //!
-//! Invariant: no more are kept than may be at work at once without waiting for a core.
+//! Invariant: what is kept is a few MiB at most, which comes on top of the store's memory.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::error::Error;
 
 /// Contexts kept while nobody needs them.
-const IDLE_MAX: usize = 8;
+const IDLE_MAX: usize = 4;
 /// Room kept with a context; a longer run of frames gives the excess back.
-const STORED_BYTES_MAX: usize = 2 << 20;
+const STORED_BYTES_MAX: usize = 1 << 20;
 
 /// They have no settings and belong to no store.
 static IDLE: Mutex<Vec<Decompressor>> = Mutex::new(Vec::new());
