@@ -1,6 +1,7 @@
 """What a box promises whatever becomes of its bucket: acknowledged images read back exactly, the rest
 says so, and nothing is left behind."""
 
+import json
 import os
 import pathlib
 import re
@@ -45,7 +46,9 @@ def kept(server):
     """Image data of the bucket, finished or not, by name; where its files can be seen."""
     below = server.folder / 'data' / BUCKET / 'a' / 'box'
     return {str(path.relative_to(below)) for part in ('pack', 'manifest', 'tmp')
-            for path in (below / part).rglob('*') if path.is_file()}
+            for path in (below / part).rglob('*')
+            # What a server left of itself when it was killed is its own affair.
+            if path.is_file() and not path.name.startswith('.')}
 
 
 def figure(client, name):
@@ -112,7 +115,11 @@ def stores_images(context):
         equal('stop', box.stop(), 0)
         equal('check of the closed store', box.check(), [])
         (box.data / 'catalog.redb').rename(box.data / 'lost.redb')
-        equal('images made anew from the bucket alone', box.result('rebuild')['images'], 2)
+        status, said = box.command('--json', 'rebuild')
+        expect(status == 0, f'rebuild ended with {status}: {said}')
+        # Behind what the log says.
+        rebuilt = json.JSONDecoder().raw_decode(said[said.index('{'):])[0]
+        equal('images made anew from the bucket alone', rebuilt['images'], 2)
         box.start()
         client = admin(box)
         for image in client.all():
@@ -123,17 +130,20 @@ def stores_images(context):
 def survives_its_own_death(context):
     """After a kill in the middle of an upload nothing of it is left."""
     data = context.random.randbytes(IMAGE_BYTES)
-    with context.server(context.work / 's3') as server, bucket_box(context, server) as box:
+    with (context.server(context.work / 's3') as server, Proxy(server.port, context.seed) as proxy,
+          bucket_box(context, server, proxy.port) as box):
         box.start()
         client = admin(box)
         image = client.add('kept', data)
+        # All parts are sent, and the upload is never completed.
+        proxy.faults, proxy.share, proxy.concerns = ['hang'], 1.0, is_completion
         large = client.create('large')
         upload = threading.Thread(target=quietly, args=(client.upload, large, context.random.randbytes(200 << 20)))
-        before = figure(client, 'tintype_bucket_requests_total')
         upload.start()
-        wait_until('some parts', lambda: figure(client, 'tintype_bucket_requests_total') > before + 6)
+        wait_until('a completion', lambda: proxy.seen.get('hang'))
         box.kill()
         upload.join()
+        proxy.faults = []
         box.start()
         if server.lists_uploads:
             has('the log of the second start', box.log.read_text(), 'aborted uploads that a crash had cut off')
@@ -142,6 +152,11 @@ def survives_its_own_death(context):
         equal('the state of the other', client.show(large)['status'], 'queued')
         equal('check', box.check(), [])
         expect_nothing_left(server, box, client)
+
+
+def is_completion(head):
+    """Whether a request completes an upload in parts."""
+    return head.startswith(b'POST ') and b'uploadId=' in head.split(b'\r\n')[0]
 
 
 def survives_a_restart_of_the_server(context):

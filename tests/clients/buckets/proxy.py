@@ -8,7 +8,7 @@ passes. Faults:
   slow         the answer's body trickles
   short        the connection is closed in the middle of the answer's body
   corrupt      bits of the answer's body are flipped, where it is an object's data
-  hang         passed on, and never answered
+  hang         neither passed on nor answered
 """
 
 import asyncio
@@ -29,6 +29,8 @@ class Proxy:
         self.random = random.Random(seed)
         self.faults, self.share = [], 0.0
         self.coming = []
+        # Which requests faults are for, by their head; all where there is none.
+        self.concerns = None
         self.seen = {}
         self.requests = 0
 
@@ -59,10 +61,10 @@ class Proxy:
         self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self.loop.close()
 
-    def draw(self):
+    def draw(self, head):
         """The fault of one request, or None."""
         self.requests += 1
-        if not self.faults or self.random.random() >= self.share:
+        if not self.faults or (self.concerns and not self.concerns(head)) or self.random.random() >= self.share:
             return None
         # Each once before any comes again.
         if not self.coming:
@@ -82,9 +84,11 @@ class Proxy:
         """One request and its answer; whether another may follow."""
         head, length = await read_head(reader)
         body = await reader.readexactly(length)
-        fault = self.draw()
+        fault = self.draw(head)
         if fault == 'lost':
             return False
+        if fault == 'hang':
+            await asyncio.sleep(3600)
         if fault in ('500', '503'):
             text = b'<Error><Code>SlowDown</Code><Message>told to</Message></Error>'
             writer.write(b'HTTP/1.1 %s Told To\r\nContent-Length: %d\r\n\r\n' % (fault.encode(), len(text)) + text)
@@ -100,8 +104,6 @@ class Proxy:
             to_writer.close()
         if fault == 'unanswered':
             return False
-        if fault == 'hang':
-            await asyncio.sleep(3600)
         return await self.answer(writer, head, answer, data, fault)
 
     async def answer(self, writer, head, answer, data, fault):
