@@ -3,16 +3,18 @@
 //!
 //! Invariant: parts on disk stay within the bound, and a part that was begun has room for all of
 //! itself, so those that were begun can always be finished. Files have no name: they go with the
-//! process, however it ends. Nothing here is durable and nothing needs to be.
+//! process, however it ends. Nothing here is durable and nothing needs to be. Memory for parts on
+//! their way is used again, as allocators keep much of what large buffers leave behind.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -32,6 +34,20 @@ pub(super) struct Spool {
     part_bytes: usize,
     reserve_bytes: u64,
     number: AtomicU64,
+    buffers: Arc<Buffers>,
+}
+
+/// Memory of parts that have been sent.
+#[derive(Debug)]
+struct Buffers {
+    free: Mutex<Vec<Vec<u8>>>,
+    kept_max: usize,
+}
+
+/// A buffer that goes back when the last who reads it lets go.
+struct Lent {
+    bytes: Vec<u8>,
+    buffers: Arc<Buffers>,
 }
 
 /// A part being gathered.
@@ -53,7 +69,7 @@ struct OnDisk {
 impl Spool {
     /// Takes a folder, and makes it where it is missing.
     pub(super) fn open(folder: &Path, options: &BucketOptions) -> Result<Spool, Error> {
-        let BucketOptions { spool_bytes: bytes, part_bytes, reserve_bytes, .. } = *options;
+        let BucketOptions { spool_bytes: bytes, part_bytes, reserve_bytes, sending_bytes, .. } = *options;
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
         // A kill between making a file and taking its name away leaves an empty one.
         for entry in fs::read_dir(folder).map_err(failed(folder))? {
@@ -61,8 +77,17 @@ impl Spool {
             remove(&path)?;
         }
         let parts = usize::try_from(bytes / part_bytes as u64).unwrap_or(usize::MAX);
+        let buffers = Buffers { free: Mutex::default(), kept_max: (sending_bytes / part_bytes).max(1) };
+        let buffers = Arc::new(buffers);
         let room = Arc::new(Semaphore::new(parts.clamp(1, Semaphore::MAX_PERMITS)));
-        Ok(Spool { folder: folder.to_owned(), room, part_bytes, reserve_bytes, number: AtomicU64::new(0) })
+        Ok(Spool {
+            folder: folder.to_owned(),
+            room,
+            part_bytes,
+            reserve_bytes,
+            number: AtomicU64::new(0),
+            buffers,
+        })
     }
 
     /// Adds to a part; gives back what it has no room for, as it is full then. Waits for `patience`
@@ -119,22 +144,49 @@ impl Spool {
     }
 }
 
-impl Part {
-    /// Its bytes, all in memory, and nothing on disk any more.
-    pub(super) fn take(&mut self) -> Result<Vec<u8>, Error> {
-        let Part { memory, disk, bytes } = std::mem::take(self);
-        let Some(mut disk) = disk else { return Ok(memory) };
-        let mut all = Vec::with_capacity(bytes);
-        disk.file.rewind().and_then(|()| disk.file.read_to_end(&mut all)).map_err(failed(&disk.path))?;
+impl Buffers {
+    /// An empty one.
+    fn lend(self: &Arc<Buffers>) -> Lent {
+        let bytes = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        Lent { bytes, buffers: self.clone() }
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut free = self.buffers.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < self.buffers.kept_max {
+            self.bytes.clear();
+            free.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl Spool {
+    /// A part's bytes, all in memory, and nothing of it on disk any more.
+    pub(super) fn take(&self, part: &mut Part) -> Result<Bytes, Error> {
+        let Part { memory, disk, bytes } = std::mem::take(part);
+        let Some(mut disk) = disk else { return Ok(memory.into()) };
+        let mut lent = self.buffers.lend();
+        let all = &mut lent.bytes;
+        all.reserve_exact(bytes);
+        disk.file.rewind().and_then(|()| disk.file.read_to_end(all)).map_err(failed(&disk.path))?;
         all.extend_from_slice(&memory);
         if all.len() != bytes {
-            let read = all.len();
-            let lost = io::Error::other(format!("{read} bytes came back, {bytes} were written"));
+            let lost = io::Error::other(format!("{} bytes came back, {bytes} were written", all.len()));
             return Err(failed(&disk.path)(lost));
         }
-        Ok(all)
+        Ok(Bytes::from_owner(lent))
     }
+}
 
+impl Part {
     /// Whether taking it costs more memory than it has now.
     pub(super) fn is_on_disk(&self) -> bool {
         self.disk.is_some()
@@ -192,9 +244,10 @@ mod tests {
             assert_eq!(part.is_on_disk(), length > MEMORY_BYTES);
             assert_eq!(spool.is_full(&part), length == 1 << 20);
             assert!(part.memory.len() <= MEMORY_BYTES);
-            assert!(part.take().unwrap() == bytes, "{length}");
+            assert!(spool.take(&mut part).unwrap() == bytes, "{length}");
         }
         assert_eq!(spool.room.available_permits(), 2);
+        assert_eq!(spool.buffers.free.lock().unwrap().len(), 1, "one after the other took the same memory");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a file kept its name");
     }
 
@@ -217,7 +270,7 @@ mod tests {
         fill(&spool, &mut one, &bytes).await.unwrap();
         let full = fill(&spool, &mut two, &bytes).await.unwrap_err();
         assert!(full.to_string().contains("bucket.spool_bytes"), "{full}");
-        one.take().unwrap();
+        spool.take(&mut one).unwrap();
         fill(&spool, &mut two, &bytes[..1]).await.unwrap();
     }
 

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, Error as Answer, PutMode, PutPayload};
@@ -85,12 +84,12 @@ impl BucketWriter {
         };
         let outcome = upload.arrived().map_err(|error| self.upload_fault(error));
         let slot = self.bucket.sending_slot().await;
-        match outcome.and_then(|()| self.part.take()) {
+        match outcome.and_then(|()| self.bucket.spool().take(&mut self.part)) {
             Ok(part) => {
                 let (bucket, name, number) = (self.bucket.clone(), upload.name.clone(), upload.count);
                 upload.count += 1;
                 upload.sending.spawn(async move {
-                    let part = PutPayload::from(Bytes::from(part));
+                    let part = PutPayload::from(part);
                     let put = || bucket.store().put_part(&name.path, &name.id, number, part.clone());
                     let sent = bucket.calls().run(put).await;
                     drop(slot);
@@ -123,7 +122,7 @@ impl BucketWriter {
     /// Sends an object that fits into one request.
     async fn put_whole(&mut self) -> Result<(), Error> {
         let slot = if self.part.is_on_disk() { Some(self.bucket.sending_slot().await) } else { None };
-        let payload = PutPayload::from(Bytes::from(self.part.take()?));
+        let payload = PutPayload::from(self.bucket.spool().take(&mut self.part)?);
         let path = self.bucket.path(&self.key);
         let mode = if self.bucket.options().conditional_puts { PutMode::Create } else { PutMode::Overwrite };
         let put = || self.bucket.store().put_opts(&path, payload.clone(), mode.clone().into());
