@@ -15,6 +15,7 @@ mod ingest;
 mod listing;
 mod measure;
 mod memory;
+mod reclaim;
 mod server;
 mod start;
 mod upload;
@@ -26,13 +27,14 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("ingest", ingest::run),
     ("upload", upload::run),
     ("download", download::run),
     ("start", start::run),
     ("listing", listing::run),
     ("memory", memory::run),
+    ("reclaim", reclaim::run),
 ];
 
 fn main() -> Outcome {

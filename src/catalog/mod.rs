@@ -1,4 +1,4 @@
-//! Records: images, members, identities, tokens. Has never heard of a chunk.
+//! Records: images, members, identities, tokens, jobs. Has never heard of a chunk.
 //!
 //! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
 //! implementation. Writing operations take the caller's transaction, so that several layers
@@ -9,6 +9,7 @@ mod error;
 pub mod identity;
 pub mod images;
 mod index;
+pub mod jobs;
 pub mod members;
 mod records;
 pub mod tokens;
@@ -21,7 +22,7 @@ use index::Index;
 
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
-    [&images::FACTS[..], &[members::MEMBERS, uploads::UPLOADS], &identity::FACTS].concat()
+    [&images::FACTS[..], &[members::MEMBERS, uploads::UPLOADS, jobs::JOBS], &identity::FACTS].concat()
 }
 
 /// Every table of the catalog that is no fact: indexes, and tokens, which end with the file they

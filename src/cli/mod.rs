@@ -11,6 +11,7 @@ mod gc;
 mod identity;
 mod image;
 mod init;
+mod job;
 mod key;
 mod lines;
 mod output;
@@ -91,6 +92,9 @@ enum Ask {
     Check(check::Check),
     /// Give back the space of what was deleted
     Gc(gc::Gc),
+    /// Long work of the box
+    #[command(subcommand)]
+    Job(job::Job),
     /// What is stored, and what deduplication saves
     Stats(stats::Stats),
 }
@@ -140,6 +144,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::Key(key) => key.run(&client, target, output).await,
         Ask::Check(check) => check.run(&client, output).await,
         Ask::Gc(gc) => gc.run(&client, output).await,
+        Ask::Job(job) => job.run(&client, output).await,
         Ask::Stats(stats) => stats.run(&client, output).await,
     };
     // The command's own failure matters more than the close's.

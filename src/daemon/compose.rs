@@ -63,6 +63,10 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
         tracing::warn!("a master key is given, but the store is plain and stays so");
     }
     let service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
+    let interrupted = service.recover_jobs()?;
+    if interrupted > 0 {
+        tracing::info!(interrupted, "jobs ended with the process that ran them");
+    }
     if let Some(password) = &admin_password {
         service.bootstrap(&Password::new(password.clone())?)?;
     }

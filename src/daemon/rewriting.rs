@@ -4,7 +4,6 @@
 //! nothing; without one, recompressing waits until nobody is served; stopping waits for no run, as
 //! one that is cut off loses its present pack's work and nothing else.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -68,7 +67,7 @@ async fn keep_rewriting(service: Service, hours: Hours, stop: CancellationToken)
         let began = Instant::now();
         let due = looked.is_none_or(|at| at.elapsed() >= DUE_INTERVAL);
         let recompress = due && hours.suit_recompression(service.store().is_busy());
-        if hours.are_open() && (recompress || wants_compaction(&service)) {
+        if hours.are_open() && (recompress || wants_compaction(&service).await) {
             let outcome = once(&service, Wish { compact: true, recompress }, hours, stop.clone()).await;
             let done = outcome.is_some_and(|done| done.in_use == 0 && !done.ended_early);
             failures = if done { 0 } else { failures + 1 };
@@ -81,11 +80,19 @@ async fn keep_rewriting(service: Service, hours: Hours, stop: CancellationToken)
     }
 }
 
-fn wants_compaction(service: &Service) -> bool {
-    service.store().has_unmarked_packs().unwrap_or_else(|error| {
-        tracing::warn!(%error, "nobody knows whether packs are to be compacted; it is asked again");
-        false
-    })
+async fn wants_compaction(service: &Service) -> bool {
+    let store = service.store().clone();
+    match tokio::task::spawn_blocking(move || store.has_unmarked_packs()).await {
+        Ok(Ok(wants)) => wants,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "nobody knows whether packs are to be compacted; it is asked again");
+            false
+        }
+        Err(died) => {
+            tracing::error!(%died, "looking for packs to compact panicked; it is tried again");
+            false
+        }
+    }
 }
 
 /// One run; what it did, unless it failed.
@@ -96,11 +103,8 @@ async fn once(service: &Service, wish: Wish, hours: Hours, stop: CancellationTok
         let store = service.store().clone();
         let recompressing = |progress: &Progress| progress.phase == Progress::RECOMPRESSING;
         service.rewrite_packs(wish, &mut |progress| {
-            let unsuited = recompressing(&progress) && !hours.suit_recompression(store.is_busy());
-            if stop.is_cancelled() || unsuited || !hours.are_open() {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
+            let suits = !recompressing(progress) || hours.suit_recompression(store.is_busy());
+            suits && hours.are_open() && !stop.is_cancelled()
         })
     };
     match tokio::task::spawn_blocking(work).await {

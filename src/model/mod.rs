@@ -4,6 +4,7 @@ pub mod content;
 pub mod identity;
 pub mod ids;
 pub mod image;
+pub mod job;
 pub mod range;
 pub mod upload;
 

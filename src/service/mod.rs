@@ -8,6 +8,7 @@ mod error;
 pub mod figures;
 pub mod identity;
 pub mod images;
+pub mod jobs;
 mod keys;
 mod litter;
 pub mod rebuild;
@@ -96,6 +97,7 @@ pub struct Service {
     passwords: Arc<identity::Hasher>,
     litter: Litter,
     turns: images::Turns,
+    running: jobs::Running,
 }
 
 impl Service {
@@ -117,6 +119,7 @@ impl Service {
             passwords: Arc::new(passwords),
             litter: Litter::default(),
             turns: images::Turns::default(),
+            running: jobs::Running::default(),
         }
     }
 

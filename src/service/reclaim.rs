@@ -1,15 +1,20 @@
 //! Giving space back: what is dead is deleted, and packs are written anew. For administrators, and
-//! for the box itself.
+//! for the box itself. Each run that does something is a job.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use super::jobs::JobAtWork;
 use super::upkeep::Step;
 use super::{Actor, Error, ErrorKind, Service};
-use crate::store::{self, Plan, Progress, Reach, Reclaimed, Rewritten, Wish};
+use crate::model::job::{JobId, JobKind};
+use crate::store::{self, Plan, Progress, Reach, Reclaimed, Rewritten, Watch, Wish};
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Collected {
+    /// The job's number.
+    pub job: JobId,
     /// What was dead.
     pub freed: Reclaimed,
     /// What was written anew.
@@ -24,19 +29,74 @@ impl Service {
     /// when the catalog or the medium fails. What was done by then stays.
     pub fn reclaim(&self, actor: &Actor, wish: Wish, tell: &mut dyn FnMut(Step)) -> Result<Collected, Error> {
         self.authorise_upkeep(actor)?;
-        let freed = self.store.reclaim(Reach::Everything)?;
-        let mut watch = |progress: Progress| {
-            tell(progress.into());
-            ControlFlow::Continue(())
-        };
-        Ok(Collected { freed, rewritten: self.rewrite_packs(wish, &mut watch)? })
+        let mut job = self.begin_job(JobKind::Reclaim)?;
+        let collected = self.collect(wish, &mut job, tell);
+        job.finish(collected.as_ref().map(figures))?;
+        collected
     }
 
-    /// Writes packs anew, as the box does by itself.
+    fn collect(
+        &self,
+        wish: Wish,
+        job: &mut JobAtWork,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<Collected, Error> {
+        let nothing =
+            Collected { job: job.id(), freed: Reclaimed::default(), rewritten: Rewritten::default() };
+        if job.step(&Step { phase: "deleting", done: 0, total: None }).is_break() {
+            return Ok(nothing);
+        }
+        let freed = self.store.reclaim(Reach::Everything)?;
+        let rewritten = self.rewrite(wish, &mut |progress| {
+            let step = Step::from(progress);
+            tell(step.clone());
+            job.step(&step)
+        })?;
+        Ok(Collected { freed, rewritten, ..nothing })
+    }
+
+    /// Writes packs anew, as the box does by itself, until `goes_on` says no. A job begins where there
+    /// is something to do.
     ///
     /// # Errors
     /// As [`Service::reclaim`].
-    pub fn rewrite_packs(&self, wish: Wish, watch: &mut store::Watch<'_>) -> Result<Rewritten, Error> {
+    pub fn rewrite_packs(
+        &self,
+        wish: Wish,
+        goes_on: &mut dyn FnMut(&Progress) -> bool,
+    ) -> Result<Rewritten, Error> {
+        let mut job: Option<JobAtWork> = None;
+        let mut refusal = None;
+        let rewritten = self.rewrite(wish, &mut |progress| {
+            if job.is_none() && progress.total_bytes > 0 {
+                match self.begin_job(JobKind::Reclaim) {
+                    Ok(begun) => job = Some(begun),
+                    Err(error) => {
+                        refusal = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+            }
+            match &mut job {
+                _ if !goes_on(&progress) => ControlFlow::Break(()),
+                Some(job) => job.step(&progress.into()),
+                None => ControlFlow::Continue(()),
+            }
+        });
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        if let Some(job) = job {
+            let nothing =
+                Collected { job: job.id(), freed: Reclaimed::default(), rewritten: Rewritten::default() };
+            let figures =
+                rewritten.as_ref().map(|rewritten| figures(&Collected { rewritten: *rewritten, ..nothing }));
+            job.finish(figures)?;
+        }
+        rewritten
+    }
+
+    fn rewrite(&self, wish: Wish, watch: &mut Watch<'_>) -> Result<Rewritten, Error> {
         if wish == Wish::default() {
             return Ok(Rewritten::default());
         }
@@ -58,8 +118,27 @@ impl Service {
     }
 }
 
+/// What came of a run, by name: what its job keeps and its caller is told.
+pub fn figures(collected: &Collected) -> BTreeMap<String, u64> {
+    let Collected { freed, rewritten, .. } = collected;
+    let figures = [
+        ("packs", freed.packs),
+        ("orphans", freed.orphans),
+        ("bytes", freed.bytes),
+        ("in_use", freed.in_use + rewritten.in_use),
+        ("compacted", rewritten.compacted),
+        ("recompressed", rewritten.recompressed),
+        ("replaced_bytes", rewritten.replaced_bytes),
+        ("written_bytes", rewritten.written_bytes),
+        ("damaged", rewritten.damaged),
+        ("ended_early", rewritten.ended_early.into()),
+    ];
+    figures.map(|(name, figure)| (name.to_owned(), figure)).into()
+}
+
 impl From<Progress> for Step {
     fn from(progress: Progress) -> Step {
-        Step { phase: progress.phase, done: progress.done_bytes, total: Some(progress.total_bytes) }
+        let total = (progress.total_bytes > 0).then_some(progress.total_bytes);
+        Step { phase: progress.phase, done: progress.done_bytes, total }
     }
 }

@@ -47,8 +47,8 @@ pub(super) struct Durable {
     pub(super) content: ContentId,
     pub(super) row: ContentRow,
     pub(super) manifest: Manifest,
-    digests: Digests,
-    _held: Held,
+    pub(super) digests: Digests,
+    pub(super) _held: Held,
 }
 
 impl Ingest {

@@ -53,6 +53,8 @@ pub use error::Error;
 pub use ingest::{Checkpoint, Ingest, Receipt};
 pub use keyring::{AtOpen, KeyError, MasterKey, NotAKey, RingStatus};
 pub use log::{Description, Lag, Replayed};
+pub use manifest::Extent;
+pub use mark::{Counted, Marking};
 pub use open::{Options, VerifyHits};
 pub use read::Reader;
 pub use realm::Scope;

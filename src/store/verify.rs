@@ -11,7 +11,7 @@ use super::Store;
 use super::error::Error;
 use super::object::verify_stored;
 use super::pack::pack_name;
-use super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow, pack_key};
+use super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow};
 use super::totals;
 use crate::db::codec::{Record, encode};
 use crate::db::{Rows, Table};
@@ -99,12 +99,12 @@ impl Store {
         if rows::packs_of(&read, &content.0)?.is_some_and(|noted| noted != packs) {
             return Err(damaged("the catalog notes other packs for it than it names".into()));
         }
-        for number in &packs {
-            if read.get(&PACKS, &pack_key(number))?.is_none() {
-                return Err(damaged(format!("it names {}, which does not exist", pack_name(number))));
+        match rows::first_lacking(&read, &manifest, &packs)? {
+            Some(number) => {
+                Err(damaged(format!("it names chunks of {} that are not there", pack_name(number))))
             }
+            None => Ok(packs),
         }
-        Ok(packs)
     }
 
     /// Visits every record of a table, a page a snapshot.

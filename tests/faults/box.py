@@ -104,17 +104,19 @@ class Box:
         """The administrator's password."""
         return (self.data / 'admin-password').read_text().strip()
 
-    def command(self, *arguments):
+    def command(self, *arguments, errors=subprocess.STDOUT):
         """Runs `tintype --data DIR ...`: exit status and output, errors behind it."""
         done = subprocess.run(
             [self.binary, '--data', self.data, *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.environment(), timeout=300,
+            stdout=subprocess.PIPE, stderr=errors, env=self.environment(), timeout=300,
         )
-        return done.returncode, done.stdout.decode(errors='replace')
+        said = done.stdout + (done.stderr or b'' if done.returncode else b'')
+        return done.returncode, said.decode(errors='replace')
 
     def result(self, *arguments):
         """Runs a command that must succeed; what it printed as JSON."""
-        status, text = self.command('--json', *arguments)
+        # How far it is, long work tells beside its result.
+        status, text = self.command('--json', *arguments, errors=subprocess.PIPE)
         expect(status == 0, f'{" ".join(map(str, arguments))} ended with {status}: {text}')
         return json.loads(text)
 

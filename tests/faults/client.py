@@ -107,9 +107,10 @@ class Client:
             page = listing.get('next')
         return records
 
-    def gc(self):
+    def gc(self, **switches):
         """Has the server give space back; the reply."""
-        return self.ask('POST', '/tintype/v1/gc')
+        query = urllib.parse.urlencode({name: str(on).lower() for name, on in switches.items()})
+        return self.ask('POST', f'/tintype/v1/gc?{query}')
 
     def expect_whole(self, image, data):
         """Fails unless the image is active and its data and digests are these."""

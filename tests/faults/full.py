@@ -41,6 +41,13 @@ class SmallDisk:
         disk = os.statvfs(self.folder)
         return disk.f_bavail * disk.f_frsize
 
+    def leave(self, size_bytes):
+        """Takes what is left, but for so many bytes; the file that holds it."""
+        ballast = self.folder / 'ballast'
+        with open(ballast, 'wb') as file:
+            os.posix_fallocate(file.fileno(), 0, self.free_bytes() - size_bytes)
+        return ballast
+
     def fill(self):
         """Takes what is left, to the last byte; the file that holds it."""
         ballast = self.folder / 'ballast'
@@ -152,4 +159,39 @@ def full_at_a_commit(context):
         equal('exit status', box.stop(), 0)
 
 
-CASES = [full_while_data_arrives, full_at_a_commit]
+def full_while_packs_are_compacted(context):
+    """No room to write packs anew: it is said, nothing is lost, and room helps."""
+    choices = context.random
+    settings = {'store_pack_bytes': 4 * MIB, 'reclaim_automatic': 'false'}
+    with SmallDisk(context.work / 'disk', 160 * MIB) as disk, Box(context.binary, disk.folder, **settings) as box:
+        box.log = context.work / 'log'
+        box.start()
+        client = admin(box)
+        files = [choices.randbytes(40_000) + bytes(960) for _ in range(1000)]
+        whole = client.add('whole', b''.join(files))
+        part = b''.join(files[::4])
+        part_id = client.add('part', part)
+        equal('delete', client.delete(whole).status, 204)
+        box.result('gc')
+        plan = box.result('gc', '--dry-run', '--compact')
+        expect(plan['compact_packs'] > 5 and plan['returned_bytes'] > 20 * MIB, f'the plan is {plan}')
+        # Less than what is kept for the catalog.
+        ballast, before = disk.leave(60 * MIB), box.objects()
+        status, said = box.command('gc', '--compact')
+        equal('exit status of gc without room', status, 1)
+        has('gc without room', said, 'free some space')
+        equal('job', box.result('job', 'list')[0]['state'], 'failed')
+        kept = {path for path in before if path.parts[-3] == 'pack'}
+        expect(kept <= set(box.objects()), 'a pack is gone')
+        client.expect_whole(part_id, part)
+        ballast.unlink()
+        done = box.result('gc', '--compact')
+        equal('compacted', done['compacted'], plan['compact_packs'])
+        returned = sum(before.values()) - box.store_bytes()
+        expect(returned > 20 * MIB, f'{returned} bytes came back')
+        client.expect_whole(part_id, part)
+        equal('damaged images', box.check(), [])
+        equal('exit status', box.stop(), 0)
+
+
+CASES = [full_while_data_arrives, full_at_a_commit, full_while_packs_are_compacted]

@@ -10,7 +10,7 @@ import time
 
 from box import plain_box, sealed_box
 from client import LOST, Client, admin
-from verdict import Failed, equal, expect
+from verdict import Failed, equal, expect, has
 
 WORKERS = 5
 ROUNDS, ROUNDS_LONG = 20, 1000
@@ -111,21 +111,31 @@ class Worker:
         self.stored += what == 'data'
 
 
-def reclaim(client):
-    """Reclaims again and again until the server goes away."""
-    try:
-        while True:
-            equal('gc', client.gc().status, 200)
-            time.sleep(0.05)
-    except LOST:
-        pass
+class Reclaimer:
+    """Reclaims again and again until the server goes away; writes packs anew where asked to."""
+
+    def __init__(self, rewrites):
+        self.rewrites, self.broke = rewrites, None
+
+    def run(self, client):
+        """Works until the connection is lost; keeps what else went wrong."""
+        try:
+            while True:
+                reply = client.gc(compact=self.rewrites, recompress=self.rewrites)
+                equal('gc', reply.status, 200)
+                has('gc', reply.text(), '"result"')
+                time.sleep(0.05)
+        except LOST:
+            pass
+        except Exception as error:  # A failure, kept for the main thread to raise.
+            self.broke = error
 
 
-def run_until_killed(box, client, workers, choices, longest=0.9):
+def run_until_killed(box, client, workers, reclaimer, choices, longest=0.9):
     """Lets everybody work for a moment, then kills the server."""
+    if reclaimer.rewrites or choices.random() < 0.5:
+        workers = [*workers, reclaimer]
     threads = [threading.Thread(target=worker.run, args=(client,)) for worker in workers]
-    if choices.random() < 0.5:
-        threads.append(threading.Thread(target=reclaim, args=(client,)))
     for thread in threads:
         thread.start()
     time.sleep(choices.uniform(0.02, longest))
@@ -176,6 +186,15 @@ def verify(client, workers):
     return cut
 
 
+def expect_interrupted(client):
+    """Fails unless kills met packs that were being written anew."""
+    jobs = client.want(200, 'GET', '/tintype/v1/jobs').json()['jobs']
+    ended = [(job['state'], job['phase']) for job in jobs]
+    met = [phase for state, phase in ended if state == 'interrupted' and phase in ('compacting', 'recompressing')]
+    expect(met, f'the kills met no pack that was written anew: {ended}')
+    print(f'  {len(met)} kills met a pack that was being written anew')
+
+
 def empty(box, client, workers):
     """Deletes everything: the space has to come back, but for the store's description of itself,
     which has a bound of its own."""
@@ -196,19 +215,23 @@ def killed_start(box, choices):
     box.kill()
 
 
-def kills(context, box, rounds):
+def kills(context, box, rounds, rewrites=False):
     """Kills the box again and again, and compares it each time with what was acknowledged."""
     choices, cut = context.random, 0
     # Space is given back all the time, not some time after the last delete.
     box.settings.update(reclaim_delay_s=0, reclaim_interval_s=1, reclaim_start_delay_s=0)
     data = Data(choices)
     workers = [Worker(f'worker{number}', choices.getrandbits(64), data) for number in range(WORKERS)]
+    reclaimer = Reclaimer(rewrites)
+    if rewrites:
+        # Every pack with a dead chunk, and every pack once.
+        box.settings.update(reclaim_live_percent=100, reclaim_recompress_after_s=0, reclaim_recompress_level=2)
     with box:
         box.start()
         token = admin(box).token
         for number in range(1, rounds + 1):
             try:
-                run_until_killed(box, Client(box.url, token), workers, choices)
+                run_until_killed(box, Client(box.url, token), workers, reclaimer, choices)
                 if choices.random() < 0.2:
                     killed_start(box, choices)
                 box.start()
@@ -226,6 +249,8 @@ def kills(context, box, rounds):
         stored = sum(worker.stored for worker in workers)
         print(f'  {stored} uploads acknowledged, {cut} requests cut off by {rounds} kills')
         expect(stored and cut, 'the kills met nothing')
+        if rewrites:
+            expect_interrupted(admin(box))
         equal('exit status', box.stop(), 0)
 
 
@@ -239,4 +264,10 @@ def sealed(context):
     kills(context, sealed_box(context, context.work / 'box'), (ROUNDS_LONG if context.long else ROUNDS) // 2)
 
 
-CASES = [plain, sealed]
+def rewriting(context):
+    """Killed at any moment while packs are written anew all the time: the same."""
+    rounds = ROUNDS_LONG if context.long else ROUNDS
+    kills(context, plain_box(context, context.work / 'box'), rounds // 2, rewrites=True)
+
+
+CASES = [plain, sealed, rewriting]

@@ -12,7 +12,7 @@ import time
 
 from box import Box, plain_box, sealed_box
 from client import Client, admin, sign_in
-from kills import Data, Worker, run_until_killed
+from kills import Data, Reclaimer, Worker, run_until_killed
 from verdict import equal, expect, has
 
 MIB = 1 << 20
@@ -126,7 +126,7 @@ def losses(context, box, rounds):
         for number in range(rounds):
             box.start()
             client = admin(box)
-            run_until_killed(box, client, workers, choices, longest=4)
+            run_until_killed(box, client, workers, Reclaimer(choices.random() < 0.5), choices, longest=4)
             catalog(box).unlink()
             if number % 2:
                 killed_rebuild(box, choices)

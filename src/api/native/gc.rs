@@ -10,7 +10,7 @@ use super::error::Refusal;
 use super::{caller, work};
 use crate::api::context::ApiState;
 use crate::service::Error;
-use crate::service::reclaim::Collected;
+use crate::service::reclaim::{Collected, figures};
 use crate::store::{Plan, PlannedPack, Wish};
 
 /// Packs of a plan that are listed one by one.
@@ -44,19 +44,12 @@ fn asked(uri: &Uri) -> Result<Asked, Error> {
     }
 }
 
-fn collected_body(Collected { freed, rewritten }: &Collected) -> Value {
-    json!({
-        "packs": freed.packs,
-        "orphans": freed.orphans,
-        "bytes": freed.bytes,
-        "in_use": freed.in_use + rewritten.in_use,
-        "compacted": rewritten.compacted,
-        "recompressed": rewritten.recompressed,
-        "replaced_bytes": rewritten.replaced_bytes,
-        "written_bytes": rewritten.written_bytes,
-        "damaged": rewritten.damaged,
-        "ended_early": rewritten.ended_early,
-    })
+fn collected_body(collected: &Collected) -> Value {
+    let mut body = json!({"job": collected.job.0});
+    if let Some(members) = body.as_object_mut() {
+        members.extend(figures(collected).into_iter().map(|(name, figure)| (name, figure.into())));
+    }
+    body
 }
 
 fn plan_body(plan: &Plan) -> Value {

@@ -4,11 +4,12 @@
 //! [`uploads`] takes it in parts. Upkeep, for administrators: `GET stats` and
 //! what is below `key` answer at once; `POST check` and `POST gc` answer in lines of JSON: any
 //! number of `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has begun
-//! goes on when the client leaves.
+//! goes on when the client leaves; what `gc` does is a job, under `jobs`.
 
 mod error;
 mod file;
 mod gc;
+mod jobs;
 mod keys;
 mod uploads;
 mod work;
@@ -34,6 +35,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/check", post(check))
         .route("/tintype/v1/gc", post(gc::gc))
         .route("/tintype/v1/images/{image}/file", get(file::download))
+        .merge(jobs::routes())
         .merge(keys::routes())
         .merge(uploads::routes())
 }
@@ -111,13 +113,20 @@ mod tests {
     use crate::api::context::LocalAdmin;
     use crate::service::testing;
 
+    pub fn state() -> ApiState {
+        ApiState { service: testing::service().0, public_url: None }
+    }
+
     async fn ask(method: &str, path: &str, admin: bool) -> (StatusCode, String) {
-        let state = ApiState { service: testing::service().0, public_url: None };
+        ask_of(&state(), method, path, admin).await
+    }
+
+    pub async fn ask_of(state: &ApiState, method: &str, path: &str, admin: bool) -> (StatusCode, String) {
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         if admin {
             request.extensions_mut().insert(LocalAdmin);
         }
-        let response = routes().with_state(state).oneshot(request).await.unwrap();
+        let response = routes().with_state(state.clone()).oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())

@@ -5,6 +5,7 @@
 
 pub(super) mod identity;
 pub(super) mod image;
+pub(super) mod job;
 pub(super) mod member;
 pub(super) mod tokens;
 pub(super) mod upload;

@@ -9,11 +9,15 @@
 mod pace;
 mod plan;
 mod policy;
+#[cfg(test)]
+mod random_tests;
 mod rewrite;
 mod run;
 mod swap;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turns_tests;
 mod weigh;
 
 use std::ops::ControlFlow;

@@ -1,5 +1,7 @@
 //! What a run would do, without doing it.
 
+use roaring::RoaringTreemap;
+
 use super::super::rows::{self, PACKS, PackRow};
 use super::super::{Error, Store};
 use super::Wish;
@@ -57,15 +59,14 @@ impl Store {
     fn plan_compaction(&self, planned: &mut Vec<PlannedPack>) -> Result<(), Error> {
         let mut after = None;
         loop {
-            let pass = match self.weigh(after, &mut || Ok(())) {
+            let mut pass = match self.weigh(after, &mut || Ok(())) {
                 Ok(Some(pass)) => pass,
                 // Nobody ends it.
                 Ok(None) | Err(Stop::Ended) => return Ok(()),
                 Err(Stop::Failed(error)) => return Err(error),
             };
             after = Some(pass.last);
-            let mut pass = pass;
-            pass.choose(self);
+            pass.rank(self);
             planned.extend(pass.candidates.iter().map(|candidate| {
                 let live = candidate.counted.live_bytes as f64 / candidate.row.raw_bytes.max(1) as f64;
                 let object_bytes = candidate.row.stored.object_bytes;
@@ -77,11 +78,12 @@ impl Store {
 
     fn plan_recompression(&self, plan: &mut Plan) -> Result<(), Error> {
         let (policy, now) = (self.inner.options.rewrite, self.inner.clock.now());
-        let planned = |pack: u64| plan.delete.iter().chain(&plan.compact).any(|planned| planned.pack == pack);
+        let planned: RoaringTreemap =
+            plan.delete.iter().chain(&plan.compact).map(|planned| planned.pack).collect();
         let mut recompress = Vec::new();
         rows::each(&self.inner.db.read()?, &PACKS, |key, row: PackRow| {
             let pack = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
-            if policy.is_due(&row, now) && !planned(pack) {
+            if policy.is_due(&row, now) && !planned.contains(pack) {
                 let object_bytes = row.stored.object_bytes;
                 recompress.push(PlannedPack {
                     pack,

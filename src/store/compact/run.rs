@@ -17,6 +17,8 @@ use crate::db::{self, Rows};
 
 /// Packs that may be written anew before the objects they lay in are deleted.
 const UNDELETED_MAX: u64 = 8;
+/// Packs that are enclosed at once; others have to wait.
+const ENCLOSED_MAX: usize = 1024;
 /// Rows of packs looked at in one snapshot.
 const PAGE_ROWS: usize = 256;
 
@@ -76,8 +78,10 @@ impl<'s, 'w> Run<'s, 'w> {
             self.begin("counting live chunks", 0)?;
             let store = self.store;
             let Some(mut pass) = store.weigh(after, &mut || self.step(0))? else { return Ok(()) };
-            after = Some(pass.last);
-            pass.choose(store);
+            let (last, compacted) = (pass.last, self.outcome.compacted);
+            pass.rank(store);
+            let left_over = pass.candidates.len() > ENCLOSED_MAX;
+            pass.candidates.truncate(ENCLOSED_MAX);
             store.settle(pass.settled)?;
             let mut enclosed = Vec::new();
             for candidate in pass.candidates {
@@ -92,6 +96,10 @@ impl<'s, 'w> Run<'s, 'w> {
             for (candidate, _enclosed) in enclosed {
                 let compacted = self.compact(&candidate);
                 self.pass_over_damage(candidate.pack, compacted)?;
+            }
+            // The same packs once more where some had to wait, as long as that gets anywhere.
+            if !(left_over && self.outcome.compacted > compacted) {
+                after = Some(last);
             }
         }
     }

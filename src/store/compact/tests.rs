@@ -14,33 +14,33 @@ const ALL: Wish = Wish { compact: true, recompress: true };
 const COMPACT: Wish = Wish { compact: true, recompress: false };
 const RECOMPRESS: Wish = Wish { compact: false, recompress: true };
 
-fn options() -> Options {
+pub fn options() -> Options {
     let rewrite = RewritePolicy { recompress_after_s: 0, ..RewritePolicy::default() };
     Options { pack_bytes: 1 << 20, rewrite, ..Options::default() }
 }
 
-fn on(_: Progress) -> ControlFlow<()> {
+pub fn on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn release(b: &Bench, content: ContentId) {
+pub fn release(b: &Bench, content: ContentId) {
     let store = b.store.clone();
     b.db.write(move |txn| store.release(txn, &content)).unwrap();
 }
 
 /// Deletes what is dead, and waits for what the threads of a finished upload still hold.
-fn reclaim(b: &Bench) {
+pub fn reclaim(b: &Bench) {
     while b.store.reclaim(Reach::Everything).unwrap().in_use > 0 {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
-fn expect_whole(b: &Bench, content: &ContentId, data: &[u8]) {
+pub fn expect_whole(b: &Bench, content: &ContentId, data: &[u8]) {
     assert!(get(b, content, ByteRange::whole(data.len() as u64)).unwrap() == data);
 }
 
 /// What the medium holds is what rows say, and all of it is sound.
-fn expect_sound(b: &Bench) {
+pub fn expect_sound(b: &Bench) {
     let damage = b.store.verify().unwrap();
     assert!(damage.is_empty(), "{damage:?}");
     let stats = b.store.stats().unwrap();
@@ -52,7 +52,7 @@ fn expect_sound(b: &Bench) {
 }
 
 /// Data that is cut at the ends of its blocks, each of which has bytes of its own.
-fn blocks(labels: impl IntoIterator<Item = u8>) -> Vec<u8> {
+pub fn blocks(labels: impl IntoIterator<Item = u8>) -> Vec<u8> {
     labels
         .into_iter()
         .flat_map(|label| [noise(label, 40_000), vec![0; 4096 * 10 - 40_000]].concat())
@@ -61,10 +61,16 @@ fn blocks(labels: impl IntoIterator<Item = u8>) -> Vec<u8> {
 
 /// Two streams: the first fills some packs, the second names every fifth block of it. The first goes.
 async fn sparse(b: &Bench) -> (ContentId, Vec<u8>) {
-    let first = put(b, &blocks(0..100)).await;
-    let data = blocks((0..100).step_by(5));
+    sparse_of(b, 100).await
+}
+
+/// The same with as many blocks.
+pub async fn sparse_of(b: &Bench, count: u8) -> (ContentId, Vec<u8>) {
+    let first = put(b, &blocks(0..count)).await;
+    let chunks = b.store.stats().unwrap().chunks;
+    let data = blocks((0..count).step_by(5));
     let second = put(b, &data).await;
-    assert!(b.store.stats().unwrap().chunks < 150);
+    assert!(b.store.stats().unwrap().chunks < chunks + u64::from(count) / 4);
     release(b, first);
     reclaim(b);
     (second, data)

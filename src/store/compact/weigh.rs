@@ -15,8 +15,6 @@ use crate::db::Rows;
 
 /// Packs counted in one pass: with some 1,500 runs of live chunks each, 100 MiB.
 const PASS_PACKS: usize = 16_384;
-/// Packs that one pass has compacted at most; further ones stay on the list.
-const CANDIDATES_MAX: usize = 1024;
 /// Streams looked at in one snapshot.
 const PAGE_CONTENTS: usize = 256;
 
@@ -117,14 +115,12 @@ impl Store {
 }
 
 impl Pass {
-    /// Drops what is dead as a whole, which is deleted, not compacted, and what goes beyond what one
-    /// pass does; the most urgent first.
-    pub fn choose(&mut self, store: &Store) {
+    /// Drops what is dead as a whole, which is deleted, not compacted; puts the most urgent first.
+    pub fn rank(&mut self, store: &Store) {
         let (policy, now) = (store.inner.options.rewrite, store.inner.clock.now());
         self.candidates.retain(|candidate| !candidate.counted.live.is_empty());
         let urgency =
             |candidate: &Candidate| policy.urgency(candidate.counted.live_bytes, &candidate.row, now);
         self.candidates.sort_by(|one, other| urgency(other).total_cmp(&urgency(one)));
-        self.candidates.truncate(CANDIDATES_MAX);
     }
 }

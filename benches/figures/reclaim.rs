@@ -1,0 +1,114 @@
+//! The mark of a reclaim: extents counted a second, and the memory of a full one.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use tintype::store::{Extent, Marking};
+
+use super::Outcome;
+use super::measure::{Row, Wanted, median, memory_mib, note, processor_seconds, setting};
+
+/// Runs of an image, those of other images' packs included: the study's nine disks have some 57,000.
+const RUNS: u64 = 6_300;
+/// Packs of an image's family, which its runs are scattered over.
+const FAMILY_PACKS: u64 = 40;
+/// Images of a family.
+const FAMILY_IMAGES: u64 = 25;
+/// Chunks and raw bytes of a pack: 64 MiB stored at the study's mean.
+const PACK_CHUNKS: u32 = 6_000;
+const CHUNK_BYTES: u64 = 21_000;
+/// Packs that the store counts in one pass.
+const PASS_PACKS: u64 = 16_384;
+
+/// Counts the extents of many simulated images, as the store does: a bounded number of packs a pass.
+pub fn run() -> Outcome {
+    let images = setting("BENCH_MARK_IMAGES", 100_000)?;
+    let rounds = setting("BENCH_ROUNDS", 5)?;
+    let (mut speeds, mut yardsticks, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let sample: Vec<Vec<Extent>> = (0..200).map(|number| image(number / FAMILY_IMAGES, number)).collect();
+        let extents = sample.iter().map(Vec::len).sum::<usize>() as f64;
+        let streamed = seconds_of(|| sample.iter().flatten().map(Extent::bytes).fold(0, u64::wrapping_add));
+        let marked = seconds_of(|| {
+            // None is ever live enough: every extent counts.
+            let mut marking = Marking::new((0..FAMILY_PACKS * 8).map(|pack| (pack, u64::MAX)));
+            sample.iter().for_each(|extents| marking.add(extents));
+            marking.into_packs().len() as u64
+        });
+        speeds.push(extents / marked / 1e6);
+        yardsticks.push(extents / streamed / 1e6);
+        ratios.push(streamed / marked);
+    }
+    Row {
+        name: "mark, extents a second and core",
+        figure: median(speeds),
+        unit: "M/s",
+        yardstick: ("reading them once", median(yardsticks)),
+        ratio: median(ratios),
+        wanted: Wanted::AtLeast(15.0),
+    }
+    .print();
+    let pid = std::process::id();
+    let before = processor_seconds(pid)?;
+    let (mut most, mut counted) = (0.0f64, 0);
+    let packs = images / FAMILY_IMAGES * FAMILY_PACKS;
+    for pass in 0..packs.div_ceil(PASS_PACKS) {
+        let numbers = pass * PASS_PACKS..((pass + 1) * PASS_PACKS).min(packs);
+        let mut marking = Marking::new(numbers.clone().map(|pack| (pack, u64::MAX)));
+        for family in numbers.start / FAMILY_PACKS..numbers.end.div_ceil(FAMILY_PACKS) {
+            for number in 0..FAMILY_IMAGES {
+                let extents = image(family, family * FAMILY_IMAGES + number);
+                counted += extents.len();
+                marking.add(&extents);
+            }
+        }
+        most = most.max(memory_mib(pid, "VmRSS")?);
+        black_box(marking.into_packs());
+    }
+    let seconds = processor_seconds(pid)? - before;
+    note(format!(
+        "{images} images in {packs} packs: {counted} extents, {seconds:.0} s of processor, making them included"
+    ));
+    Row {
+        name: "resident at most, full mark",
+        figure: most,
+        unit: "MiB",
+        yardstick: ("wanted", 192.0),
+        ratio: most / 192.0,
+        wanted: Wanted::Below(192.0),
+    }
+    .print();
+    Ok(())
+}
+
+/// An image that is woven from the packs of its family.
+fn image(family: u64, seed: u64) -> Vec<Extent> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut draw = |end: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % end
+    };
+    let mut pack = 0;
+    let run = |_| {
+        // A few runs in one pack, then some in another, as files of one origin follow each other.
+        if draw(8) == 0 {
+            pack = draw(FAMILY_PACKS);
+        }
+        let (first, count) = (draw(u64::from(PACK_CHUNKS) - 8) as u32, draw(8) as u32 + 1);
+        Extent::Run {
+            bytes: u64::from(count) * CHUNK_BYTES,
+            pack: family * FAMILY_PACKS + pack,
+            first,
+            count,
+        }
+    };
+    (0..RUNS).map(run).collect()
+}
+
+fn seconds_of(work: impl FnOnce() -> u64) -> f64 {
+    let start = Instant::now();
+    black_box(work());
+    start.elapsed().as_secs_f64()
+}
