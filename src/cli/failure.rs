@@ -22,6 +22,8 @@ pub enum Status {
     KeyMissing = 5,
     /// The master key is another store's, or an older one.
     KeyWrong = 6,
+    /// What the command names was deleted under it, or its key was revoked.
+    Gone = 7,
 }
 
 /// Whether the same request may succeed later.

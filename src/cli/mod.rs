@@ -54,7 +54,8 @@ Where commands go: with --data DIR to the server running on DIR, or to the close
 runs; else over HTTP with OS_* variables or clouds.yaml, as any OpenStack client.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong arguments or settings, 3 not found,
-4 server not reached or credentials not taken, 5 master key missing, 6 master key wrong.";
+4 server not reached or credentials not taken, 5 master key missing, 6 master key wrong, 7 deleted
+meanwhile, or its key revoked.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -21,7 +21,7 @@ use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, CatalogFile, Db, Form};
 use crate::objects::Objects;
 use crate::service::identity::{Password, PasswordCost};
-use crate::service::{self, DedupScope, Rules, Service};
+use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
 use crate::store::{self, MasterKey, RewritePolicy, Store, Vault, VerifyHits};
 
 /// An image may fall into one piece for this much of the memory given to transfers, in bytes.
@@ -195,6 +195,10 @@ fn rules(settings: &Settings) -> Rules {
             settings::DedupScope::Store => DedupScope::Store,
             settings::DedupScope::Domain => DedupScope::Domain,
             settings::DedupScope::Project => DedupScope::Project,
+        },
+        key_domains: match settings.seal.domains {
+            settings::SealDomains::Store => KeyDomains::Store,
+            settings::SealDomains::Project => KeyDomains::Project,
         },
         upload_expiry_s: settings.images.upload_expiry_s as i64,
         unfinished_uploads_max: settings.images.unfinished_uploads_max,

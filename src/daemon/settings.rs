@@ -26,6 +26,8 @@ pub struct Settings {
 
     /// Storing each block once.
     pub dedup: Dedup,
+    /// Keys of a sealed store.
+    pub seal: Seal,
     /// Sign-in.
     pub identity: Identity,
     /// What images are accepted.
@@ -226,6 +228,30 @@ pub enum DedupVerify {
     Sample,
     /// All.
     Always,
+}
+
+/// Keys of a sealed store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seal {
+    /// Whose images have a key domain of their own.
+    pub domains: SealDomains,
+}
+
+impl Default for Seal {
+    fn default() -> Self {
+        Seal { domains: SealDomains::Store }
+    }
+}
+
+/// Whose images have a key domain of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SealDomains {
+    /// Nobody's.
+    Store,
+    /// Each project's.
+    Project,
 }
 
 /// Sign-in.

@@ -20,7 +20,7 @@ pub enum ErrorKind {
     UnsupportedContent,
     /// Over a limit or quota: free something, or ask for more.
     TooLarge,
-    /// It was deleted while the request ran.
+    /// It was deleted while the request ran, or the key that its data is sealed with was.
     Gone,
     /// Not now: try again later.
     Unavailable,
@@ -118,7 +118,12 @@ impl From<store::Error> for Error {
                 "stored image data is damaged; the server's log says where",
                 error,
             ),
-            store::Error::Key(KeyError::Plain | KeyError::Same) => Error::conflict(error.to_string()),
+            store::Error::Key(KeyError::Revoked(_)) => Error::new(ErrorKind::Gone, error.to_string()),
+            store::Error::Key(KeyError::Unknown(_)) => Error::not_found(error.to_string()),
+            store::Error::Key(KeyError::TooMany(_)) => Error::too_large(error.to_string()),
+            store::Error::Key(KeyError::Plain | KeyError::Same | KeyError::StoreDomain) => {
+                Error::conflict(error.to_string())
+            }
             store::Error::Key(KeyError::OlderRemains { .. }) => {
                 Error::new(ErrorKind::Unavailable, error.to_string())
             }

@@ -9,7 +9,7 @@ pub mod figures;
 pub mod identity;
 pub mod images;
 pub mod jobs;
-mod keys;
+pub mod keys;
 mod litter;
 pub mod rebuild;
 pub mod reclaim;
@@ -49,6 +49,8 @@ pub struct Rules {
     pub require_format_match: bool,
     /// Whose images share their data's chunks.
     pub dedup_scope: DedupScope,
+    /// Whose images have a key domain of their own in a sealed box.
+    pub key_domains: KeyDomains,
     /// From the last byte of an unfinished upload in parts to its end, in seconds.
     pub upload_expiry_s: i64,
     /// Unfinished uploads in parts that the images of one owner may have.
@@ -71,6 +73,15 @@ pub enum DedupScope {
     Project,
 }
 
+/// Whose images have a key domain of their own. Domains share no chunks, whatever the scope is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyDomains {
+    /// Nobody's: all are in the store's own.
+    Store,
+    /// Each project's.
+    Project,
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Rules {
@@ -78,6 +89,7 @@ impl Default for Rules {
             image_bytes_max: 1 << 40,
             require_format_match: true,
             dedup_scope: DedupScope::Store,
+            key_domains: KeyDomains::Store,
             upload_expiry_s: 86_400,
             unfinished_uploads_max: 64,
             password_hashes_at_once: 2,

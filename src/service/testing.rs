@@ -8,7 +8,7 @@ use super::{Rules, Service};
 use crate::base::{Clock, OsEntropy, Time};
 use crate::db::{Db, Options};
 use crate::objects::Memory;
-use crate::store::{self, Store};
+use crate::store::{self, MasterKey, Store};
 
 /// A clock that moves when told, and a microsecond each time it is read.
 pub struct ManualClock(AtomicI64);
@@ -46,6 +46,11 @@ pub fn service_with(rules: Rules) -> (Service, Arc<ManualClock>) {
     service_on(Memory::new(), rules)
 }
 
+/// As [`service_with`], on a sealed store.
+pub fn sealed_service(rules: Rules) -> (Service, Arc<ManualClock>) {
+    service_sealed_by(Some(&MasterKey::generate(&OsEntropy)), Memory::new(), rules)
+}
+
 /// An empty catalog in memory, opened as the daemon does.
 pub fn catalog() -> Db {
     let options =
@@ -55,10 +60,18 @@ pub fn catalog() -> Db {
 
 /// As [`service_with`], with its store on a medium that is shared with the test.
 pub fn service_on(objects: Memory, rules: Rules) -> (Service, Arc<ManualClock>) {
+    service_sealed_by(None, objects, rules)
+}
+
+fn service_sealed_by(
+    master: Option<&MasterKey>,
+    objects: Memory,
+    rules: Rules,
+) -> (Service, Arc<ManualClock>) {
     let (db, clock) = (catalog(), Arc::new(ManualClock::new()));
     let (objects, entropy) = (Arc::new(objects), Arc::new(OsEntropy));
     let store =
-        Store::open(db.clone(), objects, None, store::Options::default(), clock.clone(), entropy).unwrap();
+        Store::open(db.clone(), objects, master, store::Options::default(), clock.clone(), entropy).unwrap();
     let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules);
     assert!(service.bootstrap(&password("admin-pw")).unwrap());
     (service, clock)

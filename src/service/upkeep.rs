@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Actor, Error, Service};
+use super::{Actor, Error, ErrorKind, Service};
 use crate::base::Time;
 use crate::catalog::{self, images};
 use crate::db::ReadTxn;
@@ -67,6 +67,8 @@ pub struct Checked {
     pub image_bytes: u64,
     /// Images whose data is damaged.
     pub damaged: Vec<Damage>,
+    /// Images whose key was revoked: whole, and unreadable for good.
+    pub revoked: Vec<ImageId>,
     /// What stored objects are damaged, whether an image needs them or not.
     pub damaged_objects: Vec<String>,
     /// Indexes of the catalog that do not follow from its records.
@@ -145,6 +147,7 @@ impl Service {
             images: 0,
             image_bytes: 0,
             damaged: Vec::new(),
+            revoked: Vec::new(),
             damaged_objects: Vec::new(),
             differing_indexes: catalog::differing_indexes(&self.db.read()?)?,
             description: Described::default(),
@@ -161,7 +164,14 @@ impl Service {
                     tell(Step { phase: "reading images back", done: checked.image_bytes + bytes, total });
                 }
                 checked.image_bytes += bytes;
-            })?;
+            });
+            let found = match found {
+                Err(error) if error.kind == ErrorKind::Gone => {
+                    checked.revoked.push(id);
+                    continue;
+                }
+                found => found?,
+            };
             let Some(image) = self.still_names(&id, &content)? else {
                 checked.image_bytes = before;
                 continue;

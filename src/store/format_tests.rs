@@ -4,6 +4,7 @@ use super::cutter::CutterParams;
 use super::digest::BLOCK;
 use super::format::*;
 use super::ingest::Progress;
+use super::keyring::RingRecord;
 use super::log::records::{LogRecord, SnapshotFooter, SnapshotRows};
 use super::manifest::Manifest;
 use super::pack::PackFooter;
@@ -40,6 +41,7 @@ fn the_description_has_the_numbers_of_the_code() {
         format!("its {TAG_BYTES}-byte tag"),
         format!("closed at {} KiB, or holds", kib(FRAME_BYTES)),
         format!("never holds more than {} KiB", kib(FRAME_BYTES_MAX)),
+        format!("**Key ring** (version {})", RingRecord::VERSION),
         format!(
             "**Sealed catalog** (version {SEALED_VERSION}): `catalog.redb` of a sealed store = header of {SEALED_HEADER_BYTES} bytes"
         ),

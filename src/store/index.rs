@@ -94,6 +94,15 @@ impl Index {
         self.lock().packs.get(&number).is_some_and(|(pack, ..)| pack.name(ordinal) == Some(name))
     }
 
+    /// Lets go of every pack of a key domain.
+    pub fn forget_domain(&self, domain: u32) {
+        let mut inner = self.lock();
+        let of_domain = inner.packs.iter().filter(|(_, (_, realm, _))| realm.domain == domain);
+        for number in of_domain.map(|(number, _)| *number).collect::<Vec<_>>() {
+            inner.forget(number);
+        }
+    }
+
     /// Where a chunk is, as far as memory knows.
     pub fn find(&self, realm: Realm, name: &[u8; 32]) -> Option<(u64, u32)> {
         let inner = self.lock();

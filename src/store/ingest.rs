@@ -36,6 +36,8 @@ pub const BUDGET_UNIT: usize = 4096;
 /// A stream on its way in. Dropping it abandons the stream; what it stored is reclaimed later.
 pub struct Ingest {
     store: Store,
+    /// Key domain of the stream.
+    domain: u32,
     lanes: Lanes,
 }
 
@@ -55,7 +57,7 @@ impl Ingest {
     pub(super) fn start(store: Store, realm: Realm) -> Result<Ingest, Error> {
         let assembler = Assembler::new(store.clone(), realm);
         let lanes = Lanes::start(Md5Blocks::default(), Others::default(), assembler)?;
-        Ok(Ingest { store, lanes })
+        Ok(Ingest { store, domain: realm.domain, lanes })
     }
 
     /// Takes the next bytes; waits while the store is busy (back-pressure).
@@ -78,12 +80,13 @@ impl Ingest {
     pub async fn finish(self, record: Vec<u8>) -> Result<Receipt, Error> {
         let (digests, assembler) = self.lanes.finish().await?;
         let (cutter, extents, held) = assembler.into_parts();
-        seal(self.store, Body { cutter, extents, held, digests, record }).await
+        seal(self.store, Body { domain: self.domain, cutter, extents, held, digests, record }).await
     }
 }
 
 /// What a manifest says of a stream, and what keeps its packs alive.
 struct Body {
+    domain: u32,
     cutter: CutterParams,
     extents: Vec<Extent>,
     held: Held,
@@ -102,7 +105,7 @@ async fn seal(store: Store, body: Body) -> Result<Receipt, Error> {
 
 fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
     let content = ContentId(store.inner.entropy.id());
-    let Body { cutter, extents, mut held, digests, record } = body;
+    let Body { domain, cutter, extents, mut held, digests, record } = body;
     let size_bytes = extents.iter().map(Extent::bytes).sum();
     let manifest = Manifest {
         content: content.0,
@@ -114,7 +117,6 @@ fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
         extents,
         record,
     };
-    let domain = store.inner.domain;
     let header = manifest_header(store.inner.entropy.id(), domain);
     held.object(header.id);
     let builder = Builder::start(&*store.inner.objects, &header, store.key(domain)?.as_deref())?;

@@ -51,7 +51,7 @@ pub use activity::Activity;
 pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
 pub use error::Error;
 pub use ingest::{Checkpoint, Ingest, Receipt};
-pub use keyring::{AtOpen, KeyError, MasterKey, NotAKey, RingStatus};
+pub use keyring::{AtOpen, DomainStatus, KeyError, MasterKey, NotAKey, RingStatus};
 pub use log::{Description, Lag, Replayed};
 pub use manifest::Extent;
 pub use mark::{Counted, Marking};
@@ -161,8 +161,10 @@ impl Store {
     /// chunk it names is there.
     ///
     /// # Errors
-    /// [`Error::Reclaimed`] when one has gone meanwhile, or the database's failure.
+    /// [`Error::Reclaimed`] when one has gone meanwhile, [`Error::Key`] when its key has, or the
+    /// database's failure.
     pub fn publish(&self, txn: &WriteTxn, receipt: &Receipt) -> Result<(), Error> {
+        self.key(receipt.0.row.domain)?;
         let packs = receipt.0.manifest.packs();
         if let Some(pack) = rows::first_lacking(txn, &receipt.0.manifest, &packs)? {
             return Err(Error::Reclaimed(pack));
@@ -193,10 +195,12 @@ impl Store {
     /// Opens a published stream. Blocks on the medium.
     ///
     /// # Errors
-    /// [`Error::Missing`], or the medium's failure.
+    /// [`Error::Missing`], [`Error::Key`] when its key was revoked, or the medium's failure.
     pub fn reader(&self, content: &ContentId) -> Result<Reader, Error> {
         let row: ContentRow =
             self.inner.db.read()?.record(&CONTENTS, &content.0)?.ok_or(Error::Missing(*content))?;
+        // What is in memory does not outlive its key.
+        self.key(row.domain)?;
         let layouts = &self.inner.layouts;
         let layout = layouts
             .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new))

@@ -43,7 +43,11 @@ impl Run {
         // Few seeds, so that streams share data.
         let (seed, end) = (self.below(12) as u8, self.below(3));
         blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut data);
-        let mut ingest = self.store.ingest(Scope::STORE)?;
+        let scope = match self.below(3) {
+            0 => Scope::STORE,
+            owner => self.store.sealed_for(Scope::of("owner", &owner.to_string()), Scope::STORE)?,
+        };
+        let mut ingest = self.store.ingest(scope)?;
         ingest.write(Bytes::from(data)).await?;
         if end == 0 {
             return Ok(());
@@ -66,6 +70,16 @@ impl Run {
         self.db.write(move |txn| store.release(txn, &content))
     }
 
+    fn rotate(&mut self) -> Result<(), Error> {
+        let new = MasterKey::generate(&OsEntropy);
+        match self.store.rotate_master(new.clone()) {
+            Ok(_) | Err(Error::Key(KeyError::OlderRemains { .. })) => self.master = new,
+            // The old one is in force, and undoes what there is of the new one.
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Another process on the same media: streams that were given up end with the one before.
     fn restart(&mut self) -> Result<(), Error> {
         while Arc::strong_count(&self.store.inner) > 1 {
@@ -79,7 +93,8 @@ impl Run {
         let (left, takes_effect, fails) = (self.below(12) as usize, self.below(2) == 0, self.below(3) == 0);
         self.medium.fail_after(fails.then_some(left), takes_effect);
         // What fails is tried again by a later act, as a client, a task or a restart would.
-        let _ = match self.below(10) {
+        let _ = match self.below(11) {
+            10 => self.rotate(),
             0..6 => self.upload().await,
             6 => self.release(),
             7 => self.store.reclaim(Reach::Everything).map(drop),
@@ -104,12 +119,20 @@ async fn no_key_meets_a_nonce_twice_over_failures_and_restarts() {
     let damage = run.store.verify().unwrap();
     assert!(damage.is_empty(), "{damage:?}");
 
+    let ring = run.store.ring_status().unwrap();
+    let domains = ring.domains;
+    assert!(domains.len() == 3 && ring.version > 3, "domains were made and the master key rotated");
     let (mut objects, mut kinds) = (HashSet::new(), HashSet::new());
     for name in run.medium.begun() {
         let Some((kind, id)) = sealed_object(&name) else { continue };
         assert!(objects.insert(id), "{name} was begun twice");
-        let key = run.store.key(1).unwrap().unwrap().object(kind, &id);
-        let nonces = nonces_of(&key);
+        let nonces: Vec<_> = domains
+            .iter()
+            .map(|domain| nonces_of(&run.store.key(domain.domain).unwrap().unwrap().object(kind, &id)))
+            .filter(|nonces| !nonces.is_empty())
+            .collect();
+        assert!(nonces.len() < 2, "{name} was sealed in two domains");
+        let nonces = nonces.concat();
         let distinct: HashSet<_> = nonces.iter().collect();
         assert_eq!(distinct.len(), nonces.len(), "{name} met a nonce twice");
         if !nonces.is_empty() {

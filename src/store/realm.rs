@@ -4,11 +4,15 @@
 
 /// Streams that share their chunks with each other and with nobody else, inside one key domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scope([u8; 16]);
+pub struct Scope {
+    id: [u8; 16],
+    /// The key domain; 0 is the store's own.
+    domain: u32,
+}
 
 impl Scope {
     /// The scope of streams that share with the whole store.
-    pub const STORE: Scope = Scope([0; 16]);
+    pub const STORE: Scope = Scope { id: [0; 16], domain: 0 };
 
     /// The scope of what belongs to `owner`, where `kind` tells owners of different kinds apart.
     pub fn of(kind: &str, owner: &str) -> Scope {
@@ -16,7 +20,17 @@ impl Scope {
         hasher.update(&(kind.len() as u64).to_le_bytes()).update(kind.as_bytes()).update(owner.as_bytes());
         let mut id = [0; 16];
         hasher.finalize_xof().fill(&mut id);
-        Scope(id)
+        Scope { id, domain: 0 }
+    }
+
+    /// The same scope inside a key domain.
+    pub(super) fn in_domain(self, domain: u32) -> Scope {
+        Scope { domain, ..self }
+    }
+
+    /// Whoever the scope is of, as the key ring knows it.
+    pub fn owner(&self) -> [u8; 16] {
+        self.id
     }
 }
 
@@ -30,14 +44,14 @@ pub struct Realm {
 }
 
 impl Realm {
-    /// The realm of new packs of a scope.
+    /// The realm of new packs of a scope, where `domain` is the store's own.
     pub fn new(domain: u32, scope: Scope) -> Realm {
-        Realm { domain, scope: scope.0 }
+        Realm { domain: if scope.domain == 0 { domain } else { scope.domain }, scope: scope.id }
     }
 
     /// A name as this scope's hooks have it: the name itself where the whole store shares.
     pub fn scoped(&self, name: &[u8; 32]) -> [u8; 32] {
-        if self.scope == Scope::STORE.0 {
+        if self.scope == Scope::STORE.id {
             return *name;
         }
         let mut key = [0; 32];
@@ -64,7 +78,7 @@ mod tests {
             assert!(!scopes[at + 1..].contains(scope));
         }
         // Packs keep it: it must never change.
-        assert_eq!(hex::encode(Scope::of("project", "a").0), "f4a4a30aad5c458461b8aa61d1e1ab58");
+        assert_eq!(hex::encode(Scope::of("project", "a").id), "f4a4a30aad5c458461b8aa61d1e1ab58");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use roaring::RoaringTreemap;
 
 use super::Store;
 use super::error::Error;
+use super::keyring::KeyError;
 use super::object::verify_stored;
 use super::pack::pack_name;
 use super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow};
@@ -90,7 +91,13 @@ impl Store {
         let header = row.header();
         let damaged = |reason: String| Error::damaged(header.key().to_string(), reason);
         verify_stored(&*self.inner.objects, &header, row.stored.object_bytes)?;
-        let manifest = self.manifest(row)?;
+        let manifest = match self.manifest(row) {
+            // Nobody can compare what nobody can read; its bytes are what was written.
+            Err(Error::Key(KeyError::Revoked(_))) => {
+                return Ok(rows::packs_of(&self.inner.db.read()?, &content.0)?.unwrap_or_default());
+            }
+            manifest => manifest?,
+        };
         if manifest.content != content.0 || manifest.size_bytes != row.size_bytes {
             return Err(damaged("it is not the manifest the catalog means".into()));
         }

@@ -47,6 +47,8 @@ pub enum Act {
     Rotate(u64),
     /// Brings a stream in without publishing it.
     Ingest(u64, Vec<Part>),
+    /// Brings a stream in, in the key domain of this owner, without publishing it.
+    IngestFor(u64, u64, Vec<Part>),
     /// Publishes it.
     Publish(u64),
     /// Lets go of every published stream that is no image's.
@@ -145,7 +147,10 @@ impl Machine {
             Act::Rewrite => self.reclaim(Wish { compact: true, recompress: true }),
             Act::Ship => self.service().store().ship().map_err(text),
             Act::Rotate(number) => self.rotate(*number),
-            Act::Ingest(slot, parts) => self.ingest(*slot, body(parts)).await,
+            Act::Ingest(slot, parts) => self.ingest(*slot, Scope::STORE, body(parts)).await,
+            Act::IngestFor(slot, owner, parts) => {
+                self.ingest(*slot, self.owned_scope(*owner)?, body(parts)).await
+            }
             Act::Publish(slot) => self.publish(*slot),
             Act::Release => self.release(),
             Act::StepClock(seconds) => {
@@ -321,8 +326,8 @@ impl Machine {
         }
     }
 
-    async fn ingest(&self, slot: u64, body: Body) -> Result<(), String> {
-        let mut ingest = self.service().store().ingest(Scope::STORE).map_err(text)?;
+    async fn ingest(&self, slot: u64, scope: Scope, body: Body) -> Result<(), String> {
+        let mut ingest = self.service().store().ingest(scope).map_err(text)?;
         for piece in body.chunks(PIECE_BYTES) {
             ingest.write(Bytes::copy_from_slice(piece)).await.map_err(text)?;
         }

@@ -13,7 +13,7 @@ use tintype::model::ProjectId;
 use tintype::service::identity::{Password, PasswordCost};
 use tintype::service::rebuild::{self, Rebuilt};
 use tintype::service::{Actor, Rules, Service};
-use tintype::store::{self, KeyError, MasterKey, Receipt, RewritePolicy, Store, Vault};
+use tintype::store::{self, KeyError, MasterKey, Receipt, RewritePolicy, Scope, Store, Vault};
 
 use crate::chance::{Dice, SeededEntropy, SteppedClock};
 use crate::disk::{Disk, DiskHabit, Loss};
@@ -237,6 +237,12 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// A stream in a key domain of its own, which is made for it.
+    pub fn owned_scope(&self, owner: u64) -> Result<Scope, String> {
+        let owner = Scope::of("owner", &owner.to_string());
+        self.service().store().sealed_for(owner, Scope::STORE).map_err(|e| format!("{e:?}"))
     }
 
     /// Another master key.

@@ -250,6 +250,23 @@ fn rotation() -> Workload {
     }
 }
 
+/// Key domains made by the streams that need them, with the same data in each.
+fn domains() -> Workload {
+    let data = vec![Part::Noise(8, 30_000)];
+    let mut acts = Vec::new();
+    for (slot, owner) in [(1, 1), (2, 2), (3, 1)] {
+        acts.extend([Act::IngestFor(slot, owner, data.clone()), Act::Publish(slot)]);
+    }
+    acts.extend([Act::Rotate(1), Act::Restart]);
+    let before = vec![Act::Ingest(0, data), Act::Publish(0)];
+    Workload { name: "domains", before: Before::Done(before), acts, stride: 2 }
+}
+
+#[test]
+fn domains_sealed() {
+    run(&domains(), true);
+}
+
 #[test]
 fn undisturbed_they_do_what_they_are_for() {
     for (workload, compacts) in [(compaction(), true), (recompression(), false)] {

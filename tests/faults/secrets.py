@@ -101,6 +101,43 @@ def restore_drill(context):
         equal('the ring without its key', box.refused_start()[0], 6)
 
 
+def erasure(context):
+    """p9: an erased key domain takes exactly its images, for good."""
+    data = context.random.randbytes(MIB)
+    with sealed_box(context, context.work / 'box') as box:
+        box.settings['seal_domains'] = 'project'
+        box.start()
+        client = admin(box)
+        headers = {'Content-Type': 'application/json'}
+        body = json.dumps({'project': {'name': 'tenant'}})
+        tenant = client.want(201, 'POST', '/identity/v3/projects', body, headers).json()['project']['id']
+        kept = client.add('kept', data)
+        lost = client.create('lost', owner=tenant)
+        equal('upload', client.upload(lost, data).status, 204)
+        domains = {entry['project']: entry for entry in box.result('key', 'status')['domains']}
+        equal('images of a domain', [domains[name]['images'] for name in ['admin', 'tenant']], [1, 1])
+        number = str(domains['tenant']['domain'])
+        equal('the store\'s own domain', box.command('key', 'erase-domain', '1')[0], 1)
+        equal('no such domain', box.command('key', 'erase-domain', '99')[0], 3)
+        box.result('key', 'erase-domain', number)
+        for _ in range(2):
+            client = admin(box)
+            client.expect_whole(kept, data)
+            reply = client.ask('GET', f'/v2/images/{lost}/file')
+            expect(reply.status == 410 and 'revoked' in reply.text(), f'{reply.status}: {reply.text()}')
+            status, said = box.command('image', 'save', lost, context.work / 'out')
+            expect(status == 7 and 'revoked' in said, f'save: {status}, {said}')
+            report = box.result('check')
+            equal('check', (report['revoked'], report['damaged']), ([lost], []))
+            equal('exit status', box.stop(), 0)
+            box.start()
+        client = admin(box)
+        equal('delete', client.delete(lost).status, 204)
+        box.result('gc')
+        client.expect_whole(kept, data)
+        equal('exit status', box.stop(), 0)
+
+
 def plain_box_has_no_keys(context):
     """Commands on keys say that a plain box has none."""
     with Box(context.binary, context.work) as box:
@@ -122,4 +159,4 @@ def expect_nothing(box, secrets, when):
             expect(found.returncode == 1, f'{when}: {path} holds {found.stdout[:200]!r}')
 
 
-CASES = [stolen_media, rotation, restore_drill, plain_box_has_no_keys]
+CASES = [stolen_media, rotation, restore_drill, erasure, plain_box_has_no_keys]

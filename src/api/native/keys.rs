@@ -2,10 +2,11 @@
 //! there is no TLS here and none but this machine may know it.
 
 use axum::body::to_bytes;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -13,7 +14,8 @@ use zeroize::Zeroizing;
 use super::caller;
 use super::error::Refusal;
 use crate::api::context::{ApiState, Credentials};
-use crate::service::Error;
+use crate::service::keys::KeyDomain;
+use crate::service::{Error, Service};
 use crate::store::{AtOpen, MasterKey, RingStatus};
 
 /// Longest form of a key, and a line end.
@@ -24,12 +26,14 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/tintype/v1/key", get(status))
         .route("/tintype/v1/key/backup", get(backup))
         .route("/tintype/v1/key/rotate", post(rotate))
+        .route("/tintype/v1/key/domains/{domain}", delete(erase))
 }
 
 async fn status(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let actor = caller(&state, request).await?;
-    let status = state.blocking(move |service| service.ring_status(&actor)).await?;
-    Ok(Json(status_body(&status)).into_response())
+    let asked = move |service: &Service| Ok((service.ring_status(&actor)?, service.key_domains(&actor)?));
+    let (status, domains) = state.blocking(asked).await?;
+    Ok(Json(status_body(&status, &domains)).into_response())
 }
 
 async fn backup(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -55,7 +59,27 @@ async fn rotate(State(state): State<ApiState>, request: Request) -> Result<Respo
     Ok(Json(json!({"version": version})).into_response())
 }
 
-fn status_body(status: &RingStatus) -> Value {
+async fn erase(
+    State(state): State<ApiState>,
+    Path(domain): Path<u32>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let actor = caller(&state, request).await?;
+    state.blocking(move |service| service.erase_domain(&actor, domain)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn domain_body(domain: &KeyDomain) -> Value {
+    json!({
+        "domain": domain.status.domain,
+        "project_id": domain.project.as_ref().map(|project| project.id.as_str()),
+        "project": domain.project.as_ref().map(|project| &project.name),
+        "images": domain.images,
+        "revoked": domain.status.revoked,
+    })
+}
+
+fn status_body(status: &RingStatus, domains: &[KeyDomain]) -> Value {
     json!({
         "version": status.version,
         "copies": status.copies,
@@ -65,5 +89,6 @@ fn status_body(status: &RingStatus) -> Value {
             AtOpen::Finished => "a change was finished",
             AtOpen::Undone => "a change of the master key was undone",
         },
+        "domains": domains.iter().map(domain_body).collect::<Vec<_>>(),
     })
 }

@@ -90,6 +90,7 @@ fn checked_body(checked: &Checked) -> Value {
         "images": checked.images,
         "image_bytes": checked.image_bytes,
         "damaged": checked.damaged.iter().map(damage_body).collect::<Vec<_>>(),
+        "revoked": checked.revoked.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "damaged_objects": checked.damaged_objects,
         "differing_indexes": checked.differing_indexes,
         "described_commits": checked.description.commits,
@@ -141,6 +142,7 @@ mod tests {
             ("GET", "/tintype/v1/key"),
             ("GET", "/tintype/v1/key/backup"),
             ("POST", "/tintype/v1/key/rotate"),
+            ("DELETE", "/tintype/v1/key/domains/2"),
         ] {
             assert_eq!(ask(method, path, false).await.0, StatusCode::UNAUTHORIZED, "{path}");
         }

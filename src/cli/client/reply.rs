@@ -8,7 +8,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use super::super::failure::{Failure, Remedy};
+use super::super::failure::{Failure, Remedy, Status};
 
 /// Longest answer that is held whole.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
@@ -76,6 +76,7 @@ fn refusal(status: StatusCode, text: &str) -> Failure {
     let words = words(text).unwrap_or_else(|| status.to_string());
     match status {
         StatusCode::NOT_FOUND => Failure::not_found(words),
+        StatusCode::GONE => Failure { status: Status::Gone, ..Failure::failed(words) },
         StatusCode::UNAUTHORIZED => {
             Failure::unreachable(format!("not signed in: {words}")).with(Remedy::SignIn)
         }
@@ -116,7 +117,6 @@ fn words(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::failure::Status;
 
     #[test]
     fn refusals_keep_the_servers_words() {

@@ -1,6 +1,7 @@
 //! `tintype key`: the keys of a sealed box.
 
 mod backup;
+mod erase;
 mod restore;
 mod rotate;
 mod status;
@@ -18,6 +19,8 @@ pub enum Key {
     Status(status::Status),
     /// Put the key ring under another master key, at once; nothing is sealed again
     Rotate(rotate::Rotate),
+    /// Delete the keys of a domain: its images become unreadable for everyone, for good
+    EraseDomain(erase::EraseDomain),
     /// Write the wrapped key ring to a file; without the master key it is worth nothing
     Backup(backup::Backup),
     /// Put a lost key ring back from a backup; the server must be stopped
@@ -44,6 +47,7 @@ impl Key {
         match self {
             Key::Status(status) => status.run(client, output).await,
             Key::Rotate(rotate) => rotate.run(client, target, output).await,
+            Key::EraseDomain(erase) => erase.run(client, output).await,
             Key::Backup(backup) => backup.run(client, output).await,
             Key::Restore(restore) => restore.run(target, output),
         }

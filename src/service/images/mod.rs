@@ -23,6 +23,7 @@ pub use fields::{Change, Existing, Field};
 pub use read::Listing;
 pub use resumable::Patch;
 pub(super) use resumable::Turns;
+pub(super) use upload::key_owner;
 pub use upload::{BodyBroken, Upload};
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use crate::model::identity::Scope;
 use crate::model::image::MemberStatus;
 use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
 use crate::service::identity::NewProject;
-use crate::service::testing::{rules, service, service_with};
-use crate::service::{Actor, DedupScope, ErrorKind, Rules, Service};
+use crate::service::testing::{rules, sealed_service, service, service_with};
+use crate::service::{Actor, DedupScope, ErrorKind, KeyDomains, Rules, Service};
 use crate::store::Reach;
 
 fn actor(project: &str, roles: &[&str]) -> Actor {
@@ -383,6 +383,67 @@ async fn chunks_gained(scope: DedupScope) -> [u64; 3] {
         before = chunks;
     }
     gained
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_an_erased_domain_takes_exactly_its_images() {
+    let (service, _) = sealed_service(Rules { key_domains: KeyDomains::Project, ..rules() });
+    let data: Vec<u8> = (0..200_000u32).map(|n| (n / 7) as u8).collect();
+    let mut images = Vec::new();
+    for project in ["one", "two"] {
+        let owner = member(project);
+        let image = image(&service, &owner, Visibility::Private);
+        let upload = service.begin_upload(&owner, &image.id, None).unwrap();
+        upload.receive(stream::iter([Ok(Bytes::from(data.clone()))])).await.unwrap();
+        images.push((owner, image.id));
+    }
+    let read = |(owner, id): &(Actor, ImageId)| {
+        let reader = service.download_image(owner, id)?.reader.unwrap();
+        let mut bytes = vec![0; data.len()];
+        reader.read_at(0, &mut bytes)?;
+        assert!(bytes == data);
+        Ok::<_, crate::service::Error>(())
+    };
+    images.iter().for_each(|image| read(image).unwrap());
+    let domains = service.key_domains(&admin()).unwrap();
+    let counts: Vec<_> = domains.iter().map(|domain| (domain.status.domain, domain.images)).collect();
+    assert_eq!(counts, [(1, 0), (2, 1), (3, 1)]);
+
+    let refused = |domain| service.erase_domain(&admin(), domain).unwrap_err().kind;
+    assert_eq!((refused(1), refused(9)), (ErrorKind::Conflict, ErrorKind::NotFound));
+    assert_eq!(service.erase_domain(&images[0].0, 2).unwrap_err().kind, ErrorKind::Forbidden);
+    service.erase_domain(&admin(), 2).unwrap();
+    let error = read(&images[0]).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Gone);
+    assert!(error.message.contains("domain 2 was revoked"), "{error}");
+    read(&images[1]).unwrap();
+    let checked = service.check(&admin(), &mut |_| ()).unwrap();
+    assert_eq!((checked.revoked, checked.damaged), (vec![images[0].1], Vec::new()));
+    assert_eq!(checked.damaged_objects, Vec::<String>::new());
+
+    // Its space comes back as any other's, and its owner's next image has keys again.
+    let (owner, id) = &images[0];
+    service.delete_image(owner, id).unwrap();
+    let freed = service.reclaim(&admin(), Default::default(), &mut |_| ()).unwrap().freed;
+    assert!(freed.packs > 0);
+    let again = image(&service, owner, Visibility::Private);
+    let upload = service.begin_upload(owner, &again.id, None).unwrap();
+    upload.receive(stream::iter([Ok(Bytes::from(data.clone()))])).await.unwrap();
+    read(&(owner.clone(), again.id)).unwrap();
+    assert_eq!(service.key_domains(&admin()).unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_key_is_revoked_meanwhile_is_refused_and_can_be_repeated() {
+    let (service, _) = sealed_service(Rules { key_domains: KeyDomains::Project, ..rules() });
+    let owner = member("one");
+    let image = image(&service, &owner, Visibility::Private);
+    let upload = service.begin_upload(&owner, &image.id, None).unwrap();
+    service.erase_domain(&admin(), 2).unwrap();
+    let body = || stream::iter([Ok(Bytes::from_static(b"data"))]);
+    assert_eq!(upload.receive(body()).await.unwrap_err().kind, ErrorKind::Gone);
+    let upload = service.begin_upload(&owner, &image.id, None).unwrap();
+    assert_eq!(upload.receive(body()).await.unwrap().status, Status::Active);
 }
 
 #[tokio::test(flavor = "multi_thread")]

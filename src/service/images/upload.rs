@@ -17,7 +17,7 @@ use crate::catalog::{identity, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::Project;
 use crate::model::{Image, ImageId, ProjectId, Status};
-use crate::service::{Actor, DedupScope, Error, ErrorKind, Service};
+use crate::service::{Actor, DedupScope, Error, ErrorKind, KeyDomains, Service};
 use crate::store::{Reach, Receipt, Scope};
 
 /// Why the client's side of a body ended early.
@@ -60,12 +60,24 @@ impl Service {
             Ok::<_, Error>(image)
         })?;
         let screen = Some(Screen::new(&image, self.rules.require_format_match));
-        let scope = self.dedup_scope(image.owner.as_ref())?;
-        Ok(Upload { service: self.clone(), image: id, token, scope, screen, declared_bytes, settled: false })
+        let (service, scope) = (self.clone(), Scope::STORE);
+        // From here on whatever fails puts the image back.
+        let mut upload = Upload { service, image: id, token, scope, screen, declared_bytes, settled: false };
+        upload.scope = self.stream_scope(image.owner.as_ref())?;
+        Ok(upload)
+    }
+
+    /// The scope of an owner's images, inside the key domain that they are sealed in.
+    pub(super) fn stream_scope(&self, owner: Option<&ProjectId>) -> Result<Scope, Error> {
+        let scope = self.dedup_scope(owner)?;
+        match (self.rules.key_domains, owner) {
+            (KeyDomains::Project, Some(project)) => Ok(self.store.sealed_for(key_owner(project), scope)?),
+            (KeyDomains::Project, None) | (KeyDomains::Store, _) => Ok(scope),
+        }
     }
 
     /// Whom the data of an owner's images shares its chunks with.
-    pub(super) fn dedup_scope(&self, owner: Option<&ProjectId>) -> Result<Scope, Error> {
+    fn dedup_scope(&self, owner: Option<&ProjectId>) -> Result<Scope, Error> {
         let project = owner.map_or("", ProjectId::as_str);
         Ok(match self.rules.dedup_scope {
             DedupScope::Store => Scope::STORE,
@@ -246,6 +258,11 @@ pub(super) fn activate(image: &mut Image, receipt: &Receipt, virtual_size: Optio
     image.digests = Some(receipt.digests().clone());
     image.content = Some(receipt.content());
     image.updated_at = now;
+}
+
+/// A project, as the key ring knows it.
+pub(in crate::service) fn key_owner(project: &ProjectId) -> Scope {
+    Scope::of("project", project.as_str())
 }
 
 /// One page of the images that are saving.

@@ -67,7 +67,7 @@ impl Ingest {
                 return Err(Error::Reclaimed(pack));
             }
         }
-        let body = Body { cutter, extents, held, digests, record: Vec::new() };
+        let body = Body { domain: self.domain, cutter, extents, held, digests, record: Vec::new() };
         let receipt = seal(self.store.clone(), body).await?;
         let progress = Progress {
             offset: receipt.size_bytes(),
@@ -117,7 +117,8 @@ impl Store {
         let realm = Realm::new(self.inner.domain, scope);
         let extents = reader.extents().to_vec();
         let assembler = Assembler::resume(self.clone(), realm, extents, &progress.standing, bytes)?;
-        Ok(Ingest { store: self.clone(), lanes: Lanes::start(md5, others, assembler)? })
+        let lanes = Lanes::start(md5, others, assembler)?;
+        Ok(Ingest { store: self.clone(), domain: realm.domain, lanes })
     }
 }
 

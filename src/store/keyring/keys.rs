@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::copies::{self, Found};
 use super::record::{self, RingRecord};
-use super::{KeyError, Keyring, MasterKey};
+use super::{DomainStatus, KeyError, Keyring, MasterKey};
 use crate::base::Entropy;
 use crate::db::SealKey;
 use crate::objects::{self, Objects};
@@ -52,6 +52,8 @@ pub struct RingStatus {
     pub others: Vec<u32>,
     /// What opening it found.
     pub at_open: AtOpen,
+    /// Its domains, by number.
+    pub domains: Vec<DomainStatus>,
 }
 
 impl Keys {
@@ -96,6 +98,53 @@ impl Keys {
         self.saved().ring.domain(id)
     }
 
+    /// The number of the domain that takes an owner's new data; made where there is none, which
+    /// writes to the medium.
+    pub(in crate::store) fn domain_for(
+        &self,
+        objects: &dyn Objects,
+        owner: [u8; 16],
+        entropy: &dyn Entropy,
+    ) -> Result<u32, KeyError> {
+        if let Some(id) = self.saved().ring.domain_of(&owner) {
+            return Ok(id);
+        }
+        let master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = &self.saved().ring;
+        if let Some(id) = ring.domain_of(&owner) {
+            return Ok(id);
+        }
+        let (id, next) = ring.with_domain(owner, entropy)?;
+        let version = next.version;
+        self.replace(objects, next, &master, entropy)?;
+        // The older ring only lacks the domain: the next change or start deletes it.
+        if let Err(error) = retire(objects, version) {
+            tracing::warn!(%error, "a key domain was made");
+        }
+        Ok(id)
+    }
+
+    /// Deletes a domain's keys: what they sealed is lost. Can be repeated until it succeeds.
+    pub(in crate::store) fn erase(
+        &self,
+        objects: &dyn Objects,
+        id: u32,
+        entropy: &dyn Entropy,
+    ) -> Result<(), KeyError> {
+        let master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = &self.saved().ring;
+        let version = match ring.domain(id) {
+            Err(KeyError::Revoked(_)) => ring.version,
+            _ => {
+                let next = ring.without(id)?;
+                let version = next.version;
+                self.replace(objects, next, &master, entropy)?;
+                version
+            }
+        };
+        retire(objects, version)
+    }
+
     /// What the catalog is sealed with.
     pub(in crate::store) fn catalog_key(&self) -> Result<SealKey, KeyError> {
         self.saved().ring.catalog_key()
@@ -108,7 +157,8 @@ impl Keys {
 
     /// How the ring is kept now.
     pub(in crate::store) fn status(&self, objects: &dyn Objects) -> Result<RingStatus, KeyError> {
-        let version = self.saved().ring.version;
+        let saved = self.saved();
+        let version = saved.ring.version;
         let mut versions = copies::versions(objects)?;
         let own = versions.remove(&version).unwrap_or_default();
         Ok(RingStatus {
@@ -116,6 +166,7 @@ impl Keys {
             copies: copies::count_whole(objects, version, &own),
             others: versions.into_keys().collect(),
             at_open: self.at_open,
+            domains: saved.ring.domains(),
         })
     }
 

@@ -3,20 +3,21 @@
 //!
 //! Invariant: no wrapping key serves twice, as each record draws an id of its own.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Keyring, MasterKey};
-use crate::db::codec::{self, Record};
+use super::{Domain, Keyring, MasterKey};
+use crate::db::codec::{self, Record, Unreadable};
 use crate::store::seal::{Aead, DomainKey, KEY_BYTES, derive, nonce};
 
 const HASH_BYTES: usize = 32;
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct RingRecord {
+pub(in crate::store) struct RingRecord {
     pub(super) store_id: [u8; 16],
     pub(super) version: u32,
     /// Random, drawn for each save.
@@ -24,16 +25,39 @@ pub(super) struct RingRecord {
     /// Tells the right master key: a wrapped key alone does not, as GCM does not commit to its key.
     master_check: [u8; KEY_BYTES],
     pub(super) domains: Vec<WrappedDomain>,
+    revoked: Vec<u32>,
+}
+
+/// A ring of version 1 of the record: each domain was the store's own, none was revoked.
+#[derive(Serialize, Deserialize)]
+struct FirstRing {
+    store_id: [u8; 16],
+    version: u32,
+    id: [u8; 16],
+    master_check: [u8; KEY_BYTES],
+    domains: Vec<WrappedDomain>,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct WrappedDomain {
     id: u32,
+    /// The domain's keys and, since version 2, its owner: who has domains is nobody's business.
     wrapped: Vec<u8>,
     pub(super) check: [u8; KEY_BYTES],
 }
 
 impl Record for RingRecord {
+    const VERSION: u8 = 2;
+    const NAME: &'static str = "key ring";
+
+    fn decode_other(version: u8, bytes: &[u8]) -> Result<RingRecord, Unreadable> {
+        let first: FirstRing = codec::decode(&[&[version], bytes].concat())?;
+        let FirstRing { store_id, version, id, master_check, domains } = first;
+        Ok(RingRecord { store_id, version, id, master_check, domains, revoked: Vec::new() })
+    }
+}
+
+impl Record for FirstRing {
     const VERSION: u8 = 1;
     const NAME: &'static str = "key ring";
 }
@@ -77,7 +101,10 @@ impl RingRecord {
             let mut bytes = Zeroizing::new(domain.wrapped);
             wrapping.open(&nonce(domain.id.into()), &bound, &mut bytes).ok()?;
             let is_right = same(&domain.check, &domain_check(&bytes, &self.store_id, domain.id));
-            Some((domain.id, Arc::new(DomainKey::from_bytes(&bytes).filter(|_| is_right)?)))
+            let (keys, owner) = bytes.split_at_checked(DomainKey::BYTES)?;
+            let owner = if owner.is_empty() { [0; 16] } else { owner.try_into().ok()? };
+            let key = Arc::new(DomainKey::from_bytes(keys).filter(|_| is_right)?);
+            Some((domain.id, Domain { owner, key }))
         };
         let domains = self
             .domains
@@ -87,15 +114,16 @@ impl RingRecord {
                 unwrap(domain).ok_or_else(|| Fault::Damaged(format!("the key of domain {id} does not open")))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Keyring { store_id: self.store_id, version: self.version, domains })
+        let revoked: BTreeSet<u32> = self.revoked.into_iter().collect();
+        Ok(Keyring { store_id: self.store_id, version: self.version, domains, revoked })
     }
 }
 
 /// The bytes of a ring's copies, wrapped under `master`.
 pub(super) fn to_bytes(ring: &Keyring, master: &MasterKey, id: [u8; 16]) -> Vec<u8> {
     let wrapping = Aead::new(&wrapping_key(master, &ring.store_id, ring.version, &id));
-    let wrap = |(&domain, key): (&u32, &Arc<DomainKey>)| {
-        let mut bytes = key.to_bytes();
+    let wrap = |(&domain, Domain { owner, key }): (&u32, &Domain)| {
+        let mut bytes = key.to_bytes(owner);
         let check = domain_check(&bytes, &ring.store_id, domain);
         let bound = associated_data(&ring.store_id, ring.version, &id, domain);
         wrapping.seal(&nonce(domain.into()), &bound, &mut bytes);
@@ -107,6 +135,7 @@ pub(super) fn to_bytes(ring: &Keyring, master: &MasterKey, id: [u8; 16]) -> Vec<
         id,
         master_check: master_check(master, &ring.store_id),
         domains: ring.domains.iter().map(wrap).collect(),
+        revoked: ring.revoked.iter().copied().collect(),
     });
     let hash = blake3::hash(&bytes);
     bytes.extend_from_slice(hash.as_bytes());

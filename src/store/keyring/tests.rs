@@ -71,7 +71,7 @@ fn name(keys: &Keys) -> [u8; 32] {
 fn a_saved_ring_gives_the_same_keys() {
     let (objects, keys) = stored();
     let opened = open(&objects, 1).unwrap();
-    let bytes = |keys: &Keys| keys.domain(STORE_DOMAIN).unwrap().to_bytes();
+    let bytes = |keys: &Keys| keys.domain(STORE_DOMAIN).unwrap().to_bytes(&[]);
     assert_eq!(bytes(&opened), bytes(&keys));
     assert_eq!(opened.domain(2).unwrap_err(), KeyError::Unknown(2));
     assert_eq!(opened.status(&objects).unwrap().at_open, AtOpen::Settled);
@@ -183,6 +183,82 @@ fn a_process_whose_rotation_failed_goes_on_and_tries_again() {
     }
 }
 
+const OWNER: [u8; 16] = [7; 16];
+
+#[test]
+fn an_owner_has_one_domain_until_it_is_erased_and_then_another() {
+    let (objects, keys) = stored();
+    let domain = |keys: &Keys, owner| keys.domain_for(&objects, owner, &OsEntropy).unwrap();
+    assert_eq!((domain(&keys, OWNER), domain(&keys, OWNER), domain(&keys, [8; 16])), (2, 2, 3));
+    assert_eq!(domain(&keys, [0; 16]), STORE_DOMAIN);
+    assert_eq!(there(&objects), three(3));
+    let opened = open(&objects, 1).unwrap();
+    assert_eq!(domain(&opened, OWNER), 2);
+    assert_eq!(opened.domain(2).unwrap().name(&[1; 32]), keys.domain(2).unwrap().name(&[1; 32]));
+    assert_ne!(opened.domain(2).unwrap().name(&[1; 32]), opened.domain(3).unwrap().name(&[1; 32]));
+
+    keys.erase(&objects, 2, &OsEntropy).unwrap();
+    for keys in [&keys, &open(&objects, 1).unwrap()] {
+        assert_eq!(keys.domain(2).unwrap_err(), KeyError::Revoked(2));
+        assert!(keys.domain(3).is_ok() && keys.domain(STORE_DOMAIN).is_ok());
+    }
+    keys.erase(&objects, 2, &OsEntropy).unwrap();
+    assert_eq!(keys.erase(&objects, STORE_DOMAIN, &OsEntropy).unwrap_err(), KeyError::StoreDomain);
+    assert_eq!(keys.erase(&objects, 9, &OsEntropy).unwrap_err(), KeyError::Unknown(9));
+    assert_eq!(domain(&keys, OWNER), 4, "its number is not given out again");
+    let status: Vec<_> = keys.status(&objects).unwrap().domains;
+    let seen: Vec<_> = status.iter().map(|domain| (domain.domain, domain.owner, domain.revoked)).collect();
+    let expected = [(1, None, false), (2, None, true), (3, Some([8; 16]), false), (4, Some(OWNER), false)];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn p9_an_erased_key_is_in_no_ring_and_an_erasure_cut_off_is_repeated() {
+    for (at, takes_effect) in (0..30).flat_map(|at| [(at, false), (at, true)]) {
+        let objects = Flaky::default();
+        let keys = Keys::create(&objects, &master(1), &OsEntropy, STORE).unwrap();
+        keys.domain_for(&objects, OWNER, &OsEntropy).unwrap();
+        objects.fail_after(Some(at), takes_effect);
+        let outcome = keys.erase(&objects, 2, &OsEntropy);
+        objects.fail_after(None, false);
+        // Another process finds the key or the revocation, and other keys in any case.
+        let opened = open(&objects, 1).unwrap_or_else(|error| panic!("step {at}: {error}"));
+        assert!(opened.domain(STORE_DOMAIN).is_ok());
+        assert!(outcome.is_err() || opened.domain(2).is_err(), "step {at}");
+        opened.erase(&objects, 2, &OsEntropy).unwrap();
+        assert!(opened.status(&objects).unwrap().others.is_empty(), "step {at}");
+        assert_eq!(open(&objects, 1).unwrap().domain(2).unwrap_err(), KeyError::Revoked(2));
+    }
+}
+
+#[test]
+fn a_domain_whose_making_failed_is_made_again() {
+    for (at, takes_effect) in (0..30).flat_map(|at| [(at, false), (at, true)]) {
+        let objects = Flaky::default();
+        let keys = Keys::create(&objects, &master(1), &OsEntropy, STORE).unwrap();
+        objects.fail_after(Some(at), takes_effect);
+        let told = keys.domain_for(&objects, OWNER, &OsEntropy);
+        objects.fail_after(None, false);
+        let domain = keys.domain_for(&objects, OWNER, &OsEntropy).unwrap();
+        assert!(told.is_err() || told == Ok(domain), "step {at}");
+        let opened = open(&objects, 1).unwrap();
+        let name = |keys: &Keys| keys.domain(domain).unwrap().name(&[1; 32]);
+        assert_eq!(name(&opened), name(&keys), "step {at}");
+    }
+}
+
+#[test]
+fn a_ring_of_the_first_version_of_the_record_opens() {
+    let golden = FIRST_RECORD.concat();
+    let objects = Memory::new();
+    objects.put(&copy(1, 'a'), &hex::decode(golden).unwrap()).unwrap();
+    let keys = open(&objects, 1).unwrap();
+    assert_eq!(name(&keys), name(&stored().1));
+    assert_eq!(keys.domain_for(&objects, [0; 16], &OsEntropy).unwrap(), STORE_DOMAIN);
+    assert_eq!(keys.domain_for(&objects, OWNER, &OsEntropy).unwrap(), 2);
+    assert_eq!(name(&open(&objects, 1).unwrap()), name(&keys));
+}
+
 #[test]
 fn an_old_ring_put_back_beside_newer_ones_undoes_nothing() {
     let (objects, keys) = stored();
@@ -292,12 +368,40 @@ fn a_medium_that_fails_is_not_taken_for_damage() {
     assert_eq!(error, KeyError::Objects(objects::Error::Unavailable("unplugged".into())));
 }
 
+/// The copies of [`stored`] as the first version of the record has them.
+const FIRST_RECORD: [&str; 13] = [
+    // The record version.
+    "01",
+    // The store id.
+    "05050505050505050505050505050505",
+    // The ring version.
+    "01000000",
+    // The random id.
+    "404142434445464748494a4b4c4d4e4f",
+    // The master check.
+    "e2753ec4b23e8fe153e46bbafce9eebcf2042933998ae2a357295b0b9be22c66",
+    // The one domain.
+    "0100000000000000",
+    // The its id.
+    "01000000",
+    // The length of the wrapped keys.
+    "5000000000000000",
+    // The wrapped keys.
+    "62bba39bdf76a42f5b530ec5d546c80ad31769f5b01d507fd3b01d4bc7d2bebc",
+    "d4a3ced84004b17a550df19c56c6da0e9f42490f20a103e0c2e020bccddca509",
+    "8e2f283eaaa9a775c8d309afdd4b627c",
+    // The domain check.
+    "74b8239c47fc5523e792c87ff72c5e2ba48ff8fb060a7780796b7061fddfabdf",
+    // The hash.
+    "c697c317fd1bcbedb66f7bd297c0ac03142276a17ac7146f6753995cb24cbcb5",
+];
+
 #[test]
 fn the_stored_form_is_golden() {
     let (objects, _) = stored();
     let golden = [
         // The record version.
-        "01",
+        "02",
         // The store id.
         "05050505050505050505050505050505",
         // The ring version.
@@ -308,18 +412,20 @@ fn the_stored_form_is_golden() {
         "e2753ec4b23e8fe153e46bbafce9eebcf2042933998ae2a357295b0b9be22c66",
         // The one domain.
         "0100000000000000",
-        // The its id.
+        // Its id.
         "01000000",
-        // The length of the wrapped keys.
-        "5000000000000000",
-        // The wrapped keys.
+        // The length of the wrapped keys and owner.
+        "6000000000000000",
+        // The wrapped keys and owner.
         "62bba39bdf76a42f5b530ec5d546c80ad31769f5b01d507fd3b01d4bc7d2bebc",
         "d4a3ced84004b17a550df19c56c6da0e9f42490f20a103e0c2e020bccddca509",
-        "8e2f283eaaa9a775c8d309afdd4b627c",
+        "2076588b07e8296fe37aafcbb0e6b1c6ca467b1b12cdfb901616588d2d1c8b22",
         // The domain check.
-        "74b8239c47fc5523e792c87ff72c5e2ba48ff8fb060a7780796b7061fddfabdf",
+        "c358ca32e36034c8fa8250e2c46f8b2a2d4fab2d1f752de801b8f7c944499c35",
+        // No domain revoked.
+        "0000000000000000",
         // The hash.
-        "c697c317fd1bcbedb66f7bd297c0ac03142276a17ac7146f6753995cb24cbcb5",
+        "f57bb4c08c56a8655e77d2019a81efe72d4c38083e4ba0727158de6c00e92f0d",
     ];
     assert_eq!(hex::encode(objects.get(&copy(1, 'a')).unwrap()), golden.concat());
 }

@@ -48,12 +48,13 @@ impl DomainKey {
         Some(DomainKey { sealing: Zeroizing::new(*sealing), naming: Zeroizing::new(naming) })
     }
 
-    /// Both keys, to be wrapped.
-    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    /// Both keys and what is kept with them, to be wrapped.
+    pub(super) fn to_bytes(&self, with: &[u8]) -> Zeroizing<Vec<u8>> {
         // One allocation of the final length (wrapping appends a tag), so that no copy is left behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(Self::BYTES + TAG_BYTES));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(Self::BYTES + with.len() + TAG_BYTES));
         bytes.extend_from_slice(&*self.sealing);
         bytes.extend_from_slice(&*self.naming);
+        bytes.extend_from_slice(with);
         bytes
     }
 
