@@ -7,7 +7,17 @@ use crate::service::figures::Figures;
 
 /// What the store holds, did, and has left.
 pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
-    let Figures { stored, activity, log_lag, free_bytes, traffic, reachable } = figures;
+    let Figures {
+        stored,
+        activity,
+        damage,
+        parity,
+        scrub_completed_at,
+        log_lag,
+        free_bytes,
+        traffic,
+        reachable,
+    } = figures;
     let gauge = Figure::gauge;
     let counter = Figure::counter;
     let mut all = vec![
@@ -41,6 +51,28 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
         ),
         counter("tintype_store_damaged_reads", "Reads that met damage", activity.damaged_reads),
     ];
+    all.extend([
+        gauge("tintype_damaged_packs", "Packs known to be damaged", damage.packs),
+        gauge("tintype_damaged_manifests", "Manifests known to be damaged", damage.manifests),
+        gauge("tintype_damaged_images", "Images that lost data by it", damage.contents),
+        gauge("tintype_parity_objects", "Packs and manifests that have parity", parity.objects),
+        gauge("tintype_parity_bytes", "Bytes of the parity", parity.bytes),
+        counter(
+            "tintype_repaired_objects",
+            "Damaged objects repaired with parity",
+            activity.repaired_objects,
+        ),
+        counter("tintype_scrubbed_bytes", "Stored bytes compared by scrubs", activity.scrubbed_bytes),
+        counter("tintype_healed_objects", "Damaged objects written anew", activity.healed_objects),
+    ]);
+    if let Some(at) = scrub_completed_at {
+        let seconds = u64::try_from(at.seconds()).unwrap_or(0);
+        all.push(gauge(
+            "tintype_scrub_completed_timestamp_seconds",
+            "When the last scrub was complete",
+            seconds,
+        ));
+    }
     all.push(gauge("tintype_store_reachable", "Whether image data can be reached", (*reachable).into()));
     if let Some(traffic) = traffic {
         all.extend(of_bucket(traffic));

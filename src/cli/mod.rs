@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod completions;
+mod damage;
 mod failure;
 mod gc;
 mod identity;
@@ -17,6 +18,7 @@ mod lines;
 mod output;
 mod progress;
 mod rebuild;
+mod scrub;
 mod serve;
 mod stats;
 
@@ -91,6 +93,11 @@ enum Ask {
     Key(key::Key),
     /// Verify everything that is stored
     Check(check::Check),
+    /// Compare stored objects with what was written; repairs and heals what it can
+    Scrub(scrub::Scrub),
+    /// What is known to be damaged
+    #[command(subcommand)]
+    Damage(damage::Damage),
     /// Give back the space of what was deleted
     Gc(gc::Gc),
     /// Long work of the box
@@ -144,6 +151,8 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::Role(role) => role.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,
         Ask::Check(check) => check.run(&client, output).await,
+        Ask::Scrub(scrub) => scrub.run(&client, output).await,
+        Ask::Damage(damage) => damage.run(&client, output).await,
         Ask::Gc(gc) => gc.run(&client, output).await,
         Ask::Job(job) => job.run(&client, output).await,
         Ask::Stats(stats) => stats.run(&client, output).await,

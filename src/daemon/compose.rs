@@ -22,7 +22,7 @@ use crate::db::{self, CatalogFile, Db, Form};
 use crate::objects::Objects;
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
-use crate::store::{self, MasterKey, RewritePolicy, Store, Vault, VerifyHits};
+use crate::store::{self, MasterKey, ParityRatio, RewritePolicy, Store, Vault, VerifyHits};
 
 /// An image may fall into one piece for this much of the memory given to transfers, in bytes.
 const EXTENT_SHARE: usize = 64;
@@ -172,6 +172,8 @@ pub(super) fn store_options(settings: &Settings) -> store::Options {
         // A manifest is held in memory whole while it is written or read.
         extents_max: MANIFEST_EXTENTS_MAX.min(settings.store.memory_bytes as usize / EXTENT_SHARE),
         snapshot_log_bytes: settings.store.snapshot_log_bytes,
+        parity: (settings.parity.data > 0)
+            .then_some(ParityRatio { data: settings.parity.data, parity: settings.parity.parity }),
         rewrite: rewrite_policy(&settings.reclaim),
     }
 }

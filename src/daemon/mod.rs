@@ -15,6 +15,7 @@ mod medium;
 pub mod rebuild;
 mod reclaim;
 mod rewriting;
+mod scrub;
 pub mod serve;
 pub mod settings;
 mod shipping;

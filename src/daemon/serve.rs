@@ -22,6 +22,7 @@ use super::error::Error;
 use super::expiry;
 use super::reclaim::{self, Pace};
 use super::rewriting::{self, Hours};
+use super::scrub;
 use super::settings::Settings;
 use super::shipping;
 use crate::api::server::{self, Listener};
@@ -99,6 +100,10 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
         let hours = Hours::from(&settings.reclaim);
         tasks.spawn(rewriting::run(parts.service.clone(), hours, stop.clone()));
     }
+    if settings.scrub.enabled {
+        tasks.spawn(scrub::run(parts.service.clone(), (&settings.scrub).into(), stop.clone()));
+    }
+    tasks.spawn(scrub::mend(parts.service.clone(), stop.clone()));
     tasks.close();
 
     tracing::info!(%address, data = %parts.dir.path().display(), "ready");
@@ -113,6 +118,7 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     tracing::info!(drain_s = settings.server.drain_s, "stopping");
     notify(&[NotifyState::Stopping]);
     stop.cancel();
+    parts.service.store().stop_scrub();
     tokio::select! {
         () = tasks.wait() => {}
         () = signals.next() => tracing::warn!("second signal: not waiting for running requests"),

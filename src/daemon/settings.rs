@@ -23,7 +23,10 @@ pub struct Settings {
     pub bucket: BucketSettings,
     /// Space of what was deleted.
     pub reclaim: Reclaim,
-
+    /// Comparing what is stored with what was written.
+    pub scrub: Scrub,
+    /// What repairs rotten objects.
+    pub parity: Parity,
     /// Storing each block once.
     pub dedup: Dedup,
     /// Keys of a sealed store.
@@ -190,6 +193,42 @@ impl Default for Reclaim {
     }
 }
 
+/// Comparing what is stored with what was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scrub {
+    /// Whether the server scrubs by itself.
+    pub enabled: bool,
+    /// Every object is compared once in so many days.
+    pub period_days: u64,
+    /// Bytes compared in a second, at most.
+    pub bytes_per_s: u64,
+    /// From the start to the first look, in seconds.
+    pub start_delay_s: u64,
+}
+
+impl Default for Scrub {
+    fn default() -> Self {
+        Scrub { enabled: true, period_days: 30, bytes_per_s: 16 << 20, start_delay_s: 120 }
+    }
+}
+
+/// What repairs rotten objects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parity {
+    /// Parts of data that share `parity` parts of parity; 0 for no parity.
+    pub data: u32,
+    /// Parts of parity.
+    pub parity: u32,
+}
+
+impl Default for Parity {
+    fn default() -> Self {
+        Parity { data: 0, parity: 1 }
+    }
+}
+
 /// Storing each block once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -344,6 +383,11 @@ impl Settings {
         between("reclaim.recompress_after_s", self.reclaim.recompress_after_s, 0, 315_360_000)?;
         between("reclaim.busy_percent", self.reclaim.busy_percent, 1, 100)?;
         Window::parse(&self.reclaim.window)?;
+        between("scrub.period_days", self.scrub.period_days, 1, 3650)?;
+        between("scrub.bytes_per_s", self.scrub.bytes_per_s, 64 << 10, 1 << 40)?;
+        between("scrub.start_delay_s", self.scrub.start_delay_s, 0, 86_400)?;
+        between("parity.data", self.parity.data.into(), 0, 128)?;
+        between("parity.parity", self.parity.parity.into(), 1, self.parity.data.max(1).into())?;
         between("store.reserve_bytes", self.store.reserve_bytes, 0, 1 << 40)?;
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;

@@ -1,10 +1,11 @@
 //! Objects in a bucket: anything the `object_store` crate speaks to, in practice S3.
 //!
-//! Invariants: no object is ever overwritten, and every operation ends within the patience given.
-//! A small object is one conditional put. A large one is uploaded in parts to `tmp/`, then copied to
-//! its name on condition that the name is free, as completing an upload in parts knows no such
-//! condition. Where the bucket knows no conditions at all, names are looked at before they are
-//! written, under a lock of this process ([`BucketOptions::conditional_puts`]).
+//! Invariants: no object is ever overwritten but for repair, and every operation ends within the
+//! patience given. A small object is one conditional put. A large one is uploaded in parts to `tmp/`,
+//! then copied to its name on condition that the name is free, as completing an upload in parts knows
+//! no such condition. A repair goes the same ways without the conditions. Where the bucket knows no
+//! conditions at all, names are looked at before they are written, under a lock of this process
+//! ([`BucketOptions::conditional_puts`]).
 //!
 //! Tries are made here ([`calls`]), not by the crate. One can meet an earlier one's success: see
 //! [`Bucket::is_ours`].
@@ -185,7 +186,11 @@ impl Bucket {
 
 impl Objects for Bucket {
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
-        Ok(Box::new(BucketWriter::new(self.clone(), key.clone())))
+        Ok(Box::new(BucketWriter::new(self.clone(), key.clone(), false)))
+    }
+
+    fn replace(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
+        Ok(Box::new(BucketWriter::new(self.clone(), key.clone(), true)))
     }
 
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {

@@ -33,7 +33,7 @@ fn suite(make: impl Fn() -> Arc<dyn Objects>) {
 
 /// As [`suite`], without what is said of folders.
 fn objects_suite(make: impl Fn() -> Arc<dyn Objects>) {
-    let promises: [fn(Arc<dyn Objects>); 12] = [
+    let promises: [fn(Arc<dyn Objects>); 13] = [
         what_was_put_is_got,
         an_object_is_invisible_before_its_commit,
         an_object_is_never_overwritten,
@@ -46,6 +46,7 @@ fn objects_suite(make: impl Fn() -> Arc<dyn Objects>) {
         one_of_two_big_creates_wins,
         a_big_object_may_come_in_odd_pieces,
         an_empty_object_is_an_object,
+        a_replacement_takes_the_place_in_one_step,
     ];
     for promise in promises {
         promise(make());
@@ -211,6 +212,31 @@ fn an_empty_object_is_an_object(objects: Arc<dyn Objects>) {
     assert_eq!(objects.size(&key("a/empty")), Ok(0));
     assert_eq!(listed(&*objects, "a/"), [("a/empty".into(), 0)]);
     assert_eq!(objects.put(&key("a/empty"), b"x"), Err(Error::Exists(key("a/empty"))));
+}
+
+fn a_replacement_takes_the_place_in_one_step(objects: Arc<dyn Objects>) {
+    for length in [5, 12 << 20] {
+        let (old, new) = (sample(length + 3), sample(length));
+        objects.put(&key("a/b"), &old).unwrap();
+        assert_eq!(objects.size(&key("a/b")), Ok(old.len() as u64));
+        let mut abandoned = objects.replace(&key("a/b")).unwrap();
+        abandoned.write(&sample(7)).unwrap();
+        drop(abandoned);
+        let mut writer = objects.replace(&key("a/b")).unwrap();
+        writer.write(&new).unwrap();
+        assert!(objects.get(&key("a/b")).unwrap() == old, "it was changed before its commit");
+        writer.commit().unwrap();
+        assert!(objects.get(&key("a/b")).unwrap() == new, "it is not what took its place");
+        assert_eq!(listed(&*objects, ""), [("a/b".into(), length as u64)]);
+        objects.delete(&key("a/b")).unwrap();
+        // What is gone can be put back.
+        let mut writer = objects.replace(&key("a/b")).unwrap();
+        writer.write(&new).unwrap();
+        writer.commit().unwrap();
+        assert!(objects.get(&key("a/b")).unwrap() == new);
+        objects.delete(&key("a/b")).unwrap();
+        assert_eq!(objects.sweep_unfinished(), Ok(0));
+    }
 }
 
 #[test]

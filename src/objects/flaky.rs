@@ -98,6 +98,11 @@ impl Objects for Flaky {
         Ok(Box::new(FlakyWriter { medium: self.clone(), inner: self.inner.create(key)? }))
     }
 
+    fn replace(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
+        self.plan().begun.push(key.clone());
+        Ok(Box::new(FlakyWriter { medium: self.clone(), inner: self.inner.replace(key)? }))
+    }
+
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
         self.inner.read(key, offset, out)?;
         let plan = self.plan();

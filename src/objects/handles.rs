@@ -55,7 +55,7 @@ impl Handles {
         Ok(file)
     }
 
-    /// Lets go of a deleted object. To be called after its file was removed.
+    /// Lets go of a deleted or replaced object. To be called after its file was.
     pub(super) fn forget(&self, key: &ObjectKey) {
         let mut state = self.lock();
         state.forgotten += 1;

@@ -32,7 +32,11 @@ impl Memory {
 
 impl Objects for Memory {
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
-        Ok(Box::new(MemoryWriter { memory: self.clone(), key: key.clone(), bytes: Vec::new() }))
+        Ok(Box::new(MemoryWriter::new(self, key, false)))
+    }
+
+    fn replace(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
+        Ok(Box::new(MemoryWriter::new(self, key, true)))
     }
 
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
@@ -78,7 +82,14 @@ impl Objects for Memory {
 struct MemoryWriter {
     memory: Memory,
     key: ObjectKey,
+    replaces: bool,
     bytes: Vec<u8>,
+}
+
+impl MemoryWriter {
+    fn new(memory: &Memory, key: &ObjectKey, replaces: bool) -> MemoryWriter {
+        MemoryWriter { memory: memory.clone(), key: key.clone(), replaces, bytes: Vec::new() }
+    }
 }
 
 impl ObjectWriter for MemoryWriter {
@@ -89,6 +100,10 @@ impl ObjectWriter for MemoryWriter {
 
     fn commit(self: Box<Self>) -> Result<(), Error> {
         match self.memory.lock().entry(self.key) {
+            Entry::Occupied(mut taken) if self.replaces => {
+                taken.insert(self.bytes.into());
+                Ok(())
+            }
             Entry::Occupied(taken) => Err(Error::Exists(taken.key().clone())),
             Entry::Vacant(free) => {
                 free.insert(self.bytes.into());

@@ -48,7 +48,8 @@ pub struct ObjectInfo {
 
 /// A medium that keeps objects.
 ///
-/// An object is written once and never changes. No key may be another key's folder: where `a/b`
+/// An object is written once and never changes, but for [`Objects::replace`] with what it was meant to be.
+/// No key may be another key's folder: where `a/b`
 /// is an object, `a/b/c` cannot be one.
 pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
     /// Starts an object. Nothing is visible before [`ObjectWriter::commit`], which also decides
@@ -57,6 +58,14 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// Whatever the medium says.
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error>;
+
+    /// Starts an object that takes the place of the one under its name, if there is one: for repair
+    /// alone, with the bytes the object was written with. The old one stays, whole or not, until
+    /// [`ObjectWriter::commit`], and is replaced in one step.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn replace(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error>;
 
     /// Fills `out` with the object's bytes from `offset` on.
     ///
@@ -173,7 +182,7 @@ pub trait ObjectWriter: Send {
     /// Makes the object visible; returns once it is durable.
     ///
     /// # Errors
-    /// [`Error::Exists`] when another object has the name: that one is untouched. After any other
+    /// [`Error::Exists`] when another object has the name of one that was created: that one is untouched. After any other
     /// error the object may or may not exist; if it does, it is complete. (A bucket cannot tell an
     /// equal object from the success of its own request whose answer was lost: there it is success.)
     fn commit(self: Box<Self>) -> Result<(), Error>;

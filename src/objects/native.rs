@@ -30,7 +30,7 @@ static UNFINISHED_COUNT: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub struct Native {
     folders: Arc<Folders>,
-    handles: Handles,
+    handles: Arc<Handles>,
 }
 
 impl Native {
@@ -42,7 +42,19 @@ impl Native {
         let directory = std::path::absolute(directory.as_ref()).map_err(failed(directory.as_ref()))?;
         let folders = Folders { root: directory.clone(), durable: Mutex::default() };
         folders.make_durable(&directory.join(UNFINISHED))?;
-        Ok(Native { folders: Arc::new(folders), handles: Handles::default() })
+        Ok(Native { folders: Arc::new(folders), handles: Arc::default() })
+    }
+
+    fn writer(&self, key: &ObjectKey, replaces: Option<Arc<Handles>>) -> Result<NativeWriter, Error> {
+        let (unfinished, file) = Unfinished::create(&self.folders.root.join(UNFINISHED))?;
+        Ok(NativeWriter {
+            folders: self.folders.clone(),
+            key: key.clone(),
+            file: BufWriter::with_capacity(WRITE_BUFFER_BYTES, file),
+            unfinished,
+            replaces,
+            broken: None,
+        })
     }
 
     fn path(&self, key: &ObjectKey) -> PathBuf {
@@ -60,14 +72,11 @@ impl Native {
 
 impl Objects for Native {
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
-        let (unfinished, file) = Unfinished::create(&self.folders.root.join(UNFINISHED))?;
-        Ok(Box::new(NativeWriter {
-            folders: self.folders.clone(),
-            key: key.clone(),
-            file: BufWriter::with_capacity(WRITE_BUFFER_BYTES, file),
-            unfinished,
-            broken: None,
-        }))
+        Ok(Box::new(self.writer(key, None)?))
+    }
+
+    fn replace(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
+        Ok(Box::new(self.writer(key, Some(self.handles.clone()))?))
     }
 
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
@@ -126,6 +135,8 @@ struct NativeWriter {
     key: ObjectKey,
     file: BufWriter<File>,
     unfinished: Unfinished,
+    /// Where the object may take another's place: open files of that one.
+    replaces: Option<Arc<Handles>>,
     /// The first failed write: what follows it would leave a hole.
     broken: Option<Error>,
 }
@@ -150,10 +161,17 @@ impl ObjectWriter for NativeWriter {
         let path = self.folders.root.join(self.key.as_str());
         let folder = parent(&path);
         self.folders.make_durable(folder)?;
-        rename_to_free_name(unfinished, &path).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => Error::Exists(self.key.clone()),
-            _ => failed(&path)(error),
-        })?;
+        match &self.replaces {
+            Some(handles) => {
+                let renamed = fs::rename(unfinished, &path).map_err(failed(&path));
+                handles.forget(&self.key);
+                renamed?;
+            }
+            None => rename_to_free_name(unfinished, &path).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => Error::Exists(self.key.clone()),
+                _ => failed(&path)(error),
+            })?,
+        }
         sync_folder(folder).map_err(failed(folder))
     }
 }
@@ -408,6 +426,7 @@ mod tests {
             key: key("a"),
             file: BufWriter::with_capacity(16, full),
             unfinished,
+            replaces: None,
             broken: None,
         });
         assert!(matches!(writer.write(&[0; 32]), Err(Error::Full(_))));

@@ -4,8 +4,9 @@
 //! however much is stored; so they need no actor.
 
 use super::{Error, Service};
+use crate::base::Time;
 use crate::objects::Traffic;
-use crate::store::{Activity, Lag, Stats};
+use crate::store::{Activity, DamageCounts, Lag, ParityTotals, Stats};
 
 /// The store at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,12 @@ pub struct Figures {
     pub stored: Stats,
     /// What it did since the process started.
     pub activity: Activity,
+    /// How much of it is known to be damaged.
+    pub damage: DamageCounts,
+    /// What its parity takes.
+    pub parity: ParityTotals,
+    /// When the last complete scrub ended.
+    pub scrub_completed_at: Option<Time>,
     /// What its log does not tell yet.
     pub log_lag: Lag,
     /// Bytes its medium has left, where that can be told.
@@ -33,6 +40,9 @@ impl Service {
         Ok(Figures {
             stored: self.store.stats()?,
             activity: self.store.activity(),
+            damage: self.store.damage_counts(),
+            parity: self.store.parity()?,
+            scrub_completed_at: self.store.scrub_completed_at(),
             log_lag: self.store.log_lag(),
             free_bytes: self.store.free_bytes()?,
             traffic: self.store.traffic(),

@@ -13,6 +13,7 @@ pub mod keys;
 mod litter;
 pub mod rebuild;
 pub mod reclaim;
+pub mod scrub;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod upkeep;

@@ -29,6 +29,12 @@ pub struct Activity {
     pub rewritten_bytes: u64,
     /// Reads that met damage.
     pub damaged_reads: u64,
+    /// Bytes that scrubs compared with what was written.
+    pub scrubbed_bytes: u64,
+    /// Damaged objects that were written anew from what was stored again.
+    pub healed_objects: u64,
+    /// Damaged objects that were repaired with their parity.
+    pub repaired_objects: u64,
 }
 
 /// The running counts.
@@ -43,6 +49,9 @@ pub struct Counts {
     recompressed_packs: AtomicU64,
     rewritten_bytes: AtomicU64,
     damaged_reads: AtomicU64,
+    scrubbed_bytes: AtomicU64,
+    healed_objects: AtomicU64,
+    repaired_objects: AtomicU64,
 }
 
 impl Counts {
@@ -81,6 +90,21 @@ impl Counts {
         }
     }
 
+    /// A scrub compared bytes.
+    pub fn scrubbed(&self, bytes: u64) {
+        add(&self.scrubbed_bytes, bytes);
+    }
+
+    /// A damaged object was written anew.
+    pub fn healed(&self) {
+        add(&self.healed_objects, 1);
+    }
+
+    /// A damaged object was repaired with its parity.
+    pub fn repaired(&self) {
+        add(&self.repaired_objects, 1);
+    }
+
     /// The counts of this moment.
     pub fn read(&self) -> Activity {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -94,6 +118,9 @@ impl Counts {
             recompressed_packs: of(&self.recompressed_packs),
             rewritten_bytes: of(&self.rewritten_bytes),
             damaged_reads: of(&self.damaged_reads),
+            scrubbed_bytes: of(&self.scrubbed_bytes),
+            healed_objects: of(&self.healed_objects),
+            repaired_objects: of(&self.repaired_objects),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::manifest::{Extent, push_chunk, push_zeros};
 use super::pins::Held;
 use super::realm::Realm;
 use super::share::Share;
+use super::stored::Stored;
 use super::{Store, VerifyHits};
 pub use standing::Standing;
 
@@ -169,10 +170,11 @@ impl Assembler {
         (stays && self.holds_up(at)).then_some(at)
     }
 
-    /// Whether a hit counts: where the settings ask for it, its data is read back first. A pack
-    /// that fails is a miss from then on, so that its data is stored again.
+    /// Whether a hit counts: not where it is known to be lost, and where the settings ask for it, its
+    /// data is read back first. A pack that fails is a miss from then on, so that its data is stored
+    /// again.
     fn holds_up(&mut self, at: (u64, u32)) -> bool {
-        if self.distrusted.contains(&at.0) {
+        if self.distrusted.contains(&at.0) || self.store.inner.damage.has_lost(at.0, at.1, 1) {
             return false;
         }
         self.hits += 1;
@@ -186,6 +188,7 @@ impl Assembler {
         }
         if let Err(error) = self.store.read_back(at) {
             tracing::error!(%error, pack = at.0, "known data does not read back; storing it again");
+            self.store.suspect(Stored::Pack(at.0), None, (at.1, 1));
             self.distrusted.insert(at.0);
             return false;
         }

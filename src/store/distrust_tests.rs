@@ -50,6 +50,16 @@ async fn p3_bytes_changed_on_their_way_are_read_again_before_they_are_damage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_scrub_does_not_take_for_damage_what_was_changed_on_its_way() {
+    let (medium, db) = (Flaky::default(), database());
+    let store = open(Arc::new(medium.clone()), &db, None);
+    put(&store, &db).await;
+    medium.lie();
+    store.scrub_all(&mut |_| ()).unwrap();
+    assert_eq!(store.damage_counts(), DamageCounts::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p3_no_changed_byte_of_a_plain_store_makes_an_image_wrong() {
     let (medium, db) = (Memory::new(), database());
     let content = put(&open(Arc::new(medium.clone()), &db, None), &db).await;

@@ -28,6 +28,11 @@ pub enum Error {
     /// A pack that a stream was about to use has been reclaimed: send the stream again.
     #[error("pack {0} was reclaimed while it was being used; send the image again")]
     Reclaimed(u64),
+    /// A pack that a stream relies on was found damaged meanwhile: send the stream again.
+    #[error(
+        "pack {0} was found damaged while an image that shares its data was being sent; send the image again"
+    )]
+    Lost(u64),
     /// The store is sealed and its master key is absent, wrong, or its key ring is damaged.
     #[error(transparent)]
     Key(#[from] KeyError),

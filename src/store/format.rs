@@ -1,7 +1,7 @@
 //! The bytes of stored objects: constants, clear header, clear trailer. `FORMAT.md` describes
 //! them, and a test holds the two together.
 //!
-//! object = header ‖ sections ‖ footer section ‖ padding ‖ locator ‖ block hashes ‖ tail
+//! object = header ‖ sections ‖ footer section ‖ footer sum or padding ‖ locator ‖ block hashes ‖ tail
 
 use crate::objects::ObjectKey;
 
@@ -13,6 +13,8 @@ pub const MAGIC: [u8; 8] = *b"tintype\0";
 pub const TAIL_MAGIC: [u8; 8] = *b"ttrailer";
 /// Bytes of the clear header.
 pub const HEADER_BYTES: usize = 64;
+/// Bytes of the sum behind the footer of a plain object.
+pub const FOOTER_SUM_BYTES: usize = 32;
 /// Bytes of the locator before sealing.
 pub const LOCATOR_BYTES: usize = 24;
 /// Bytes of the tail.
@@ -38,12 +40,16 @@ pub enum Kind {
     Log = 3,
     /// Every fact row of the catalog at one moment.
     Snapshot = 4,
+    /// What repairs a pack or manifest.
+    Parity = 5,
 }
 
 impl Kind {
     /// Reads the header's byte.
     pub fn from_byte(byte: u8) -> Option<Kind> {
-        [Kind::Pack, Kind::Manifest, Kind::Log, Kind::Snapshot].into_iter().find(|k| *k as u8 == byte)
+        [Kind::Pack, Kind::Manifest, Kind::Log, Kind::Snapshot, Kind::Parity]
+            .into_iter()
+            .find(|k| *k as u8 == byte)
     }
 
     /// First segment of the object's name.
@@ -53,6 +59,7 @@ impl Kind {
             Kind::Manifest => "manifest",
             Kind::Log => "log",
             Kind::Snapshot => "snapshot",
+            Kind::Parity => "parity",
         }
     }
 }
@@ -66,7 +73,7 @@ pub struct Header {
     pub sealed: bool,
     /// Key domain; 0 is plain.
     pub domain: u32,
-    /// Random name, fresh for every attempt.
+    /// Random name, fresh for every attempt; of parity, that of the object it repairs.
     pub id: [u8; 16],
     /// A pack's number; the sequence a log object or snapshot reaches; 0 for manifests.
     pub number: u64,
@@ -117,7 +124,7 @@ impl Header {
     /// The name under which the object lies.
     pub fn key(&self) -> ObjectKey {
         match self.kind {
-            Kind::Pack | Kind::Manifest => object_key(self.kind, &self.id),
+            Kind::Pack | Kind::Manifest | Kind::Parity => object_key(self.kind, &self.id),
             Kind::Log | Kind::Snapshot => {
                 key(format!("{}/{:016x}-{}", self.kind.prefix(), self.number, hex::encode(self.id)))
             }
@@ -125,7 +132,7 @@ impl Header {
     }
 }
 
-/// The name of a pack or manifest object: kind, two hex digits to spread directories, id.
+/// The name of a pack, manifest or parity object: kind, two hex digits to spread directories, id.
 pub fn object_key(kind: Kind, id: &[u8; 16]) -> ObjectKey {
     let name = hex::encode(id);
     key(format!("{}/{}/{name}", kind.prefix(), &name[..2]))

@@ -8,6 +8,7 @@ use super::keyring::RingRecord;
 use super::log::records::{LogRecord, SnapshotFooter, SnapshotRows};
 use super::manifest::Manifest;
 use super::pack::PackFooter;
+use super::parity::records::ParityFooter;
 use super::seal::TAG_BYTES;
 use crate::db::codec::Record;
 use crate::db::{SEALED_HEADER_BYTES, SEALED_MAGIC, SEALED_VERSION};
@@ -16,7 +17,7 @@ const DOCUMENT: &str = include_str!("FORMAT.md");
 
 #[test]
 fn the_description_has_the_numbers_of_the_code() {
-    let kinds = [Kind::Pack, Kind::Manifest, Kind::Log, Kind::Snapshot];
+    let kinds = [Kind::Pack, Kind::Manifest, Kind::Log, Kind::Snapshot, Kind::Parity];
     let listed: Vec<String> = kinds.iter().map(|kind| format!("{} {}", *kind as u8, kind.prefix())).collect();
     let magic = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\0', "\\0");
     let kib = |bytes: usize| bytes >> 10;
@@ -34,6 +35,7 @@ fn the_description_has_the_numbers_of_the_code() {
             MAGIC.len(),
             listed.join(", ")
         ),
+        format!("| footer sum | {FOOTER_SUM_BYTES} |"),
         format!("at least {PADDING_BYTES_MIN} |"),
         format!("| locator | {LOCATOR_BYTES} (+{TAG_BYTES}) |"),
         format!("BLAKE3 of each {} MiB block", HASH_BLOCK_BYTES >> 20),
@@ -48,6 +50,7 @@ fn the_description_has_the_numbers_of_the_code() {
         format!("magic `{}`", magic(&SEALED_MAGIC)),
         format!("**Pack footer** (version {})", PackFooter::VERSION),
         format!("**Manifest** (version {})", Manifest::VERSION),
+        format!("**Parity footer** (version {})", ParityFooter::VERSION),
         format!("is the progress (version {})", Progress::VERSION),
         format!("the last whole block of {BLOCK} bytes"),
         format!("**Log** (version {})", LogRecord::VERSION),

@@ -10,6 +10,7 @@ mod assemble;
 mod compact;
 mod compress;
 mod cutter;
+mod damage;
 mod decompress;
 mod digest;
 mod error;
@@ -25,6 +26,7 @@ mod mark;
 mod object;
 mod open;
 mod pack;
+mod parity;
 mod pins;
 mod read;
 mod realm;
@@ -32,8 +34,11 @@ mod rebuild;
 mod reclaim;
 mod root;
 mod rows;
+mod scrub;
 mod seal;
 mod share;
+mod stored;
+mod survey;
 mod thread;
 mod totals;
 mod unmarked;
@@ -49,6 +54,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use activity::Activity;
 pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
+pub use damage::{DamageCounts, DamagedObject, Mended};
 pub use error::Error;
 pub use ingest::{Checkpoint, Ingest, Receipt};
 pub use keyring::{AtOpen, DomainStatus, KeyError, MasterKey, NotAKey, RingStatus};
@@ -56,11 +62,14 @@ pub use log::{Description, Lag, Replayed};
 pub use manifest::Extent;
 pub use mark::{Counted, Marking};
 pub use open::{Options, VerifyHits};
+pub use parity::{ParityTotals, Ratio as ParityRatio};
 pub use read::Reader;
 pub use realm::Scope;
 pub use rebuild::{Rebuilt, Tell, derived_tables};
 pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
+pub use scrub::{ScrubStatus, Scrubbed};
+pub use stored::Stored;
 pub use totals::Stats;
 pub use vault::{Vault, catalog_objects};
 pub use verify::Damage;
@@ -126,6 +135,8 @@ struct Inner {
     rewriting: std::sync::Mutex<()>,
     log: log::Log,
     activity: activity::Counts,
+    damage: damage::Damage,
+    scrub: scrub::Turns,
 }
 
 type FrameKey = (u64, u32, usize);
@@ -161,10 +172,13 @@ impl Store {
     /// chunk it names is there.
     ///
     /// # Errors
-    /// [`Error::Reclaimed`] when one has gone meanwhile, [`Error::Key`] when its key has, or the
-    /// database's failure.
+    /// [`Error::Reclaimed`] when one has gone meanwhile, [`Error::Lost`] when it was found damaged,
+    /// [`Error::Key`] when its key has gone, or the database's failure.
     pub fn publish(&self, txn: &WriteTxn, receipt: &Receipt) -> Result<(), Error> {
         self.key(receipt.0.row.domain)?;
+        if let Some(pack) = self.lost_under(&receipt.0.manifest.extents) {
+            return Err(Error::Lost(pack));
+        }
         let packs = receipt.0.manifest.packs();
         if let Some(pack) = rows::first_lacking(txn, &receipt.0.manifest, &packs)? {
             return Err(Error::Reclaimed(pack));
@@ -197,6 +211,15 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`], [`Error::Key`] when its key was revoked, or the medium's failure.
     pub fn reader(&self, content: &ContentId) -> Result<Reader, Error> {
+        let stored = Stored::Manifest(*content);
+        match self.open_reader(content) {
+            // What was repaired just now is worth a second try.
+            Err(Error::Damaged { .. }) if self.suspect(stored, None, (0, 0)) => self.open_reader(content),
+            opened => opened,
+        }
+    }
+
+    fn open_reader(&self, content: &ContentId) -> Result<Reader, Error> {
         let row: ContentRow =
             self.inner.db.read()?.record(&CONTENTS, &content.0)?.ok_or(Error::Missing(*content))?;
         // What is in memory does not outlive its key.
@@ -362,6 +385,7 @@ impl Store {
         let lease = self.inner.pins.lease(header.id);
         let realm = row.realm();
         let keys = self.hook_keys(realm, &hooks(footer.names.iter()))?;
+        let found_again = self.found_again(realm, header.number, &footer.names)?;
         self.inner.db.write(move |txn| {
             rows::raise_next_pack(txn, header.number)?;
             txn.put_record(&PACKS, &pack_key(header.number), &row)?;
@@ -371,6 +395,7 @@ impl Store {
             for key in &keys {
                 txn.put(&HOOKS, key, &pack_key(header.number))?;
             }
+            damage::sources::note(txn, &found_again)?;
             Ok::<_, Error>(())
         })?;
         let key = self.key(header.domain)?;

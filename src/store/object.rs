@@ -4,16 +4,18 @@
 //! Invariant: the counter runs over all sections, then the footer; the locator has the one value
 //! no counter reaches; and every attempt to write has a fresh id. So no nonce repeats. Must not know what sections mean.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::format::{
-    FORMAT_VERSION, HASH_BLOCK_BYTES, HEADER_BYTES, Header, LOCATOR_BYTES, TAIL_BYTES, Tail, padded,
-    trailer_sum,
+    FOOTER_SUM_BYTES, FORMAT_VERSION, HASH_BLOCK_BYTES, HEADER_BYTES, Header, LOCATOR_BYTES, TAIL_BYTES,
+    Tail, padded,
 };
 use super::seal::{DomainKey, ObjectCipher, SealContext, TAG_BYTES};
+use super::survey::{Found, Trailer, survey};
 use crate::objects::{ObjectKey, ObjectWriter, Objects};
 
 /// Where a section lies, sealed or not.
@@ -99,7 +101,11 @@ impl Builder {
 
     /// Ends the object; returns once it is durable under its name.
     pub fn finish(mut self, mut footer: Vec<u8>) -> Result<Written, Error> {
+        let sum = self.cipher.is_none().then(|| blake3::hash(&footer));
         let footer = self.append(&mut footer)?;
+        if let Some(sum) = sum {
+            self.write(sum.as_bytes())?;
+        }
         let mut locator = Vec::with_capacity(LOCATOR_BYTES + TAG_BYTES);
         locator.extend_from_slice(&footer.offset.to_le_bytes());
         locator.extend_from_slice(&u64::from(footer.bytes).to_le_bytes());
@@ -159,6 +165,11 @@ impl Object {
         Object { objects, cipher: cipher(&header, key), header }
     }
 
+    /// The object's id.
+    pub fn id(&self) -> [u8; 16] {
+        self.header.id
+    }
+
     /// One section, opened.
     pub fn section(&self, section: Section) -> Result<Vec<u8>, Error> {
         let mut data = vec![0; section.bytes as usize];
@@ -178,40 +189,45 @@ impl Object {
         }
     }
 
-    /// The footer section of an object that a row describes, as it was written: a sealed one proves
-    /// itself, a plain one is compared with the trailer, which lies right behind it.
+    /// The footer section of an object that a row describes, sure to be what was written: a sealed one
+    /// opens only then, a plain one has its sum behind it.
     pub fn footer_of(&self, written: &Written) -> Result<Vec<u8>, Error> {
         self.trusting(|| match self.cipher {
             Some(_) => self.section(written.footer),
+            None if has_sum(written) => self.summed_footer(written.footer),
             None => self.compared_footer(written),
         })
     }
 
+    /// Whether the footer proves itself. Otherwise only the blocks of the trailer do, and these hold
+    /// more than the footer.
+    pub fn has_proven_footer(&self, written: &Written) -> bool {
+        self.cipher.is_some() || has_sum(written)
+    }
+
+    fn summed_footer(&self, footer: Section) -> Result<Vec<u8>, Error> {
+        let mut data = vec![0; footer.bytes as usize + FOOTER_SUM_BYTES];
+        self.objects.read(&self.header.key(), footer.offset, &mut data)?;
+        let sum = data.split_off(footer.bytes as usize);
+        if blake3::hash(&data).as_bytes()[..] != sum[..] {
+            return Err(self.damaged("its footer is changed"));
+        }
+        Ok(data)
+    }
+
+    /// A plain footer of the first release, which has no sum: the blocks it lies in are compared with
+    /// the trailer, which lies right behind it.
     fn compared_footer(&self, written: &Written) -> Result<Vec<u8>, Error> {
         let Section { offset, bytes, .. } = written.footer;
-        let first = offset / HASH_BLOCK_BYTES as u64;
-        let start = first * HASH_BLOCK_BYTES as u64;
-        let odd = || self.damaged("its trailer contradicts its length");
-        let length = written.object_bytes.checked_sub(start).ok_or_else(odd)?;
-        let mut data = vec![0; usize::try_from(length).map_err(|_| odd())?];
-        self.objects.read(&self.header.key(), start, &mut data)?;
-        let (rest, end) = data.split_last_chunk::<TAIL_BYTES>().ok_or_else(odd)?;
-        let tail = Tail::decode(end).map_err(|reason| self.damaged(reason))?;
-        let body = tail.body_bytes.checked_sub(start).ok_or_else(odd)? as usize;
-        let (body, hashes) = rest.split_at_checked(body).ok_or_else(odd)?;
-        if hashes.len() as u64 != u64::from(tail.blocks) * 32 || trailer_sum(hashes, &end[..32]) != end[32..]
-        {
-            return Err(self.damaged("its trailer is changed"));
-        }
-        let told = hashes.chunks_exact(32).skip(first as usize);
-        for (block, hash) in body.chunks(HASH_BLOCK_BYTES).zip(told) {
-            if blake3::hash(block).as_bytes() != hash {
-                return Err(self.damaged("its footer, or what lies around it, is changed"));
-            }
-        }
-        let from = (offset - start) as usize;
-        let footer = body.get(from..from.saturating_add(bytes as usize)).ok_or_else(odd)?;
-        Ok(footer.to_vec())
+        let from = offset - offset % HASH_BLOCK_BYTES as u64;
+        let contradiction = || self.damaged("the catalog says of it what cannot be");
+        let length = written.object_bytes.checked_sub(from).ok_or_else(contradiction)?;
+        let mut end = vec![0; usize::try_from(length).map_err(|_| contradiction())?];
+        self.objects.read(&self.header.key(), from, &mut end)?;
+        let body = Trailer::check_end(&end, from, written.object_bytes).map_err(|e| self.damaged(e))?;
+        let start = (offset - from) as usize;
+        let footer = end[..body].get(start..start.saturating_add(bytes as usize));
+        footer.map(<[u8]>::to_vec).ok_or_else(contradiction)
     }
 
     /// Hands several sections, opened, to `take`, in order; those that lie side by side are read
@@ -281,6 +297,13 @@ impl Object {
     }
 }
 
+/// Whether a plain object has the sum of its footer, as its length tells.
+fn has_sum(written: &Written) -> bool {
+    let end = written.footer.offset + u64::from(written.footer.bytes);
+    let body = end + (FOOTER_SUM_BYTES + LOCATOR_BYTES) as u64;
+    body + body.div_ceil(HASH_BLOCK_BYTES as u64) * 32 + TAIL_BYTES as u64 == written.object_bytes
+}
+
 /// The locator is sealed under a counter no section can reach, so that it opens first.
 pub const LOCATOR_COUNTER: u64 = u64::MAX;
 
@@ -298,48 +321,8 @@ pub fn read_header(objects: &dyn Objects, key: &ObjectKey) -> Result<Header, Err
 /// Reads a whole object and compares it with its clear trailer. Needs no key. Gives the first
 /// damaged place.
 pub fn verify_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64) -> Result<(), Error> {
-    match compare_stored(objects, header, expected_bytes) {
-        // It may have been changed on its way here.
-        Err(Error::Damaged { .. }) if objects.distrust(&header.key()) => {
-            compare_stored(objects, header, expected_bytes)
-        }
-        outcome => outcome,
+    match survey(objects, header, expected_bytes, &mut |_| ControlFlow::Continue(()))? {
+        Found::Rotten(rot) => Err(Error::damaged(header.key().to_string(), rot.reason)),
+        Found::Whole | Found::Stopped => Ok(()),
     }
-}
-
-fn compare_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64) -> Result<(), Error> {
-    let key = &header.key();
-    let damaged = |reason: String| Error::damaged(key.to_string(), reason);
-    let object_bytes = objects.size(key)?;
-    if object_bytes != expected_bytes {
-        return Err(damaged(format!("it has {object_bytes} bytes, {expected_bytes} were written")));
-    }
-    let mut head = [0; HEADER_BYTES];
-    objects.read_stored(key, 0, &mut head)?;
-    if Header::decode(&head).map_err(damaged)? != *header {
-        return Err(damaged("its header is not the one that was written".into()));
-    }
-    let mut end = [0; TAIL_BYTES];
-    let tail_at = object_bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("no tail".into()))?;
-    objects.read_stored(key, tail_at, &mut end)?;
-    let tail = Tail::decode(&end).map_err(damaged)?;
-    if tail.body_bytes.checked_add(u64::from(tail.blocks) * 32) != Some(tail_at) {
-        return Err(damaged("its tail contradicts its length".into()));
-    }
-    let mut hashes = vec![0; tail.blocks as usize * 32];
-    objects.read_stored(key, tail.body_bytes, &mut hashes)?;
-    if trailer_sum(&hashes, &end[..32]) != end[32..] {
-        return Err(damaged("its trailer is changed".into()));
-    }
-    let mut block = vec![0; HASH_BLOCK_BYTES];
-    for (number, hash) in hashes.chunks_exact(32).enumerate() {
-        let at = (number * HASH_BLOCK_BYTES) as u64;
-        let bytes = (tail.body_bytes - at).min(HASH_BLOCK_BYTES as u64) as usize;
-        let block = &mut block[..bytes];
-        objects.read_stored(key, at, block)?;
-        if blake3::hash(block).as_bytes() != hash {
-            return Err(damaged(format!("bytes {at} to {} are changed", at + bytes as u64)));
-        }
-    }
-    Ok(())
 }

@@ -8,14 +8,17 @@ use tokio::sync::Semaphore;
 use super::activity::Counts;
 use super::compact::RewritePolicy;
 use super::compress::Compressors;
+use super::damage::Damage;
 use super::error::Error;
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
 use super::keyring::{MasterKey, STORE_DOMAIN};
 use super::log::Log;
+use super::parity::Ratio;
 use super::pins::Pins;
 use super::read;
 use super::rows;
+use super::scrub::Turns;
 use super::share::Shares;
 use super::totals;
 use super::vault::{Vault, refuse_data};
@@ -51,6 +54,8 @@ pub struct Options {
     pub snapshot_log_bytes: u64,
     /// When packs are written anew, and how fast.
     pub rewrite: RewritePolicy,
+    /// How much parity scrubs give to packs; `None` for none.
+    pub parity: Option<Ratio>,
 }
 
 /// Which of the chunks that are known already are read back before an upload relies on them. One
@@ -77,6 +82,7 @@ impl Default for Options {
             extents_max: MANIFEST_EXTENTS_MAX,
             snapshot_log_bytes: 16 << 20,
             rewrite: RewritePolicy::default(),
+            parity: None,
         }
     }
 }
@@ -188,6 +194,7 @@ impl Store {
         let fetchers = read::fetches_at_once(objects.traffic().is_some());
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
+        let (damage, scrub) = (Damage::load(&db)?, Turns::load(&db)?);
         let memory = options.memory_bytes;
         let budget_units = (memory / 4 / BUDGET_UNIT).max(1);
         Ok(Store {
@@ -219,6 +226,8 @@ impl Store {
                 reclaiming: Mutex::new(()),
                 rewriting: Mutex::new(()),
                 activity: Counts::default(),
+                damage,
+                scrub,
                 log,
             }),
         })

@@ -82,6 +82,11 @@ impl Pins {
         self.lock().leases.contains_key(object)
     }
 
+    /// How many streams and readers hold a pack.
+    pub fn holders(&self, pack: u64) -> usize {
+        self.lock().packs.get(&pack).copied().unwrap_or(0)
+    }
+
     /// Whether a stream in flight is writing this object.
     pub fn is_writing(&self, object: &[u8; 16]) -> bool {
         self.lock().objects.contains(object)

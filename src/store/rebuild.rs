@@ -8,6 +8,7 @@
 use roaring::RoaringTreemap;
 
 use super::Store;
+use super::damage::records::{DAMAGE, LOST};
 use super::error::Error;
 use super::format::Kind;
 use super::index::hooks;
@@ -15,8 +16,10 @@ use super::log::Replayed;
 use super::manifest::Manifest;
 use super::object::{Object, read_header};
 use super::pack::{Pack, pack_name};
+use super::parity::records::{PARITY, PARITY_TOTALS};
 use super::reclaim::{object_id, short};
 use super::rows::{self, CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, pack_key};
+use super::scrub::records::{ROUND, VERIFIED};
 use super::totals::{self, TOTALS};
 use super::unmarked::{UNMARKED, UPKEEP};
 use crate::db::{Rows, Table, codec};
@@ -36,7 +39,7 @@ pub type Tell<'a> = dyn FnMut(&'static str, u64) + 'a;
 type WayBack = fn(&Store, &mut Findings, &mut Tell<'_>) -> Result<(), Error>;
 
 /// Every derived table of the store, each with its way back: the one place that names them.
-const WAYS_BACK: [(Table, WayBack); 6] = [
+const WAYS_BACK: [(Table, WayBack); 12] = [
     (HOOKS, Store::rebuild_hooks),
     (CONTENT_PACKS, Store::rebuild_content_packs),
     (TOTALS, |store, _, _| store.inner.db.write(totals::recount)),
@@ -45,6 +48,13 @@ const WAYS_BACK: [(Table, WayBack); 6] = [
     // Without its mark of being whole the list is made of all packs before it is used.
     (UNMARKED, |_, _, _| Ok(())),
     (UPKEEP, |_, _, _| Ok(())),
+    // The next scrub looks at everything, finds damage again, and makes parity anew.
+    (DAMAGE, |_, _, _| Ok(())),
+    (LOST, |_, _, _| Ok(())),
+    (ROUND, |_, _, _| Ok(())),
+    (VERIFIED, |_, _, _| Ok(())),
+    (PARITY, |_, _, _| Ok(())),
+    (PARITY_TOTALS, |_, _, _| Ok(())),
 ];
 
 /// Every table of the store that is no fact.

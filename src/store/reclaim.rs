@@ -14,6 +14,7 @@ use super::Store;
 use super::error::Error;
 use super::format::{Kind, object_key};
 use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PRESENT, PackRow, grave_key, pack_key};
+use super::scrub;
 use super::totals::{self, Stats};
 use super::unmarked;
 use crate::db::{self, ReadTxn, Rows};
@@ -165,12 +166,14 @@ impl Store {
                 freed.bytes += self.inner.objects.size(&key).unwrap_or(0);
                 freed.orphans += u64::from(kind == Kind::Manifest);
                 self.inner.objects.delete(&key)?;
+                freed.bytes += self.delete_parity(&id)?;
             }
             empty.push(grave);
         }
         self.inner.db.write(move |txn| {
             for grave in &empty {
                 txn.remove(&GRAVES, grave)?;
+                scrub::forget(txn, grave.get(1..).unwrap_or_default())?;
             }
             Ok(())
         })
@@ -180,12 +183,13 @@ impl Store {
     pub(super) fn sweep_orphans(&self, freed: &mut Reclaimed) -> Result<(), Error> {
         let named = self.named_objects()?;
         let mut orphans = BTreeMap::new();
-        for kind in [Kind::Pack, Kind::Manifest] {
+        for kind in [Kind::Pack, Kind::Manifest, Kind::Parity] {
             self.inner.objects.list(&format!("{}/", kind.prefix()), &mut |info| {
                 if let Some(id) = object_id(&info)
                     && named.binary_search(&short(&id)).is_err()
                 {
-                    orphans.insert(id, info);
+                    // Parity has the id of what it protects, so there may be two.
+                    orphans.entry(id).or_insert_with(Vec::new).push(info);
                 }
             })?;
         }
@@ -216,7 +220,7 @@ impl Store {
             ControlFlow::Continue(())
         })?;
         drop(read);
-        for info in orphans.into_values() {
+        for info in orphans.into_values().flatten() {
             self.inner.objects.delete(&info.key)?;
             freed.orphans += 1;
             freed.bytes += info.size_bytes;

@@ -13,7 +13,7 @@ pub(super) struct Bench {
     pub(super) db: Db,
 }
 
-fn open(objects: Memory, db: Db, master: Option<&MasterKey>) -> Result<Store, Error> {
+pub(super) fn open(objects: Memory, db: Db, master: Option<&MasterKey>) -> Result<Store, Error> {
     open_as(objects, db, master, Options { pack_bytes: 1 << 20, ..Options::default() })
 }
 
@@ -26,7 +26,7 @@ pub(super) fn open_as(
     Store::open(db, Arc::new(objects), master, options, Arc::new(SystemClock), Arc::new(OsEntropy))
 }
 
-fn fresh(master: Option<&MasterKey>) -> Bench {
+pub(super) fn fresh(master: Option<&MasterKey>) -> Bench {
     fresh_as(master, Options { pack_bytes: 1 << 20, ..Options::default() })
 }
 

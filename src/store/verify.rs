@@ -4,15 +4,20 @@
 //! never takes for damage what was let go of meanwhile.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use roaring::RoaringTreemap;
 
 use super::Store;
+use super::damage::{Examined, Suspicion};
 use super::error::Error;
 use super::keyring::KeyError;
 use super::object::verify_stored;
 use super::pack::pack_name;
+use super::parity::parity_header;
+use super::parity::records::{PARITY, ParityRow};
 use super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow};
+use super::stored::Stored;
 use super::totals;
 use crate::db::codec::{Record, encode};
 use crate::db::{Rows, Table};
@@ -31,8 +36,8 @@ pub struct Damage {
 }
 
 impl Store {
-    /// Compares every stored object with its trailer (which needs no key), and every manifest with
-    /// what the catalog says of it.
+    /// Compares every stored object with its trailer, and every manifest with what the catalog says of
+    /// it. Damage of objects is written down as a scrub does.
     ///
     /// # Errors
     /// When the database fails. Damage is no error but the outcome.
@@ -56,6 +61,7 @@ impl Store {
             Ok(())
         })?;
         damage.extend(bad_packs.into_values());
+        self.verify_parity(&mut damage)?;
         damage.extend(self.verify_totals()?.map(|error| Damage { error, contents: Vec::new() }));
         Ok(damage)
     }
@@ -69,16 +75,47 @@ impl Store {
         Ok((noted != counted).then(differ))
     }
 
+    /// Whether what repairs objects is what was written. Parity of an object without a row is about to
+    /// go with it.
+    fn verify_parity(&self, damage: &mut Vec<Damage>) -> Result<(), Error> {
+        let mut found = |error| damage.push(Damage { error, contents: Vec::new() });
+        self.each_row(&PACKS, |key, row: PackRow| {
+            if let Some(error) = self.parity_fault(&row.object)?
+                && self.still_there(&PACKS, key, &row)?
+            {
+                found(error);
+            }
+            Ok(())
+        })?;
+        self.each_row(&CONTENTS, |key, row: ContentRow| {
+            if let Some(error) = self.parity_fault(&row.object)?
+                && self.still_there(&CONTENTS, key, &row)?
+            {
+                found(error);
+            }
+            Ok(())
+        })
+    }
+
+    /// What is wrong with an object's parity, where it has some.
+    fn parity_fault(&self, object: &[u8; 16]) -> Result<Option<Error>, Error> {
+        let Some(row) = self.inner.db.read()?.record::<ParityRow>(&PARITY, object)? else { return Ok(None) };
+        Ok(verify_stored(&*self.inner.objects, &parity_header(object), row.stored.object_bytes).err())
+    }
+
     /// The packs whose objects are not what was written, by number.
     fn verify_packs(&self) -> Result<BTreeMap<u64, Damage>, Error> {
         let mut bad = BTreeMap::new();
         self.each_row(&PACKS, |key, row: PackRow| {
             let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
-            let stored = verify_stored(&*self.inner.objects, &row.header(number), row.stored.object_bytes);
-            if let Err(error) = stored
-                && self.still_there(&PACKS, key, &row)?
-            {
-                let error = Error::damaged(pack_name(number), error);
+            let looked =
+                self.look_at(Stored::Pack(number), Suspicion::None, &mut |_| ControlFlow::Continue(()));
+            let error = match looked {
+                Ok(Examined::Damaged(damage)) => Error::damaged(pack_name(number), damage.reason),
+                Ok(_) => return Ok(()),
+                Err(error) => Error::damaged(pack_name(number), error),
+            };
+            if self.still_there(&PACKS, key, &row)? {
                 bad.insert(number, Damage { error, contents: Vec::new() });
             }
             Ok(())
@@ -90,7 +127,11 @@ impl Store {
     fn verify_content(&self, content: &ContentId, row: &ContentRow) -> Result<RoaringTreemap, Error> {
         let header = row.header();
         let damaged = |reason: String| Error::damaged(header.key().to_string(), reason);
-        verify_stored(&*self.inner.objects, &header, row.stored.object_bytes)?;
+        let looked =
+            self.look_at(Stored::Manifest(*content), Suspicion::None, &mut |_| ControlFlow::Continue(()));
+        if let Examined::Damaged(damage) = looked? {
+            return Err(damaged(damage.reason));
+        }
         let manifest = match self.manifest(row) {
             // Nobody can compare what nobody can read; its bytes are what was written.
             Err(Error::Key(KeyError::Revoked(_))) => {

@@ -43,6 +43,12 @@ pub enum Act {
     Rewrite,
     /// Makes the store describe what was committed.
     Ship,
+    /// The disk changes a byte of the first pack; nobody is told.
+    Rot,
+    /// Compares everything stored with what was written, and repairs it.
+    Scrub,
+    /// Heals what was lost from what was stored again.
+    Mend,
     /// Puts a sealed store under another master key.
     Rotate(u64),
     /// Brings a stream in without publishing it.
@@ -58,6 +64,9 @@ pub enum Act {
     /// Ends the process in good order, and starts it again.
     Restart,
 }
+
+/// Where a pack rots: in its chunks.
+const ROT_AT: usize = 1000;
 
 /// A stretch of a body.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +155,14 @@ impl Machine {
             Act::Reclaim => self.reclaim(Wish::default()),
             Act::Rewrite => self.reclaim(Wish { compact: true, recompress: true }),
             Act::Ship => self.service().store().ship().map_err(text),
+            Act::Rot => {
+                let stock = self.shelf.stock();
+                let pack = stock.keys().find(|key| key.as_str().starts_with("pack/"));
+                pack.into_iter().for_each(|key| self.shelf.rot(key, ROT_AT));
+                Ok(())
+            }
+            Act::Scrub => self.service().store().scrub_all(&mut |_| ()).map(drop).map_err(text),
+            Act::Mend => self.service().mend().map(drop).map_err(text),
             Act::Rotate(number) => self.rotate(*number),
             Act::Ingest(slot, parts) => self.ingest(*slot, Scope::STORE, body(parts)).await,
             Act::IngestFor(slot, owner, parts) => {

@@ -19,6 +19,9 @@ pub struct Workload {
     pub before: Before,
     /// The acts.
     pub acts: Vec<Act>,
+    /// What is done before the verdict, without faults: for workloads that leave damage when they are
+    /// cut off.
+    pub recovery: Vec<Act>,
     /// In a short run one step in so many fails.
     pub stride: u64,
 }
@@ -100,33 +103,35 @@ pub fn undisturbed(build: Build, start: &Start, acts: &[Act]) -> Result<Machine,
 ///
 /// # Errors
 /// The verdict, when it is not what it should be.
-pub fn case(build: Build, start: &Start, acts: &[Act], at: u64, way: Way) -> Result<(), String> {
+pub fn case(build: Build, start: &Start, workload: &Workload, at: u64, way: Way) -> Result<(), String> {
     let mut dice = Dice::new(build.seed ^ at.wrapping_mul(31));
     let machine = Machine::new(build, &start.media, start.world.clone());
     machine.arm(Some(Plan { at, fault: way.0 }));
     match machine.start() {
-        Ok(()) => machine.perform(acts)?,
+        Ok(()) => machine.perform(&workload.acts)?,
         Err(refusal) if machine.power.struck().is_none() => return Err(refusal),
         Err(_) => {}
     }
     if !machine.power.is_gone() && machine.is_running() {
-        judge_survivor(&machine)?;
+        judge_survivor(&machine, &workload.recovery)?;
     }
     let (media, world) = machine.remains(way.1, &mut dice);
     let machine = Machine::new(Build::honest(build.sealed, build.seed), &media, world);
     machine.start().map_err(|e| format!("the next start failed: {e}"))?;
     machine.judge_start()?;
     machine.judge_keys()?;
+    machine.perform(&workload.recovery)?;
     machine.judge()?;
     machine.prove_usable()
 }
 
 /// A process that outlived a fault of its objects goes on as if nothing had been; one whose catalog
 /// failed knows it, and accepts nothing.
-fn judge_survivor(machine: &Machine) -> Result<(), String> {
+fn judge_survivor(machine: &Machine, recovery: &[Act]) -> Result<(), String> {
     let Some(struck) = machine.power.struck() else { return Ok(()) };
     if struck.medium == "objects" {
         machine.let_go();
+        machine.perform(recovery)?;
         return machine.judge().map_err(|e| format!("after {struck:?} failed, without a restart: {e}"));
     }
     let probe = machine.db().write(|_| Ok::<_, tintype::db::Error>(()));
@@ -151,7 +156,7 @@ pub fn run(workload: &Workload, sealed: bool) {
                 continue;
             }
             cases += 1;
-            if let Err(verdict) = case(build, &start, &workload.acts, at as u64, way) {
+            if let Err(verdict) = case(build, &start, workload, at as u64, way) {
                 panic!(
                     "{name}: step {at}, {step:?}, failed as {way:?}\n{verdict}\nrepeat it with\n  \
                      TINTYPE_CRASH_SEED={seed} TINTYPE_CRASH_CASE={name}:{at}:{number} \

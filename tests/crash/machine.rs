@@ -339,6 +339,8 @@ fn store_options() -> store::Options {
         memory_bytes: 2 * PIECE_BYTES,
         pack_bytes: PACK_BYTES,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+        // Made by scrubs, so only where a workload has one.
+        parity: Some(store::ParityRatio { data: 16, parity: 1 }),
         rewrite: RewritePolicy { recompress_after_s: 0, ..RewritePolicy::default() },
         ..store::Options::default()
     }

@@ -81,6 +81,36 @@ impl Shelf {
         self.lock().unfinished.len()
     }
 
+    /// Changes a byte of an object, as a disk does that rots: nobody is told.
+    pub fn rot(&self, key: &ObjectKey, at: usize) {
+        let mut guard = self.lock();
+        let boards = &mut *guard;
+        for stock in [&mut boards.seen, &mut boards.durable] {
+            if let Some(bytes) = stock.get_mut(key) {
+                let mut changed = bytes.to_vec();
+                changed[at] ^= 1;
+                *bytes = changed.into();
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        key: &ObjectKey,
+        action: &'static str,
+        replaces: bool,
+    ) -> Result<Box<dyn ObjectWriter>, Error> {
+        let mut boards = self.lock();
+        let answer = self.power.ask(Step::new("objects", action, key));
+        let number = boards.attempts.len();
+        if matches!(answer, Answer::Done | Answer::DoneButFailed) {
+            boards.attempts.push(Attempt { key: key.clone(), writes: Vec::new() });
+            boards.unfinished.insert(number);
+        }
+        outcome(answer)?;
+        Ok(Box::new(ShelfWriter { shelf: self.clone(), number, replaces, broken: None }))
+    }
+
     fn powered(&self) -> Result<(), Error> {
         if self.power.is_gone() { outcome(Answer::Failed) } else { Ok(()) }
     }
@@ -106,15 +136,11 @@ fn outcome(answer: Answer) -> Result<(), Error> {
 
 impl Objects for Shelf {
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
-        let mut boards = self.lock();
-        let answer = self.power.ask(Step::new("objects", "create", key));
-        let number = boards.attempts.len();
-        if matches!(answer, Answer::Done | Answer::DoneButFailed) {
-            boards.attempts.push(Attempt { key: key.clone(), writes: Vec::new() });
-            boards.unfinished.insert(number);
-        }
-        outcome(answer)?;
-        Ok(Box::new(ShelfWriter { shelf: self.clone(), number, broken: None }))
+        self.begin(key, "create", false)
+    }
+
+    fn replace(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
+        self.begin(key, "replace", true)
     }
 
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
@@ -170,6 +196,7 @@ impl Objects for Shelf {
 struct ShelfWriter {
     shelf: Shelf,
     number: usize,
+    replaces: bool,
     broken: Option<Error>,
 }
 
@@ -196,7 +223,7 @@ impl ObjectWriter for ShelfWriter {
         let key = boards.attempts[self.number].key.clone();
         let answer = self.shelf.power.ask(Step::new("objects", "commit", &key));
         if matches!(answer, Answer::Done | Answer::DoneButFailed) {
-            if boards.seen.contains_key(&key) {
+            if boards.seen.contains_key(&key) && !self.replaces {
                 return Err(Error::Exists(key));
             }
             let bytes: Arc<[u8]> = boards.attempts[self.number].writes.concat().into();

@@ -151,9 +151,12 @@ impl Machine {
         }
         self.perform(&[Act::Release, Act::Reclaim])?;
         let stats = self.service().store().stats().map_err(text)?;
-        match (stats == Stats::default(), self.data_objects()) {
+        let parity = self.shelf.stock().keys().filter(|key| key.as_str().starts_with("parity/")).count();
+        match (stats == Stats::default() && parity == 0, self.data_objects()) {
             (true, (0, 0)) => Ok(()),
-            (_, left) => Err(format!("all is deleted, and {left:?} objects and bytes are left: {stats:?}")),
+            (_, left) => Err(format!(
+                "all is deleted, and {left:?} objects and bytes and {parity} of parity are left: {stats:?}"
+            )),
         }
     }
 }

@@ -31,6 +31,7 @@ pub fn upload() -> Workload {
         name: "upload",
         before: Before::Done([filled(0, dense(0)), vec![Act::Create(1)]].concat()),
         acts: vec![Act::Upload(1, dense(1), Vec::new()), Act::Ship],
+        recovery: Vec::new(),
         stride: 1,
     }
 }
@@ -41,6 +42,7 @@ pub fn delete() -> Workload {
         name: "delete",
         before: Before::Done([filled(0, dense(0)), filled(1, similar(0)), filled(2, dense(2))].concat()),
         acts: vec![Act::Delete(0), Act::Reclaim, Act::Delete(1), Act::Reclaim],
+        recovery: Vec::new(),
         stride: 1,
     }
 }
@@ -56,6 +58,7 @@ pub fn hits() -> Workload {
             Act::Upload(2, similar(0), Vec::new()),
             Act::Reclaim,
         ],
+        recovery: Vec::new(),
         stride: 1,
     }
 }
@@ -73,6 +76,7 @@ fn receipts() -> Workload {
             Act::Publish(1),
             Act::Reclaim,
         ],
+        recovery: Vec::new(),
         stride: 1,
     }
 }
@@ -91,13 +95,53 @@ pub fn update() -> Workload {
             Act::Update(0, 2),
             Act::Ship,
         ],
+        recovery: Vec::new(),
+        stride: 1,
+    }
+}
+
+/// A scrub that makes parity, and what becomes of it.
+fn parity() -> Workload {
+    Workload {
+        name: "parity",
+        before: Before::Done(filled(0, dense(0))),
+        acts: vec![Act::Scrub, Act::Delete(0), Act::Reclaim],
+        recovery: vec![Act::Scrub],
+        stride: 1,
+    }
+}
+
+/// A scrub that repairs a pack with its parity.
+fn repair() -> Workload {
+    Workload {
+        name: "repair",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Scrub]].concat()),
+        acts: vec![Act::Rot, Act::Scrub],
+        recovery: vec![Act::Scrub],
+        stride: 1,
+    }
+}
+
+/// A pack that lost something and gets it back from a new upload.
+fn heal() -> Workload {
+    Workload {
+        name: "heal",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Create(1)]].concat()),
+        acts: vec![Act::Rot, Act::Scrub, Act::Upload(1, dense(0), Vec::new()), Act::Mend, Act::Reclaim],
+        recovery: [vec![Act::Scrub], filled(2, dense(0)), vec![Act::Mend]].concat(),
         stride: 1,
     }
 }
 
 /// The first start of all, and a first image.
 fn first_start() -> Workload {
-    Workload { name: "first_start", before: Before::Nothing, acts: filled(0, dense(0)), stride: 1 }
+    Workload {
+        name: "first_start",
+        before: Before::Nothing,
+        acts: filled(0, dense(0)),
+        recovery: Vec::new(),
+        stride: 1,
+    }
 }
 
 /// The start after a power cut in the middle of an upload, and the same upload again.
@@ -110,6 +154,7 @@ fn recovery() -> Workload {
             90,
         ),
         acts: vec![Act::Reclaim, Act::Restart, Act::Upload(1, dense(1), Vec::new())],
+        recovery: Vec::new(),
         stride: 1,
     }
 }
@@ -125,6 +170,7 @@ fn second_try() -> Workload {
             Act::Upload(0, dense(0), Vec::new()),
             Act::Reclaim,
         ],
+        recovery: Vec::new(),
         stride: 1,
     }
 }
@@ -145,6 +191,7 @@ fn parts() -> Workload {
             Act::Send(1, usize::MAX),
             Act::Reclaim,
         ],
+        recovery: Vec::new(),
         stride: 3,
     }
 }
@@ -166,6 +213,7 @@ fn parts_given_up() -> Workload {
             Act::Send(0, usize::MAX),
             Act::Reclaim,
         ],
+        recovery: Vec::new(),
         stride: 3,
     }
 }
@@ -180,6 +228,7 @@ fn two_uploads() -> Workload {
             Act::Delete(1),
             Act::Reclaim,
         ],
+        recovery: Vec::new(),
         stride: 16,
     }
 }
@@ -209,6 +258,7 @@ fn compaction() -> Workload {
             Act::Upload(3, files([2, 5, 20]), Vec::new()),
             Act::Rewrite,
         ],
+        recovery: Vec::new(),
         stride: 1,
     }
 }
@@ -227,6 +277,7 @@ fn recompression() -> Workload {
             Act::Delete(0),
             Act::Rewrite,
         ],
+        recovery: Vec::new(),
         stride: 1,
     }
 }
@@ -246,6 +297,7 @@ fn rotation() -> Workload {
             Act::Rotate(2),
             Act::Restart,
         ],
+        recovery: Vec::new(),
         stride: 2,
     }
 }
@@ -259,7 +311,7 @@ fn domains() -> Workload {
     }
     acts.extend([Act::Rotate(1), Act::Restart]);
     let before = vec![Act::Ingest(0, data), Act::Publish(0)];
-    Workload { name: "domains", before: Before::Done(before), acts, stride: 2 }
+    Workload { name: "domains", before: Before::Done(before), acts, stride: 2, recovery: Vec::new() }
 }
 
 #[test]
@@ -343,6 +395,31 @@ fn receipts_plain() {
 #[test]
 fn update_plain() {
     run(&update(), false);
+}
+
+#[test]
+fn parity_plain() {
+    run(&parity(), false);
+}
+
+#[test]
+fn repair_plain() {
+    run(&repair(), false);
+}
+
+#[test]
+fn repair_sealed() {
+    run(&repair(), true);
+}
+
+#[test]
+fn heal_plain() {
+    run(&heal(), false);
+}
+
+#[test]
+fn heal_sealed() {
+    run(&heal(), true);
 }
 
 #[test]

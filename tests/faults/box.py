@@ -137,19 +137,19 @@ class Box:
         return sum(self.objects().values())
 
 
-def sealed_box(context, folder):
+def sealed_box(context, folder, **settings):
     """A box with a sealed store that has not been started yet."""
     folder.mkdir()
-    box = Box(context.binary, folder, store_pack_bytes=PACK_BYTES, store_key_file=folder / 'key')
+    box = Box(context.binary, folder, store_pack_bytes=PACK_BYTES, store_key_file=folder / 'key', **settings)
     status, said = box.command('init', '--sealed')
     expect(status == 0, f'init --sealed ended with {status}: {said}')
     return box
 
 
-def plain_box(context, folder):
+def plain_box(context, folder, **settings):
     """A box with a plain store that has not been started yet."""
     folder.mkdir()
-    return Box(context.binary, folder, store_pack_bytes=PACK_BYTES)
+    return Box(context.binary, folder, store_pack_bytes=PACK_BYTES, **settings)
 
 
 def wait_until(what, happened, limit=30.0):

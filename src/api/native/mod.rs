@@ -1,16 +1,17 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts. Upkeep, for administrators: `GET stats` and
-//! what is below `key` answer at once; `POST check` and `POST gc` answer in lines of JSON: any
-//! number of `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has begun
-//! goes on when the client leaves; what `gc` does is a job, under `jobs`.
+//! [`uploads`] takes it in parts. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`
+//! and what is below `key` answer at once; `POST check`, `POST scrub` and `POST gc` answer in lines of
+//! JSON: any number of `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has
+//! begun goes on when the client leaves; what `gc` does is a job, under `jobs`.
 
 mod error;
 mod file;
 mod gc;
 mod jobs;
 mod keys;
+mod scrub;
 mod uploads;
 mod work;
 
@@ -33,6 +34,8 @@ pub fn routes() -> Router<ApiState> {
     Router::new()
         .route("/tintype/v1/stats", get(stats))
         .route("/tintype/v1/check", post(check))
+        .route("/tintype/v1/scrub", get(scrub::status).post(scrub::scrub))
+        .route("/tintype/v1/damage", get(scrub::damage))
         .route("/tintype/v1/gc", post(gc::gc))
         .route("/tintype/v1/images/{image}/file", get(file::download))
         .merge(jobs::routes())
@@ -139,12 +142,15 @@ mod tests {
             ("GET", "/tintype/v1/stats"),
             ("POST", "/tintype/v1/check"),
             ("POST", "/tintype/v1/gc"),
+            ("GET", "/tintype/v1/scrub"),
+            ("POST", "/tintype/v1/scrub"),
+            ("GET", "/tintype/v1/damage"),
             ("GET", "/tintype/v1/key"),
             ("GET", "/tintype/v1/key/backup"),
             ("POST", "/tintype/v1/key/rotate"),
             ("DELETE", "/tintype/v1/key/domains/2"),
         ] {
-            assert_eq!(ask(method, path, false).await.0, StatusCode::UNAUTHORIZED, "{path}");
+            assert_eq!(ask(method, path, false).await.0, StatusCode::UNAUTHORIZED, "{method} {path}");
         }
     }
 
@@ -158,6 +164,20 @@ mod tests {
         assert_eq!(last["result"]["differing_indexes"], json!([]));
         assert_eq!(last["result"]["description_damage"], json!([]));
         assert!(last["result"]["described_commits"].as_u64().is_some_and(|commits| commits > 0));
+    }
+
+    #[tokio::test]
+    async fn a_scrub_of_an_empty_box_is_complete_and_finds_no_damage() {
+        let (status, lines) = ask("POST", "/tintype/v1/scrub", true).await;
+        assert_eq!(status, StatusCode::OK);
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(last["result"]["damaged_objects"], 0);
+        assert_eq!(last["result"]["is_under_way"], false);
+        assert!(last["result"]["completed_at"].is_string());
+        let (_, body) = ask("GET", "/tintype/v1/scrub", true).await;
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["completed_at"], Value::Null);
+        let (_, body) = ask("GET", "/tintype/v1/damage", true).await;
+        assert_eq!(body, r#"{"damage":[]}"#);
     }
 
     #[tokio::test]

@@ -97,6 +97,29 @@ fn p2_any_one_request_may_fail_or_lose_its_answer_and_the_object_is_whole() {
 }
 
 #[test]
+fn p2_any_one_request_of_a_replacement_may_fail_or_lose_its_answer() {
+    for conditional_puts in [true, false] {
+        for length in [100, 1200 << 10] {
+            for fate in [Fate::Lost, Fate::AnswerLost] {
+                for step in 0..9 {
+                    let world = world(BucketOptions { conditional_puts, ..OPTIONS }, !conditional_puts);
+                    // Of equal length, as a damaged object is.
+                    world.bucket.put(&key("a"), &vec![1; length]).unwrap();
+                    world.store.expect(std::iter::repeat_n(Fate::Done, step).chain([fate]));
+                    let name = format!("{length} bytes, {fate:?} at {step}, conditional {conditional_puts}");
+                    let mut writer = world.bucket.replace(&key("a")).unwrap();
+                    writer.write(&bytes(length)).unwrap();
+                    assert_eq!(writer.commit(), Ok(()), "{name}");
+                    world.store.expect([]);
+                    assert!(world.bucket.get(&key("a")).unwrap() == bytes(length), "{name}");
+                    assert_eq!(world.bucket.sweep_unfinished(), Ok(0), "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn p2_where_no_answer_comes_any_more_the_object_is_whole_or_not_there() {
     for length in [100, 1200 << 10] {
         for step in [0, 1, 3, 4, 5] {

@@ -23,6 +23,8 @@ static UNFINISHED_COUNT: AtomicU64 = AtomicU64::new(0);
 pub(super) struct BucketWriter {
     bucket: Bucket,
     key: ObjectKey,
+    /// Whether it may take another's place.
+    replaces: bool,
     /// The part being gathered.
     part: Part,
     /// There once the object has outgrown a single put.
@@ -52,10 +54,11 @@ struct Name {
 }
 
 impl BucketWriter {
-    pub(super) fn new(bucket: Bucket, key: ObjectKey) -> BucketWriter {
+    pub(super) fn new(bucket: Bucket, key: ObjectKey, replaces: bool) -> BucketWriter {
         BucketWriter {
             bucket,
             key,
+            replaces,
             part: Part::default(),
             upload: None,
             size_bytes: 0,
@@ -124,7 +127,8 @@ impl BucketWriter {
         let slot = if self.part.is_on_disk() { Some(self.bucket.sending_slot().await) } else { None };
         let payload = PutPayload::from(self.bucket.spool().take(&mut self.part)?);
         let path = self.bucket.path(&self.key);
-        let mode = if self.bucket.options().conditional_puts { PutMode::Create } else { PutMode::Overwrite };
+        let is_free = self.bucket.options().conditional_puts && !self.replaces;
+        let mode = if is_free { PutMode::Create } else { PutMode::Overwrite };
         let put = || self.bucket.store().put_opts(&path, payload.clone(), mode.clone().into());
         let put = self.bucket.calls().run(put).await;
         drop(slot);
@@ -143,7 +147,8 @@ impl BucketWriter {
             return Ok(());
         }
         let (from, to) = (&upload.name.path, &self.bucket.path(&self.key));
-        let options = || CopyOptions { mode: CopyMode::Create, ..CopyOptions::default() };
+        let mode = if self.replaces { CopyMode::Overwrite } else { CopyMode::Create };
+        let options = || CopyOptions { mode, ..CopyOptions::default() };
         let copied = self.bucket.calls().run(|| self.bucket.store().copy_opts(from, to, options())).await;
         if let Err(error) = self.bucket.remove(from).await {
             tracing::warn!(%error, path = %from, "a copied upload stays until the next sweep");
@@ -172,8 +177,15 @@ impl BucketWriter {
         }
     }
 
-    /// Whether an object of this length lies there. Nobody else writes to a name of an upload.
+    /// Whether the upload became the object it was to be. Nobody else writes to a name of an upload,
+    /// so the length tells; but what takes another's place under its own name has the length of that.
     async fn is_at(&self, path: &Path) -> Result<bool, Error> {
+        if self.replaces && !self.bucket.options().conditional_puts {
+            return match self.bucket.is_ours(&self.key, self.size_bytes, self.hasher.finalize()).await {
+                Err(Error::NotFound(_)) => Ok(false),
+                found => found,
+            };
+        }
         match self.bucket.head(path).await {
             Ok(meta) => Ok(meta.size == self.size_bytes),
             Err(Answer::NotFound { .. }) => Ok(false),
@@ -183,7 +195,7 @@ impl BucketWriter {
 
     async fn finish(&mut self) -> Result<(), Error> {
         let naming = self.bucket.naming(&self.key).await;
-        if naming.is_some() && self.bucket.is_taken(&self.key).await? {
+        if naming.is_some() && !self.replaces && self.bucket.is_taken(&self.key).await? {
             if let Some(upload) = self.upload.take() {
                 upload.abort(&self.bucket).await;
             }

@@ -1,6 +1,7 @@
 //! A disk in front of a medium that is far away: what was read lately is read from nearby.
 //!
-//! Invariants: objects never change, so a block that was kept is still true; whatever goes wrong
+//! Invariants: objects never change but for repair, which lets go of what was kept of them, so a block
+//! that was kept is still true; whatever goes wrong
 //! with the disk is a miss and no more. Writes, listings and [`Objects::read_stored`] pass it by. What
 //! is kept is what was stored, sealed or not. Must not know what is inside.
 
@@ -17,7 +18,7 @@ use super::{Error, ObjectInfo, ObjectKey, ObjectWriter, Objects, Traffic};
 #[derive(Debug)]
 pub struct Cached {
     inner: Arc<dyn Objects>,
-    blocks: Blocks,
+    blocks: Arc<Blocks>,
 }
 
 impl Cached {
@@ -32,7 +33,7 @@ impl Cached {
         bytes: u64,
         reserve_bytes: u64,
     ) -> Result<Cached, Error> {
-        Ok(Cached { inner, blocks: Blocks::open(folder, bytes, reserve_bytes)? })
+        Ok(Cached { inner, blocks: Arc::new(Blocks::open(folder, bytes, reserve_bytes)?) })
     }
 
     /// Fetches whole blocks from `first` on, enough for `length` bytes of them and as far as the object
@@ -52,6 +53,11 @@ impl Cached {
 impl Objects for Cached {
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
         self.inner.create(key)
+    }
+
+    fn replace(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
+        let inner = self.inner.replace(key)?;
+        Ok(Box::new(Replacing { inner, blocks: self.blocks.clone(), key: key.clone() }))
     }
 
     fn read(&self, key: &ObjectKey, offset: u64, out: &mut [u8]) -> Result<(), Error> {
@@ -127,6 +133,27 @@ impl Objects for Cached {
     fn traffic(&self) -> Option<Traffic> {
         let traffic = self.inner.traffic().unwrap_or_default();
         Some(Traffic { cache: Some(self.blocks.traffic()), ..traffic })
+    }
+}
+
+/// An object that takes another's place: what was kept of that goes with it.
+struct Replacing {
+    inner: Box<dyn ObjectWriter>,
+    blocks: Arc<Blocks>,
+    key: ObjectKey,
+}
+
+impl ObjectWriter for Replacing {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.inner.write(bytes)
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), Error> {
+        let Replacing { inner, blocks, key } = *self;
+        let committed = inner.commit();
+        // Whatever came of it: after an error it may have been replaced all the same.
+        blocks.forget(&key);
+        committed
     }
 }
 

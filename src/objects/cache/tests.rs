@@ -133,6 +133,19 @@ fn a_deleted_object_is_gone_at_once() {
 }
 
 #[test]
+fn what_takes_an_objects_place_is_read_at_once() {
+    let world = world(1 << 30);
+    world.cached.put(&key("a"), &vec![7; BLOCK]).unwrap();
+    read(&world.cached, 0, BLOCK);
+    let mut writer = world.cached.replace(&key("a")).unwrap();
+    writer.write(&bytes(BLOCK)).unwrap();
+    // What is read before the commit is kept, and goes too.
+    assert!(read(&world.cached, 0, BLOCK) == vec![7; BLOCK]);
+    writer.commit().unwrap();
+    assert!(read(&world.cached, 0, BLOCK) == bytes(BLOCK));
+}
+
+#[test]
 fn what_was_fetched_before_a_delete_is_not_kept_after_it() {
     let world = world(1 << 30);
     let generation = world.cached.blocks.generation();

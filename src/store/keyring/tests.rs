@@ -344,6 +344,10 @@ impl Objects for Unreadable {
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, objects::Error> {
         self.0.create(key)
     }
+    fn replace(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, objects::Error> {
+        self.0.replace(key)
+    }
+
     fn read(&self, _: &ObjectKey, _: u64, _: &mut [u8]) -> Result<(), objects::Error> {
         Err(objects::Error::Unavailable("unplugged".into()))
     }

@@ -66,7 +66,9 @@ impl Pack {
         let bytes = match &proven {
             // The hash is of a whole block: the damage may be beside the footer, and then only the
             // chunks that lie there are lost. They prove themselves.
-            Err(Error::Damaged { .. }) => object.section(written.footer)?,
+            Err(Error::Damaged { .. }) if !object.has_proven_footer(written) => {
+                object.section(written.footer)?
+            }
             _ => proven.clone()?,
         };
         let footer: PackFooter =
@@ -127,6 +129,22 @@ impl Pack {
     /// The name of the chunk with this ordinal.
     pub fn name(&self, ordinal: u32) -> Option<&[u8; 32]> {
         self.position(ordinal).and_then(|position| self.footer.names.get(position))
+    }
+
+    /// The length of the chunk with this ordinal.
+    pub fn length(&self, ordinal: u32) -> Option<u32> {
+        self.position(ordinal).and_then(|position| self.footer.lengths.get(position)).copied()
+    }
+
+    /// The ordinals of a frame's chunks.
+    pub fn frame_ordinals(&self, index: usize) -> impl Iterator<Item = u32> {
+        let base = self.frame_bases[index] as usize;
+        (base..base + self.footer.frames[index].count as usize).map(|position| self.ordinal(position))
+    }
+
+    /// The id of the object it was read from.
+    pub fn object_id(&self) -> [u8; 16] {
+        self.object.id()
     }
 
     /// The bytes that `count` chunks from ordinal `first` on cover, in the frames laid end to

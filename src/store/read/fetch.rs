@@ -1,7 +1,6 @@
 //! Getting what was planned: frames from memory, or from the medium, neighbours in one request.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use quick_cache::sync::{DefaultLifecycle, GuardResult, PlaceholderGuard};
 
 use super::super::error::Error;
 use super::super::pack::{Pack, pack_name};
+use super::super::stored::Stored;
 use super::super::{FrameKey, FrameWeight, Store};
 use super::plan::Part;
 use crate::model::ByteRange;
@@ -36,16 +36,54 @@ impl Store {
             match *part {
                 Part::Zeros(bytes) => push_zeros(&mut pieces, bytes),
                 Part::Run { pack, first, count, within } => {
-                    let pack = self.pack(pack)?;
-                    let wanted = pack
-                        .span(first, count)
-                        .map(|run| ByteRange { start: run.start + within.start, end: run.start + within.end })
-                        .ok_or_else(|| no_run(&pack, first, count))?;
-                    self.push_run(&mut pieces, &pack, wanted)?;
+                    let before = pieces.len();
+                    let found = self.pack(pack);
+                    let object = found.as_ref().ok().map(|pack| pack.object_id());
+                    let read = found.and_then(|p| self.push_chunks(&mut pieces, &p, (first, count), within));
+                    if let Err(error) = read {
+                        if !self.may_try_again(pack, object, (first, count), &error) {
+                            return Err(error);
+                        }
+                        pieces.truncate(before);
+                        self.push_chunks(&mut pieces, &*self.pack(pack)?, (first, count), within)?;
+                    }
                 }
             }
         }
         Ok(pieces)
+    }
+
+    /// Adds the bytes `within` some chunks that follow each other.
+    fn push_chunks(
+        &self,
+        pieces: &mut Vec<Bytes>,
+        pack: &Pack,
+        (first, count): (u32, u32),
+        within: ByteRange,
+    ) -> Result<(), Error> {
+        let wanted = pack
+            .span(first, count)
+            .map(|run| ByteRange { start: run.start + within.start, end: run.start + within.end })
+            .ok_or_else(|| no_run(pack, first, count))?;
+        self.push_run(pieces, pack, wanted)
+    }
+
+    /// What follows a failed read of a pack's chunks: damage is looked into and written down. Where
+    /// the pack has another object by now, or its object was repaired, the read is worth a second try.
+    fn may_try_again(
+        &self,
+        number: u64,
+        object: Option<[u8; 16]>,
+        chunks: (u32, u32),
+        error: &Error,
+    ) -> bool {
+        let again =
+            matches!(error, Error::Damaged { .. }) && self.suspect(Stored::Pack(number), object, chunks);
+        if again {
+            self.inner.activity.failed_read(error);
+            self.inner.index.remove(number);
+        }
+        again
     }
 
     /// Reads one chunk, to be sure that it is there and what its name says. Blocks on the medium.
@@ -59,7 +97,7 @@ impl Store {
     }
 
     /// Adds the bytes of `wanted`, a range of the pack's frames laid end to end.
-    fn push_run(&self, pieces: &mut Vec<Bytes>, pack: &Arc<Pack>, wanted: ByteRange) -> Result<(), Error> {
+    fn push_run(&self, pieces: &mut Vec<Bytes>, pack: &Pack, wanted: ByteRange) -> Result<(), Error> {
         let indexes = pack.frames_over(wanted);
         let frames = self.frames(pack, indexes.clone())?;
         for (index, frame) in indexes.zip(frames) {

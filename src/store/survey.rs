@@ -1,0 +1,208 @@
+//! Looking at a whole stored object without any key: which of its blocks are not what was written.
+//!
+//! Invariant: what is looked at is what the medium has, not a copy that lies nearer. A medium that does
+//! not answer is never taken for damage, nor is what was changed on its way; a place that cannot be read
+//! is, when the rest of the object can. Must not know what sections mean.
+
+use std::ops::ControlFlow;
+
+use super::error::Error;
+use super::format::{HASH_BLOCK_BYTES, HEADER_BYTES, Header, TAIL_BYTES, Tail, trailer_sum};
+use crate::objects::{self, ObjectKey, Objects};
+
+/// How an object differs from what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rot {
+    /// The first difference, in words.
+    pub reason: String,
+    /// The blocks of the trailer that are changed or cannot be read; `None` when the trailer cannot
+    /// tell, so that any may be.
+    pub blocks: Option<Vec<u32>>,
+}
+
+/// What a look at an object found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is what was written.
+    Whole,
+    /// It is not.
+    Rotten(Rot),
+    /// The look was broken off.
+    Stopped,
+}
+
+/// Is told of each stretch of bytes that was read, may take its time over it, and can end the look.
+pub type Watch<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
+
+/// Compares an object with its clear trailer.
+///
+/// # Errors
+/// When the medium does not answer.
+pub fn survey(
+    objects: &dyn Objects,
+    header: &Header,
+    expected_bytes: u64,
+    watch: &mut Watch<'_>,
+) -> Result<Found, Error> {
+    let key = header.key();
+    let object_bytes = match objects.size(&key) {
+        Ok(bytes) => bytes,
+        Err(objects::Error::NotFound(_)) => return Ok(unknown("the object is not there".into())),
+        Err(error) => return Err(error.into()),
+    };
+    if object_bytes != expected_bytes {
+        return Ok(unknown(format!("it has {object_bytes} bytes, {expected_bytes} were written")));
+    }
+    let mut look = Look { objects, key: &key, unreadable: None, has_read: false, may_differ: None };
+    let other_header = look.trusting(|look| look.header(header)).err();
+    let trailer = match look.trusting(|look| look.trailer(object_bytes)) {
+        Ok(trailer) => trailer,
+        Err(reason) => return look.outcome(unknown(reason)),
+    };
+    let mut blocks = Vec::new();
+    let mut reason = other_header.clone();
+    let mut block = vec![0; HASH_BLOCK_BYTES];
+    for (number, hash) in trailer.hashes.chunks_exact(32).enumerate() {
+        let at = (number * HASH_BLOCK_BYTES) as u64;
+        let bytes = (trailer.body_bytes - at).min(HASH_BLOCK_BYTES as u64);
+        let block = &mut block[..bytes as usize];
+        let compared = look.trusting(|look| match look.read(at, block) {
+            Err(fault) => Err(format!("bytes {at} to {} {fault}", at + bytes)),
+            Ok(()) if blake3::hash(block).as_bytes() != hash => {
+                Err(format!("bytes {at} to {} are changed", at + bytes))
+            }
+            Ok(()) => Ok(()),
+        });
+        if let Err(fault) = compared {
+            blocks.push(number as u32);
+            reason.get_or_insert(fault);
+        }
+        if watch(bytes).is_break() {
+            return Ok(Found::Stopped);
+        }
+    }
+    // A whole object that is another one.
+    let blocks = (other_header.is_none() || blocks.first() == Some(&0)).then_some(blocks);
+    look.outcome(reason.map_or(Found::Whole, |reason| Found::Rotten(Rot { reason, blocks })))
+}
+
+fn unknown(reason: String) -> Found {
+    Found::Rotten(Rot { reason, blocks: None })
+}
+
+/// An object's clear trailer.
+pub struct Trailer {
+    /// Bytes before it.
+    pub body_bytes: u64,
+    /// BLAKE3 of each block of them.
+    pub hashes: Vec<u8>,
+}
+
+impl Trailer {
+    /// Where the block hashes begin, and how long they are together.
+    fn place(tail: &Tail, object_bytes: u64) -> Result<(u64, usize), String> {
+        let hashes = u64::from(tail.blocks) * 32;
+        if tail.body_bytes.checked_add(hashes + TAIL_BYTES as u64) != Some(object_bytes) {
+            return Err("its tail contradicts its length".into());
+        }
+        Ok((tail.body_bytes, hashes as usize))
+    }
+
+    fn checked(tail: &Tail, end: &[u8], hashes: &[u8]) -> Result<Trailer, String> {
+        if trailer_sum(hashes, &end[..32]) != end[32..] {
+            return Err("its trailer is changed".into());
+        }
+        Ok(Trailer { body_bytes: tail.body_bytes, hashes: hashes.to_vec() })
+    }
+
+    /// Compares the end of an object, from a block's first byte to the last of all, with the trailer
+    /// in it; gives the number of bytes before the trailer.
+    pub fn check_end(end: &[u8], from: u64, object_bytes: u64) -> Result<usize, String> {
+        let tail_bytes = end.last_chunk::<TAIL_BYTES>().ok_or_else(|| "no room for a tail".to_owned())?;
+        let tail = Tail::decode(tail_bytes)?;
+        let (body_bytes, hash_bytes) = Trailer::place(&tail, object_bytes)?;
+        let body =
+            body_bytes.checked_sub(from).ok_or_else(|| "its tail contradicts its length".to_owned())?;
+        let body = body as usize;
+        let trailer = Trailer::checked(&tail, tail_bytes, &end[body..body + hash_bytes])?;
+        let first = (from / HASH_BLOCK_BYTES as u64) as usize;
+        let hashes = trailer.hashes.chunks_exact(32).skip(first);
+        for (number, (block, hash)) in end[..body].chunks(HASH_BLOCK_BYTES).zip(hashes).enumerate() {
+            if blake3::hash(block).as_bytes() != hash {
+                let at = from + (number * HASH_BLOCK_BYTES) as u64;
+                return Err(format!("bytes {at} to {} are changed", at + block.len() as u64));
+            }
+        }
+        Ok(body)
+    }
+}
+
+/// One object being looked at.
+struct Look<'a> {
+    objects: &'a dyn Objects,
+    key: &'a ObjectKey,
+    /// Why some place could not be read.
+    unreadable: Option<objects::Error>,
+    /// Whether some place could.
+    has_read: bool,
+    /// Whether reading again may give other bytes, once that was asked.
+    may_differ: Option<bool>,
+}
+
+impl Look<'_> {
+    /// Looks at a place, and where it is not what was written once more, if it may have been changed on
+    /// its way here: only what is damaged then is damage.
+    fn trusting<T>(&mut self, mut look: impl FnMut(&mut Self) -> Result<T, String>) -> Result<T, String> {
+        let outcome = look(self);
+        let (objects, key) = (self.objects, self.key);
+        if outcome.is_err() && *self.may_differ.get_or_insert_with(|| objects.distrust(key)) {
+            return look(self);
+        }
+        outcome
+    }
+
+    /// Reads, a second time where the first fails; what is in the way, in words.
+    fn read(&mut self, at: u64, out: &mut [u8]) -> Result<(), String> {
+        let read = self.objects.read_stored(self.key, at, out);
+        match read.or_else(|_| self.objects.read_stored(self.key, at, out)) {
+            Ok(()) => {
+                self.has_read = true;
+                Ok(())
+            }
+            Err(error @ (objects::Error::NotFound(_) | objects::Error::Invalid(_))) => Err(error.to_string()),
+            Err(error) => {
+                let words = format!("cannot be read: {error}");
+                self.unreadable = Some(error);
+                Err(words)
+            }
+        }
+    }
+
+    fn header(&mut self, header: &Header) -> Result<(), String> {
+        let mut head = [0; HEADER_BYTES];
+        self.read(0, &mut head)?;
+        if Header::decode(&head)? != *header {
+            return Err("its header is not the one that was written".into());
+        }
+        Ok(())
+    }
+
+    fn trailer(&mut self, object_bytes: u64) -> Result<Trailer, String> {
+        let mut end = [0; TAIL_BYTES];
+        let tail_at = object_bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| "no tail".to_owned())?;
+        self.read(tail_at, &mut end)?;
+        let tail = Tail::decode(&end)?;
+        let (at, bytes) = Trailer::place(&tail, object_bytes)?;
+        let mut hashes = vec![0; bytes];
+        self.read(at, &mut hashes)?;
+        Trailer::checked(&tail, &end, &hashes)
+    }
+
+    /// What was found, unless nothing at all could be read: then the medium is away.
+    fn outcome(self, found: Found) -> Result<Found, Error> {
+        match self.unreadable {
+            Some(error) if !self.has_read => Err(error.into()),
+            _ => Ok(found),
+        }
+    }
+}
