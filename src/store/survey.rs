@@ -137,6 +137,67 @@ impl Trailer {
     }
 }
 
+/// Compares an object that passes by from front to back with the trailer it ends in.
+pub struct Comparison {
+    /// Bytes of the body that are still to come.
+    body_left: u64,
+    block: blake3::Hasher,
+    in_block: usize,
+    hashes: Vec<u8>,
+    end: Vec<u8>,
+}
+
+impl Comparison {
+    /// Of an object of this length; `None` when no object has it.
+    pub fn new(object_bytes: u64) -> Option<Comparison> {
+        let block_bytes = HASH_BLOCK_BYTES as u64;
+        let hashed = object_bytes.checked_sub(TAIL_BYTES as u64)?;
+        let blocks = hashed.div_ceil(block_bytes + 32);
+        let body_left = hashed.checked_sub(blocks * 32)?;
+        (body_left.div_ceil(block_bytes) == blocks).then(|| Comparison {
+            body_left,
+            block: blake3::Hasher::new(),
+            in_block: 0,
+            hashes: Vec::new(),
+            end: Vec::new(),
+        })
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let (mut body, end) = bytes.split_at((bytes.len() as u64).min(self.body_left) as usize);
+        self.body_left -= body.len() as u64;
+        self.end.extend_from_slice(end);
+        while !body.is_empty() {
+            let (now, later) = body.split_at(body.len().min(HASH_BLOCK_BYTES - self.in_block));
+            self.block.update(now);
+            self.in_block += now.len();
+            if self.in_block == HASH_BLOCK_BYTES {
+                self.close_block();
+            }
+            body = later;
+        }
+    }
+
+    fn close_block(&mut self) {
+        self.hashes.extend_from_slice(self.block.finalize().as_bytes());
+        self.block.reset();
+        self.in_block = 0;
+    }
+
+    /// Ends it: whether all of it was what was written.
+    pub fn finish(mut self) -> bool {
+        if self.in_block > 0 {
+            self.close_block();
+        }
+        let Some((hashes, tail)) = self.end.split_last_chunk::<TAIL_BYTES>() else { return false };
+        self.body_left == 0
+            && Tail::decode(tail).is_ok()
+            && trailer_sum(hashes, &tail[..32]) == tail[32..]
+            && hashes == self.hashes
+    }
+}
+
 /// One object being looked at.
 struct Look<'a> {
     objects: &'a dyn Objects,
@@ -204,5 +265,43 @@ impl Look<'_> {
             Some(error) if !self.has_read => Err(error.into()),
             _ => Ok(found),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::Kind;
+    use super::super::object::Builder;
+    use super::*;
+    use crate::objects::Memory;
+
+    #[test]
+    fn p3_what_passes_by_is_whole_only_as_it_was_written() {
+        for bytes in [0, 1, HASH_BLOCK_BYTES - 200, HASH_BLOCK_BYTES, 2 * HASH_BLOCK_BYTES + 77] {
+            let objects = Memory::new();
+            let header =
+                Header { kind: Kind::Pack, sealed: false, domain: 0, id: [7; 16], number: 1, generation: 0 };
+            let mut builder = Builder::start(&objects, &header, None).unwrap();
+            builder.append(&mut vec![9; bytes]).unwrap();
+            builder.finish(b"footer".to_vec()).unwrap();
+            let object = objects.get(&header.key()).unwrap();
+            let is_whole = |object: &[u8], piece: usize| {
+                let mut comparison = Comparison::new(object.len() as u64).unwrap();
+                object.chunks(piece).for_each(|piece| comparison.push(piece));
+                comparison.finish()
+            };
+            for piece in [1000, 65_536, object.len()] {
+                assert!(is_whole(&object, piece), "{bytes} bytes in pieces of {piece}");
+            }
+            for at in [0, 63, object.len() / 2, object.len() - 65, object.len() - 40, object.len() - 1] {
+                let mut changed = object.clone();
+                changed[at] ^= 1;
+                assert!(!is_whole(&changed, 65_536), "byte {at} of {bytes}");
+            }
+            let mut short = Comparison::new(object.len() as u64).unwrap();
+            short.push(&object[..object.len() - 1]);
+            assert!(!short.finish());
+        }
+        assert!(Comparison::new(10).is_none());
     }
 }

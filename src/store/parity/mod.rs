@@ -4,7 +4,7 @@
 //! with their trailers, and uses them. Invariants: parity is durable before it is counted, covers
 //! what was stored (sealed or not, so no key is needed), and dies with the object it protects; a
 //! repaired object is put in the damaged one's place only when each shard of it is what it was when
-//! the parity was made.
+//! the parity was made, and the whole is what its own trailer says.
 //!
 //! Parity is within an object, not across objects: a disk that rots loses sectors here and there,
 //! and packs die and are rewritten one by one, which would spoil a group of several each time.

@@ -9,6 +9,7 @@ use super::super::error::Error;
 use super::super::format::HEADER_BYTES;
 use super::super::object::{Object, verify_stored};
 use super::super::stored::{Stored, StoredObject};
+use super::super::survey::Comparison;
 use super::code::Shape;
 use super::parity_header;
 use super::records::{PARITY, ParityFooter, ParityRow};
@@ -145,19 +146,27 @@ impl Store {
         (blake3::hash(&bytes).as_bytes() == &parity.footer.parity_shards[at as usize]).then_some(bytes)
     }
 
-    /// Puts the repaired object in the damaged one's place; not when another shard goes bad now.
+    /// Puts the repaired object in the damaged one's place; not when another shard goes bad now, nor
+    /// when it is not what its trailer says: parity may have been made of what was read wrongly.
     fn replace(
         &self,
         object: &StoredObject,
         parity: &Parity,
         mut restored: BTreeMap<u32, Vec<u8>>,
     ) -> Result<bool, Error> {
+        let Some(mut comparison) = Comparison::new(object.bytes) else { return Ok(false) };
         let mut writer = self.inner.objects.replace(&object.header.key())?;
         for shard in 0..parity.shape.shards {
             let bytes = restored.remove(&shard).or_else(|| self.whole_shard(object, parity, shard));
             let Some(bytes) = bytes else { return Ok(false) };
             let rest = object.bytes.saturating_sub(parity.shape.start(shard));
-            writer.write(&bytes[..rest.min(parity.shape.shard_bytes.into()) as usize])?;
+            let bytes = &bytes[..rest.min(parity.shape.shard_bytes.into()) as usize];
+            comparison.push(bytes);
+            writer.write(bytes)?;
+        }
+        if !comparison.finish() {
+            tracing::warn!(object = %object.header.key(), "its parity gives other bytes than were written");
+            return Ok(false);
         }
         writer.commit()?;
         Ok(true)

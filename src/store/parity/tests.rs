@@ -192,3 +192,19 @@ async fn parity_without_a_row_is_used_and_then_made_anew() {
     assert_eq!(b.store.parity().unwrap().objects, 2);
     expect_well(&b, &content);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_parity_made_of_what_was_read_wrongly_puts_nothing_in_an_objects_place() {
+    let (b, _, [pack, _]) = protected(None).await;
+    let good = b.objects.get(&pack).unwrap();
+    let object = b.store.stored_object(Stored::Pack(1)).unwrap().unwrap();
+    let id = object.header.id;
+    // As if a read after the look at the object had given other bytes.
+    spoil(&b, &pack, &[700_000]);
+    b.objects.delete(&parity_header(&id).key()).unwrap();
+    let row = b.store.write_parity(&object, Ratio { data: 16, parity: 1 }).unwrap();
+    b.db.write(move |txn| records::put(txn, &id, &row)).unwrap();
+    write(&b, &pack, &good);
+    assert!(!b.store.repair(Stored::Pack(1), id).unwrap());
+    assert!(b.objects.get(&pack).unwrap() == good);
+}
