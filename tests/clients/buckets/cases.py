@@ -72,6 +72,8 @@ def keeps_every_promise(context):
         settings = {**variables(server), 'TINTYPE_TEST_BUCKET': f's3://{BUCKET}/promises'}
         if not server.conditional:
             settings['TINTYPE_TEST_UNCONDITIONAL'] = '1'
+        if not server.decides_races:
+            settings['TINTYPE_TEST_RACY'] = '1'
         test = 'objects::conformance::buckets::a_real_bucket_keeps_every_promise'
         done = subprocess.run(['cargo', 'test', '--locked', '--lib', '--', '--ignored', '--exact', test],
                               cwd=REPOSITORY, env={**os.environ, **settings}, capture_output=True, text=True,

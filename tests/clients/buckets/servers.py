@@ -37,6 +37,8 @@ class Server:
     name = None
     # Whether it refuses a name that is taken.
     conditional = True
+    # Whether it decides between writers of one name; no two of ours ever draw the same.
+    decides_races = True
     lists_uploads = True
     # Whether an object is a file that can be seen.
     has_files = True
@@ -118,6 +120,8 @@ class S3sServer(Server):
     """`s3s-fs`, from crates.io."""
 
     name = 's3s'
+    # It looks whether a name is taken, and then writes.
+    decides_races = False
     knows_buckets = False
     lists_uploads = False
 
