@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use md5::Md5;
+use fast_md5::Md5;
 use sha2::{Digest, Sha512};
 
 use super::measure::processor_seconds;

@@ -19,6 +19,7 @@ use crate::api::context::ApiState;
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, CatalogFile, Db, Form};
+use crate::model::{DigestChoice, HashAlgorithm};
 use crate::objects::Objects;
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
@@ -164,6 +165,13 @@ pub(super) fn store_options(settings: &Settings) -> store::Options {
         zstd_level: settings.store.zstd_level,
         pack_bytes: settings.store.pack_bytes,
         reserve_bytes: settings.store.reserve_bytes,
+        digests: DigestChoice {
+            md5: settings.store.md5,
+            secure: Some(match settings.store.hash_algorithm {
+                settings::HashAlgorithm::Sha512 => HashAlgorithm::Sha512,
+                settings::HashAlgorithm::Sha256 => HashAlgorithm::Sha256,
+            }),
+        },
         verify_hits: match settings.dedup.verify {
             DedupVerify::Off => VerifyHits::Off,
             DedupVerify::Sample => VerifyHits::Sample,

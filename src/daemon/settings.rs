@@ -94,6 +94,10 @@ pub struct StoreSettings {
     pub snapshot_log_bytes: u64,
     /// Space that image data leaves free on its disk, in bytes.
     pub reserve_bytes: u64,
+    /// The hash that clients are told of new images.
+    pub hash_algorithm: HashAlgorithm,
+    /// Whether new images have an MD5.
+    pub md5: bool,
 }
 
 impl Default for StoreSettings {
@@ -109,8 +113,20 @@ impl Default for StoreSettings {
             log_interval_s: 5,
             snapshot_log_bytes: 16 << 20,
             reserve_bytes: 64 << 20,
+            hash_algorithm: HashAlgorithm::Sha512,
+            md5: true,
         }
     }
+}
+
+/// The hash that clients are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HashAlgorithm {
+    /// SHA-512.
+    Sha512,
+    /// SHA-256.
+    Sha256,
 }
 
 /// Image data in a bucket.

@@ -1,10 +1,11 @@
 //! A stream on its way in: digests beside cut → hash → look-up → frame → pack → durable.
 //!
-//! Three threads a stream work behind bounded queues ([`lanes`]), and one budget bounds what all
+//! Up to three threads a stream work behind bounded queues ([`lanes`]), and one budget bounds what all
 //! streams hold in memory; both push back to the socket. A stream can be put down and taken up again
 //! ([`progress`]). Invariant: a row is committed only after its object is durable, and nothing of the
 //! stream is visible before its receipt is published.
 
+mod digesting;
 mod lanes;
 mod progress;
 
@@ -15,9 +16,8 @@ use tokio::sync::oneshot;
 
 use super::assemble::Assembler;
 use super::cutter::CutterParams;
-use super::digest::Md5Blocks;
 use super::error::Error;
-use super::manifest::{Extent, Manifest, halves};
+use super::manifest::{Extent, Manifest};
 use super::object::Builder;
 use super::pins::Held;
 use super::realm::Realm;
@@ -25,7 +25,8 @@ use super::rows::{ContentRow, manifest_header};
 use super::{Store, thread};
 use crate::db::codec;
 use crate::model::{ContentId, Digests};
-use lanes::{Lanes, Others};
+use digesting::Digesting;
+use lanes::Lanes;
 pub use progress::Checkpoint;
 #[cfg(test)]
 pub use progress::Progress;
@@ -56,7 +57,7 @@ pub(super) struct Durable {
 impl Ingest {
     pub(super) fn start(store: Store, realm: Realm) -> Result<Ingest, Error> {
         let assembler = Assembler::new(store.clone(), realm);
-        let lanes = Lanes::start(Md5Blocks::default(), Others::default(), assembler)?;
+        let lanes = Lanes::start(Digesting::new(store.inner.options.digests), assembler)?;
         Ok(Ingest { store, domain: realm.domain, lanes })
     }
 
@@ -78,8 +79,9 @@ impl Ingest {
     /// # Errors
     /// Whatever broke the stream.
     pub async fn finish(self, record: Vec<u8>) -> Result<Receipt, Error> {
-        let (digests, assembler) = self.lanes.finish().await?;
+        let (digesting, assembler) = self.lanes.finish().await?;
         let (cutter, extents, held) = assembler.into_parts();
+        let digests = digesting.finalize();
         seal(self.store, Body { domain: self.domain, cutter, extents, held, digests, record }).await
     }
 }
@@ -107,16 +109,8 @@ fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
     let content = ContentId(store.inner.entropy.id());
     let Body { domain, cutter, extents, mut held, digests, record } = body;
     let size_bytes = extents.iter().map(Extent::bytes).sum();
-    let manifest = Manifest {
-        content: content.0,
-        size_bytes,
-        md5: digests.md5,
-        sha512: halves(&digests),
-        blake3: digests.blake3,
-        cutter,
-        extents,
-        record,
-    };
+    let manifest =
+        Manifest { content: content.0, size_bytes, digests: (&digests).into(), cutter, extents, record };
     let header = manifest_header(store.inner.entropy.id(), domain);
     held.object(header.id);
     let builder = Builder::start(&*store.inner.objects, &header, store.key(domain)?.as_deref())?;

@@ -26,6 +26,7 @@ use super::{FrameWeight, Inner, LayoutWeight, Store};
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{Clock, Entropy};
 use crate::db::Db;
+use crate::model::DigestChoice;
 use crate::objects::Objects;
 
 /// Layouts that are expected in memory at once; their bytes are bounded apart from that.
@@ -44,6 +45,8 @@ pub struct Options {
     pub pack_bytes: u64,
     /// Space that new image data leaves free on the medium, in bytes.
     pub reserve_bytes: u64,
+    /// What is computed of new streams beside BLAKE3.
+    pub digests: DigestChoice,
     /// Whether known data is read back before it counts as stored.
     pub verify_hits: VerifyHits,
     /// Extents of one manifest beyond which an upload is refused; past a quarter of them it stops
@@ -78,6 +81,7 @@ impl Default for Options {
             zstd_level: 1,
             pack_bytes: 64 << 20,
             reserve_bytes: 64 << 20,
+            digests: DigestChoice::default(),
             verify_hits: VerifyHits::Off,
             extents_max: MANIFEST_EXTENTS_MAX,
             snapshot_log_bytes: 16 << 20,

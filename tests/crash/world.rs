@@ -10,7 +10,7 @@ use md5::Md5;
 use sha2::{Digest, Sha512};
 use tintype::base::Time;
 use tintype::model::image::Member;
-use tintype::model::{ContentId, Digests, Image, ImageId, Status};
+use tintype::model::{ContentId, Digests, Image, ImageId, SecureHash, Status};
 
 /// The bytes of an image.
 pub type Body = Arc<[u8]>;
@@ -81,8 +81,8 @@ fn projects(members: &[Member]) -> Vec<&str> {
 /// The digests of a body, computed apart from the product.
 pub fn digests(body: &[u8]) -> Digests {
     Digests {
-        md5: Md5::digest(body).into(),
-        sha512: Sha512::digest(body).into(),
+        md5: Some(Md5::digest(body).into()),
+        secure: Some(SecureHash::Sha512(Sha512::digest(body).into())),
         blake3: *blake3::hash(body).as_bytes(),
     }
 }

@@ -15,7 +15,7 @@ use crate::db::codec;
 use crate::model::{ContentId, Digests};
 use crate::store::cutter::choose;
 use crate::store::ingest::Durable;
-use crate::store::manifest::{Extent, Manifest, halves};
+use crate::store::manifest::{Extent, Manifest};
 use crate::store::object::Builder;
 use crate::store::pack::Pack;
 use crate::store::pins::{Enclosed, Held};
@@ -111,14 +111,12 @@ impl Upload {
 
     fn receipt(&self, b: &Bench, (pack, first): (u64, u32), held: Held) -> Receipt {
         let blake3 = *blake3::hash(&self.chunk).as_bytes();
-        let digests = Digests { md5: [0; 16], sha512: [0; 64], blake3 };
+        let digests = Digests { md5: None, secure: None, blake3 };
         let (content, size_bytes) = (ContentId([9; 16]), self.chunk.len() as u64);
         let manifest = Manifest {
             content: content.0,
             size_bytes,
-            md5: digests.md5,
-            sha512: halves(&digests),
-            blake3,
+            digests: (&digests).into(),
             cutter: choose(&[]),
             extents: vec![Extent::Run { bytes: size_bytes, pack, first, count: 1 }],
             record: Vec::new(),
