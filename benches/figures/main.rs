@@ -12,10 +12,12 @@ mod http;
 #[path = "../catalog/images.rs"]
 mod images;
 mod ingest;
+mod known;
 mod listing;
 mod measure;
 mod memory;
 mod reclaim;
+mod sealed;
 mod server;
 mod start;
 mod upload;
@@ -27,8 +29,10 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 9] = [
     ("ingest", ingest::run),
+    ("known", known::run),
+    ("sealed", sealed::run),
     ("upload", upload::run),
     ("download", download::run),
     ("start", start::run),

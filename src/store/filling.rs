@@ -2,13 +2,14 @@
 //!
 //! Invariant: a pack's row is committed only after its object is durable, packs are committed in
 //! the order they were filled, and at most one waits for the medium. What is in them is known to
-//! this stream at once, to others once it is committed.
+//! this stream at once, to others once it is committed; the last one is whoever publishes the
+//! stream's to commit.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::error::Error;
-use super::pack::PackWriter;
+use super::pack::{FinishedPack, PackWriter};
 use super::pins::Held;
 use super::realm::Realm;
 use super::{Store, thread};
@@ -59,10 +60,17 @@ impl Filling {
         Ok((pack.number(), ordinal))
     }
 
-    /// Ends the last pack; every pack is durable and has its row.
-    pub fn finish(&mut self) -> Result<(), Error> {
+    /// Ends the open pack; every pack is durable and has its row.
+    pub fn settle(&mut self) -> Result<(), Error> {
         self.close()?;
         self.wait()
+    }
+
+    /// Ends the stream: every pack is durable and has its row, but for the last, which is handed over.
+    pub fn finish(&mut self) -> Result<Option<FinishedPack>, Error> {
+        let last = self.open.take().map(|(pack, _)| pack.finish()).transpose();
+        self.wait()?;
+        last
     }
 
     /// Ends the open pack and goes on; waits where the one before it still needs the medium.

@@ -1,6 +1,6 @@
 //! A stream on its way in: digests beside cut → hash → look-up → frame → pack → durable.
 //!
-//! Up to three threads a stream work behind bounded queues ([`lanes`]), and one budget bounds what all
+//! Up to four threads a stream work behind bounded queues ([`lanes`]), and one budget bounds what all
 //! streams hold in memory; both push back to the socket. A stream can be put down and taken up again
 //! ([`progress`]). Invariant: a row is committed only after its object is durable, and nothing of the
 //! stream is visible before its receipt is published.
@@ -14,8 +14,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::assemble::Assembler;
+use super::assemble::{Assembled, Assembler};
 use super::cutter::CutterParams;
+use super::enrol::NewPack;
 use super::error::Error;
 use super::manifest::{Extent, Manifest};
 use super::object::Builder;
@@ -50,6 +51,8 @@ pub(super) struct Durable {
     pub(super) content: ContentId,
     pub(super) row: ContentRow,
     pub(super) manifest: Manifest,
+    /// A pack that gets its row with the stream.
+    pub(super) last_pack: Option<NewPack>,
     pub(super) digests: Digests,
     pub(super) _held: Held,
 }
@@ -79,10 +82,11 @@ impl Ingest {
     /// # Errors
     /// Whatever broke the stream.
     pub async fn finish(self, record: Vec<u8>) -> Result<Receipt, Error> {
-        let (digesting, assembler) = self.lanes.finish().await?;
-        let (cutter, extents, held) = assembler.into_parts();
-        let digests = digesting.finalize();
-        seal(self.store, Body { domain: self.domain, cutter, extents, held, digests, record }).await
+        let (digesting, assembled) = self.lanes.finish().await?;
+        let last_pack = assembled.last_pack.map(|pack| self.store.describe(pack)).transpose()?;
+        let Assembled { cutter, extents, held, .. } = assembled;
+        let (domain, digests) = (self.domain, digesting.finalize());
+        seal(self.store, Body { domain, cutter, extents, held, last_pack, digests, record }).await
     }
 }
 
@@ -92,6 +96,7 @@ struct Body {
     cutter: CutterParams,
     extents: Vec<Extent>,
     held: Held,
+    last_pack: Option<NewPack>,
     digests: Digests,
     record: Vec<u8>,
 }
@@ -107,7 +112,7 @@ async fn seal(store: Store, body: Body) -> Result<Receipt, Error> {
 
 fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
     let content = ContentId(store.inner.entropy.id());
-    let Body { domain, cutter, extents, mut held, digests, record } = body;
+    let Body { domain, cutter, extents, mut held, last_pack, digests, record } = body;
     let size_bytes = extents.iter().map(Extent::bytes).sum();
     let manifest =
         Manifest { content: content.0, size_bytes, digests: (&digests).into(), cutter, extents, record };
@@ -117,7 +122,7 @@ fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
     let written = builder.finish(codec::encode(&manifest))?;
     store.inner.activity.written(written.object_bytes);
     let row = ContentRow { object: header.id, domain, stored: written, size_bytes };
-    Ok(Receipt(Arc::new(Durable { content, row, manifest, digests, _held: held })))
+    Ok(Receipt(Arc::new(Durable { content, row, manifest, last_pack, digests, _held: held })))
 }
 
 impl Receipt {

@@ -13,6 +13,7 @@ mod cutter;
 mod damage;
 mod decompress;
 mod digest;
+mod enrol;
 mod error;
 mod filling;
 mod format;
@@ -80,17 +81,15 @@ use crate::model::ContentId;
 use crate::objects::{Objects, Traffic};
 use compress::Compressors;
 use format::{FRAME_BYTES, Header, Kind};
-use index::{Index, hooks};
+use index::Index;
 use keyring::Keys;
 use manifest::Manifest;
 use object::Object;
-use pack::{FinishedPack, Pack, PackWriter, pack_name};
+use pack::{Pack, PackWriter, pack_name};
 use pins::{Held, Pins};
 use read::Layout;
 use realm::Realm;
-use rows::{
-    CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key,
-};
+use rows::{CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, grave_key, hook_key};
 use share::Shares;
 
 /// Footers read for one batch of look-ups at most.
@@ -178,6 +177,9 @@ impl Store {
         self.key(receipt.0.row.domain)?;
         if let Some(pack) = self.lost_under(&receipt.0.manifest.extents) {
             return Err(Error::Lost(pack));
+        }
+        if let Some(last) = &receipt.0.last_pack {
+            self.enrol(txn, last)?;
         }
         let packs = receipt.0.manifest.packs();
         if let Some(pack) = rows::first_lacking(txn, &receipt.0.manifest, &packs)? {
@@ -366,47 +368,18 @@ impl Store {
         let compressors = self.inner.compressors.clone();
         PackWriter::start(&*self.inner.objects, header, realm.scope, key.as_deref(), FRAME_BYTES, compressors)
     }
-
-    /// Gives a durable pack its row and hooks, in one commit.
-    fn commit_pack(&self, finished: FinishedPack) -> Result<(), Error> {
-        let FinishedPack { header, written, footer, raw_bytes } = finished;
-        self.inner.activity.written(written.object_bytes);
-        let row = PackRow {
-            object: header.id,
-            generation: header.generation,
-            domain: header.domain,
-            scope: footer.scope,
-            stored: written,
-            chunks: footer.names.len() as u32,
-            raw_bytes,
-            created_at: self.inner.clock.now().0,
-            level: self.inner.options.zstd_level.clamp(0, u8::MAX.into()) as u8,
-        };
-        let lease = self.inner.pins.lease(header.id);
-        let realm = row.realm();
-        let keys = self.hook_keys(realm, &hooks(footer.names.iter()))?;
-        let found_again = self.found_again(realm, header.number, &footer.names)?;
-        self.inner.db.write(move |txn| {
-            rows::raise_next_pack(txn, header.number)?;
-            txn.put_record(&PACKS, &pack_key(header.number), &row)?;
-            totals::add(txn, Stats::of_pack(&row))?;
-            // Until a stream that names it is seen.
-            unmarked::add(txn, header.number, &row.object)?;
-            for key in &keys {
-                txn.put(&HOOKS, key, &pack_key(header.number))?;
-            }
-            damage::sources::note(txn, &found_again)?;
-            Ok::<_, Error>(())
-        })?;
-        let key = self.key(header.domain)?;
-        let object = Object::new(self.inner.objects.clone(), header, key.as_deref());
-        self.inner.index.insert(realm, Arc::new(Pack::new(header.number, footer, object, lease)?));
-        Ok(())
-    }
 }
+
+// What tests of this module look at.
+#[cfg(test)]
+use index::hooks;
+#[cfg(test)]
+use rows::{PACKS, PackRow, pack_key};
 
 #[cfg(test)]
 mod distrust_tests;
+#[cfg(test)]
+mod fairness_tests;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]

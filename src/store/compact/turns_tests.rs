@@ -125,7 +125,7 @@ impl Upload {
         let builder = Builder::start(&b.objects, &header, None).unwrap();
         let stored = builder.finish(codec::encode(&manifest)).unwrap();
         let row = ContentRow { object: header.id, domain: 0, stored, size_bytes };
-        Receipt(Arc::new(Durable { content, row, manifest, digests, _held: held }))
+        Receipt(Arc::new(Durable { content, row, manifest, last_pack: None, digests, _held: held }))
     }
 }
 

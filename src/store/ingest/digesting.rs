@@ -14,13 +14,6 @@ use crate::model::{DigestChoice, Digests};
 pub struct Digesting {
     /// MD5, where it was chosen.
     pub md5: Option<Md5Blocks>,
-    /// The others.
-    pub others: Others,
-}
-
-/// The digests that share a thread.
-#[derive(Clone)]
-pub struct Others {
     /// The hash that was chosen.
     pub secure: Option<SecureBlocks>,
     /// BLAKE3.
@@ -49,10 +42,7 @@ impl Digesting {
     /// Of no bytes yet.
     pub fn new(choice: DigestChoice) -> Digesting {
         let secure = choice.secure.map(SecureBlocks::new);
-        Digesting {
-            md5: choice.md5.then(Md5Blocks::default),
-            others: Others { secure, root: Root::default() },
-        }
+        Digesting { md5: choice.md5.then(Md5Blocks::default), secure, root: Root::default() }
     }
 
     /// Goes on from these states; what follows the last whole block, and what `root` has not settled, is
@@ -67,7 +57,7 @@ impl Digesting {
             Some(SecureState::Sha256(state)) => Some(SecureBlocks::Sha256(Sha256Blocks::resume(state)?)),
             None => None,
         };
-        Some(Digesting { md5, others: Others { secure, root } })
+        Some(Digesting { md5, secure, root })
     }
 
     /// Takes again what the states do not cover: `tail` behind the last whole block, `unsettled` behind
@@ -76,15 +66,15 @@ impl Digesting {
         if let Some(md5) = &mut self.md5 {
             md5.update(tail);
         }
-        if let Some(secure) = &mut self.others.secure {
+        if let Some(secure) = &mut self.secure {
             secure.update(tail);
         }
-        self.others.root.update(unsettled);
+        self.root.update(unsettled);
     }
 
     /// How to go on, but for the root.
     pub fn states(&self) -> States {
-        let secure = self.others.secure.as_ref().map(|blocks| match blocks {
+        let secure = self.secure.as_ref().map(|blocks| match blocks {
             SecureBlocks::Sha512(blocks) => SecureState::Sha512(blocks.state()),
             SecureBlocks::Sha256(blocks) => SecureState::Sha256(blocks.state()),
         });
@@ -95,18 +85,8 @@ impl Digesting {
     pub fn finalize(&self) -> Digests {
         Digests {
             md5: self.md5.as_ref().map(Md5Blocks::finalize),
-            secure: self.others.secure.as_ref().map(SecureBlocks::finalize),
-            blake3: self.others.root.finalize(),
+            secure: self.secure.as_ref().map(SecureBlocks::finalize),
+            blake3: self.root.finalize(),
         }
-    }
-}
-
-impl Others {
-    /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        if let Some(secure) = &mut self.secure {
-            secure.update(bytes);
-        }
-        self.root.update(bytes);
     }
 }

@@ -1,5 +1,6 @@
-//! The threads of a stream: MD5 where it is wanted, the other digests, and the chunks. Each takes every
-//! piece, in order, and says where it stands when it is asked.
+//! The threads of a stream: one for each digest that was chosen, one for BLAKE3, one for the chunks. Each
+//! takes every piece, in order, and says where it stands when it is asked. A digest is one long chain, so
+//! the slowest of them is what a stream can reach: it shares its thread with nothing.
 //!
 //! Invariant: all are asked at the same place of the stream, so their answers fit together.
 
@@ -8,13 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::super::assemble::{Assembler, Standing};
+use super::super::assemble::{Assembled, Assembler, Standing};
 use super::super::cutter::CutterParams;
-use super::super::digest::Md5Blocks;
+use super::super::digest::{Md5Blocks, SecureBlocks};
 use super::super::error::Error;
 use super::super::manifest::Extent;
+use super::super::root::Root;
 use super::super::thread;
-use super::digesting::{Digesting, Others};
+use super::digesting::Digesting;
 
 /// Pieces a stream may have waiting before each of its threads: more than a batch of look-ups,
 /// since the thread that works a batch off takes none meanwhile and the digests must not wait.
@@ -45,32 +47,34 @@ struct Lane<M, T> {
     result: oneshot::Receiver<T>,
 }
 
+/// A thread that computes a digest.
+type DigestLane<D> = Lane<D, D>;
+
 /// The threads of one stream. Dropping it ends them.
 pub struct Lanes {
-    /// MD5 alone is as slow as the other digests together, so it has a thread of its own.
-    md5: Option<Lane<Md5Blocks, Md5Blocks>>,
-    others: Lane<Others, Others>,
-    chunks: Lane<Cut, Result<Assembler, Error>>,
+    md5: Option<DigestLane<Md5Blocks>>,
+    secure: Option<DigestLane<SecureBlocks>>,
+    root: DigestLane<Root>,
+    chunks: Lane<Cut, Result<Assembled, Error>>,
 }
 
 impl Lanes {
     /// Starts the threads where these stand.
     pub fn start(digesting: Digesting, assembler: Assembler) -> Result<Lanes, Error> {
-        let Digesting { md5, others } = digesting;
-        let md5 = md5.map(|md5| digest("md5", md5, Md5Blocks::update)).transpose()?;
-        let others = digest("digests", others, Others::update)?;
-        let chunks = lane("chunks", |queue| assemble(assembler, queue))?;
-        Ok(Lanes { md5, others, chunks })
+        let Digesting { md5, secure, root } = digesting;
+        Ok(Lanes {
+            md5: md5.map(|md5| digest("md5", md5, Md5Blocks::update)).transpose()?,
+            secure: secure.map(|secure| digest("sha", secure, SecureBlocks::update)).transpose()?,
+            root: digest("blake3", root, Root::update)?,
+            chunks: lane("chunks", |queue| assemble(assembler, queue))?,
+        })
     }
 
     /// Gives every thread the next piece; waits while one of them is busy.
     pub async fn send(&mut self, piece: Piece) -> Result<(), Error> {
-        let md5 = match &self.md5 {
-            Some(lane) => lane.send(Work::Piece(piece.clone())).await,
-            None => true,
-        };
-        let sent = md5
-            && self.others.send(Work::Piece(piece.clone())).await
+        let sent = sent_if(&self.md5, &piece).await
+            && sent_if(&self.secure, &piece).await
+            && self.root.send(Work::Piece(piece.clone())).await
             && self.chunks.send(Work::Piece(piece)).await;
         if sent { Ok(()) } else { Err(self.failure().await) }
     }
@@ -86,30 +90,26 @@ impl Lanes {
     /// `None` when a thread has ended.
     async fn answers(&self) -> Option<Mark> {
         // All are asked before any is waited for.
-        let md5 = match &self.md5 {
-            Some(lane) => Some(lane.ask().await?),
-            None => None,
-        };
-        let (others, cut) = (self.others.ask().await?, self.chunks.ask().await?);
-        let md5 = match md5 {
-            Some(answer) => Some(answer.await.ok()?),
-            None => None,
-        };
-        Some(Mark { digesting: Digesting { md5, others: others.await.ok()? }, cut: cut.await.ok()? })
+        let (md5, secure) = (ask_if(&self.md5).await?, ask_if(&self.secure).await?);
+        let (root, cut) = (self.root.ask().await?, self.chunks.ask().await?);
+        let (md5, secure) = (result_if(md5).await.ok()?, result_if(secure).await.ok()?);
+        let digesting = Digesting { md5, secure, root: root.await.ok()? };
+        Some(Mark { digesting, cut: cut.await.ok()? })
     }
 
     /// Ends the stream.
-    pub async fn finish(self) -> Result<(Digesting, Assembler), Error> {
-        let Lanes { md5, others, chunks } = self;
-        let md5 = md5.map(Lane::end);
-        let (others, chunks) = (others.end(), chunks.end());
-        let assembler = chunks.await.map_err(|_| Error::Broken)??;
-        let md5 = match md5 {
-            Some(md5) => Some(md5.await.map_err(|_| Error::Broken)?),
-            None => None,
+    pub async fn finish(self) -> Result<(Digesting, Assembled), Error> {
+        let Lanes { md5, secure, root, chunks } = self;
+        // All hear that no more comes before any is waited for.
+        let (md5, secure) = (md5.map(Lane::end), secure.map(Lane::end));
+        let (root, chunks) = (root.end(), chunks.end());
+        let assembled = chunks.await.map_err(|_| Error::Broken)??;
+        let digesting = Digesting {
+            md5: result_if(md5).await?,
+            secure: result_if(secure).await?,
+            root: root.await.map_err(|_| Error::Broken)?,
         };
-        let others = others.await.map_err(|_| Error::Broken)?;
-        Ok((Digesting { md5, others }, assembler))
+        Ok((digesting, assembled))
     }
 
     async fn failure(&mut self) -> Error {
@@ -137,12 +137,36 @@ impl<M, T> Lane<M, T> {
     }
 }
 
+/// Whether the thread took a piece, or there is none.
+async fn sent_if<M, T>(lane: &Option<Lane<M, T>>, piece: &Piece) -> bool {
+    match lane {
+        Some(lane) => lane.send(Work::Piece(piece.clone())).await,
+        None => true,
+    }
+}
+
+/// Where the answer of a thread goes, if there is one; `None` when it has ended.
+async fn ask_if<M, T>(lane: &Option<Lane<M, T>>) -> Option<Option<oneshot::Receiver<M>>> {
+    match lane {
+        Some(lane) => lane.ask().await.map(Some),
+        None => Some(None),
+    }
+}
+
+/// What a thread tells, if there is one.
+async fn result_if<T>(receive: Option<oneshot::Receiver<T>>) -> Result<Option<T>, Error> {
+    match receive {
+        Some(receive) => Ok(Some(receive.await.map_err(|_| Error::Broken)?)),
+        None => Ok(None),
+    }
+}
+
 /// Starts a thread that feeds a digest.
 fn digest<D: Clone + Send + 'static>(
     name: &str,
     mut digest: D,
     update: fn(&mut D, &[u8]),
-) -> Result<Lane<D, D>, Error> {
+) -> Result<DigestLane<D>, Error> {
     lane(name, move |mut queue| {
         while let Some(work) = queue.blocking_recv() {
             match work {
@@ -170,13 +194,12 @@ fn tell<T>(answer: oneshot::Sender<T>, what: T) {
     let _ = answer.send(what);
 }
 
-fn assemble(mut assembler: Assembler, mut queue: mpsc::Receiver<Work<Cut>>) -> Result<Assembler, Error> {
+fn assemble(mut assembler: Assembler, mut queue: mpsc::Receiver<Work<Cut>>) -> Result<Assembled, Error> {
     while let Some(work) = queue.blocking_recv() {
         match work {
             Work::Piece(piece) => assembler.push(&piece.0)?,
             Work::Mark(answer) => tell(answer, assembler.put_down()?),
         }
     }
-    assembler.finish()?;
-    Ok(assembler)
+    assembler.finish()
 }

@@ -104,9 +104,10 @@ impl Ingest {
                 return Err(Error::Reclaimed(pack));
             }
         }
-        let body = Body { domain: self.domain, cutter, extents, held, digests, record: Vec::new() };
+        let body =
+            Body { domain: self.domain, cutter, extents, held, last_pack: None, digests, record: Vec::new() };
         let receipt = seal(self.store.clone(), body).await?;
-        let root = &mark.digesting.others.root;
+        let root = &mark.digesting.root;
         let progress = Progress {
             offset: receipt.size_bytes(),
             states: mark.digesting.states(),
