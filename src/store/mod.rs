@@ -379,6 +379,8 @@ use rows::{PACKS, PackRow, pack_key};
 #[cfg(test)]
 mod distrust_tests;
 #[cfg(test)]
+mod enrol_tests;
+#[cfg(test)]
 mod fairness_tests;
 #[cfg(test)]
 mod format_tests;
