@@ -171,6 +171,8 @@ pub struct Reclaim {
     pub recompress_level: u64,
     /// Age from which a pack is recompressed, in seconds.
     pub recompress_after_s: u64,
+    /// Between two comparisons of what came in with everything stored, in seconds; 0 for none.
+    pub dedup_interval_s: u64,
     /// Share of the time that packs are written anew while clients are served, in hundredths.
     pub busy_percent: u64,
     /// `HH:MM-HH:MM`, the box's own time, when packs are written anew; empty for any time.
@@ -187,6 +189,7 @@ impl Default for Reclaim {
             live_percent: 70,
             recompress_level: 9,
             recompress_after_s: 86_400,
+            dedup_interval_s: 86_400,
             busy_percent: 25,
             window: String::new(),
         }
@@ -381,6 +384,7 @@ impl Settings {
         between("reclaim.live_percent", self.reclaim.live_percent, 0, 100)?;
         between("reclaim.recompress_level", self.reclaim.recompress_level, 0, 19)?;
         between("reclaim.recompress_after_s", self.reclaim.recompress_after_s, 0, 315_360_000)?;
+        between("reclaim.dedup_interval_s", self.reclaim.dedup_interval_s, 0, 31_536_000)?;
         between("reclaim.busy_percent", self.reclaim.busy_percent, 1, 100)?;
         Window::parse(&self.reclaim.window)?;
         between("scrub.period_days", self.scrub.period_days, 1, 3650)?;

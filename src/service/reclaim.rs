@@ -121,16 +121,22 @@ impl Service {
 /// What came of a run, by name: what its job keeps and its caller is told.
 pub fn figures(collected: &Collected) -> BTreeMap<String, u64> {
     let Collected { freed, rewritten, .. } = collected;
+    let shared = &rewritten.shared;
     let figures = [
         ("packs", freed.packs),
         ("orphans", freed.orphans),
         ("bytes", freed.bytes),
         ("in_use", freed.in_use + rewritten.in_use),
+        ("compared", shared.packs),
+        ("duplicate_chunks", shared.chunks),
+        ("duplicate_bytes", shared.bytes),
+        ("shared_streams", shared.streams),
+        ("left_alone", shared.left_alone),
         ("compacted", rewritten.compacted),
         ("recompressed", rewritten.recompressed),
         ("replaced_bytes", rewritten.replaced_bytes),
         ("written_bytes", rewritten.written_bytes),
-        ("damaged", rewritten.damaged),
+        ("damaged", rewritten.damaged + shared.damaged),
         ("ended_early", rewritten.ended_early.into()),
     ];
     figures.map(|(name, figure)| (name.to_owned(), figure)).into()

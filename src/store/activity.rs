@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::compact::Rewritten;
+use super::dedup::Shared;
 use super::error::Error;
 use super::reclaim::Reclaimed;
 
@@ -27,6 +28,10 @@ pub struct Activity {
     pub recompressed_packs: u64,
     /// Bytes of the objects written for them.
     pub rewritten_bytes: u64,
+    /// Bytes, before compression, that were found stored twice.
+    pub duplicate_bytes: u64,
+    /// Streams that were given one copy of what was stored twice.
+    pub shared_streams: u64,
     /// Reads that met damage.
     pub damaged_reads: u64,
     /// Bytes that scrubs compared with what was written.
@@ -48,6 +53,8 @@ pub struct Counts {
     compacted_packs: AtomicU64,
     recompressed_packs: AtomicU64,
     rewritten_bytes: AtomicU64,
+    duplicate_bytes: AtomicU64,
+    shared_streams: AtomicU64,
     damaged_reads: AtomicU64,
     scrubbed_bytes: AtomicU64,
     healed_objects: AtomicU64,
@@ -81,6 +88,12 @@ impl Counts {
         add(&self.compacted_packs, outcome.compacted);
         add(&self.recompressed_packs, outcome.recompressed);
         add(&self.rewritten_bytes, outcome.written_bytes);
+    }
+
+    /// Packs were compared with each other.
+    pub fn shared(&self, outcome: &Shared) {
+        add(&self.duplicate_bytes, outcome.bytes);
+        add(&self.shared_streams, outcome.streams);
     }
 
     /// A read failed.
@@ -117,6 +130,8 @@ impl Counts {
             compacted_packs: of(&self.compacted_packs),
             recompressed_packs: of(&self.recompressed_packs),
             rewritten_bytes: of(&self.rewritten_bytes),
+            duplicate_bytes: of(&self.duplicate_bytes),
+            shared_streams: of(&self.shared_streams),
             damaged_reads: of(&self.damaged_reads),
             scrubbed_bytes: of(&self.scrubbed_bytes),
             healed_objects: of(&self.healed_objects),

@@ -95,13 +95,19 @@ pub fn push_zeros(extents: &mut Vec<Extent>, more: u64) {
 
 /// Adds one chunk to the end of a list of extents.
 pub fn push_chunk(extents: &mut Vec<Extent>, at: (u64, u32), length: u64) {
+    push_run(extents, at, 1, length);
+}
+
+/// Adds chunks that follow each other to the end of a list of extents: to its last run, where they
+/// go on from there.
+pub fn push_run(extents: &mut Vec<Extent>, at: (u64, u32), more: u32, length: u64) {
     if let Some(Extent::Run { bytes, pack, first, count }) = extents.last_mut()
         && *pack == at.0
         && u64::from(*first) + u64::from(*count) == u64::from(at.1)
     {
         *bytes += length;
-        *count += 1;
+        *count += more;
         return;
     }
-    extents.push(Extent::Run { bytes: length, pack: at.0, first: at.1, count: 1 });
+    extents.push(Extent::Run { bytes: length, pack: at.0, first: at.1, count: more });
 }

@@ -12,6 +12,7 @@ mod compress;
 mod cutter;
 mod damage;
 mod decompress;
+mod dedup;
 mod digest;
 mod error;
 mod filling;
@@ -25,6 +26,7 @@ mod manifest;
 mod mark;
 mod object;
 mod open;
+mod pace;
 mod pack;
 mod parity;
 mod pins;
@@ -32,11 +34,13 @@ mod read;
 mod realm;
 mod rebuild;
 mod reclaim;
+mod replace;
 mod root;
 mod rows;
 mod scrub;
 mod seal;
 mod share;
+mod steps;
 mod stored;
 mod survey;
 mod thread;
@@ -53,8 +57,9 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use activity::Activity;
-pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
+pub use compact::{Plan, PlannedPack, RewritePolicy, Rewritten, Wish};
 pub use damage::{DamageCounts, DamagedObject, Mended};
+pub use dedup::{Compare, Shared};
 pub use error::Error;
 pub use ingest::{Checkpoint, Ingest, Receipt};
 pub use keyring::{AtOpen, DomainStatus, KeyError, MasterKey, NotAKey, RingStatus};
@@ -69,6 +74,7 @@ pub use rebuild::{Rebuilt, Tell, derived_tables};
 pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
 pub use scrub::{ScrubStatus, Scrubbed};
+pub use steps::{Progress, Watch};
 pub use stored::Stored;
 pub use totals::Stats;
 pub use vault::{Vault, catalog_objects};
@@ -85,7 +91,7 @@ use keyring::Keys;
 use manifest::Manifest;
 use object::Object;
 use pack::{FinishedPack, Pack, PackWriter, pack_name};
-use pins::{Held, Pins};
+use pins::{Held, Lease, Pins};
 use read::Layout;
 use realm::Realm;
 use rows::{
@@ -220,21 +226,28 @@ impl Store {
     }
 
     fn open_reader(&self, content: &ContentId) -> Result<Reader, Error> {
-        let row: ContentRow =
-            self.inner.db.read()?.record(&CONTENTS, &content.0)?.ok_or(Error::Missing(*content))?;
-        // What is in memory does not outlive its key.
-        self.key(row.domain)?;
-        let layouts = &self.inner.layouts;
-        let layout = layouts
-            .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new))
-            .inspect_err(|error| self.inner.activity.failed_read(error))?;
-        let mut held = self.inner.pins.hold();
-        let all_held = layout.manifest().packs().iter().all(|pack| held.pack(pack));
-        // Only a stream that was released while we looked loses packs, or chunks of them.
-        if !all_held || self.inner.db.read()?.get(&CONTENTS, &content.0)?.is_none() {
-            return Err(Error::Missing(*content));
+        loop {
+            let row = self.content_row(content)?.ok_or(Error::Missing(*content))?;
+            // What is in memory does not outlive its key.
+            self.key(row.domain)?;
+            let layouts = &self.inner.layouts;
+            let layout = layouts
+                .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new));
+            let mut held = self.inner.pins.hold();
+            let all_held = layout
+                .as_ref()
+                .is_ok_and(|layout| layout.manifest().packs().iter().all(|pack| held.pack(pack)));
+            // Only a stream that was released, or got another manifest, while we looked loses that
+            // object, packs, or chunks of them: what is held now is there as long as the row is the same.
+            match self.content_row(content)? {
+                Some(now) if now.object != row.object => continue,
+                Some(_) if all_held || layout.is_err() => {
+                    let layout = layout.inspect_err(|error| self.inner.activity.failed_read(error))?;
+                    return Ok(Reader::new(self.clone(), layout, held));
+                }
+                _ => return Err(Error::Missing(*content)),
+            }
         }
-        Ok(Reader::new(self.clone(), layout, held))
     }
 
     /// What the store holds.
@@ -295,8 +308,7 @@ impl Store {
             if !self.lies_in(number, &row.object)? {
                 continue;
             }
-            let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
-            let pack = Arc::new(Pack::open(objects, row.header(number), &row.stored, key.as_deref(), lease)?);
+            let pack = Arc::new(self.open_pack(number, &row, lease)?);
             self.inner.index.insert(row.realm(), pack.clone());
             // Nor may memory keep what was replaced while it was read.
             if self.lies_in(number, &row.object)? {
@@ -304,6 +316,12 @@ impl Store {
             }
             self.inner.index.remove(number);
         }
+    }
+
+    /// Reads the footer of a pack from the object its row names, past the index.
+    fn open_pack(&self, number: u64, row: &PackRow, lease: Lease) -> Result<Pack, Error> {
+        let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
+        Pack::open(objects, row.header(number), &row.stored, key.as_deref(), lease)
     }
 
     /// Whether a pack still lies in this object.

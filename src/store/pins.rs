@@ -92,6 +92,11 @@ impl Pins {
         self.lock().objects.contains(object)
     }
 
+    /// The packs that streams and readers hold, those included that have no row yet.
+    pub fn packs(&self) -> Vec<u64> {
+        self.lock().packs.keys().copied().collect()
+    }
+
     /// Whether a stream or a reader is under way.
     pub fn is_busy(&self) -> bool {
         !self.lock().packs.is_empty()
@@ -171,9 +176,15 @@ impl Held {
 
     /// Holds a pack for one of its chunks; `false` when that is being reclaimed.
     pub fn chunk(&mut self, pack: u64, ordinal: u32) -> bool {
+        self.run(pack, ordinal, 1)
+    }
+
+    /// Holds a pack for some of its chunks; `false` when one of them is being reclaimed.
+    pub fn run(&mut self, pack: u64, first: u32, count: u32) -> bool {
         let pins = self.pins.clone();
         let mut state = pins.lock();
-        if state.enclosed.get(&pack).is_some_and(|live| !live.contains(ordinal)) {
+        let chunks = first..first.saturating_add(count);
+        if state.enclosed.get(&pack).is_some_and(|live| !live.contains_range(chunks)) {
             return false;
         }
         self.pin(&mut state, pack)
@@ -247,10 +258,10 @@ mod tests {
         let mut held = pins.hold();
         assert!(!held.chunk(1, 4));
         assert!(!pins.is_busy());
-        assert!(held.chunk(1, 5) && !held.chunk(1, 4));
+        assert!(held.chunk(1, 5) && !held.chunk(1, 4) && !held.run(1, 5, 2));
         assert!(pins.is_busy());
         drop(enclosed);
-        assert!(held.chunk(1, 4));
+        assert!(held.chunk(1, 4) && held.run(1, 4, 2));
     }
 
     #[test]

@@ -239,6 +239,13 @@ pub fn page<R: Record>(
     Ok(out)
 }
 
+/// The first `count` packs after `after`.
+pub fn packs_after(rows: &impl Rows, after: u64, count: usize) -> Result<Vec<(u64, PackRow)>, Error> {
+    let page = page::<PackRow>(rows, &PACKS, Some(&pack_key(after)), count)?;
+    let numbered = |(key, row): (Vec<u8>, PackRow)| Some((u64::from_be_bytes(key.try_into().ok()?), row));
+    Ok(page.into_iter().filter_map(numbered).collect())
+}
+
 fn scan<R: Record>(
     rows: &impl Rows,
     table: &Table,

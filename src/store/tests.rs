@@ -71,7 +71,7 @@ pub(super) async fn put(b: &Bench, data: &[u8]) -> ContentId {
     put_in(b, Scope::STORE, data).await
 }
 
-async fn put_in(b: &Bench, scope: Scope, data: &[u8]) -> ContentId {
+pub(super) async fn put_in(b: &Bench, scope: Scope, data: &[u8]) -> ContentId {
     let mut ingest = b.store.ingest(scope).unwrap();
     for piece in data.chunks(300_000) {
         ingest.write(Bytes::copy_from_slice(piece)).await.unwrap();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
 use tintype::service::images::{BodyBroken, Change, Existing, Field, NewImage};
-use tintype::store::{Scope, Wish};
+use tintype::store::{Compare, Scope, Wish};
 
 use crate::chance::{lines, noise};
 use crate::machine::{Machine, PIECE_BYTES, actor};
@@ -41,6 +41,8 @@ pub enum Act {
     Reclaim,
     /// Gives space back, and writes packs anew.
     Rewrite,
+    /// Looks for what is stored twice, gives streams one copy, and takes the other away.
+    Dedup,
     /// Makes the store describe what was committed.
     Ship,
     /// The disk changes a byte of the first pack; nobody is told.
@@ -153,7 +155,8 @@ impl Machine {
             Act::Unshare(slot, project) => self.unshare(*slot, *project),
             Act::Delete(slot) => self.delete(*slot),
             Act::Reclaim => self.reclaim(Wish::default()),
-            Act::Rewrite => self.reclaim(Wish { compact: true, recompress: true }),
+            Act::Rewrite => self.reclaim(Wish { dedup: None, compact: true, recompress: true }),
+            Act::Dedup => self.reclaim(Wish { dedup: Some(Compare::All), compact: true, recompress: false }),
             Act::Ship => self.service().store().ship().map_err(text),
             Act::Rot => {
                 let stock = self.shelf.stock();

@@ -1,5 +1,7 @@
 //! The workloads whose every durable step is let fail.
 
+use tintype::store::Activity;
+
 use crate::acts::{Act, Part};
 use crate::every_step::{Before, Workload, prepared, run, undisturbed};
 use crate::machine::{Build, PIECE_BYTES};
@@ -263,6 +265,25 @@ fn compaction() -> Workload {
     }
 }
 
+/// Data that arrives twice at once, so that neither upload finds the other's: it is shared afterwards,
+/// while one of the two images is deleted and the data comes once more.
+fn duplicates() -> Workload {
+    let twice = |slot, other| {
+        vec![
+            Act::Create(slot),
+            Act::Create(other),
+            Act::Upload(slot, long(0), vec![Act::Upload(other, long(0), Vec::new())]),
+        ]
+    };
+    Workload {
+        name: "duplicates",
+        before: Before::Done([twice(0, 1), vec![Act::Create(2)]].concat()),
+        acts: vec![Act::Dedup, Act::Delete(1), Act::Dedup, Act::Upload(2, long(0), vec![Act::Dedup])],
+        recovery: vec![Act::Dedup],
+        stride: 1,
+    }
+}
+
 /// Packs that are compressed better.
 fn recompression() -> Workload {
     let text = |label| vec![Part::Text(label, 600 * KIB), Part::Zeros(4 * KIB)];
@@ -321,13 +342,19 @@ fn domains_sealed() {
 
 #[test]
 fn undisturbed_they_do_what_they_are_for() {
-    for (workload, compacts) in [(compaction(), true), (recompression(), false)] {
+    type Count = fn(&Activity) -> u64;
+    let cases: [(Workload, Count); 3] = [
+        (compaction(), |did| did.compacted_packs),
+        (recompression(), |did| did.recompressed_packs),
+        (duplicates(), |did| did.shared_streams),
+    ];
+    for (workload, count) in cases {
         let build = Build::honest(false, 1);
         let machine =
             undisturbed(build, &prepared(build, &workload.before).unwrap(), &workload.acts).unwrap();
         let activity = machine.service().store().activity();
-        let packs = if compacts { activity.compacted_packs } else { activity.recompressed_packs };
-        assert!(packs > 0, "{}: {activity:?}", workload.name);
+
+        assert!(count(&activity) > 0, "{}: {activity:?}", workload.name);
         machine.judge().unwrap();
     }
 }
@@ -340,6 +367,16 @@ fn compaction_plain() {
 #[test]
 fn compaction_sealed() {
     run(&compaction(), true);
+}
+
+#[test]
+fn p2_duplicates_plain() {
+    run(&duplicates(), false);
+}
+
+#[test]
+fn p2_duplicates_sealed() {
+    run(&duplicates(), true);
 }
 
 #[test]

@@ -11,8 +11,9 @@ use super::super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header, Kind};
 use super::super::pack::{FinishedPack, Frame, Pack, PackWriter, pack_name};
 use super::super::pins::Held;
 use super::super::rows::PackRow;
+use super::super::steps::Stop;
 use super::super::{Error, Store};
-use super::run::{Run, Stop};
+use super::run::Run;
 
 /// Bytes read at once, before compression.
 const SLICE_BYTES: u64 = 1 << 20;

@@ -10,9 +10,9 @@ use crate::store::rows;
 use crate::store::tests::{Bench, fresh_as, get, noise, open_as, put};
 use crate::store::{MasterKey, Options, Reach, Scope, Stats};
 
-const ALL: Wish = Wish { compact: true, recompress: true };
-const COMPACT: Wish = Wish { compact: true, recompress: false };
-const RECOMPRESS: Wish = Wish { compact: false, recompress: true };
+const ALL: Wish = Wish { dedup: None, compact: true, recompress: true };
+const COMPACT: Wish = Wish { dedup: None, compact: true, recompress: false };
+const RECOMPRESS: Wish = Wish { dedup: None, compact: false, recompress: true };
 
 pub fn options() -> Options {
     let rewrite = RewritePolicy { recompress_after_s: 0, ..RewritePolicy::default() };

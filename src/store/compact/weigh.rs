@@ -5,12 +5,13 @@
 //! is cut off is only itself made again. A pack that is pinned is never called dead by mistake: the
 //! pass's mark tells whose pin ended since it began.
 
+use super::super::manifest::Manifest;
 use super::super::mark::{Counted, Marking};
 use super::super::pins::Mark;
 use super::super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow, pack_key};
+use super::super::steps::Stop;
 use super::super::unmarked::{self, Unmarked};
 use super::super::{Error, Store};
-use super::run::Stop;
 use crate::db::Rows;
 
 /// Packs counted in one pass: with some 1,500 runs of live chunks each, 100 MiB.
@@ -94,15 +95,28 @@ impl Store {
             }
             drop(read);
             for (content, row) in wanted {
-                match self.manifest(&row) {
-                    Ok(manifest) => marking.add(&manifest.extents),
-                    // Let go of since: what it named is dead, or another stream's too.
-                    Err(_) if self.inner.db.read()?.get(&CONTENTS, &content)?.is_none() => {}
-                    Err(error) => return Err(error.into()),
+                if let Some(manifest) = self.manifest_now(&content, row)? {
+                    marking.add(&manifest.extents);
                 }
             }
         }
         Ok(marking)
+    }
+
+    /// A stream's manifest by its row of a moment ago, or by the present one where it was replaced;
+    /// `None` when it was let go of since: what it named is dead, or another stream's too.
+    fn manifest_now(&self, content: &[u8], mut row: ContentRow) -> Result<Option<Manifest>, Error> {
+        loop {
+            let error = match self.manifest(&row) {
+                Ok(manifest) => return Ok(Some(manifest)),
+                Err(error) => error,
+            };
+            match self.inner.db.read()?.record::<ContentRow>(&CONTENTS, content)? {
+                None => return Ok(None),
+                Some(now) if now.object == row.object => return Err(error),
+                Some(now) => row = now,
+            }
+        }
     }
 
     /// Takes packs off the list that need no further look.

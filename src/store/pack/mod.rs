@@ -103,6 +103,11 @@ impl Pack {
         self.footer.names.len() * 44 + self.footer.frames.len() * 44 + self.footer.runs.len() * 12 + 256
     }
 
+    /// The length of its chunks together, before compression.
+    pub fn raw_bytes(&self) -> u64 {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
     /// The generation of its object.
     pub fn generation(&self) -> u32 {
         self.footer.generation
