@@ -63,7 +63,7 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
         tracing::warn!("a master key is given, but the store is plain and stays so");
     }
     let service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
-    let interrupted = service.recover_jobs()?;
+    let interrupted = service.recover_jobs(settings.reclaim.automatic)?;
     if interrupted > 0 {
         tracing::info!(interrupted, "jobs ended with the process that ran them");
     }

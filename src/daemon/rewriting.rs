@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::settings;
 use super::window::Window;
 use crate::base::{Clock, SystemClock};
+use crate::model::job::JobKind;
 use crate::service::Service;
 use crate::store::{Compare, Error, Rewritten, Shared, Wish};
 
@@ -78,7 +79,8 @@ async fn keep_rewriting(service: Service, hours: Hours, stop: CancellationToken)
             let wish = Wish { dedup: Some(Compare::New), ..Wish::default() };
             let _ = once(&service, wish, hours, stop.clone()).await;
         }
-        if hours.are_open() && (recompress || wants_compaction(&service).await) {
+        let waits = service.has_waiting_job(JobKind::Reclaim);
+        if hours.are_open() && (recompress || waits || wants_compaction(&service).await) {
             let outcome =
                 once(&service, Wish { dedup: None, compact: true, recompress }, hours, stop.clone()).await;
             let done = outcome.is_some_and(|done| done.in_use == 0 && !done.ended_early);

@@ -111,6 +111,8 @@ pub struct Job {
     pub result: BTreeMap<String, u64>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Whether it waits until it is resumed.
+    pub paused: bool,
 }
 
 #[cfg(test)]

@@ -65,7 +65,11 @@ impl Service {
         wish: Wish,
         goes_on: &mut dyn FnMut(&Progress) -> bool,
     ) -> Result<Rewritten, Error> {
-        let mut job: Option<JobAtWork> = None;
+        // One that somebody had wait before the last restart is gone on with, once it is resumed.
+        let mut job = self.take_up_job(JobKind::Reclaim);
+        if let Some(job) = &mut job {
+            let _ = job.step(&Step { phase: "waiting", done: 0, total: None });
+        }
         let mut refusal = None;
         let rewritten = self.rewrite(wish, &mut |progress| {
             if job.is_none() && progress.total_bytes > 0 {

@@ -40,6 +40,7 @@ mod rows;
 mod scrub;
 mod seal;
 mod share;
+mod stale_hooks;
 mod steps;
 mod stored;
 mod survey;

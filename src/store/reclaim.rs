@@ -15,6 +15,7 @@ use super::error::Error;
 use super::format::{Kind, object_key};
 use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PRESENT, PackRow, grave_key, pack_key};
 use super::scrub;
+use super::stale_hooks;
 use super::totals::{self, Stats};
 use super::unmarked;
 use crate::db::{self, ReadTxn, Rows};
@@ -65,7 +66,7 @@ impl Store {
         if reach == Reach::Everything {
             self.sweep_orphans(freed)?;
         }
-        Ok(())
+        self.sweep_hooks(reach)
     }
 
     fn bury_dead_packs(&self, freed: &mut Reclaimed) -> Result<(), Error> {
@@ -83,6 +84,7 @@ impl Store {
             return Ok(());
         }
         self.inner.db.write(move |txn| {
+            stale_hooks::count(txn, dead.len() as u64)?;
             for number in &dead {
                 if let Some(row) = txn.record::<PackRow>(&PACKS, &pack_key(*number))? {
                     txn.remove(&PACKS, &pack_key(*number))?;

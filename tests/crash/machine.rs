@@ -138,7 +138,7 @@ impl Machine {
         let service = Service::new(db.clone(), store, clock, entropy, rules);
         service.bootstrap(&password()).map_err(|e| format!("setting up: {e:?}"))?;
         service.recover_uploads().map_err(|e| format!("recovering uploads: {e:?}"))?;
-        service.recover_jobs().map_err(|e| format!("recovering jobs: {e:?}"))?;
+        service.recover_jobs(true).map_err(|e| format!("recovering jobs: {e:?}"))?;
         *self.running.borrow_mut() = Some(Running { db, service, held: BTreeMap::new() });
         Ok(())
     }

@@ -265,22 +265,24 @@ fn compaction() -> Workload {
     }
 }
 
-/// Data that arrives twice at once, so that neither upload finds the other's: it is shared afterwards,
-/// while one of the two images is deleted and the data comes once more.
+/// Data that arrives twice at once, so that neither upload finds all of the other's: it is shared
+/// afterwards, and one of the two images deleted.
 fn duplicates() -> Workload {
+    // What the first upload has in its open pack, the second one stores again.
+    let data = || vec![Part::Noise(0, PIECE_BYTES + 100 * KIB)];
     let twice = |slot, other| {
         vec![
             Act::Create(slot),
             Act::Create(other),
-            Act::Upload(slot, long(0), vec![Act::Upload(other, long(0), Vec::new())]),
+            Act::Upload(slot, data(), vec![Act::Upload(other, data(), Vec::new())]),
         ]
     };
     Workload {
         name: "duplicates",
-        before: Before::Done([twice(0, 1), vec![Act::Create(2)]].concat()),
-        acts: vec![Act::Dedup, Act::Delete(1), Act::Dedup, Act::Upload(2, long(0), vec![Act::Dedup])],
+        before: Before::Done(twice(0, 1)),
+        acts: vec![Act::Dedup, Act::Delete(0), Act::Dedup],
         recovery: vec![Act::Dedup],
-        stride: 1,
+        stride: 2,
     }
 }
 

@@ -12,6 +12,8 @@ mod policy;
 mod random_tests;
 mod rewrite;
 mod run;
+#[cfg(test)]
+mod scale_tests;
 mod swap;
 #[cfg(test)]
 pub(super) mod tests;

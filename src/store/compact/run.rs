@@ -62,7 +62,7 @@ impl<'s, 'w> Run<'s, 'w> {
             store.settle(pass.settled)?;
             let mut enclosed = Vec::new();
             for candidate in pass.candidates {
-                match pass.mark.enclose(candidate.pack, candidate.counted.live.clone()) {
+                match pass.mark.enclose(candidate.pack, candidate.counted.live()) {
                     Some(pack) => enclosed.push((candidate, pack)),
                     None => self.outcome.in_use += 1,
                 }
@@ -82,7 +82,7 @@ impl<'s, 'w> Run<'s, 'w> {
     }
 
     fn compact(&mut self, candidate: &Candidate) -> Result<(), Stop> {
-        let (store, number, live) = (self.store, candidate.pack, &candidate.counted.live);
+        let (store, number, live) = (self.store, candidate.pack, &candidate.counted.live());
         let policy = store.inner.options.rewrite;
         let Some(row) = store.pack_row(number)? else { return Ok(()) };
         let old = store.pack(number)?;

@@ -65,7 +65,7 @@ impl Actor for Compaction {
                 pass.rank(store);
                 let first = pass.candidates.into_iter().find(|candidate| candidate.pack == 1);
                 self.enclosed = first.and_then(|candidate| {
-                    let enclosed = pass.mark.enclose(candidate.pack, candidate.counted.live.clone())?;
+                    let enclosed = pass.mark.enclose(candidate.pack, candidate.counted.live())?;
                     Some((candidate, enclosed))
                 });
             }
@@ -74,7 +74,7 @@ impl Actor for Compaction {
                 let Some(row) = store.pack_row(1).unwrap() else { return };
                 let old = store.pack(1).unwrap();
                 let manner =
-                    Manner { live: Some(&candidate.counted.live), stronger: false, bytes_max: u64::MAX };
+                    Manner { live: Some(&candidate.counted.live()), stronger: false, bytes_max: u64::MAX };
                 let mut watch = on;
                 let written = Run::new(store, Wish::default(), &mut watch).write(&row, &old, &manner);
                 self.written = written.ok().flatten().map(|new| (old, row, new));
@@ -85,7 +85,8 @@ impl Actor for Compaction {
                 else {
                     return;
                 };
-                let (live, counted) = (Some(&candidate.counted.live), Some(&candidate.unmarked));
+                let live = candidate.counted.live();
+                let (live, counted) = (Some(&live), Some(&candidate.unmarked));
                 let swap = Swap { old: &old, row: &row, new, level: 1, live, counted };
                 self.swapped = store.swap(swap).unwrap().is_some();
                 drop(enclosed);

@@ -76,7 +76,7 @@ struct Limits {
 }
 
 /// 64 MiB of names, which are 174 GB of data as real disks have it; 26 MiB of stretches.
-const LIMITS: Limits = Limits { names: 1 << 23, stretches: 1 << 18, packs: 1024 };
+const LIMITS: Limits = Limits { names: 1 << 23, stretches: 1 << 18, packs: 256 };
 
 impl Store {
     /// Compares packs, and has streams share what is found.
