@@ -194,6 +194,14 @@ def full_while_packs_are_compacted(context):
         equal('exit status', box.stop(), 0)
 
 
+def is_ready(client):
+    """Whether the server serves, and will go on."""
+    try:
+        return client.ask('GET', '/readyz').status == 200
+    except LOST:
+        return False
+
+
 def full_while_duplicates_are_shared(context):
     """Not one free byte while images are given one copy of what is stored twice: nothing is lost, and room helps."""
     choices = context.random
@@ -202,10 +210,11 @@ def full_while_duplicates_are_shared(context):
         box.log = context.work / 'log'
         box.start()
         client = admin(box)
-        data = choices.randbytes(24 * MIB)
-        images = [client.create(str(number)) for number in range(2)]
+        data = choices.randbytes(20 * MIB)
+        # Each has something of its own too, so that its pack has to be written anew without the rest.
+        images = {client.create(str(number)): data + choices.randbytes(4 * MIB) for number in range(2)}
         # Neither finds what the other has in the pack it is still filling.
-        senders = [threading.Thread(target=admin(box).upload, args=(image, data)) for image in images]
+        senders = [threading.Thread(target=admin(box).upload, args=both) for both in images.items()]
         for sender in senders:
             sender.start()
         for sender in senders:
@@ -214,31 +223,37 @@ def full_while_duplicates_are_shared(context):
         expect(plan['duplicate_bytes'] > 4 * MIB, f'the two were not stored apart: {plan}')
         before = box.store_bytes()
         ballast = disk.fill()
-        refusals = 0
-        for _ in range(3):
-            status, said = box.command('gc', '--dedup', '--compact')
-            expect(status, f'images were given new manifests without room for them: {said}')
-            has('gc without room', said, 'space')
-            refusals += 1
-            if not box.runs():
-                break
-        expect(refusals, 'gc was not refused')
+        # Either the manifest finds no room, or a commit does not, which ends the server.
+        status, said = box.command('gc', '--dedup', '--compact')
+        expect(status, f'images were given new manifests without room for them: {said}')
+        expect('space' in said or 'restarting' in said, f'gc without room said {said}')
+        ends = not is_ready(client)
+        if ends:
+            equal('exit status', box.ended(), 1)
+            has('last words', box.said(), 'no space left')
         ballast.unlink()
-        if box.runs():
-            for image in images:
-                client.expect_whole(image, data)
-        else:
-            box.ended()
+        if ends:
             box.start()
             client = admin(box)
+        for image, whole in images.items():
+            client.expect_whole(image, whole)
+        # Room for manifests, and none to write packs anew: what is shared stays so, and is compacted later.
+        ballast = disk.leave(60 * MIB)
+        status, said = box.command('gc', '--dedup', '--compact')
+        equal('exit status of gc without room for packs', status, 1)
+        has('gc without room for packs', said, 'free some space')
+        for image, whole in images.items():
+            client.expect_whole(image, whole)
+        ballast.unlink()
         done = box.result('gc', '--dedup', '--compact')
-        equal('duplicate bytes', done['duplicate_bytes'], plan['duplicate_bytes'])
+        expect(done['duplicate_bytes'] >= plan['duplicate_bytes'], f'the plan is {plan}, and was done {done}')
+        equal('streams that are left to be shared', done['shared_streams'], 0)
         # What a server that was cut off left is found as an orphan.
         box.result('gc')
         returned = before - box.store_bytes()
         expect(returned > plan['duplicate_bytes'] * 9 // 10, f'{returned} bytes came back of {plan["duplicate_bytes"]}')
-        for image in images:
-            client.expect_whole(image, data)
+        for image, whole in images.items():
+            client.expect_whole(image, whole)
         equal('damaged images', box.check(), [])
         equal('exit status', box.stop(), 0)
 
