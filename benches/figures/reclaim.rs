@@ -30,6 +30,9 @@ const PASS_PACKS: u64 = 16_384;
 /// Bytes of a stretch of the half-dead store: it lives, and the next one is dead.
 const STRETCH: usize = 1 << 20;
 
+/// Streams of a round: two that are timed, and those of which half is dead.
+const STREAMS: u64 = 4;
+
 /// Runs both halves.
 pub fn run() -> Outcome {
     mark()?;
@@ -106,18 +109,21 @@ fn beside_compaction() -> Outcome {
     for round in 0..setting("BENCH_ROUNDS", 5)? {
         let stream = |number: u64| {
             let mut data = base.clone();
-            dense::stamp(&mut data, round * 3 + number, 0);
+            dense::stamp(&mut data, round * STREAMS + number, 0);
             data
         };
         let dir = server::new_dir()?;
         let (db, store) = ingest::open(dir.path())?;
         let upload = |data: Vec<u8>| runtime.block_on(ingest::upload(db.clone(), store.clone(), data.into()));
-        let whole = stream(0);
-        let half: Vec<u8> = whole.chunks(STRETCH).step_by(2).flatten().copied().collect();
-        let gone = upload(whole)?;
-        upload(half)?;
-        let releaser = store.clone();
-        db.write(move |txn| releaser.release(txn, &gone))?;
+        // Twice as much as is sent, so that compacting goes on for as long as the upload does.
+        for number in 2..STREAMS {
+            let whole = stream(number);
+            let half: Vec<u8> = whole.chunks(STRETCH).step_by(2).flatten().copied().collect();
+            let gone = upload(whole)?;
+            upload(half)?;
+            let releaser = store.clone();
+            db.write(move |txn| releaser.release(txn, &gone))?;
+        }
         store.reclaim(Reach::Released)?;
         let timed = |data: Vec<u8>| -> Result<f64, Box<dyn Error>> {
             let start = Instant::now();
@@ -131,7 +137,7 @@ fn beside_compaction() -> Outcome {
             let work = std::thread::spawn(move || {
                 let wish = Wish { compact: true, ..Wish::default() };
                 compactor.rewrite(wish, &mut |progress| {
-                    told.store(progress.done_bytes, Ordering::Relaxed);
+                    told.fetch_max(progress.done_bytes, Ordering::Relaxed);
                     if ends.load(Ordering::Relaxed) {
                         ControlFlow::Break(())
                     } else {
@@ -154,11 +160,11 @@ fn beside_compaction() -> Outcome {
             Ok(speed)
         };
         let (idle, busy) = if round % 2 == 0 {
-            let idle = timed(stream(1))?;
-            (idle, compacted(stream(2))?)
+            let idle = timed(stream(0))?;
+            (idle, compacted(stream(1))?)
         } else {
-            let busy = compacted(stream(2))?;
-            (timed(stream(1))?, busy)
+            let busy = compacted(stream(1))?;
+            (timed(stream(0))?, busy)
         };
         note(format!("round {round}: {busy:.0} MB/s beside compaction, {idle:.0} MB/s alone"));
         alone.push(idle);

@@ -206,7 +206,7 @@ fn p5_the_mark_after_one_delete_looks_at_the_images_that_share_its_packs() {
         let Some(pass) = store.weigh(after, &mut || Ok(())).ok().flatten() else { break };
         resident = resident.max(resident_mib());
         after = Some(pass.last);
-        // Half of what is not live enough stays on the list, as nothing of these packs can be compacted.
+        // What is sparse would be compacted, and leave the list with that.
         let all = pass.settled.into_iter().chain(pass.candidates.into_iter().map(|c| c.unmarked));
         store.settle(all.collect()).unwrap();
         let made = (objects.made_nanos.load(Ordering::Relaxed) - made) as f64 / 1e9;
