@@ -62,6 +62,11 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
             "Damaged objects repaired with parity",
             activity.repaired_objects,
         ),
+        counter(
+            "tintype_copied_objects",
+            "Damaged objects put right from a copy of the store",
+            activity.copied_objects,
+        ),
         counter("tintype_scrubbed_bytes", "Stored bytes compared by scrubs", activity.scrubbed_bytes),
         counter("tintype_healed_objects", "Damaged objects written anew", activity.healed_objects),
     ]);

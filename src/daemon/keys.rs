@@ -31,6 +31,7 @@ pub fn restore(settings: &Settings, backup: &[u8]) -> Result<u32, Error> {
         .enable_all()
         .build()
         .map_err(Error::Process)?;
-    let objects = medium::open(settings, &dir, runtime.handle()).map_err(store::Error::from)?;
+    let objects =
+        medium::open(settings, &dir, runtime.handle(), medium::Purpose::Serve).map_err(store::Error::from)?;
     Ok(Vault::restore_ring(&*objects, backup, master.as_ref())?)
 }

@@ -3,24 +3,69 @@
 //! Invariant: a bucket is given to the store only after it has shown that it can do what the store
 //! relies on, and its memory comes out of `store.memory_bytes`, as the store's own does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(feature = "buckets")]
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::data_dir::DataDir;
 use super::settings::Settings;
-use crate::objects::{Error, Native, Objects};
+#[cfg(feature = "buckets")]
+use crate::objects::{BucketOptions, Cached, Probe, open_url};
+use crate::objects::{CopySource, Error, Native, Objects, WithCopies};
 
 /// Of the memory given to transfers, one in so many bytes holds parts on their way to a bucket.
 const SENDING_SHARE: usize = 4;
 
-/// The medium that the settings name.
-pub(super) fn open(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn Objects>, Error> {
-    match folder(settings) {
-        Some(folder) => Ok(Arc::new(Native::open(folder)?)),
-        None => bucket(settings, dir, handle),
+/// What a medium is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be written to.
+    Serve,
+    /// To be read: nothing is tried out on it.
+    Read,
+}
+
+/// The medium that the settings name, with the copies of it that they name.
+pub(super) fn open(
+    settings: &Settings,
+    dir: &DataDir,
+    handle: &Handle,
+    purpose: Purpose,
+) -> Result<Arc<dyn Objects>, Error> {
+    let medium = match folder(settings) {
+        Some(folder) => Arc::new(Native::open(folder)?),
+        None => bucket(settings, dir, handle, purpose)?,
+    };
+    let places = settings.repair.copies.iter().enumerate();
+    let copies = places.map(|(number, place)| copy(settings, dir, handle, number, place));
+    let copies = copies.collect::<Result<Vec<_>, Error>>()?;
+    Ok(if copies.is_empty() { medium } else { Arc::new(WithCopies::new(medium, copies)) })
+}
+
+/// A place that holds copies. Whether it is there is found out when it is needed.
+fn copy(
+    settings: &Settings,
+    dir: &DataDir,
+    handle: &Handle,
+    number: usize,
+    place: &str,
+) -> Result<CopySource, Error> {
+    if !place.starts_with("s3://") {
+        if folder(settings).is_some_and(|own| is_same(&own, Path::new(place))) {
+            return Err(Error::Invalid(format!("repair.copies: {place} is the store itself")));
+        }
+        return Ok(CopySource::folder(place.into()));
     }
+    bucket_copy(settings, dir, handle, number, place)
+}
+
+/// Whether two paths lead to one folder, as far as both are there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
 }
 
 /// The folder that image data lies in; `None` where it lies in a bucket.
@@ -42,14 +87,11 @@ fn is_bucket(settings: &Settings) -> bool {
     settings.store.location.starts_with("s3://")
 }
 
+/// How requests to buckets are made.
 #[cfg(feature = "buckets")]
-fn bucket(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn Objects>, Error> {
-    use std::time::Duration;
-
-    use crate::objects::{BucketOptions, Cached, Probe, open_url};
-
+fn bucket_options(settings: &Settings) -> BucketOptions {
     let chosen = &settings.bucket;
-    let options = BucketOptions {
+    BucketOptions {
         connect_timeout: Duration::from_secs(chosen.connect_timeout_s),
         request_timeout: Duration::from_secs(chosen.request_timeout_s),
         patience: Duration::from_secs(chosen.operation_timeout_s),
@@ -59,10 +101,23 @@ fn bucket(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn
         spool_bytes: chosen.spool_bytes,
         reserve_bytes: settings.store.reserve_bytes,
         conditional_puts: chosen.conditional_puts,
-    };
+    }
+}
+
+#[cfg(feature = "buckets")]
+fn bucket(
+    settings: &Settings,
+    dir: &DataDir,
+    handle: &Handle,
+    purpose: Purpose,
+) -> Result<Arc<dyn Objects>, Error> {
+    let chosen = &settings.bucket;
     let local = dir.bucket(&chosen.local_dir);
+    let options = bucket_options(settings);
     let bucket = open_url(&settings.store.location, [], handle.clone(), &local.join("spool"), options)?;
-    bucket.probe(if DataDir::is_set_up(dir.path()) { Probe::Quick } else { Probe::Whole })?;
+    if purpose == Purpose::Serve {
+        bucket.probe(if DataDir::is_set_up(dir.path()) { Probe::Quick } else { Probe::Whole })?;
+    }
     if chosen.cache_bytes == 0 {
         return Ok(Arc::new(bucket));
     }
@@ -70,7 +125,31 @@ fn bucket(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn
     Ok(Arc::new(Cached::open(Arc::new(bucket), &folder, chosen.cache_bytes, reserve)?))
 }
 
+/// A bucket that is only read: nothing is tried out on it, and its spool stays empty.
+#[cfg(feature = "buckets")]
+fn bucket_copy(
+    settings: &Settings,
+    dir: &DataDir,
+    handle: &Handle,
+    number: usize,
+    place: &str,
+) -> Result<CopySource, Error> {
+    let spool = dir.bucket(&settings.bucket.local_dir).join(format!("copy-{number}"));
+    let bucket = open_url(place, [], handle.clone(), &spool, bucket_options(settings))?;
+    Ok(CopySource::medium(place.to_owned(), Arc::new(bucket)))
+}
+
 #[cfg(not(feature = "buckets"))]
-fn bucket(settings: &Settings, _: &DataDir, _: &Handle) -> Result<Arc<dyn Objects>, Error> {
-    Err(Error::Invalid(format!("{}: this build has no support for buckets", settings.store.location)))
+fn bucket(settings: &Settings, _: &DataDir, _: &Handle, _: Purpose) -> Result<Arc<dyn Objects>, Error> {
+    Err(unsupported(&settings.store.location))
+}
+
+#[cfg(not(feature = "buckets"))]
+fn bucket_copy(_: &Settings, _: &DataDir, _: &Handle, _: usize, place: &str) -> Result<CopySource, Error> {
+    Err(unsupported(place))
+}
+
+#[cfg(not(feature = "buckets"))]
+fn unsupported(place: &str) -> Error {
+    Error::Invalid(format!("{place}: this build has no support for buckets"))
 }

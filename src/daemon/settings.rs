@@ -27,6 +27,8 @@ pub struct Settings {
     pub scrub: Scrub,
     /// What repairs rotten objects.
     pub parity: Parity,
+    /// Where else the store's objects lie.
+    pub repair: Repair,
     /// Storing each block once.
     pub dedup: Dedup,
     /// Keys of a sealed store.
@@ -229,6 +231,14 @@ impl Default for Parity {
     }
 }
 
+/// Where else the store's objects lie.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Repair {
+    /// Directories and buckets that hold copies of the store, the first to be asked in front.
+    pub copies: Vec<String>,
+}
+
 /// Storing each block once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -360,6 +370,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Copies of the store that are looked into.
+const COPIES_MAX: usize = 8;
+
 impl Settings {
     /// Refuses values outside their range, naming the key, the value and the range.
     ///
@@ -396,7 +409,8 @@ impl Settings {
         between("images.unfinished_uploads_max", self.images.unfinished_uploads_max as u64, 1, 1 << 20)?;
         self.bucket.check()?;
         self.check_public_url()?;
-        self.check_location()
+        self.check_location()?;
+        self.check_copies()
     }
 
     /// The address to listen on; a host name is looked up.
@@ -434,6 +448,29 @@ impl Settings {
             return Ok(());
         }
         Err(format!("store.location: \"{location}\" is neither an absolute path nor s3://BUCKET/PREFIX"))
+    }
+}
+
+impl Settings {
+    fn check_copies(&self) -> Result<(), String> {
+        let copies = &self.repair.copies;
+        if copies.len() > COPIES_MAX {
+            return Err(format!(
+                "repair.copies: {} places are too many, it takes {COPIES_MAX}",
+                copies.len()
+            ));
+        }
+        for copy in copies {
+            if !copy.starts_with('/') && !copy.starts_with("s3://") {
+                return Err(format!(
+                    "repair.copies: \"{copy}\" is neither an absolute path nor s3://BUCKET/PREFIX"
+                ));
+            }
+            if copy.trim_end_matches('/') == self.store.location.trim_end_matches('/') {
+                return Err(format!("repair.copies: \"{copy}\" is the store itself (store.location)"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -483,6 +520,16 @@ mod tests {
         settings.bucket = BucketSettings { local_dir: "cache".into(), ..BucketSettings::default() };
         assert!(settings.check().unwrap_err().contains("no absolute path"));
         settings.bucket = BucketSettings::default();
+        settings.repair.copies = vec!["/mnt/copy".into(), "s3://other/box".into()];
+        settings.check().unwrap();
+        settings.repair.copies.push("copy".into());
+        assert!(settings.check().unwrap_err().contains("\"copy\" is neither"));
+        settings.repair.copies = vec!["/srv/images/".into()];
+        settings.store.location = "/srv/images".into();
+        assert!(settings.check().unwrap_err().contains("the store itself"));
+        settings.repair = Repair { copies: vec!["/a".into(); 9] };
+        assert!(settings.check().unwrap_err().starts_with("repair.copies: 9"));
+        (settings.repair, settings.store.location) = (Repair::default(), String::new());
         settings.server.public_url = "images.example.org".into();
         assert!(settings.check().unwrap_err().contains("https://HOST"));
         settings.server.public_url = "https://images.example.org/".into();

@@ -5,6 +5,7 @@
 
 mod actor;
 mod error;
+pub mod events;
 pub mod figures;
 pub mod identity;
 pub mod images;
@@ -122,6 +123,7 @@ impl Service {
         entropy: Arc<dyn Entropy>,
         rules: Rules,
     ) -> Service {
+        events::log(&db, &store);
         let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
         Service {
             db,

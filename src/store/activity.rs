@@ -35,6 +35,8 @@ pub struct Activity {
     pub healed_objects: u64,
     /// Damaged objects that were repaired with their parity.
     pub repaired_objects: u64,
+    /// Damaged objects that were put right from a copy elsewhere.
+    pub copied_objects: u64,
 }
 
 /// The running counts.
@@ -52,6 +54,7 @@ pub struct Counts {
     scrubbed_bytes: AtomicU64,
     healed_objects: AtomicU64,
     repaired_objects: AtomicU64,
+    copied_objects: AtomicU64,
 }
 
 impl Counts {
@@ -105,6 +108,11 @@ impl Counts {
         add(&self.repaired_objects, 1);
     }
 
+    /// A damaged object was put right from a copy elsewhere.
+    pub fn copied(&self) {
+        add(&self.copied_objects, 1);
+    }
+
     /// The counts of this moment.
     pub fn read(&self) -> Activity {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -121,6 +129,7 @@ impl Counts {
             scrubbed_bytes: of(&self.scrubbed_bytes),
             healed_objects: of(&self.healed_objects),
             repaired_objects: of(&self.repaired_objects),
+            copied_objects: of(&self.copied_objects),
         }
     }
 }

@@ -194,6 +194,11 @@ pub fn trailer_sum(hashes: &[u8], tail_start: &[u8]) -> [u8; 32] {
     *blake3::Hasher::new().update(hashes).update(tail_start).finalize().as_bytes()
 }
 
+/// The sum in a tail, into which every byte of its object goes.
+pub fn tail_sum(tail: &[u8; TAIL_BYTES]) -> [u8; 32] {
+    array(&tail[32..])
+}
+
 /// The padded length of a sealed body of `bytes`: the next multiple of a power of two that is at
 /// most a sixteenth of the length (and at least [`PADDING_BYTES_MIN`]), so that a length tells
 /// only its order of magnitude.

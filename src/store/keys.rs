@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Store;
 use super::error::Error;
+use super::events::EventKind;
 use super::keyring::{KeyError, Keys, MasterKey, RingStatus};
 use super::realm::Scope;
 use super::rows::{self, CONTENTS, ContentRow};
@@ -45,6 +46,8 @@ impl Store {
             self.inner.index.forget_domain(domain);
             self.inner.layouts.clear();
             self.inner.frames.clear();
+            let detail = format!("domain {domain} was erased: what it sealed cannot be read any more");
+            self.record(EventKind::KeysChanged, "the key ring", detail, Vec::new());
         }
         Ok(erased?)
     }
@@ -86,7 +89,12 @@ impl Store {
     /// [`Error::Key`]: but for [`KeyError::OlderRemains`] the old key stays in force, though until
     /// the next start the new one may open the store too.
     pub fn rotate_master(&self, new: MasterKey) -> Result<u32, Error> {
-        Ok(self.keys()?.rotate(&*self.inner.objects, new, &*self.inner.entropy)?)
+        let rotated = self.keys()?.rotate(&*self.inner.objects, new, &*self.inner.entropy);
+        if let Ok(version) | Err(KeyError::OlderRemains { version, .. }) = &rotated {
+            let detail = format!("version {version}: it is under another master key now");
+            self.record(EventKind::KeysChanged, "the key ring", detail, Vec::new());
+        }
+        Ok(rotated?)
     }
 
     fn keys(&self) -> Result<&Keys, Error> {

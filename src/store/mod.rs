@@ -14,6 +14,7 @@ mod damage;
 mod decompress;
 mod digest;
 mod error;
+mod events;
 mod filling;
 mod format;
 mod index;
@@ -39,6 +40,7 @@ mod seal;
 mod share;
 mod stored;
 mod survey;
+mod tend;
 mod thread;
 mod totals;
 mod unmarked;
@@ -56,6 +58,7 @@ pub use activity::Activity;
 pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
 pub use damage::{DamageCounts, DamagedObject, Mended};
 pub use error::Error;
+pub use events::{Event, EventKind, Listener};
 pub use ingest::{Checkpoint, Ingest, Receipt};
 pub use keyring::{AtOpen, DomainStatus, KeyError, MasterKey, NotAKey, RingStatus};
 pub use log::{Description, Lag, Replayed};
@@ -70,6 +73,7 @@ pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
 pub use scrub::{ScrubStatus, Scrubbed};
 pub use stored::Stored;
+pub use tend::Incident;
 pub use totals::Stats;
 pub use vault::{Vault, catalog_objects};
 pub use verify::Damage;
@@ -137,6 +141,9 @@ struct Inner {
     activity: activity::Counts,
     damage: damage::Damage,
     scrub: scrub::Turns,
+    events: events::Events,
+    /// The bytes of the store's clear header.
+    header: Vec<u8>,
 }
 
 type FrameKey = (u64, u32, usize);
@@ -407,6 +414,8 @@ impl Store {
 
 #[cfg(test)]
 mod distrust_tests;
+#[cfg(test)]
+mod flips_tests;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::compact::RewritePolicy;
 use super::compress::Compressors;
 use super::damage::Damage;
 use super::error::Error;
+use super::events::Events;
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
 use super::keyring::{MasterKey, STORE_DOMAIN};
@@ -149,7 +150,10 @@ impl Store {
             db.write(totals::recount)?;
         }
         vault.objects.sweep_unfinished()?;
-        Store::assemble(db, vault, options, clock, entropy)
+        let incidents = vault.settle()?;
+        let store = Store::assemble(db, vault, options, clock, entropy)?;
+        incidents.iter().for_each(|incident| store.record_incident(incident));
+        Ok(store)
     }
 
     /// Opens the store of a catalog that was lost: `db` is empty, and is to be filled from the store
@@ -190,7 +194,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
-        let Vault { objects, keys, .. } = vault;
+        let Vault { objects, keys, header, .. } = vault;
         let fetchers = read::fetches_at_once(objects.traffic().is_some());
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
@@ -229,6 +233,8 @@ impl Store {
                 damage,
                 scrub,
                 log,
+                events: Events::default(),
+                header,
             }),
         })
     }

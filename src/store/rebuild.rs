@@ -10,6 +10,7 @@ use roaring::RoaringTreemap;
 use super::Store;
 use super::damage::records::{DAMAGE, LOST};
 use super::error::Error;
+use super::events::EVENTS;
 use super::format::Kind;
 use super::index::hooks;
 use super::log::Replayed;
@@ -39,7 +40,7 @@ pub type Tell<'a> = dyn FnMut(&'static str, u64) + 'a;
 type WayBack = fn(&Store, &mut Findings, &mut Tell<'_>) -> Result<(), Error>;
 
 /// Every derived table of the store, each with its way back: the one place that names them.
-const WAYS_BACK: [(Table, WayBack); 12] = [
+const WAYS_BACK: [(Table, WayBack); 13] = [
     (HOOKS, Store::rebuild_hooks),
     (CONTENT_PACKS, Store::rebuild_content_packs),
     (TOTALS, |store, _, _| store.inner.db.write(totals::recount)),
@@ -55,6 +56,8 @@ const WAYS_BACK: [(Table, WayBack); 12] = [
     (VERIFIED, |_, _, _| Ok(())),
     (PARITY, |_, _, _| Ok(())),
     (PARITY_TOTALS, |_, _, _| Ok(())),
+    // What happened to the catalog that is lost is lost with it.
+    (EVENTS, |_, _, _| Ok(())),
 ];
 
 /// Every table of the store that is no fact.

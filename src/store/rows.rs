@@ -37,6 +37,10 @@ pub const STORE: Table = Table::facts("store-1");
 /// Every table of the store that holds facts.
 pub const FACTS: [Table; 4] = [PACKS, PRESENT, CONTENTS, STORE];
 
+/// Where earlier releases' rows say what was written.
+const STORED_IN_PACK: usize = 40;
+const STORED_IN_CONTENT: usize = 20;
+
 const NEXT_PACK: &[u8] = b"next-pack";
 const STORE_ID: &[u8] = b"store-id";
 
@@ -64,15 +68,17 @@ pub struct PackRow {
 }
 
 impl Record for PackRow {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const NAME: &'static str = "pack";
 
     fn decode_other(version: u8, body: &[u8]) -> Result<PackRow, Unreadable> {
-        if version == 1 {
-            // The first form is this one without its last byte.
-            return codec::decode_body(&[body, &[0]].concat());
+        let body = Written::add_unknown_sum(body, STORED_IN_PACK);
+        match version {
+            // The first form is the second without its last byte.
+            1 => codec::decode_body(&[&body[..], &[0]].concat()),
+            2 => codec::decode_body(&body),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
         }
-        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
     }
 }
 
@@ -109,8 +115,15 @@ pub struct ContentRow {
 }
 
 impl Record for ContentRow {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "content";
+
+    fn decode_other(version: u8, body: &[u8]) -> Result<ContentRow, Unreadable> {
+        match version {
+            1 => codec::decode_body(&Written::add_unknown_sum(body, STORED_IN_CONTENT)),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
+        }
+    }
 }
 
 impl ContentRow {
@@ -272,29 +285,44 @@ mod tests {
             generation: 2,
             domain: 3,
             scope: [11; 16],
-            stored: Written { object_bytes: 4, footer: Section { offset: 5, bytes: 6, counter: 7 } },
+            stored: Written {
+                object_bytes: 4,
+                footer: Section { offset: 5, bytes: 6, counter: 7 },
+                sum: [13; 32],
+            },
             chunks: 8,
             raw_bytes: 9,
             created_at: 10,
             level: 12,
         };
-        let body = "010101010101010101010101010101010200000003000000\
-                    0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\
-                    0400000000000000050000000000000006000000070000000000000008000000\
-                    09000000000000000a00000000000000";
-        assert_eq!(hex::encode(encode(&row)), format!("02{body}0c"));
-        let first_form = hex::decode(format!("01{body}")).unwrap();
-        assert_eq!(codec::decode::<PackRow>(&first_form).unwrap(), PackRow { level: 0, ..row });
+        let start = "010101010101010101010101010101010200000003000000\
+                     0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\
+                     04000000000000000500000000000000060000000700000000000000";
+        let end = "0800000009000000000000000a00000000000000";
+        let sum = "0d".repeat(32);
+        assert_eq!(hex::encode(encode(&row)), format!("03{start}{sum}{end}0c"));
+        let decode = |text: String| codec::decode::<PackRow>(&hex::decode(text).unwrap());
+        let unknown = PackRow { stored: Written { sum: [0; 32], ..row.stored }, ..row };
+        assert_eq!(decode(format!("02{start}{end}0c")).unwrap(), unknown);
+        assert_eq!(decode(format!("01{start}{end}")).unwrap(), PackRow { level: 0, ..unknown });
+        assert!(decode(format!("02{}", &start[..60])).is_err());
         let row = ContentRow {
             object: [1; 16],
             domain: 2,
-            stored: Written { object_bytes: 3, footer: Section { offset: 4, bytes: 5, counter: 6 } },
+            stored: Written {
+                object_bytes: 3,
+                footer: Section { offset: 4, bytes: 5, counter: 6 },
+                sum: [13; 32],
+            },
             size_bytes: 7,
         };
-        assert_eq!(
-            hex::encode(encode(&row)),
-            "01010101010101010101010101010101010200000003000000000000000400000000000000050000000600000000\
-             0000000700000000000000"
-        );
+        let start = "01010101010101010101010101010101\
+                     02000000030000000000000004000000000000000500000006000000\
+                     00000000";
+        let end = "0700000000000000";
+        assert_eq!(hex::encode(encode(&row)), format!("02{start}{sum}{end}"));
+        let first_form = hex::decode(format!("01{start}{end}")).unwrap();
+        let unknown = ContentRow { stored: Written { sum: [0; 32], ..row.stored }, ..row };
+        assert_eq!(codec::decode::<ContentRow>(&first_form).unwrap(), unknown);
     }
 }

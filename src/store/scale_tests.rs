@@ -117,6 +117,7 @@ fn fill(store: &Store, packs: u64) {
                         // What comes after the footer: its sum, a locator, and a trailer of one block.
                         object_bytes: u64::from(footer_bytes) + 32 + 24 + 32 + 64,
                         footer: Section { offset: 0, bytes: footer_bytes, counter: 0 },
+                        sum: [0; 32],
                     };
                     let row = PackRow {
                         object: shadow_id(number),

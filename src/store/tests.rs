@@ -36,11 +36,17 @@ pub(super) fn fresh_as(master: Option<&MasterKey>, options: Options) -> Bench {
     Bench { store: open_as(objects.clone(), db.clone(), master, options).unwrap(), objects, db }
 }
 
+fn delete_headers(objects: &Memory) {
+    for name in ["tintype-store", "tintype-store-copy"] {
+        objects.delete(&format::key(name.into())).unwrap();
+    }
+}
+
 #[test]
 fn a_set_up_that_was_cut_off_before_the_header_is_done_again() {
     let master = MasterKey::generate(&OsEntropy);
     let b = fresh(Some(&master));
-    b.objects.delete(&format::key("tintype-store".into())).unwrap();
+    delete_headers(&b.objects);
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
     let other = MasterKey::generate(&OsEntropy);
     assert!(open(b.objects.clone(), db.clone(), Some(&other)).unwrap().is_sealed());
@@ -53,7 +59,7 @@ async fn a_new_catalog_does_not_take_a_store_that_holds_data() {
     put(&b, &noise(1, 5000)).await;
     for header in [true, false] {
         if !header {
-            b.objects.delete(&format::key("tintype-store".into())).unwrap();
+            delete_headers(&b.objects);
         }
         let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
         let error = open(b.objects.clone(), db, None).err().unwrap().to_string();

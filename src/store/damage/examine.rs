@@ -28,8 +28,13 @@ pub enum Suspicion {
 /// What a look at an object found.
 #[derive(Debug)]
 pub enum Examined {
-    /// Nothing; the object's id.
-    Whole([u8; 16]),
+    /// Nothing.
+    Whole {
+        /// The object's id.
+        object: [u8; 16],
+        /// The sum in its tail.
+        sum: [u8; 32],
+    },
     /// Damage.
     Damaged(DamageRow),
     /// No row names it any more.
@@ -52,10 +57,11 @@ impl Store {
         watch: &mut Watch<'_>,
     ) -> Result<Examined, Error> {
         let Some(object) = self.stored_object(stored)? else { return Ok(Examined::Gone) };
-        let rot = match survey(&*self.inner.objects, &object.header, object.bytes, watch)? {
+        let (rot, sum) = match survey(&*self.inner.objects, &object.header, object.bytes, watch)? {
             Found::Stopped => return Ok(Examined::Stopped),
-            Found::Whole => None,
-            Found::Rotten(rot) => Some(rot),
+            Found::Whole { sum } => (None, sum),
+            // Then it is not whole either.
+            Found::Rotten(rot) => (Some(rot), [0; 32]),
         };
         let damage = match stored {
             Stored::Pack(number) => self.examine_pack(number, &object, suspicion, rot)?,
@@ -65,7 +71,10 @@ impl Store {
         match self.stored_object(stored)? {
             None => Ok(Examined::Gone),
             Some(now) if now.header.id != object.header.id => Ok(Examined::Replaced),
-            Some(_) => Ok(damage.map_or(Examined::Whole(object.header.id), Examined::Damaged)),
+            Some(_) => {
+                let whole = Examined::Whole { object: object.header.id, sum };
+                Ok(damage.map_or(whole, Examined::Damaged))
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use roaring::RoaringBitmap;
 
 use super::super::Store;
 use super::super::error::Error;
+use super::super::events::EventKind;
 use super::super::format::{FRAME_BYTES, Header, Kind};
 use super::super::manifest::Extent;
 use super::super::pack::{FinishedPack, Pack, PackWriter, pack_name};
@@ -58,6 +59,10 @@ impl Store {
             match stored {
                 // The object has gone, or another has its place.
                 _ if self.stored_object(stored)?.is_none_or(|now| now.header.id != row.object) => {
+                    self.look_at(stored, Suspicion::None, &mut |_| ControlFlow::Continue(()))?;
+                }
+                // A copy may be back that was away when the damage was found.
+                _ if self.repair_from_copy(stored, row.object, &row.reason)? => {
                     self.look_at(stored, Suspicion::None, &mut |_| ControlFlow::Continue(()))?;
                 }
                 Stored::Pack(number) => self.mend_pack(number, &row, &mut mended)?,
@@ -110,13 +115,12 @@ impl Store {
             mended.chunks += sources.len() as u64;
             mended.packs += 1;
             self.inner.activity.healed();
-            tracing::info!(
-                event = "healed",
-                pack = number,
-                chunks = sources.len(),
-                let_go = missing.len(),
-                "a damaged pack has a whole next generation"
+            let detail = format!(
+                "a whole next generation was written: {} lost chunks were stored again, {} are needed no more",
+                sources.len(),
+                missing.len()
             );
+            self.record(EventKind::Healed, Stored::Pack(number), detail, Vec::new());
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use super::super::Store;
 use super::super::error::Error;
+use super::super::events::EventKind;
 use super::super::format::Kind;
 use super::super::manifest::Manifest;
 use super::super::object::Builder;
@@ -96,7 +97,8 @@ impl Store {
         if committed {
             self.inner.damage.learn(Stored::Manifest(content), None);
             self.inner.activity.healed();
-            tracing::info!(event = "healed", %content, "a damaged stream has a new manifest");
+            let detail = "a new manifest was written, from what was left or from an image of the same bytes";
+            self.record(EventKind::Healed, Stored::Manifest(content), detail, vec![content]);
         } else {
             self.inner.objects.delete(&header.key())?;
         }

@@ -13,8 +13,9 @@ use super::record::{self, RingRecord};
 use super::{DomainStatus, KeyError, Keyring, MasterKey};
 use crate::base::Entropy;
 use crate::db::SealKey;
-use crate::objects::{self, Objects};
+use crate::objects::{self, ObjectKey, Objects};
 use crate::store::seal::DomainKey;
+use crate::store::tend::Incident;
 
 /// The keys of an open store.
 pub struct Keys {
@@ -22,6 +23,8 @@ pub struct Keys {
     master: Mutex<MasterKey>,
     ring: RwLock<Arc<Saved>>,
     at_open: AtOpen,
+    /// Copies that were written again when the ring was opened, each with the reason.
+    mended: Vec<(ObjectKey, String)>,
 }
 
 /// A ring, and the bytes of its copies.
@@ -70,7 +73,7 @@ impl Keys {
         let bytes = record::to_bytes(&ring, master, entropy.id());
         copies::put(objects, ring.version, &bytes)?;
         copies::read_back(objects, ring.version, &bytes)?;
-        Ok(Keys::new(Saved { ring, bytes }, master, AtOpen::Settled))
+        Ok(Keys::new(Saved { ring, bytes }, master, AtOpen::Settled, Vec::new()))
     }
 
     /// Opens the newest version that has a whole copy, or the one before it, when only that opens
@@ -85,12 +88,26 @@ impl Keys {
         store_id: [u8; 16],
     ) -> Result<Keys, KeyError> {
         let (saved, other) = load(objects, master, store_id)?;
-        let at_open = settle(objects, &saved, other);
-        Ok(Keys::new(saved, master, at_open))
+        let (at_open, mended) = settle(objects, &saved, other);
+        Ok(Keys::new(saved, master, at_open, mended))
     }
 
-    fn new(saved: Saved, master: &MasterKey, at_open: AtOpen) -> Keys {
-        Keys { master: Mutex::new(master.clone()), ring: RwLock::new(Arc::new(saved)), at_open }
+    fn new(saved: Saved, master: &MasterKey, at_open: AtOpen, mended: Vec<(ObjectKey, String)>) -> Keys {
+        Keys { master: Mutex::new(master.clone()), ring: RwLock::new(Arc::new(saved)), at_open, mended }
+    }
+
+    /// What was written again when the ring was opened.
+    pub(in crate::store) fn mended_at_open(&self) -> Vec<Incident> {
+        self.mended.iter().cloned().map(incident).collect()
+    }
+
+    /// Compares the copies with the ring that is in force, and writes again what differs.
+    pub(in crate::store) fn tend(&self, objects: &dyn Objects) -> Result<Vec<Incident>, KeyError> {
+        // Nobody changes the ring meanwhile.
+        let _master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let saved = self.saved();
+        let mended = copies::mend(objects, saved.ring.version, &saved.bytes)?;
+        Ok(mended.into_iter().map(incident).collect())
     }
 
     /// The keys of a domain.
@@ -234,6 +251,12 @@ fn load(
             }
             Found::OtherKey if other.is_none() => other = Some(*version),
             Found::Opened(..) | Found::OtherKey => break,
+            Found::Damaged if other.is_none() => {
+                let found = copies::elsewhere(objects, *version, master, store_id)?;
+                if let Some((ring, bytes)) = found {
+                    return Ok((Saved { ring, bytes }, None));
+                }
+            }
             Found::Damaged => {}
         }
     }
@@ -246,18 +269,20 @@ fn load(
 
 /// Makes the version that opened the only one, with three copies. What cannot be done now, the next
 /// change must do before anything else; the store can be read meanwhile.
-fn settle(objects: &dyn Objects, saved: &Saved, other: Option<u32>) -> AtOpen {
+fn settle(objects: &dyn Objects, saved: &Saved, other: Option<u32>) -> (AtOpen, Vec<(ObjectKey, String)>) {
     let version = saved.ring.version;
-    let attempt = || -> Result<bool, objects::Error> {
-        let mended = copies::mend(objects, version, &saved.bytes)?;
-        if mended > 0 {
-            tracing::warn!(version, mended, "wrote missing copies of the key ring again");
+    let mut mended = Vec::new();
+    let mut attempt = || -> Result<bool, objects::Error> {
+        mended = copies::mend(objects, version, &saved.bytes)?;
+        if !mended.is_empty() {
+            let copies = mended.len();
+            tracing::warn!(version, copies, "wrote missing or damaged copies of the key ring again");
         }
         let others = copies::versions(objects)?.into_keys().any(|found| found != version);
         copies::delete_others(objects, Some(version))?;
         Ok(others)
     };
-    match (attempt(), other) {
+    let at_open = match (attempt(), other) {
         (Ok(_), Some(_)) => {
             tracing::warn!(version, "undid a change to another master key that was cut off");
             AtOpen::Undone
@@ -271,7 +296,12 @@ fn settle(objects: &dyn Objects, saved: &Saved, other: Option<u32>) -> AtOpen {
             tracing::warn!(version, %error, "the key ring opened, but could not be put in order");
             AtOpen::Settled
         }
-    }
+    };
+    (at_open, mended)
+}
+
+fn incident((key, reason): (ObjectKey, String)) -> Incident {
+    Incident { object: key.to_string(), reason, outcome: Ok("written again from another copy".to_owned()) }
 }
 
 /// Puts a lost ring back from a backup; gives its version. With a master key, only if it opens.

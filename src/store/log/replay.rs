@@ -82,7 +82,7 @@ impl Store {
         let mut batch = Batch { db, changes: Vec::new(), bytes: 0 };
         let mut objects = 0;
         if let Some(base) = self.readable_snapshot(&shelf, &mut replayed.damage)? {
-            let footer = self.read_snapshot(base, &mut |table, key, value| {
+            let footer = self.read_snapshot(&base, &mut |table, key, value| {
                 let value = Some(value.to_vec());
                 batch.push(Change { table: table.to_owned(), key: key.to_vec(), value })
             })?;
@@ -92,7 +92,7 @@ impl Store {
         tell(objects);
         for log in shelf.logs_since(replayed.commits) {
             // A later object may repeat what this one would have told.
-            match self.read_entries(log, replayed.commits) {
+            match self.anywhere(log, |log| self.read_entries(log, replayed.commits)) {
                 Ok(None) => {}
                 Ok(Some(told)) => {
                     told.entries
@@ -117,19 +117,41 @@ impl Store {
     }
 
     /// The newest snapshot that is whole, read once to know it.
-    fn readable_snapshot<'a>(
-        &self,
-        shelf: &'a Shelf,
-        damage: &mut Vec<String>,
-    ) -> Result<Option<&'a Shelved>, Error> {
+    fn readable_snapshot(&self, shelf: &Shelf, damage: &mut Vec<String>) -> Result<Option<Shelved>, Error> {
+        let read = |snapshot: &Shelved| {
+            self.read_snapshot(snapshot, &mut |_, _, _| Ok(())).map(|_| snapshot.clone())
+        };
         for snapshot in &shelf.snapshots {
-            match self.read_snapshot(snapshot, &mut |_, _, _| Ok(())) {
-                Ok(_) => return Ok(Some(snapshot)),
+            match self.anywhere(snapshot, read) {
+                Ok(readable) => return Ok(Some(readable)),
                 Err(error @ Error::Damaged { .. }) => damage.push(error.to_string()),
                 Err(error) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    /// Reads an object of the description; where it is damaged, from the first copy of the store that
+    /// has it whole. A copy that is away or damaged too changes nothing.
+    fn anywhere<T>(
+        &self,
+        shelved: &Shelved,
+        read: impl Fn(&Shelved) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let damaged = match read(shelved) {
+            Err(error @ Error::Damaged { .. }) => error,
+            outcome => return outcome,
+        };
+        for (name, copy) in shelved.copies(&*self.inner.objects) {
+            match read(&copy) {
+                Ok(told) => {
+                    tracing::warn!(%damaged, copy = name, "a part of the store's log is read from a copy of the store");
+                    return Ok(told);
+                }
+                Err(error) => tracing::warn!(%error, copy = name, "a copy cannot be used"),
+            }
+        }
+        Err(damaged)
     }
 
     /// The entries of a log object from number `at` on; `None` when there is a gap before it.

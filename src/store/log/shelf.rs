@@ -1,12 +1,14 @@
 //! Which log objects and snapshots there are, and reading them back, verified.
 
+use std::sync::Arc;
+
 use super::super::Store;
 use super::super::error::Error;
 use super::super::format::{Kind, number_in_name};
 use super::super::object::{Object, Section, read_header, verify_stored};
 use super::records::{LogRecord, SnapshotFooter, SnapshotRows};
 use crate::db::codec::{self, RECORD_BYTES_MAX, Record};
-use crate::objects::{ObjectKey, Objects};
+use crate::objects::{CopySource, ObjectKey, Objects};
 
 /// What is called with each row of a snapshot: table, key, value.
 pub type RowVisit<'a> = dyn FnMut(&str, &[u8], &[u8]) -> Result<(), Error> + 'a;
@@ -20,6 +22,20 @@ pub struct Shelved {
     pub number: u64,
     /// Its length.
     pub bytes: u64,
+    /// Where to read it instead of the store's own medium.
+    pub elsewhere: Option<Arc<dyn Objects>>,
+}
+
+impl Shelved {
+    /// The same object in each copy of the store that has one.
+    pub fn copies(&self, objects: &dyn Objects) -> Vec<(String, Shelved)> {
+        let found = |source: &CopySource| {
+            let bytes = source.objects().size(&self.key).ok()?;
+            let elsewhere = Some(source.objects().clone());
+            Some((source.name().to_owned(), Shelved { bytes, elsewhere, ..self.clone() }))
+        };
+        objects.copies().iter().filter_map(found).collect()
+    }
 }
 
 /// What the medium lists.
@@ -38,7 +54,7 @@ impl Shelf {
         for (kind, found) in [(Kind::Snapshot, &mut shelf.snapshots), (Kind::Log, &mut shelf.logs)] {
             objects.list(&format!("{}/", kind.prefix()), &mut |info| {
                 if let Some(number) = number_in_name(kind, info.key.as_str()) {
-                    found.push(Shelved { key: info.key, number, bytes: info.size_bytes });
+                    found.push(Shelved { key: info.key, number, bytes: info.size_bytes, elsewhere: None });
                 }
             })?;
             found.sort_unstable_by(|a, b| (a.number, &a.key).cmp(&(b.number, &b.key)));
@@ -106,12 +122,13 @@ impl Store {
 
     /// The object, compared with its trailer.
     fn open_shelved(&self, shelved: &Shelved) -> Result<Object, Error> {
-        let header = read_header(&*self.inner.objects, &shelved.key)?;
+        let objects = shelved.elsewhere.as_ref().unwrap_or(&self.inner.objects);
+        let header = read_header(&**objects, &shelved.key)?;
         if header.domain != self.inner.domain {
             return Err(damaged(shelved, "it is not sealed as the store is"));
         }
-        verify_stored(&*self.inner.objects, &header, shelved.bytes)?;
-        Ok(Object::new(self.inner.objects.clone(), header, self.key(header.domain)?.as_deref()))
+        verify_stored(&**objects, &header, shelved.bytes)?;
+        Ok(Object::new(objects.clone(), header, self.key(header.domain)?.as_deref()))
     }
 }
 
