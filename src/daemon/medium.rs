@@ -153,3 +153,40 @@ fn bucket_copy(_: &Settings, _: &DataDir, _: &Handle, _: usize, place: &str) -> 
 fn unsupported(place: &str) -> Error {
     Error::Invalid(format!("{place}: this build has no support for buckets"))
 }
+
+#[cfg(all(test, feature = "buckets"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_asked_of_a_bucket_that_is_only_to_be_read_and_none_of_copies() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.server.data = outer.path().join("data");
+        // Nobody answers there.
+        settings.store.location = "s3://bucket-of-nobody.invalid/box".into();
+        settings.repair.copies = vec!["s3://another.invalid/box".into(), "/never/mounted".into()];
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let dir = DataDir::create(&settings.server.data).unwrap();
+        let medium = open(&settings, &dir, runtime.handle(), Purpose::Read).unwrap();
+        let names: Vec<&str> = medium.copies().iter().map(CopySource::name).collect();
+        assert_eq!(names, ["s3://another.invalid/box", "/never/mounted"]);
+        assert_eq!(medium.traffic().map(|traffic| traffic.requests), Some(0));
+    }
+
+    #[test]
+    fn a_store_is_no_copy_of_itself() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.server.data = outer.path().join("data");
+        let dir = DataDir::create(&settings.server.data).unwrap();
+        let own = DataDir::store(&settings.server.data);
+        std::fs::create_dir(&own).unwrap();
+        std::os::unix::fs::symlink(&own, outer.path().join("other-name")).unwrap();
+        settings.repair.copies = vec![outer.path().join("other-name").to_str().unwrap().to_owned()];
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let refused = open(&settings, &dir, runtime.handle(), Purpose::Serve).err().unwrap();
+        assert!(refused.to_string().contains("the store itself"), "{refused}");
+    }
+}

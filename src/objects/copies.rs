@@ -258,7 +258,7 @@ mod tests {
             assert!(matches!(copy.size(&key("pack/aa")), Err(Error::NotFound(_))));
             let mut names = Vec::new();
             copy.list("pack/", &mut |info| names.push(info.key)).unwrap();
-            assert_eq!(names, [a.clone()]);
+            assert_eq!(names, std::slice::from_ref(&a));
             assert!(matches!(copy.put(&key("b"), b""), Err(Error::Denied(_))));
             assert!(matches!(copy.replace(&a).err(), Some(Error::Denied(_))));
             assert!(matches!(copy.delete(&a), Err(Error::Denied(_))));

@@ -102,7 +102,7 @@ impl Vault {
     /// # Errors
     /// The medium's failure.
     pub(super) fn settle(&self) -> Result<Vec<Incident>, Error> {
-        let is_first = !has_header_copy(&*self.objects)?;
+        let is_first = !has_header_copy(&*self.objects);
         let mut found = tend_header(&*self.objects, &self.header)?;
         // A store of an earlier release is given its copy, which is no incident.
         found.retain(|incident| !is_first || incident.object != header_copy_key().as_str());
@@ -220,11 +220,18 @@ fn parse(bytes: &[u8]) -> Result<StoreHeader, Error> {
 /// Makes the header and its copy what they were again, where they are not.
 pub(super) fn tend_header(objects: &dyn Objects, header: &[u8]) -> Result<Vec<Incident>, Error> {
     let mut found = Vec::new();
-    for (key, whole) in [(header_key(), header.to_vec()), (header_copy_key(), HeaderCopy::encode(header)?)] {
-        let reason = match get(objects, &key)? {
-            Some(bytes) if bytes == whole => continue,
-            Some(_) => "it is not what was written",
-            None => "it is not there",
+    let both = [(header_key(), header.to_vec()), (header_copy_key(), HeaderCopy::encode(header)?)];
+    let read = both.each_ref().map(|(key, _)| get(objects, key));
+    if let [Err(error), Err(_)] = read {
+        // The medium is away.
+        return Err(error.into());
+    }
+    for ((key, whole), read) in both.into_iter().zip(read) {
+        let reason = match read {
+            Ok(Some(bytes)) if bytes == whole => continue,
+            Ok(Some(_)) => "it is not what was written".to_owned(),
+            Ok(None) => "it is not there".to_owned(),
+            Err(error) => format!("it cannot be read: {error}"),
         };
         let written = objects.replace(&key).and_then(|mut writer| {
             writer.write(&whole)?;
@@ -232,14 +239,14 @@ pub(super) fn tend_header(objects: &dyn Objects, header: &[u8]) -> Result<Vec<In
         });
         let outcome = written.map(|()| "written again".to_owned());
         let outcome = outcome.map_err(|error| format!("it could not be written again: {error}"));
-        found.push(Incident { object: key.to_string(), reason: reason.to_owned(), outcome });
+        found.push(Incident { object: key.to_string(), reason, outcome });
     }
     Ok(found)
 }
 
 /// Whether the header has a copy beside it; stores of earlier releases have none.
-pub(super) fn has_header_copy(objects: &dyn Objects) -> Result<bool, Error> {
-    Ok(get(objects, &header_copy_key())?.is_some())
+fn has_header_copy(objects: &dyn Objects) -> bool {
+    !matches!(get(objects, &header_copy_key()), Ok(None))
 }
 
 fn parse_id(header: &StoreHeader) -> Result<[u8; 16], Error> {

@@ -45,6 +45,10 @@ pub enum Act {
     Ship,
     /// The disk changes a byte of the first pack; nobody is told.
     Rot,
+    /// The disk changes a byte of the first manifest; nobody is told.
+    RotManifest,
+    /// Copies everything stored to where nothing happens to it; starts from here on know where.
+    Copy,
     /// Compares everything stored with what was written, and repairs it.
     Scrub,
     /// Heals what was lost from what was stored again.
@@ -67,6 +71,8 @@ pub enum Act {
 
 /// Where a pack rots: in its chunks.
 const ROT_AT: usize = 1000;
+/// Where a manifest rots: in what it says.
+const MANIFEST_ROT_AT: usize = 100;
 
 /// A stretch of a body.
 #[derive(Debug, Clone, Copy)]
@@ -155,10 +161,10 @@ impl Machine {
             Act::Reclaim => self.reclaim(Wish::default()),
             Act::Rewrite => self.reclaim(Wish { compact: true, recompress: true }),
             Act::Ship => self.service().store().ship().map_err(text),
-            Act::Rot => {
-                let stock = self.shelf.stock();
-                let pack = stock.keys().find(|key| key.as_str().starts_with("pack/"));
-                pack.into_iter().for_each(|key| self.shelf.rot(key, ROT_AT));
+            Act::Rot => self.rot("pack/", ROT_AT),
+            Act::RotManifest => self.rot("manifest/", MANIFEST_ROT_AT),
+            Act::Copy => {
+                self.copy();
                 Ok(())
             }
             Act::Scrub => self.service().store().scrub_all(&mut |_| ()).map(drop).map_err(text),
@@ -176,6 +182,14 @@ impl Machine {
             }
             Act::Restart => self.stop().and_then(|()| self.start()),
         }
+    }
+
+    /// Changes a byte of the first object of a kind.
+    fn rot(&self, kind: &str, at: usize) -> Result<(), String> {
+        let stock = self.shelf.stock();
+        let object = stock.keys().find(|key| key.as_str().starts_with(kind));
+        object.into_iter().for_each(|key| self.shelf.rot(key, at));
+        Ok(())
     }
 
     fn reclaim(&self, wish: Wish) -> Result<(), String> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tintype::base::{Clock, Entropy, Time};
 use tintype::db::{self, Db, Sealed};
 use tintype::model::ProjectId;
+use tintype::objects::{CopySource, Memory, Objects, WithCopies};
 use tintype::service::identity::{Password, PasswordCost};
 use tintype::service::rebuild::{self, Rebuilt};
 use tintype::service::{Actor, Rules, Service};
@@ -64,6 +65,8 @@ pub struct Media {
     pub disk: Vec<u8>,
     /// The objects.
     pub stock: Stock,
+    /// What a copy of the store has, where one was made.
+    pub copy: Option<Stock>,
     /// Objects that were at work when power went.
     pub left_over: usize,
     /// How often a box was started on them.
@@ -89,6 +92,8 @@ pub struct Machine {
     starts: Cell<u64>,
     /// Master keys of which this start showed that they are not the store's.
     refused: RefCell<Vec<u64>>,
+    /// What lies elsewhere; no power cut reaches it.
+    copy: RefCell<Option<Stock>>,
     runtime: tokio::runtime::Runtime,
     running: RefCell<Option<Running>>,
 }
@@ -116,6 +121,7 @@ impl Machine {
             build,
             starts: Cell::new(media.starts),
             refused: RefCell::default(),
+            copy: RefCell::new(media.copy.clone()),
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
             running: RefCell::new(None),
         }
@@ -150,7 +156,7 @@ impl Machine {
     pub fn rebuild(&self) -> Result<Rebuilt, String> {
         let entropy = Arc::new(SeededEntropy::new(self.build.seed));
         let number = self.world.borrow().master_keys()[0];
-        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
+        let (objects, master) = (self.objects(), self.build.master(number));
         let vault = Vault::open(objects, master.as_ref()).map_err(|e| format!("the store: {e}"))?;
         let vault = vault.ok_or("there is no store")?;
         let db = self.catalog(&vault, &*entropy)?;
@@ -175,6 +181,21 @@ impl Machine {
             None => Db::open_on(self.disk.clone(), options),
         };
         db.map_err(|e| format!("the catalog: {e}"))
+    }
+
+    /// Makes a copy of the store as it is now, which later starts know of.
+    pub fn copy(&self) {
+        *self.copy.borrow_mut() = Some(self.shelf.stock());
+    }
+
+    /// The medium, with the copy of it if there is one.
+    fn objects(&self) -> Arc<dyn Objects> {
+        let shelf = Arc::new(self.shelf.clone());
+        let Some(stock) = &*self.copy.borrow() else { return shelf };
+        let copy = Memory::new();
+        stock.iter().for_each(|(key, bytes)| copy.put(key, bytes).unwrap());
+        let source = CopySource::medium("the copy".to_owned(), Arc::new(copy));
+        Arc::new(WithCopies::new(shelf, vec![source]))
     }
 
     /// Changes what callers may expect.
@@ -216,7 +237,7 @@ impl Machine {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Vault, store::Error> {
-        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
+        let (objects, master) = (self.objects(), self.build.master(number));
         match Vault::open(objects.clone(), master.as_ref())? {
             Some(vault) => Ok(vault),
             None => Vault::create(objects, master.as_ref(), clock, entropy),
@@ -229,7 +250,7 @@ impl Machine {
     /// When it is.
     pub fn judge_keys(&self) -> Result<(), String> {
         for number in self.refused.take() {
-            let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
+            let (objects, master) = (self.objects(), self.build.master(number));
             match Vault::open(objects, master.as_ref()) {
                 Err(store::Error::Key(KeyError::Wrong { .. })) => {}
                 Err(error) => return Err(format!("master key {number}: {error}")),
@@ -281,6 +302,7 @@ impl Machine {
         let media = Media {
             disk: self.disk.remains(loss, dice),
             stock,
+            copy: self.copy.take(),
             left_over,
             starts: self.starts.get(),
             now: self.clock.now(),

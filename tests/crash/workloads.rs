@@ -133,6 +133,34 @@ fn heal() -> Workload {
     }
 }
 
+/// A scrub that puts a pack and a manifest right from a copy of the store.
+fn repair_from_copy() -> Workload {
+    Workload {
+        name: "repair_from_copy",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Copy]].concat()),
+        acts: vec![Act::Rot, Act::RotManifest, Act::Scrub],
+        recovery: vec![Act::Scrub],
+        stride: 1,
+    }
+}
+
+/// A manifest that rots altogether, written anew from an image of the same bytes.
+fn heal_manifest() -> Workload {
+    Workload {
+        name: "heal_manifest",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Create(1)]].concat()),
+        acts: vec![
+            Act::RotManifest,
+            Act::Scrub,
+            Act::Upload(1, dense(0), Vec::new()),
+            Act::Mend,
+            Act::Reclaim,
+        ],
+        recovery: [vec![Act::Scrub], filled(2, dense(0)), vec![Act::Mend]].concat(),
+        stride: 1,
+    }
+}
+
 /// The first start of all, and a first image.
 fn first_start() -> Workload {
     Workload {
@@ -410,6 +438,26 @@ fn repair_plain() {
 #[test]
 fn repair_sealed() {
     run(&repair(), true);
+}
+
+#[test]
+fn repair_from_copy_plain() {
+    run(&repair_from_copy(), false);
+}
+
+#[test]
+fn repair_from_copy_sealed() {
+    run(&repair_from_copy(), true);
+}
+
+#[test]
+fn heal_manifest_plain() {
+    run(&heal_manifest(), false);
+}
+
+#[test]
+fn heal_manifest_sealed() {
+    run(&heal_manifest(), true);
 }
 
 #[test]
