@@ -454,6 +454,43 @@ async fn p8_a_rebuild_reads_what_of_the_log_is_damaged_from_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p8_a_rebuild_reads_what_of_the_log_is_lost_from_a_copy_and_begins_a_new_history() {
+    let c = Copied::new(false).await;
+    let content = c.add(&c.open(Vec::new()), &noise(2, 5000)).await;
+    mirror(&c.objects, &c.copy);
+    let log = names(&c.objects, "log/").pop().unwrap();
+    c.objects.delete(&log).unwrap();
+    let rebuilt = |copies: Vec<CopySource>| {
+        let options = crate::db::Options { journal: FACTS.to_vec(), ..Default::default() };
+        let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
+        let medium = Arc::new(WithCopies::new(Arc::new(c.objects.clone()), copies));
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+        let store = Store::open_lost(db.clone(), medium, None, Options::default(), clock, entropy).unwrap();
+        let told = store.rebuild(&mut |_, _| ()).unwrap().replayed;
+        let row: Option<ContentRow> = db.read().unwrap().record(&CONTENTS, &content.0).unwrap();
+        (told, row.is_some(), db.read().unwrap().journal_next().unwrap())
+    };
+    let (_, is_there, _) = rebuilt(Vec::new());
+    assert!(!is_there);
+    let other = Copied::new(false).await;
+    let foreign = CopySource::medium("foreign".into(), Arc::new(other.copy.clone()));
+    let (told, is_there, next) = rebuilt(vec![foreign, c.source()]);
+    assert!(is_there && !told.has_gap, "{told:?}");
+    assert!(
+        matches!(&told.damage[..], [one] if one.contains(log.as_str()) && one.contains("the copy")),
+        "{told:?}"
+    );
+    // The lost catalog may know commits that no copy has.
+    assert!(next >= 1 << 32, "{next}");
+    // What the snapshot made unnecessary since the copy was made is no loss.
+    c.objects.put(&log, &c.copy.get(&log).unwrap()).unwrap();
+    let older = ObjectKey::new(format!("log/{:016x}-{}", 1, "ab".repeat(16))).unwrap();
+    c.copy.put(&older, b"of long ago").unwrap();
+    let (told, _, next) = rebuilt(vec![c.source()]);
+    assert!(told.damage.is_empty() && next < 1 << 32, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_without_copies_is_as_it_was() {
     let b = super::super::tests::fresh(None);
     assert!(

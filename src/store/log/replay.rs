@@ -77,7 +77,7 @@ impl Store {
     /// [`Error::Damaged`] when nothing can be told at all; the medium's or the database's failure.
     pub(in super::super) fn replay(&self, tell: &mut dyn FnMut(u64)) -> Result<Replayed, Error> {
         let db = &self.inner.db;
-        let shelf = Shelf::list(&*self.inner.objects)?;
+        let shelf = self.whole_shelf()?;
         let mut replayed = Replayed { commits: 0, complete_until: None, has_gap: false, damage: Vec::new() };
         let mut batch = Batch { db, changes: Vec::new(), bytes: 0 };
         let mut objects = 0;
@@ -87,6 +87,7 @@ impl Store {
                 batch.push(Change { table: table.to_owned(), key: key.to_vec(), value })
             })?;
             (replayed.commits, replayed.complete_until) = (base.number, Some(Time(footer.written_at)));
+            replayed.damage.extend(lost(&base));
             objects = 1;
         }
         tell(objects);
@@ -99,6 +100,8 @@ impl Store {
                         .into_iter()
                         .flat_map(|entry| entry.changes)
                         .try_for_each(|c| batch.push(c))?;
+                    // Nobody knows what else was lost, so that its numbers are not gone on with.
+                    replayed.damage.extend(lost(log));
                     replayed.commits = log.number;
                     replayed.complete_until = told.complete_until.or(replayed.complete_until);
                 }
@@ -114,6 +117,22 @@ impl Store {
         self.expect_own_history(&replayed)?;
         db.continue_journal(replayed.goes_on_at(reaches))?;
         Ok(replayed)
+    }
+
+    /// What the medium lists, and what copies of this store have beside that.
+    fn whole_shelf(&self) -> Result<Shelf, Error> {
+        let mut shelf = Shelf::list(&*self.inner.objects)?;
+        let own = vault::store_id(&*self.inner.objects)?;
+        for source in self.inner.objects.copies() {
+            let added = vault::store_id(&**source.objects()).and_then(|id| match id == own {
+                true => shelf.add_lost(source),
+                false => Err(Error::Foreign(format!("it is a copy of another store, {}", hex::encode(id)))),
+            });
+            if let Err(error) = added {
+                tracing::warn!(%error, copy = source.name(), "a copy of the store cannot be used");
+            }
+        }
+        Ok(shelf)
     }
 
     /// The newest snapshot that is whole, read once to know it.
@@ -180,4 +199,10 @@ impl Store {
         }
         Err(Error::damaged("the store's log", reason))
     }
+}
+
+/// What to say of an object that is only in a copy of the store.
+fn lost(shelved: &Shelved) -> Option<String> {
+    let source = shelved.elsewhere.as_ref().filter(|_| shelved.is_lost)?;
+    Some(format!("{} is not there; it was read from the copy in {}", shelved.key, source.name()))
 }

@@ -1,6 +1,6 @@
 //! Which log objects and snapshots there are, and reading them back, verified.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use super::super::Store;
 use super::super::error::Error;
@@ -23,7 +23,9 @@ pub struct Shelved {
     /// Its length.
     pub bytes: u64,
     /// Where to read it instead of the store's own medium.
-    pub elsewhere: Option<Arc<dyn Objects>>,
+    pub elsewhere: Option<CopySource>,
+    /// Whether the store's own medium does not list it.
+    pub is_lost: bool,
 }
 
 impl Shelved {
@@ -31,7 +33,7 @@ impl Shelved {
     pub fn copies(&self, objects: &dyn Objects) -> Vec<(String, Shelved)> {
         let found = |source: &CopySource| {
             let bytes = source.objects().size(&self.key).ok()?;
-            let elsewhere = Some(source.objects().clone());
+            let elsewhere = Some(source.clone());
             Some((source.name().to_owned(), Shelved { bytes, elsewhere, ..self.clone() }))
         };
         objects.copies().iter().filter_map(found).collect()
@@ -54,13 +56,37 @@ impl Shelf {
         for (kind, found) in [(Kind::Snapshot, &mut shelf.snapshots), (Kind::Log, &mut shelf.logs)] {
             objects.list(&format!("{}/", kind.prefix()), &mut |info| {
                 if let Some(number) = number_in_name(kind, info.key.as_str()) {
-                    found.push(Shelved { key: info.key, number, bytes: info.size_bytes, elsewhere: None });
+                    let bytes = info.size_bytes;
+                    found.push(Shelved { key: info.key, number, bytes, elsewhere: None, is_lost: false });
                 }
             })?;
+        }
+        shelf.sort();
+        Ok(shelf)
+    }
+
+    fn sort(&mut self) {
+        for found in [&mut self.snapshots, &mut self.logs] {
             found.sort_unstable_by(|a, b| (a.number, &a.key).cmp(&(b.number, &b.key)));
         }
-        shelf.snapshots.reverse();
-        Ok(shelf)
+        self.snapshots.reverse();
+    }
+
+    /// Adds what a copy of the store has and the medium does not list: it was made unnecessary since the
+    /// copy was made, or is lost.
+    pub fn add_lost(&mut self, source: &CopySource) -> Result<(), Error> {
+        let Shelf { snapshots, logs } = Shelf::list(&**source.objects())?;
+        for (own, found) in [(&mut self.snapshots, snapshots), (&mut self.logs, logs)] {
+            let known: HashSet<ObjectKey> = own.iter().map(|shelved| shelved.key.clone()).collect();
+            let lost = found.into_iter().filter(|shelved| !known.contains(&shelved.key));
+            own.extend(lost.map(|shelved| Shelved {
+                elsewhere: Some(source.clone()),
+                is_lost: true,
+                ..shelved
+            }));
+        }
+        self.sort();
+        Ok(())
     }
 
     /// The number that everything together reaches.
@@ -122,7 +148,7 @@ impl Store {
 
     /// The object, compared with its trailer.
     fn open_shelved(&self, shelved: &Shelved) -> Result<Object, Error> {
-        let objects = shelved.elsewhere.as_ref().unwrap_or(&self.inner.objects);
+        let objects = shelved.elsewhere.as_ref().map_or(&self.inner.objects, CopySource::objects);
         let header = read_header(&**objects, &shelved.key)?;
         if header.domain != self.inner.domain {
             return Err(damaged(shelved, "it is not sealed as the store is"));

@@ -312,7 +312,7 @@ def expect_put_right(box, image, data, folder):
 
 def copies_put_it_right(context):
     """What rots of a store in a directory is put right from a mirror in a bucket, and the other way round."""
-    data = context.random.randbytes(IMAGE_BYTES)
+    data = context.random.randbytes(6 << 20)
     with context.server(context.work / 's3') as server:
         if not server.has_files:
             raise NotRun('the files of this server cannot be seen')
