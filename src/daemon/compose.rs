@@ -46,7 +46,7 @@ pub struct Parts {
 /// Each cause as its own [`Error`].
 pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let dir = DataDir::create(&settings.server.data)?;
-    let objects = medium::open(settings, &dir, handle, medium::Purpose::Serve).map_err(store::Error::from)?;
+    let objects = medium::open(settings, &dir, handle, medium::Purpose::Serve)?;
     if !dir.catalog().exists() && store::catalog_objects(&*objects)? > 0 {
         // Before anything is made that would look like the catalog that is missing.
         return Err(Error::CatalogLost(dir.path().to_owned()));

@@ -15,6 +15,7 @@ use super::settings::Settings;
 #[cfg(feature = "buckets")]
 use crate::objects::{BucketOptions, Cached, Probe, open_url};
 use crate::objects::{CopySource, Error, Native, Objects, WithCopies};
+use crate::store;
 
 /// Of the memory given to transfers, one in so many bytes holds parts on their way to a bucket.
 const SENDING_SHARE: usize = 4;
@@ -29,20 +30,32 @@ pub(super) enum Purpose {
 }
 
 /// The medium that the settings name, with the copies of it that they name.
+///
+/// # Errors
+/// When the medium does not open, or a copy is the store itself.
 pub(super) fn open(
     settings: &Settings,
     dir: &DataDir,
     handle: &Handle,
     purpose: Purpose,
-) -> Result<Arc<dyn Objects>, Error> {
-    let medium = match folder(settings) {
-        Some(folder) => Arc::new(Native::open(folder)?),
-        None => bucket(settings, dir, handle, purpose)?,
+) -> Result<Arc<dyn Objects>, super::error::Error> {
+    let own = folder(settings);
+    let is_own = |place: &&String| own.as_ref().is_some_and(|own| is_same(own, Path::new(place)));
+    if let Some(place) = settings.repair.copies.iter().find(is_own) {
+        let text = format!("repair.copies: {place} is the store itself; name a copy of it");
+        return Err(super::error::Error::Settings(text));
+    }
+    let opened = || {
+        let medium = match own {
+            Some(folder) => Arc::new(Native::open(folder)?),
+            None => bucket(settings, dir, handle, purpose)?,
+        };
+        let places = settings.repair.copies.iter().enumerate();
+        let copies = places.map(|(number, place)| copy(settings, dir, handle, number, place));
+        let copies = copies.collect::<Result<Vec<_>, Error>>()?;
+        Ok(if copies.is_empty() { medium } else { Arc::new(WithCopies::new(medium, copies)) })
     };
-    let places = settings.repair.copies.iter().enumerate();
-    let copies = places.map(|(number, place)| copy(settings, dir, handle, number, place));
-    let copies = copies.collect::<Result<Vec<_>, Error>>()?;
-    Ok(if copies.is_empty() { medium } else { Arc::new(WithCopies::new(medium, copies)) })
+    opened().map_err(|error: Error| store::Error::from(error).into())
 }
 
 /// A place that holds copies. Whether it is there is found out when it is needed.
@@ -53,13 +66,10 @@ fn copy(
     number: usize,
     place: &str,
 ) -> Result<CopySource, Error> {
-    if !place.starts_with("s3://") {
-        if folder(settings).is_some_and(|own| is_same(&own, Path::new(place))) {
-            return Err(Error::Invalid(format!("repair.copies: {place} is the store itself")));
-        }
-        return Ok(CopySource::folder(place.into()));
+    match place.starts_with("s3://") {
+        true => bucket_copy(settings, dir, handle, number, place),
+        false => Ok(CopySource::folder(place.into())),
     }
-    bucket_copy(settings, dir, handle, number, place)
 }
 
 /// Whether two paths lead to one folder, as far as both are there.
@@ -187,6 +197,6 @@ mod tests {
         settings.repair.copies = vec![outer.path().join("other-name").to_str().unwrap().to_owned()];
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let refused = open(&settings, &dir, runtime.handle(), Purpose::Serve).err().unwrap();
-        assert!(refused.to_string().contains("the store itself"), "{refused}");
+        assert!(refused.to_string().starts_with("repair.copies: "), "{refused}");
     }
 }
