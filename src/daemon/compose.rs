@@ -125,9 +125,10 @@ pub(super) fn catalog(
         journal: service::fact_tables(),
         derived: service::derived_tables(),
     };
-    let db = match vault.catalog_key()? {
-        Some(key) => file.open_sealed(&key, &OsEntropy, options),
-        None => file.open_plain(options),
+    let keys = vault.catalog_keys()?;
+    let db = match keys.is_empty() {
+        false => file.open_sealed(&keys, &OsEntropy, options),
+        true => file.open_plain(options),
     };
     db.map_err(|cause| catalog_error(dir, path, cause))
 }
@@ -201,7 +202,9 @@ fn rules(settings: &Settings) -> Rules {
         key_domains: match settings.seal.domains {
             settings::SealDomains::Store => KeyDomains::Store,
             settings::SealDomains::Project => KeyDomains::Project,
+            settings::SealDomains::Image => KeyDomains::Image,
         },
+        project_keys_max: settings.seal.project_keys_max,
         upload_expiry_s: settings.images.upload_expiry_s as i64,
         unfinished_uploads_max: settings.images.unfinished_uploads_max,
         password_hashes_at_once: settings.identity.password_hashes_at_once,

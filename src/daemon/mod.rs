@@ -14,6 +14,7 @@ pub mod master_key;
 mod medium;
 pub mod rebuild;
 mod reclaim;
+mod resealing;
 mod rewriting;
 mod scrub;
 pub mod serve;

@@ -21,6 +21,7 @@ use super::data_dir::{DataDir, local_url};
 use super::error::Error;
 use super::expiry;
 use super::reclaim::{self, Pace};
+use super::resealing;
 use super::rewriting::{self, Hours};
 use super::scrub;
 use super::settings::Settings;
@@ -103,6 +104,7 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     if settings.scrub.enabled {
         tasks.spawn(scrub::run(parts.service.clone(), (&settings.scrub).into(), stop.clone()));
     }
+    tasks.spawn(resealing::run(parts.service.clone(), stop.clone()));
     tasks.spawn(scrub::mend(parts.service.clone(), stop.clone()));
     tasks.close();
 

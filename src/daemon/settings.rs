@@ -275,11 +275,13 @@ pub enum DedupVerify {
 pub struct Seal {
     /// Whose images have a key domain of their own.
     pub domains: SealDomains,
+    /// Keys that the images of one project may ask for; 0 lets none ask.
+    pub project_keys_max: usize,
 }
 
 impl Default for Seal {
     fn default() -> Self {
-        Seal { domains: SealDomains::Store }
+        Seal { domains: SealDomains::Store, project_keys_max: 100 }
     }
 }
 
@@ -291,6 +293,8 @@ pub enum SealDomains {
     Store,
     /// Each project's.
     Project,
+    /// Each image's.
+    Image,
 }
 
 /// Sign-in.
@@ -389,6 +393,7 @@ impl Settings {
         between("parity.data", self.parity.data.into(), 0, 128)?;
         between("parity.parity", self.parity.parity.into(), 1, self.parity.data.max(1).into())?;
         between("store.reserve_bytes", self.store.reserve_bytes, 0, 1 << 40)?;
+        between("seal.project_keys_max", self.seal.project_keys_max as u64, 0, 10_000)?;
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;
         between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;

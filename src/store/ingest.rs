@@ -117,12 +117,12 @@ fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
         extents,
         record,
     };
-    let header = manifest_header(store.inner.entropy.id(), domain);
-    held.object(header.id);
-    let builder = Builder::start(&*store.inner.objects, &header, store.key(domain)?.as_deref())?;
+    let (header, key) = store.sealing(&mut held, manifest_header(store.inner.entropy.id()), domain)?;
+    let builder = Builder::start(&*store.inner.objects, &header, key.as_deref())?;
     let written = builder.finish(codec::encode(&manifest))?;
     store.inner.activity.written(written.object_bytes);
-    let row = ContentRow { object: header.id, domain, stored: written, size_bytes };
+    let key_version = header.key_version;
+    let row = ContentRow { object: header.id, domain, stored: written, size_bytes, key_version };
     Ok(Receipt(Arc::new(Durable { content, row, manifest, digests, _held: held })))
 }
 

@@ -32,6 +32,7 @@ mod read;
 mod realm;
 mod rebuild;
 mod reclaim;
+mod renew;
 mod root;
 mod rows;
 mod scrub;
@@ -41,6 +42,7 @@ mod stored;
 mod survey;
 mod thread;
 mod totals;
+mod unlisted;
 mod unmarked;
 mod vault;
 mod verify;
@@ -53,7 +55,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use activity::Activity;
-pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
+pub use compact::{Plan, PlannedPack, Progress, Resealed, RewritePolicy, Rewritten, Unfinished, Watch, Wish};
 pub use damage::{DamageCounts, DamagedObject, Mended};
 pub use error::Error;
 pub use ingest::{Checkpoint, Ingest, Receipt};
@@ -108,6 +110,8 @@ struct Inner {
     keys: Option<Keys>,
     /// Domain of new packs and manifests; 0 is plain.
     domain: u32,
+    /// Which key of that domain the catalog's follows from.
+    catalog_key_version: u32,
     options: Options,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -175,7 +179,7 @@ impl Store {
     /// [`Error::Reclaimed`] when one has gone meanwhile, [`Error::Lost`] when it was found damaged,
     /// [`Error::Key`] when its key has gone, or the database's failure.
     pub fn publish(&self, txn: &WriteTxn, receipt: &Receipt) -> Result<(), Error> {
-        self.key(receipt.0.row.domain)?;
+        self.expect_domain(receipt.0.row.domain)?;
         if let Some(pack) = self.lost_under(&receipt.0.manifest.extents) {
             return Err(Error::Lost(pack));
         }
@@ -195,9 +199,19 @@ impl Store {
     pub fn release(&self, txn: &WriteTxn, content: &ContentId) -> Result<(), Error> {
         if let Some(row) = txn.record::<ContentRow>(&CONTENTS, &content.0)? {
             match rows::packs_of(txn, &content.0)? {
-                Some(packs) => packs.iter().try_for_each(|pack| unmarked::add(txn, pack, &content.0))?,
+                Some(packs) => {
+                    for pack in &packs {
+                        // Those of a revoked domain go before their streams.
+                        if txn.get(&PACKS, &pack_key(pack))?.is_some() {
+                            unmarked::add(txn, pack, &content.0)?;
+                        }
+                    }
+                }
+                // It named packs that are dead in any case.
+                None if self.is_revoked(row.domain) => {}
                 None => unmarked::lose(txn)?,
             }
+            unlisted::forget(txn, &content.0)?;
             txn.remove(&CONTENTS, &content.0)?;
             txn.remove(&CONTENT_PACKS, &content.0)?;
             totals::subtract(txn, Stats::of_content(&row))?;
@@ -223,10 +237,11 @@ impl Store {
         let row: ContentRow =
             self.inner.db.read()?.record(&CONTENTS, &content.0)?.ok_or(Error::Missing(*content))?;
         // What is in memory does not outlive its key.
-        self.key(row.domain)?;
+        self.expect_domain(row.domain)?;
         let layouts = &self.inner.layouts;
+        let read = || self.manifest_now(content, &row).map(Layout::new).map(Arc::new);
         let layout = layouts
-            .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new))
+            .get_or_insert_with(&row.object, read)
             .inspect_err(|error| self.inner.activity.failed_read(error))?;
         let mut held = self.inner.pins.hold();
         let all_held = layout.manifest().packs().iter().all(|pack| held.pack(pack));
@@ -274,9 +289,27 @@ impl Store {
         Ok(self.inner.objects.free_bytes()?)
     }
 
+    /// The manifest of a stream that had this row a moment ago: it may have another object by now, and
+    /// the one before, or its key, be gone.
+    fn manifest_now(&self, content: &ContentId, row: &ContentRow) -> Result<Manifest, Error> {
+        let mut row = row.clone();
+        loop {
+            let error = match self.manifest(&row) {
+                Err(error) => error,
+                manifest => return manifest,
+            };
+            let now: Option<ContentRow> = self.inner.db.read()?.record(&CONTENTS, &content.0)?;
+            match now {
+                Some(now) if now.object != row.object => row = now,
+                Some(_) => return Err(error),
+                None => return Err(Error::Missing(*content)),
+            }
+        }
+    }
+
     fn manifest(&self, row: &ContentRow) -> Result<Manifest, Error> {
         let header = row.header();
-        let object = Object::new(self.inner.objects.clone(), header, self.key(row.domain)?.as_deref());
+        let object = Object::new(self.inner.objects.clone(), header, self.key_of(&header)?.as_deref());
         let bytes = object.footer_of(&row.stored)?;
         crate::db::codec::decode(&bytes).map_err(|e| Error::damaged(header.key().to_string(), e))
     }
@@ -295,8 +328,14 @@ impl Store {
             if !self.lies_in(number, &row.object)? {
                 continue;
             }
-            let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
-            let pack = Arc::new(Pack::open(objects, row.header(number), &row.stored, key.as_deref(), lease)?);
+            let header = row.header(number);
+            let key = match self.key_of(&header) {
+                // Sealed with another by now.
+                Err(_) if !self.lies_in(number, &row.object)? => continue,
+                key => key?,
+            };
+            let objects = self.inner.objects.clone();
+            let pack = Arc::new(Pack::open(objects, header, &row.stored, key.as_deref(), lease)?);
             self.inner.index.insert(row.realm(), pack.clone());
             // Nor may memory keep what was replaced while it was read.
             if self.lies_in(number, &row.object)? {
@@ -336,7 +375,7 @@ impl Store {
     /// The name under which a chunk stands outside sealed objects.
     fn public_name(&self, realm: Realm, name: &[u8; 32]) -> Result<[u8; 32], Error> {
         let scoped = realm.scoped(name);
-        Ok(self.key(realm.domain)?.map_or(scoped, |key| key.name(&scoped)))
+        Ok(self.newest_key(realm.domain)?.1.map_or(scoped, |key| key.name(&scoped)))
     }
 
     /// The keys of hooks, sorted.
@@ -352,17 +391,10 @@ impl Store {
     }
 
     fn start_pack(&self, realm: Realm, held: &mut Held) -> Result<PackWriter, Error> {
-        let header = Header {
-            kind: Kind::Pack,
-            sealed: realm.domain != 0,
-            domain: realm.domain,
-            id: self.inner.entropy.id(),
-            number: self.inner.next_pack.fetch_add(1, Ordering::Relaxed),
-            generation: 0,
-        };
-        held.object(header.id);
-        held.pack(header.number);
-        let key = self.key(realm.domain)?;
+        let number = self.inner.next_pack.fetch_add(1, Ordering::Relaxed);
+        held.pack(number);
+        let header = Header::plain(Kind::Pack, self.inner.entropy.id(), number);
+        let (header, key) = self.sealing(held, header, realm.domain)?;
         let compressors = self.inner.compressors.clone();
         PackWriter::start(&*self.inner.objects, header, realm.scope, key.as_deref(), FRAME_BYTES, compressors)
     }
@@ -374,6 +406,7 @@ impl Store {
         let row = PackRow {
             object: header.id,
             generation: header.generation,
+            key_version: header.key_version,
             domain: header.domain,
             scope: footer.scope,
             stored: written,
@@ -384,6 +417,7 @@ impl Store {
         };
         let lease = self.inner.pins.lease(header.id);
         let realm = row.realm();
+        let key = self.key_of(&header)?;
         let keys = self.hook_keys(realm, &hooks(footer.names.iter()))?;
         let found_again = self.found_again(realm, header.number, &footer.names)?;
         self.inner.db.write(move |txn| {
@@ -398,7 +432,7 @@ impl Store {
             damage::sources::note(txn, &found_again)?;
             Ok::<_, Error>(())
         })?;
-        let key = self.key(header.domain)?;
+        self.inner.pins.has_row(&header.id);
         let object = Object::new(self.inner.objects.clone(), header, key.as_deref());
         self.inner.index.insert(realm, Arc::new(Pack::new(header.number, footer, object, lease)?));
         Ok(())

@@ -45,7 +45,7 @@ impl Run {
         blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut data);
         let scope = match self.below(3) {
             0 => Scope::STORE,
-            owner => self.store.sealed_for(Scope::of("owner", &owner.to_string()), Scope::STORE)?,
+            owner => self.store.sealed_for(Scope::of("owner", &owner.to_string()), &[], Scope::STORE)?,
         };
         let mut ingest = self.store.ingest(scope)?;
         ingest.write(Bytes::from(data)).await?;
@@ -128,7 +128,9 @@ async fn no_key_meets_a_nonce_twice_over_failures_and_restarts() {
         assert!(objects.insert(id), "{name} was begun twice");
         let nonces: Vec<_> = domains
             .iter()
-            .map(|domain| nonces_of(&run.store.key(domain.domain).unwrap().unwrap().object(kind, &id)))
+            .map(|domain| {
+                nonces_of(&run.store.newest_key(domain.domain).unwrap().1.unwrap().object(kind, &id))
+            })
             .filter(|nonces| !nonces.is_empty())
             .collect();
         assert!(nonces.len() < 2, "{name} was sealed in two domains");

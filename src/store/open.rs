@@ -191,6 +191,8 @@ impl Store {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
         let Vault { objects, keys, .. } = vault;
+        let newest = keys.as_ref().map(|keys| keys.newest(STORE_DOMAIN)).transpose()?;
+        let catalog_key_version = newest.map_or(0, |newest| newest.version);
         let fetchers = read::fetches_at_once(objects.traffic().is_some());
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
@@ -202,6 +204,8 @@ impl Store {
                 db,
                 objects,
                 domain: if keys.is_some() { STORE_DOMAIN } else { 0 },
+                // Whoever opens a store has put the catalog under the newest key first.
+                catalog_key_version,
                 keys,
                 options,
                 clock,

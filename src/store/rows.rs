@@ -61,32 +61,29 @@ pub struct PackRow {
     pub created_at: i64,
     /// The strongest zstd level that its frames were given; 0 is unknown.
     pub level: u8,
+    /// Which of its domain's keys seals it.
+    pub key_version: u32,
 }
 
 impl Record for PackRow {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const NAME: &'static str = "pack";
 
     fn decode_other(version: u8, body: &[u8]) -> Result<PackRow, Unreadable> {
-        if version == 1 {
-            // The first form is this one without its last byte.
-            return codec::decode_body(&[body, &[0]].concat());
+        // Each form is the one before with another field behind it.
+        match version {
+            1 => codec::decode_body(&[body, &[0; 5]].concat()),
+            2 => codec::decode_body(&[body, &[0; 4]].concat()),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
         }
-        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
     }
 }
 
 impl PackRow {
     /// The object's header.
     pub fn header(&self, pack: u64) -> Header {
-        Header {
-            kind: Kind::Pack,
-            sealed: self.domain != 0,
-            domain: self.domain,
-            id: self.object,
-            number: pack,
-            generation: self.generation,
-        }
+        Header { generation: self.generation, ..Header::plain(Kind::Pack, self.object, pack) }
+            .in_domain(self.domain, self.key_version)
     }
 
     /// The realm its chunks are shared in.
@@ -106,23 +103,32 @@ pub struct ContentRow {
     pub stored: Written,
     /// Length of the stream.
     pub size_bytes: u64,
+    /// Which of its domain's keys seals the manifest.
+    pub key_version: u32,
 }
 
 impl Record for ContentRow {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "content";
+
+    fn decode_other(version: u8, body: &[u8]) -> Result<ContentRow, Unreadable> {
+        match version {
+            1 => codec::decode_body(&[body, &[0; 4]].concat()),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
+        }
+    }
 }
 
 impl ContentRow {
     /// The object's header.
     pub fn header(&self) -> Header {
-        manifest_header(self.object, self.domain)
+        manifest_header(self.object).in_domain(self.domain, self.key_version)
     }
 }
 
-/// The header of a manifest object.
-pub fn manifest_header(id: [u8; 16], domain: u32) -> Header {
-    Header { kind: Kind::Manifest, sealed: domain != 0, domain, id, number: 0, generation: 0 }
+/// The header of a manifest object that is not sealed.
+pub fn manifest_header(id: [u8; 16]) -> Header {
+    Header::plain(Kind::Manifest, id, 0)
 }
 
 /// The key of a pack's row.
@@ -277,24 +283,29 @@ mod tests {
             raw_bytes: 9,
             created_at: 10,
             level: 12,
+            key_version: 13,
         };
         let body = "010101010101010101010101010101010200000003000000\
                     0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\
                     0400000000000000050000000000000006000000070000000000000008000000\
                     09000000000000000a00000000000000";
-        assert_eq!(hex::encode(encode(&row)), format!("02{body}0c"));
+        assert_eq!(hex::encode(encode(&row)), format!("03{body}0c0d000000"));
         let first_form = hex::decode(format!("01{body}")).unwrap();
-        assert_eq!(codec::decode::<PackRow>(&first_form).unwrap(), PackRow { level: 0, ..row });
+        let before = PackRow { key_version: 0, ..row.clone() };
+        assert_eq!(codec::decode::<PackRow>(&first_form).unwrap(), PackRow { level: 0, ..before.clone() });
+        let second_form = hex::decode(format!("02{body}0c")).unwrap();
+        assert_eq!(codec::decode::<PackRow>(&second_form).unwrap(), before);
         let row = ContentRow {
             object: [1; 16],
             domain: 2,
             stored: Written { object_bytes: 3, footer: Section { offset: 4, bytes: 5, counter: 6 } },
             size_bytes: 7,
+            key_version: 8,
         };
-        assert_eq!(
-            hex::encode(encode(&row)),
-            "01010101010101010101010101010101010200000003000000000000000400000000000000050000000600000000\
-             0000000700000000000000"
-        );
+        let body = "010101010101010101010101010101010200000003000000000000000400000000000000050000000600000000\
+             0000000700000000000000";
+        assert_eq!(hex::encode(encode(&row)), format!("02{body}08000000"));
+        let first_form = hex::decode(format!("01{body}")).unwrap();
+        assert_eq!(codec::decode::<ContentRow>(&first_form).unwrap(), ContentRow { key_version: 0, ..row });
     }
 }

@@ -128,6 +128,7 @@ fn fill(store: &Store, packs: u64) {
                         raw_bytes: u64::from(CHUNKS) * u64::from(CHUNK_BYTES),
                         created_at: 0,
                         level: 1,
+                        key_version: 0,
                     };
                     rows::raise_next_pack(txn, number)?;
                     txn.put_record(&PACKS, &pack_key(number), &row)?;

@@ -279,8 +279,7 @@ mod tests {
     fn p3_what_passes_by_is_whole_only_as_it_was_written() {
         for bytes in [0, 1, HASH_BLOCK_BYTES - 200, HASH_BLOCK_BYTES, 2 * HASH_BLOCK_BYTES + 77] {
             let objects = Memory::new();
-            let header =
-                Header { kind: Kind::Pack, sealed: false, domain: 0, id: [7; 16], number: 1, generation: 0 };
+            let header = Header::plain(Kind::Pack, [7; 16], 1);
             let mut builder = Builder::start(&objects, &header, None).unwrap();
             builder.append(&mut vec![9; bytes]).unwrap();
             builder.finish(b"footer".to_vec()).unwrap();

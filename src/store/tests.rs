@@ -292,7 +292,7 @@ async fn p6_a_mark_reads_no_manifest_and_a_lost_summary_only_costs_one() {
 async fn an_object_without_a_row_is_swept_and_one_that_waits_for_its_end_is_not_an_orphan() {
     let b = fresh(None);
     put(&b, &noise(1, 100_000)).await;
-    let header = rows::manifest_header([9; 16], 0);
+    let header = rows::manifest_header([9; 16]);
     b.objects.put(&header.key(), b"left by a crash").unwrap();
     let freed = b.store.reclaim(Reach::Everything).unwrap();
     assert_eq!((freed.orphans, freed.bytes), (1, 15));

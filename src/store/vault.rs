@@ -66,13 +66,24 @@ impl Vault {
         Ok(Vault { objects, id, keys })
     }
 
-    /// What the store's catalog is sealed with; `None` in a plain store. Follows from the key ring,
-    /// so that a new master key changes nothing of it.
+    /// What the store's catalog is to be sealed with; `None` in a plain store. Follows from the key
+    /// ring, so that a new master key changes nothing of it.
     ///
     /// # Errors
     /// [`Error::Key`] when the ring lacks it.
     pub fn catalog_key(&self) -> Result<Option<SealKey>, Error> {
-        Ok(self.keys.as_ref().map(Keys::catalog_key).transpose()?)
+        Ok(self.catalog_keys()?.into_iter().next())
+    }
+
+    /// What the store's catalog may be sealed with, the newest first: more than one while the store's
+    /// own domain is being sealed anew, none in a plain store. A catalog that is under an older one
+    /// is to be put under the newest before it is used.
+    ///
+    /// # Errors
+    /// [`Error::Key`] when the ring lacks them.
+    pub fn catalog_keys(&self) -> Result<Vec<SealKey>, Error> {
+        let keys = self.keys.as_ref().map(Keys::catalog_keys).transpose()?.unwrap_or_default();
+        Ok(keys.into_iter().map(|(_, key)| key).collect())
     }
 
     /// Puts the lost key ring of the store on `objects` back from a backup; gives its version. With a

@@ -242,7 +242,7 @@ impl Machine {
     /// A stream in a key domain of its own, which is made for it.
     pub fn owned_scope(&self, owner: u64) -> Result<Scope, String> {
         let owner = Scope::of("owner", &owner.to_string());
-        self.service().store().sealed_for(owner, Scope::STORE).map_err(|e| format!("{e:?}"))
+        self.service().store().sealed_for(owner, &[], Scope::STORE).map_err(|e| format!("{e:?}"))
     }
 
     /// Another master key.

@@ -48,6 +48,9 @@ fn collected_body(collected: &Collected) -> Value {
     let mut body = json!({"job": collected.job.0});
     if let Some(members) = body.as_object_mut() {
         members.extend(figures(collected).into_iter().map(|(name, figure)| (name, figure.into())));
+        if !collected.unreadable.is_empty() {
+            members.insert("unreadable".to_owned(), collected.unreadable.clone().into());
+        }
     }
     body
 }

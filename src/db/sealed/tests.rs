@@ -269,7 +269,7 @@ fn holds(path: &std::path::Path, secret: &[u8]) -> bool {
 }
 
 fn open_sealed(path: &std::path::Path, seed: u8) -> Result<Db, Error> {
-    CatalogFile::claim(path)?.open_sealed(&key(seed), &OsEntropy, Options::default())
+    CatalogFile::claim(path)?.open_sealed(&[key(seed)], &OsEntropy, Options::default())
 }
 
 #[test]

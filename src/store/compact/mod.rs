@@ -11,6 +11,9 @@ mod plan;
 mod policy;
 #[cfg(test)]
 mod random_tests;
+mod reseal;
+#[cfg(test)]
+mod reseal_tests;
 mod rewrite;
 mod run;
 mod swap;
@@ -25,6 +28,7 @@ use std::sync::PoisonError;
 
 pub use plan::{Plan, PlannedPack};
 pub use policy::RewritePolicy;
+pub use reseal::{Resealed, Unfinished};
 
 use super::Store;
 use super::error::Error;

@@ -74,6 +74,7 @@ mod tests {
             raw_bytes,
             created_at: created_s * Time::SECOND,
             level,
+            key_version: 0,
         }
     }
 

@@ -174,7 +174,7 @@ impl<'s, 'w> Run<'s, 'w> {
     }
 
     /// Notes that a pack lies elsewhere, and gives space back now and then.
-    fn replaced(&mut self, row: &PackRow, written_bytes: u64) -> Result<(), Stop> {
+    pub(super) fn replaced(&mut self, row: &PackRow, written_bytes: u64) -> Result<(), Stop> {
         self.outcome.written_bytes += written_bytes;
         self.outcome.replaced_bytes += row.stored.object_bytes;
         self.undeleted += 1;
@@ -197,7 +197,7 @@ impl<'s, 'w> Run<'s, 'w> {
         }
     }
 
-    fn begin(&mut self, phase: &'static str, total_bytes: u64) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, phase: &'static str, total_bytes: u64) -> Result<(), Stop> {
         self.progress = Progress { phase, done_bytes: 0, total_bytes };
         self.step(0)
     }
@@ -231,7 +231,7 @@ impl Store {
     }
 
     /// Refuses to write a generation that would use up what the catalog may need.
-    fn expect_room_for(&self, bytes: u64) -> Result<(), Error> {
+    pub(super) fn expect_room_for(&self, bytes: u64) -> Result<(), Error> {
         let reserve = self.inner.options.reserve_bytes;
         match self.inner.objects.free_bytes()? {
             Some(free) if free < reserve.saturating_add(bytes) => Err(Error::Full(format!(

@@ -28,7 +28,7 @@ use crate::store::{Reach, Reader, Receipt, Scope};
 const BLOCKS: u8 = 12;
 
 /// Every order in which actors with so many steps each can take them.
-fn orders(steps: &[usize]) -> Vec<Vec<usize>> {
+pub fn orders(steps: &[usize]) -> Vec<Vec<usize>> {
     if steps.iter().all(|left| *left == 0) {
         return vec![Vec::new()];
     }
@@ -123,10 +123,10 @@ impl Upload {
             extents: vec![Extent::Run { bytes: size_bytes, pack, first, count: 1 }],
             record: Vec::new(),
         };
-        let header = manifest_header([9; 16], 0);
+        let header = manifest_header([9; 16]);
         let builder = Builder::start(&b.objects, &header, None).unwrap();
         let stored = builder.finish(codec::encode(&manifest)).unwrap();
-        let row = ContentRow { object: header.id, domain: 0, stored, size_bytes };
+        let row = ContentRow { object: header.id, domain: 0, stored, size_bytes, key_version: 0 };
         Receipt(Arc::new(Durable { content, row, manifest, digests, _held: held }))
     }
 }

@@ -26,6 +26,7 @@ use super::super::totals::{self, Stats};
 use super::Suspicion;
 use super::records::{DAMAGE, DamageRow, LOST, lost_key, lost_keys, read_source};
 use crate::db::Rows;
+use crate::model::ContentId;
 
 /// What healing did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -137,9 +138,15 @@ impl Store {
         let read = self.inner.db.read()?;
         let mut needless = true;
         rows::each(&read, &CONTENTS, |content, row: ContentRow| {
-            if needless && rows::packs_of(&read, content)?.is_none_or(|packs| packs.contains(number)) {
+            if needless
+                && !self.is_revoked(row.domain)
+                && rows::packs_of(&read, content)?.is_none_or(|packs| packs.contains(number))
+            {
                 // A manifest that cannot be read may need anything.
-                needless = self.manifest(&row).is_ok_and(|manifest| !manifest.extents.iter().any(needed));
+                let content = ContentId(content.try_into().unwrap_or_default());
+                needless = self
+                    .manifest_now(&content, &row)
+                    .is_ok_and(|manifest| !manifest.extents.iter().any(needed));
             }
             Ok(())
         })?;
@@ -185,8 +192,8 @@ impl Store {
     ) -> Result<FinishedPack, Error> {
         let header =
             Header { id: self.inner.entropy.id(), generation: row.generation + 1, ..row.header(number) };
-        held.object(header.id);
-        let (objects, key) = (&*self.inner.objects, self.key(row.domain)?);
+        let (header, key) = self.sealing(held, header, row.domain)?;
+        let objects = &*self.inner.objects;
         let compressors = self.inner.compressors.clone();
         let mut writer =
             PackWriter::start(objects, header, row.scope, key.as_deref(), FRAME_BYTES, compressors)?;
@@ -217,6 +224,7 @@ impl Store {
         let next = PackRow {
             object: header.id,
             generation: header.generation,
+            key_version: header.key_version,
             stored: written,
             chunks: footer.names.len() as u32,
             raw_bytes,

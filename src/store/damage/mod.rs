@@ -97,7 +97,7 @@ impl Damage {
         Ok(damage)
     }
 
-    fn learn(&self, stored: Stored, row: Option<&DamageRow>) {
+    pub(in crate::store) fn learn(&self, stored: Stored, row: Option<&DamageRow>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match (stored, row) {
             (Stored::Pack(number), Some(row)) => drop(known.packs.insert(number, Lost::of(row))),

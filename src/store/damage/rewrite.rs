@@ -6,17 +6,10 @@
 
 use super::super::Store;
 use super::super::error::Error;
-use super::super::format::Kind;
 use super::super::manifest::Manifest;
-use super::super::object::Builder;
 use super::super::realm::Realm;
-use super::super::rows::{
-    self, CONTENTS, ContentRow, GRAVES, PACKS, PackRow, grave_key, manifest_header, pack_key,
-};
-use super::super::stored::Stored;
-use super::super::totals::{self, Stats};
-use super::records::DAMAGE;
-use crate::db::codec::encode;
+use super::super::renew::Packs;
+use super::super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow, pack_key};
 use crate::db::{ReadTxn, Rows};
 use crate::model::ContentId;
 
@@ -55,7 +48,7 @@ impl Store {
     /// A stream's manifest.
     pub(super) fn content_manifest(&self, content: &ContentId) -> Result<Manifest, Error> {
         let row: Option<ContentRow> = self.inner.db.read()?.record(&CONTENTS, &content.0)?;
-        self.manifest(&row.ok_or(Error::Missing(*content))?)
+        self.manifest_now(content, &row.ok_or(Error::Missing(*content))?)
     }
 
     /// Puts a new object in the place of a stream's manifest; not when the stream has gone or is of
@@ -65,42 +58,15 @@ impl Store {
         let row: Option<ContentRow> = self.inner.db.read()?.record(&CONTENTS, &content.0)?;
         let Some(row) = row.filter(|row| row.size_bytes == manifest.size_bytes) else { return Ok(false) };
         let mut held = self.inner.pins.hold();
-        let packs = manifest.packs();
-        if !packs.iter().all(|pack| held.pack(pack)) {
+        if !manifest.packs().iter().all(|pack| held.pack(pack)) {
             return Ok(false);
         }
-        let header = manifest_header(self.inner.entropy.id(), row.domain);
-        held.object(header.id);
-        let builder = Builder::start(&*self.inner.objects, &header, self.key(row.domain)?.as_deref())?;
-        let stored = builder.finish(encode(&manifest))?;
-        self.inner.activity.written(stored.object_bytes);
-        let next = ContentRow { object: header.id, stored, ..row.clone() };
-        let committed = self.inner.db.write(move |txn| {
-            let now: Option<ContentRow> = txn.record(&CONTENTS, &content.0)?;
-            if now.as_ref() != Some(&row) {
-                return Ok(false);
-            }
-            for pack in &packs {
-                if txn.get(&PACKS, &pack_key(pack))?.is_none() {
-                    return Ok(false);
-                }
-            }
-            txn.put_record(&CONTENTS, &content.0, &next)?;
-            rows::put_packs(txn, &content.0, &packs)?;
-            totals::subtract(txn, Stats::of_content(&row))?;
-            totals::add(txn, Stats::of_content(&next))?;
-            txn.put(&GRAVES, &grave_key(Kind::Manifest, &row.object), &[])?;
-            txn.remove(&DAMAGE, &Stored::Manifest(content).key())?;
-            Ok::<_, Error>(true)
-        })?;
-        if committed {
-            self.inner.damage.learn(Stored::Manifest(content), None);
+        let renewed = self.renew_manifest(&mut held, (content, row), &manifest, Packs::MustExist)?.is_some();
+        if renewed {
             self.inner.activity.healed();
             tracing::info!(event = "healed", %content, "a damaged stream has a new manifest");
-        } else {
-            self.inner.objects.delete(&header.key())?;
         }
-        Ok(committed)
+        Ok(renewed)
     }
 }
 

@@ -24,6 +24,14 @@ pub struct Keys {
     at_open: AtOpen,
 }
 
+/// The key that seals a domain's new data.
+pub(in crate::store) struct Newest {
+    /// Which of the domain's keys it is.
+    pub version: u32,
+    /// The key.
+    pub key: Arc<DomainKey>,
+}
+
 /// A ring, and the bytes of its copies.
 struct Saved {
     ring: Keyring,
@@ -52,7 +60,7 @@ pub struct RingStatus {
     pub others: Vec<u32>,
     /// What opening it found.
     pub at_open: AtOpen,
-    /// Its domains, by number.
+    /// Its domains, by number. Numbers between them were revoked.
     pub domains: Vec<DomainStatus>,
 }
 
@@ -93,17 +101,75 @@ impl Keys {
         Keys { master: Mutex::new(master.clone()), ring: RwLock::new(Arc::new(saved)), at_open }
     }
 
-    /// The keys of a domain.
-    pub(in crate::store) fn domain(&self, id: u32) -> Result<Arc<DomainKey>, KeyError> {
-        self.saved().ring.domain(id)
+    /// One of a domain's keys.
+    pub(in crate::store) fn key(&self, domain: u32, version: u32) -> Result<Arc<DomainKey>, KeyError> {
+        self.saved().ring.key(domain, version)
     }
 
-    /// The number of the domain that takes an owner's new data; made where there is none, which
-    /// writes to the medium.
+    /// The key that seals a domain's new data.
+    pub(in crate::store) fn newest(&self, domain: u32) -> Result<Newest, KeyError> {
+        self.saved().ring.newest(domain)
+    }
+
+    /// Every domain, by number.
+    pub(in crate::store) fn domains(&self) -> Vec<DomainStatus> {
+        self.saved().ring.domains()
+    }
+
+    /// Gives a domain another key, which seals what is new from now on; says which it is. A domain
+    /// that has more than one keeps them as they are: it is being sealed anew already.
+    pub(in crate::store) fn add_key(
+        &self,
+        objects: &dyn Objects,
+        domain: u32,
+        entropy: &dyn Entropy,
+    ) -> Result<u32, KeyError> {
+        let master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = &self.saved().ring;
+        if ring.domain(domain)?.keys.len() > 1 {
+            return Ok(ring.newest(domain)?.version);
+        }
+        let (version, next) = ring.with_key(domain, entropy)?;
+        let ring_version = next.version;
+        self.replace(objects, next, &master, entropy)?;
+        // The older ring only lacks the key: the next change or start deletes it.
+        if let Err(error) = retire(objects, ring_version) {
+            tracing::warn!(%error, domain, "a key domain has another key");
+        }
+        Ok(version)
+    }
+
+    /// Deletes a domain's keys before its newest, from every copy of the ring there is. Nothing may
+    /// be sealed with them any more. Can be repeated until it succeeds.
+    pub(in crate::store) fn drop_older_keys(
+        &self,
+        objects: &dyn Objects,
+        domain: u32,
+        entropy: &dyn Entropy,
+    ) -> Result<(), KeyError> {
+        let master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = &self.saved().ring;
+        let mut version = ring.version;
+        if ring.domain(domain)?.keys.len() > 1 {
+            let next = ring.without_older_keys(domain)?;
+            version = next.version;
+            self.replace(objects, next, &master, entropy)?;
+        }
+        retire(objects, version)
+    }
+
+    /// The number of the domain that takes an owner's new data, where there is one.
+    pub(in crate::store) fn domain_of(&self, owner: &[u8; 16]) -> Option<u32> {
+        self.saved().ring.domain_of(owner)
+    }
+
+    /// The number of the domain that takes an owner's new data; made where there is none, with `note`
+    /// beside it, which writes to the medium.
     pub(in crate::store) fn domain_for(
         &self,
         objects: &dyn Objects,
         owner: [u8; 16],
+        note: &[u8],
         entropy: &dyn Entropy,
     ) -> Result<u32, KeyError> {
         if let Some(id) = self.saved().ring.domain_of(&owner) {
@@ -114,7 +180,7 @@ impl Keys {
         if let Some(id) = ring.domain_of(&owner) {
             return Ok(id);
         }
-        let (id, next) = ring.with_domain(owner, entropy)?;
+        let (id, next) = ring.with_domain(owner, note, entropy)?;
         let version = next.version;
         self.replace(objects, next, &master, entropy)?;
         // The older ring only lacks the domain: the next change or start deletes it.
@@ -145,9 +211,10 @@ impl Keys {
         retire(objects, version)
     }
 
-    /// What the catalog is sealed with.
-    pub(in crate::store) fn catalog_key(&self) -> Result<SealKey, KeyError> {
-        self.saved().ring.catalog_key()
+    /// What the catalog may be sealed with, the newest first; each with the version of the key it
+    /// follows from.
+    pub(in crate::store) fn catalog_keys(&self) -> Result<Vec<(u32, SealKey)>, KeyError> {
+        self.saved().ring.catalog_keys()
     }
 
     /// The copies' bytes, for a backup: worth nothing without the master key.

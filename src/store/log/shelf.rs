@@ -111,7 +111,7 @@ impl Store {
             return Err(damaged(shelved, "it is not sealed as the store is"));
         }
         verify_stored(&*self.inner.objects, &header, shelved.bytes)?;
-        Ok(Object::new(self.inner.objects.clone(), header, self.key(header.domain)?.as_deref()))
+        Ok(Object::new(self.inner.objects.clone(), header, self.key_of(&header)?.as_deref()))
     }
 }
 

@@ -43,7 +43,7 @@ impl From<CodeError> for Error {
 
 /// The header of what protects an object.
 pub(super) fn parity_header(object: &[u8; 16]) -> Header {
-    Header { kind: Kind::Parity, sealed: false, domain: 0, id: *object, number: 0, generation: 0 }
+    Header::plain(Kind::Parity, *object, 0)
 }
 
 impl Store {
