@@ -7,11 +7,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
-use tintype::service::images::{BodyBroken, Change, Existing, Field, NewImage};
-use tintype::store::{Scope, Wish};
+use tintype::service::images::{BodyBroken, Change, Existing, Field, KEY_PROPERTY, NewImage, OWN_KEY};
+use tintype::store::{Reach, Scope, Wish};
 
 use crate::chance::{lines, noise};
-use crate::machine::{Machine, PIECE_BYTES, actor};
+use crate::machine::{Machine, PIECE_BYTES, Source, actor};
 use crate::world::{Body, Picture, digests};
 
 /// One thing a caller does. Images go by slot: a number for each.
@@ -51,6 +51,16 @@ pub enum Act {
     Mend,
     /// Puts a sealed store under another master key.
     Rotate(u64),
+    /// Gives the key domain of this owner another key; owner 0 is the store itself.
+    RotateDomain(u64),
+    /// Seals anew whatever an older key sealed.
+    Reseal,
+    /// Erases the key domain of this owner.
+    Erase(u64),
+    /// Registers an image that asks for a key of its own.
+    CreateOwn(u64),
+    /// Gives space back, and drops the keys of images that have gone.
+    GiveBack,
     /// Brings a stream in without publishing it.
     Ingest(u64, Vec<Part>),
     /// Brings a stream in, in the key domain of this owner, without publishing it.
@@ -131,7 +141,7 @@ impl Machine {
     /// One act; the error is the product's refusal.
     async fn perform_one(&self, act: &Act) -> Result<(), String> {
         match act {
-            Act::Create(slot) => self.create(*slot),
+            Act::Create(slot) => self.create_as(*slot, &[]),
             Act::Upload(slot, parts, midway) => {
                 let body = body(parts);
                 self.upload(*slot, &body, self.pieces(&body, midway, None)).await
@@ -164,9 +174,14 @@ impl Machine {
             Act::Scrub => self.service().store().scrub_all(&mut |_| ()).map(drop).map_err(text),
             Act::Mend => self.service().mend().map(drop).map_err(text),
             Act::Rotate(number) => self.rotate(*number),
-            Act::Ingest(slot, parts) => self.ingest(*slot, Scope::STORE, body(parts)).await,
+            Act::RotateDomain(owner) => self.rotate_domain(*owner),
+            Act::Reseal => self.reseal(),
+            Act::Erase(owner) => self.erase(*owner),
+            Act::CreateOwn(slot) => self.create_as(*slot, &[(KEY_PROPERTY, OWN_KEY)]),
+            Act::GiveBack => self.service().give_back(Reach::Everything).map(drop).map_err(text),
+            Act::Ingest(slot, parts) => self.ingest(*slot, Scope::STORE, (body(parts), 0)).await,
             Act::IngestFor(slot, owner, parts) => {
-                self.ingest(*slot, self.owned_scope(*owner)?, body(parts)).await
+                self.ingest(*slot, self.owned_scope(*owner)?, (body(parts), *owner)).await
             }
             Act::Publish(slot) => self.publish(*slot),
             Act::Release => self.release(),
@@ -182,7 +197,7 @@ impl Machine {
         self.service().reclaim(&actor(), wish, &mut |_| ()).map(drop).map_err(text)
     }
 
-    fn create(&self, slot: u64) -> Result<(), String> {
+    fn create_as(&self, slot: u64, properties: &[(&str, &str)]) -> Result<(), String> {
         let id = id(slot);
         if self.world.borrow().has_heard_of(&id) {
             return Ok(());
@@ -193,11 +208,20 @@ impl Machine {
             Field::DiskFormat(Some("raw".into())),
             Field::ContainerFormat(Some("bare".into())),
         ];
-        let new = NewImage { id: Some(id), changes: fields.map(Change::Set).into() };
+        let asked = properties.iter().map(|(name, value)| Change::SetProperty {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            existing: Existing::Any,
+        });
+        let changes = fields.map(Change::Set).into_iter().chain(asked).collect();
+        let new = NewImage { id: Some(id), changes };
         match self.service().create_image(&actor(), new) {
             Ok(image) => self.learn(image, None),
             Err(refusal) => {
-                let state = Picture { image: blank(slot), body: None, members: Vec::new(), unseen: true };
+                let mut image = blank(slot);
+                let asked = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+                image.properties.extend(asked);
+                let state = Picture { image, body: None, members: Vec::new(), unseen: true };
                 self.tell(|world| world.doubt(id, vec![None, Some(state)]));
                 return Err(text(refusal));
             }
@@ -343,22 +367,25 @@ impl Machine {
         }
     }
 
-    async fn ingest(&self, slot: u64, scope: Scope, body: Body) -> Result<(), String> {
+    async fn ingest(&self, slot: u64, scope: Scope, source: Source) -> Result<(), String> {
         let mut ingest = self.service().store().ingest(scope).map_err(text)?;
-        for piece in body.chunks(PIECE_BYTES) {
+        for piece in source.0.chunks(PIECE_BYTES) {
             ingest.write(Bytes::copy_from_slice(piece)).await.map_err(text)?;
         }
         let receipt = ingest.finish(Vec::new()).await.map_err(text)?;
-        self.hold(slot, receipt, body);
+        self.hold(slot, receipt, source);
         Ok(())
     }
 
     fn publish(&self, slot: u64) -> Result<(), String> {
-        let Some((receipt, body)) = self.held(slot) else { return Ok(()) };
+        let Some((receipt, (body, owner))) = self.held(slot) else { return Ok(()) };
         let (store, content) = (self.service().store().clone(), receipt.content());
         let published = self.db().write(move |txn| store.publish(txn, &receipt));
         let states = if published.is_ok() { vec![true] } else { vec![false, true] };
-        self.tell(|world| world.content(content, body, states));
+        self.tell(|world| {
+            world.own(content, owner);
+            world.content(content, body, states);
+        });
         published.map_err(text)
     }
 

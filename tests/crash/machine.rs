@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tintype::base::{Clock, Entropy, Time};
-use tintype::db::{self, Db, Sealed};
+use tintype::db::{self, Db, SealKey, Sealed, StorageBackend};
 use tintype::model::ProjectId;
 use tintype::service::identity::{Password, PasswordCost};
 use tintype::service::rebuild::{self, Rebuilt};
 use tintype::service::{Actor, Rules, Service};
-use tintype::store::{self, KeyError, MasterKey, Receipt, RewritePolicy, Scope, Store, Vault};
+use tintype::store::{self, KeyError, MasterKey, Receipt, RewritePolicy, Scope, Store, Unfinished, Vault};
 
 use crate::chance::{Dice, SeededEntropy, SteppedClock};
 use crate::disk::{Disk, DiskHabit, Loss};
@@ -98,8 +98,11 @@ struct Running {
     db: Db,
     service: Service,
     /// Durable streams that nobody published yet.
-    held: BTreeMap<u64, (Receipt, Body)>,
+    held: BTreeMap<u64, (Receipt, Source)>,
 }
+
+/// What a stream brought, and whose key domain it is in; owner 0 is the store itself.
+pub type Source = (Body, u64);
 
 impl Machine {
     /// A box that is off.
@@ -169,12 +172,39 @@ impl Machine {
             journal: tintype::service::fact_tables(),
             derived: tintype::service::derived_tables(),
         };
-        let key = vault.catalog_key().map_err(|e| format!("the store: {e}"))?;
-        let db = match key {
-            Some(key) => Sealed::open(self.disk.clone(), &key, entropy).and_then(|m| Db::open_on(m, options)),
+        let keys = vault.catalog_keys().map_err(|e| format!("the store: {e}"))?;
+        let db = match keys.split_first() {
+            Some((newest, older)) => {
+                let medium = match Sealed::open(self.disk.clone(), newest, entropy) {
+                    Err(db::Error::OtherKey) => self.seal_catalog_anew(newest, older, entropy),
+                    medium => medium,
+                };
+                medium.and_then(|medium| Db::open_on(medium, options))
+            }
             None => Db::open_on(self.disk.clone(), options),
         };
         db.map_err(|e| format!("the catalog: {e}"))
+    }
+
+    /// Puts a copy under the newest key in the place of a catalog that is under an older one. The
+    /// product does that with files: whatever happens to the copy, it takes its name in one step.
+    fn seal_catalog_anew(
+        &self,
+        newest: &SealKey,
+        older: &[SealKey],
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed<Disk>, db::Error> {
+        let opened = older.iter().find_map(|key| Sealed::open(self.disk.clone(), key, entropy).ok());
+        let opened = opened.ok_or(db::Error::OtherKey)?;
+        let failed = |error: std::io::Error| db::Error::Io(error.to_string());
+        let mut bytes = vec![0; opened.len().map_err(failed)? as usize];
+        opened.read(0, &mut bytes).map_err(failed)?;
+        let copy = Disk::new(Power::default(), DiskHabit::Honest, Vec::new());
+        let sealed = Sealed::open(copy.clone(), newest, entropy)?;
+        sealed.set_len(bytes.len() as u64).map_err(failed)?;
+        sealed.write(0, &bytes).map_err(failed)?;
+        self.disk.replace(copy.bytes()).map_err(failed)?;
+        Sealed::open(self.disk.clone(), newest, entropy)
     }
 
     /// Changes what callers may expect.
@@ -239,9 +269,53 @@ impl Machine {
         Ok(())
     }
 
+    /// The number of an owner's key domain; owner 0 is the store itself.
+    pub fn domain_of(&self, owner: u64) -> Option<u32> {
+        let of = (owner > 0).then(|| owner_scope(owner).owner());
+        let domains = self.service().store().domains();
+        domains.into_iter().find(|status| status.owner == of).map(|status| status.domain)
+    }
+
+    /// Gives a domain another key; nothing is sealed anew yet.
+    pub fn rotate_domain(&self, owner: u64) -> Result<(), String> {
+        let Some(domain) = self.domain_of(owner) else { return Ok(()) };
+        self.service().store().rotate_domain(domain).map(drop).map_err(|e| format!("{e:?}"))
+    }
+
+    /// Seals every domain anew that has an older key, as far as this start can.
+    pub fn reseal(&self) -> Result<(), String> {
+        let store = self.service().store().clone();
+        for domain in store.unfinished_domains() {
+            loop {
+                let watch = &mut |_| std::ops::ControlFlow::Continue(());
+                match store.reseal(domain, watch).map_err(|e| format!("{e:?}"))?.unfinished {
+                    None | Some(Unfinished::Catalog) => break,
+                    // The threads of an upload let go of what they wrote a moment after its end.
+                    Some(Unfinished::InUse) => std::thread::sleep(std::time::Duration::from_millis(2)),
+                    Some(other) => return Err(format!("domain {domain} was not sealed anew: {other:?}")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases an owner's key domain.
+    pub fn erase(&self, owner: u64) -> Result<(), String> {
+        let Some(domain) = self.domain_of(owner) else {
+            // An earlier try, or nobody ever made it.
+            if self.world.borrow().may_be_erased(owner) {
+                self.tell(|world| world.erase(owner, vec![true]));
+            }
+            return Ok(());
+        };
+        let erased = self.service().store().erase_domain(domain);
+        self.tell(|world| world.erase(owner, if erased.is_ok() { vec![true] } else { vec![false, true] }));
+        erased.map_err(|e| format!("{e:?}"))
+    }
+
     /// A stream in a key domain of its own, which is made for it.
     pub fn owned_scope(&self, owner: u64) -> Result<Scope, String> {
-        let owner = Scope::of("owner", &owner.to_string());
+        let owner = owner_scope(owner);
         self.service().store().sealed_for(owner, &[], Scope::STORE).map_err(|e| format!("{e:?}"))
     }
 
@@ -305,12 +379,12 @@ impl Machine {
     }
 
     /// Keeps a durable stream for later.
-    pub fn hold(&self, slot: u64, receipt: Receipt, body: Body) {
-        self.running.borrow_mut().as_mut().unwrap().held.insert(slot, (receipt, body));
+    pub fn hold(&self, slot: u64, receipt: Receipt, source: Source) {
+        self.running.borrow_mut().as_mut().unwrap().held.insert(slot, (receipt, source));
     }
 
     /// Gives a durable stream that was kept.
-    pub fn held(&self, slot: u64) -> Option<(Receipt, Body)> {
+    pub fn held(&self, slot: u64) -> Option<(Receipt, Source)> {
         self.running.borrow_mut().as_mut()?.held.remove(&slot)
     }
 
@@ -332,6 +406,10 @@ impl Machine {
     fn running(&self) -> Ref<'_, Running> {
         Ref::map(self.running.borrow(), |running| running.as_ref().expect("the box is on"))
     }
+}
+
+fn owner_scope(owner: u64) -> Scope {
+    Scope::of("owner", &owner.to_string())
 }
 
 fn store_options() -> store::Options {

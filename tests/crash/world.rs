@@ -92,6 +92,10 @@ pub fn digests(body: &[u8]) -> Digests {
 pub struct World {
     images: BTreeMap<ImageId, Vec<Option<Picture>>>,
     contents: BTreeMap<ContentId, (Body, Vec<bool>)>,
+    /// Whose key domain contents are in that are not in the store's own.
+    owners: BTreeMap<ContentId, u64>,
+    /// Owners whose domain was erased: more than one answer when that is in doubt.
+    erased: BTreeMap<u64, Vec<bool>>,
     /// Numbers of the master keys of which one opens the store: the first until it is changed.
     master_keys: Vec<u64>,
     uploads: BTreeMap<ImageId, (Body, u64)>,
@@ -155,6 +159,37 @@ impl World {
     /// A bare content, and whether it is published: more than one answer when that is in doubt.
     pub fn content(&mut self, content: ContentId, body: Body, published: Vec<bool>) {
         self.contents.insert(content, (body, published));
+    }
+
+    /// Says in whose key domain a content is.
+    pub fn own(&mut self, content: ContentId, owner: u64) {
+        self.owners.insert(content, owner);
+    }
+
+    /// Says whether an owner's key domain was erased.
+    pub fn erase(&mut self, owner: u64, erased: Vec<bool>) {
+        self.erased.insert(owner, erased);
+    }
+
+    /// Whether an owner's key domain may have been erased.
+    pub fn may_be_erased(&self, owner: u64) -> bool {
+        self.erased.get(&owner).is_some_and(|states| states.contains(&true))
+    }
+
+    /// Takes a content as it was found, readable or revoked, for the state of its owner's domain.
+    ///
+    /// # Errors
+    /// When that is none of the states it may be in.
+    pub fn meet_key(&mut self, content: &ContentId, is_revoked: bool) -> Result<(), String> {
+        let Some(owner) = self.owners.get(content).copied().filter(|owner| *owner > 0) else {
+            return if is_revoked { Err("the store's own key was revoked".into()) } else { Ok(()) };
+        };
+        let states = self.erased.entry(owner).or_insert_with(|| vec![false]);
+        if !states.contains(&is_revoked) {
+            return Err(format!("revoked is {is_revoked}, expected {states:?}"));
+        }
+        *states = vec![is_revoked];
+        Ok(())
     }
 
     /// Every bare content.
