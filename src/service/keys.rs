@@ -8,7 +8,7 @@ use super::images::Holder;
 use super::{Actor, Error, Service};
 use crate::catalog::identity;
 use crate::model::identity::Project;
-use crate::store::{DomainStatus, MasterKey, RingStatus};
+use crate::store::{DomainStatus, MasterKey, Reach, RingStatus};
 
 /// A key domain, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,10 @@ impl Service {
     /// [`super::ErrorKind::Conflict`] when it is the store's own.
     pub fn erase_domain(&self, actor: &Actor, domain: u32) -> Result<(), Error> {
         self.authorise_upkeep(actor)?;
-        self.store.erase_domain(domain)?;
+        let erased = self.store.erase_domain(domain);
+        // What it sealed is dead, whether or not an older ring remains.
+        self.litter.left(Reach::Released);
+        erased?;
         tracing::info!(domain, user = %actor.user, "a key domain was erased");
         Ok(())
     }

@@ -198,7 +198,7 @@ impl Service {
         match outcome {
             Ok(found) if found == *blake3 => Ok(None),
             Ok(_) => Ok(Some("its bytes are not those that were stored".to_owned())),
-            Err(error @ (store::Error::Damaged { .. } | store::Error::Missing(_))) => {
+            Err(error) if error.is_unreadable() || matches!(error, store::Error::Missing(_)) => {
                 Ok(Some(error.to_string()))
             }
             Err(error) => Err(error.into()),

@@ -68,7 +68,7 @@ impl Error {
     }
 
     /// Whether something stored cannot be read now, and waiting alone will not change that.
-    pub(super) fn is_unreadable(&self) -> bool {
+    pub fn is_unreadable(&self) -> bool {
         matches!(
             self,
             Error::Damaged { .. } | Error::Key(KeyError::Unknown(_) | KeyError::UnknownVersion { .. })

@@ -280,7 +280,7 @@ async fn p6_a_mark_reads_no_manifest_and_a_lost_summary_only_costs_one() {
     // Without its summary a stream's manifest decides, and without both nothing is taken away.
     b.db.write(move |txn| Ok::<_, Error>(txn.remove(&CONTENT_PACKS, &kept.0)?)).unwrap();
     let left = packs(&b);
-    assert!(b.store.reclaim(Reach::Everything).is_err());
+    assert_eq!(b.store.reclaim(Reach::Everything).unwrap().withheld, b.store.stats().unwrap().packs);
     assert_eq!(packs(&b), left);
     manifests.iter().zip(bytes).for_each(|(key, bytes)| b.objects.put(key, &bytes).unwrap());
     b.store.reclaim(Reach::Everything).unwrap();

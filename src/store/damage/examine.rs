@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use super::super::Store;
 use super::super::error::Error;
 use super::super::format::HASH_BLOCK_BYTES;
+use super::super::keyring::KeyError;
 use super::super::pack::Pack;
 use super::super::rows::{CONTENTS, ContentRow, PACKS, PackRow, pack_key};
 use super::super::stored::{Stored, StoredObject};
@@ -98,6 +99,7 @@ impl Store {
             Ok(_) => None,
             Err(error @ Error::Damaged { .. }) => Some(error.to_string()),
             Err(error) if rot.is_some() => Some(error.to_string()),
+            Err(Error::Key(KeyError::Revoked(_))) => return Ok(None),
             Err(error) => return Err(error),
         };
         let Some(reason) = rot.as_ref().map(|rot| rot.reason.clone()).or(refused.clone()) else {
@@ -127,6 +129,8 @@ impl Store {
                 None
             }
             Err(_) if rot.is_some() => None,
+            // What it held is lost in any case, and the object is whole.
+            Err(Error::Key(KeyError::Revoked(_))) => return Ok(None),
             Err(error) => return Err(error),
         };
         let earlier = before.as_ref().map(|before| before.lost.clone()).unwrap_or_default();

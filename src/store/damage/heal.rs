@@ -56,9 +56,12 @@ impl Store {
         }
         let _one = self.inner.damage.mending.lock().unwrap_or_else(PoisonError::into_inner);
         for (stored, row) in self.damage_rows()? {
+            let now = self.stored_object(stored)?;
             match stored {
+                // Nobody can read it again, whole or not.
+                _ if now.is_some_and(|now| self.is_revoked(now.header.domain)) => {}
                 // The object has gone, or another has its place.
-                _ if self.stored_object(stored)?.is_none_or(|now| now.header.id != row.object) => {
+                _ if now.is_none_or(|now| now.header.id != row.object) => {
                     self.look_at(stored, Suspicion::None, &mut |_| ControlFlow::Continue(()))?;
                 }
                 Stored::Pack(number) => self.mend_pack(number, &row, &mut mended)?,

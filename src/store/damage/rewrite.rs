@@ -26,7 +26,8 @@ impl Store {
         record: Vec<u8>,
     ) -> Result<bool, Error> {
         let read = self.inner.db.read()?;
-        if realm_of(&read, content)? != realm_of(&read, twin)? {
+        let realm = realm_of(&read, content)?;
+        if realm != realm_of(&read, twin)? || realm.is_some_and(|realm| self.is_revoked(realm.domain)) {
             return Ok(false);
         }
         drop(read);
