@@ -122,3 +122,36 @@ fn status_body(status: &RingStatus, domains: &[KeyDomain]) -> Value {
         "domains": domains.iter().map(domain_body).collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ask_of, state};
+    use super::*;
+    use crate::service::testing::{rules, sealed_service};
+    use crate::store::Scope;
+
+    #[tokio::test]
+    async fn domains_are_listed_and_sealed_anew_by_administrators_alone() {
+        let (service, _) = sealed_service(rules());
+        let holder = Holder::Named { project: "p".into(), name: "gold".into() };
+        let note = crate::db::codec::encode(&holder);
+        service.store().sealed_for(holder.scope(), &note, Scope::STORE).unwrap();
+        let state = ApiState { service, ..state() };
+        let (status, body) = ask_of(&state, "POST", "/tintype/v1/key/domains/2/rotate", true).await;
+        let last: Value = serde_json::from_str(body.lines().last().unwrap()).unwrap();
+        assert_eq!((status, &last["result"]["older_keys_dropped"]), (StatusCode::OK, &json!(1)), "{body}");
+        let (status, body) = ask_of(&state, "GET", "/tintype/v1/key", true).await;
+        let listed: Value = serde_json::from_str(&body).unwrap();
+        let expected = json!({
+            "domain": 2, "project_id": "p", "project": null, "key": "gold", "image_id": null, "images": 0,
+            "key_version": 1, "older_keys": 0, "revoked": false,
+        });
+        assert_eq!((status, &listed["domains"][1]), (StatusCode::OK, &expected));
+        let (_, body) = ask_of(&state, "POST", "/tintype/v1/key/domains/9/rotate", true).await;
+        assert!(body.contains("no key for domain 9"), "{body}");
+        for (method, path) in [("GET", "/tintype/v1/key"), ("POST", "/tintype/v1/key/domains/2/rotate")] {
+            let refused = ask_of(&state, method, path, false).await.0;
+            assert_eq!(refused, StatusCode::UNAUTHORIZED, "{method} {path}");
+        }
+    }
+}

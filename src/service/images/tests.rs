@@ -13,7 +13,7 @@ use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
 use crate::service::identity::NewProject;
 use crate::service::testing::{self, rules, sealed_service, service, service_with};
 use crate::service::{Actor, DedupScope, ErrorKind, KeyDomains, Rules, Service};
-use crate::store::{Reach, Wish};
+use crate::store::{Reach, Unfinished, Wish};
 
 fn actor(project: &str, roles: &[&str]) -> Actor {
     Actor {
@@ -632,4 +632,29 @@ async fn p9_a_domain_is_sealed_anew_as_a_job() {
     assert_eq!(refused(&admin(), 2), ErrorKind::Gone);
     let (plain, _) = testing::service_with(rules());
     assert_eq!(plain.rotate_domain(&admin(), 1, &mut |_| ()).unwrap_err().kind, ErrorKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_sealing_anew_that_somebody_ended_is_gone_on_with() {
+    let (service, _) = sealed_service(rules());
+    let owner = member("one");
+    let data: Vec<u8> = (0..200_000u32).map(|n| (n / 7) as u8).collect();
+    let id = sealed_image(&service, &owner, Some("gold"), &data).await.unwrap();
+    let ended = service.rotate_domain(&admin(), 2, &mut |_| {
+        let running = service.jobs(&admin()).unwrap()[0].job.id;
+        service.cancel_job(&admin(), running).unwrap();
+    });
+    let ended = ended.unwrap();
+    assert_eq!(ended.done.unfinished, Some(Unfinished::Ended));
+    assert_eq!(service.job(&admin(), ended.job).unwrap().job.state.as_str(), "cancelled");
+    // Both keys are there, and what is new has the new one.
+    assert_eq!(service.key_domains(&admin()).unwrap()[1].key_versions, [0, 1]);
+    assert_eq!(reads(&service, &owner, &id), Ok(()));
+    let more = sealed_image(&service, &owner, Some("gold"), b"more").await.unwrap();
+    assert_eq!(service.finish_sealing_anew(&mut || false).unwrap(), 1);
+    assert_eq!(service.key_domains(&admin()).unwrap()[1].key_versions, [0, 1]);
+    assert_eq!(service.finish_sealing_anew(&mut || true).unwrap(), 1);
+    assert_eq!(service.key_domains(&admin()).unwrap()[1].key_versions, [1]);
+    assert_eq!(service.finish_sealing_anew(&mut || true).unwrap(), 0);
+    assert_eq!((reads(&service, &owner, &id), reads(&service, &owner, &more)), (Ok(()), Ok(())));
 }
