@@ -2,9 +2,10 @@
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
 //! [`uploads`] takes it in parts. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`
-//! and what is below `key` answer at once; `POST check`, `POST scrub` and `POST gc` answer in lines of
-//! JSON: any number of `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has
-//! begun goes on when the client leaves; what `gc` does is a job, under `jobs`.
+//! and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
+//! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
+//! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
+//! last two do is a job, under `jobs`.
 
 mod error;
 mod file;
@@ -149,6 +150,7 @@ mod tests {
             ("GET", "/tintype/v1/key/backup"),
             ("POST", "/tintype/v1/key/rotate"),
             ("DELETE", "/tintype/v1/key/domains/2"),
+            ("POST", "/tintype/v1/key/domains/2/rotate"),
         ] {
             assert_eq!(ask(method, path, false).await.0, StatusCode::UNAUTHORIZED, "{method} {path}");
         }

@@ -2,6 +2,7 @@
 //! order of what goes on beside it, and in the end no copy of an older key is there.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -16,7 +17,7 @@ use crate::store::format::{Header, Kind};
 use crate::store::keyring::KeyError;
 use crate::store::rows::{self, CONTENTS, ContentRow, PACKS, PackRow};
 use crate::store::tests::Bench;
-use crate::store::{FACTS, Ingest, MasterKey, Reach, Reader, Receipt, Scope, derived_tables};
+use crate::store::{FACTS, Ingest, MasterKey, Reach, Reader, Rebuilt, Receipt, Scope, derived_tables};
 
 /// The domain that is sealed anew: the first after the store's own.
 const DOMAIN: u32 = 2;
@@ -30,10 +31,18 @@ fn catalog() -> Db {
 }
 
 fn open(objects: &Memory, db: &Db, master: &MasterKey) -> Bench {
-    let (medium, clock) = (std::sync::Arc::new(objects.clone()), std::sync::Arc::new(SystemClock));
-    let entropy = std::sync::Arc::new(OsEntropy);
+    let (medium, clock) = (Arc::new(objects.clone()), Arc::new(SystemClock));
+    let entropy = Arc::new(OsEntropy);
     let store = Store::open(db.clone(), medium, Some(master), options(), clock, entropy).unwrap();
     Bench { objects: objects.clone(), db: db.clone(), store }
+}
+
+/// Makes a catalog anew from the medium alone.
+fn rebuilt(b: &Bench, db: &Db, master: &MasterKey) -> Rebuilt {
+    let (medium, clock) = (Arc::new(b.objects.clone()), Arc::new(SystemClock));
+    let entropy = Arc::new(OsEntropy);
+    let lost = Store::open_lost(db.clone(), medium, Some(master), options(), clock, entropy).unwrap();
+    lost.rebuild(&mut |_, _| ()).unwrap()
 }
 
 fn fresh() -> (Bench, MasterKey) {
@@ -156,12 +165,8 @@ async fn p9_the_stores_own_domain_is_sealed_anew_with_its_description_and_the_ca
     assert!(b.store.verify_description().unwrap().damage.is_empty());
     // And a catalog is rebuilt from it.
     let db = catalog();
-    let medium = std::sync::Arc::new(b.objects.clone());
-    let (clock, entropy) = (std::sync::Arc::new(SystemClock), std::sync::Arc::new(OsEntropy));
-    let lost = Store::open_lost(db.clone(), medium, Some(&master), options(), clock, entropy).unwrap();
-    let rebuilt = lost.rebuild(&mut |_, _| ()).unwrap();
-    assert_eq!((rebuilt.damaged_packs, rebuilt.damaged_contents), (Vec::new(), Vec::new()));
-    drop(lost);
+    let found = rebuilt(&b, &db, &master);
+    assert_eq!((found.damaged_packs, found.damaged_contents), (Vec::new(), Vec::new()));
     expect_whole(&open(&b.objects, &db, &master), &content, &data);
 }
 
@@ -179,12 +184,8 @@ async fn p9_a_catalog_that_was_rebuilt_amid_it_reads_everything_and_goes_on() {
     assert_eq!(some.unwrap().unfinished, Some(Unfinished::Ended));
     b.store.ship().unwrap();
     let db = catalog();
-    let medium = std::sync::Arc::new(b.objects.clone());
-    let (clock, entropy) = (std::sync::Arc::new(SystemClock), std::sync::Arc::new(OsEntropy));
-    let lost = Store::open_lost(db.clone(), medium, Some(&master), options(), clock, entropy).unwrap();
-    let rebuilt = lost.rebuild(&mut |_, _| ()).unwrap();
-    assert_eq!((rebuilt.damaged_packs, rebuilt.damaged_contents), (Vec::new(), Vec::new()));
-    drop(lost);
+    let found = rebuilt(&b, &db, &master);
+    assert_eq!((found.damaged_packs, found.damaged_contents), (Vec::new(), Vec::new()));
     let b = open(&b.objects, &db, &master);
     assert_eq!(b.store.unfinished_domains(), [DOMAIN]);
     b.store.reclaim(Reach::Everything).unwrap();
@@ -260,7 +261,7 @@ enum Actor {
     Download { content: ContentId, data: Vec<u8>, reader: Option<Reader> },
     Delete(ContentId),
     Compaction,
-    Check,
+    Upkeep(MasterKey),
 }
 
 /// What an upload sends: half of it is there already.
@@ -324,18 +325,27 @@ impl Actor {
                 Actor::Compaction => {
                     b.store.rewrite(Wish { compact: true, recompress: true }, &mut on).unwrap();
                 }
-                Actor::Check => {
-                    let damage = b.store.verify().unwrap();
-                    assert!(damage.is_empty(), "{damage:?}");
-                    b.store.ship().unwrap();
-                }
+                // A scrub and a check; then a catalog is rebuilt beside the one at work.
+                Actor::Upkeep(master) => match number {
+                    0 => {
+                        b.store.scrub_all(&mut |_| ()).unwrap();
+                        let damage = b.store.verify().unwrap();
+                        assert!(damage.is_empty(), "{damage:?}");
+                    }
+                    _ => {
+                        b.store.ship().unwrap();
+                        let found = rebuilt(b, &catalog(), master);
+                        let damaged = (found.damaged_packs, found.damaged_contents, found.revoked_contents);
+                        assert_eq!(damaged, (Vec::new(), Vec::new(), 0));
+                    }
+                },
             }
         })
     }
 }
 
 /// Lets the actors take their steps in every order, each time on a store of its own.
-async fn in_every_order(steps: &[usize], cast: impl Fn([ContentId; 2], &[u8]) -> Vec<Actor>) {
+async fn in_every_order(steps: &[usize], cast: impl Fn([ContentId; 2], &[u8], &MasterKey) -> Vec<Actor>) {
     for order in orders(steps) {
         println!("{order:?}");
         let (b, master) = fresh();
@@ -346,7 +356,7 @@ async fn in_every_order(steps: &[usize], cast: impl Fn([ContentId; 2], &[u8]) ->
         // Sparse packs for a compaction to find.
         release(&b, gone);
         let deleted = put(&b, scope(&b), &blocks(60..66)).await;
-        let mut actors = cast([kept, deleted], &all);
+        let mut actors = cast([kept, deleted], &all, &master);
         let mut taken = vec![0; steps.len()];
         for actor in order {
             actors[actor].step(&b, taken[actor]).await;
@@ -370,12 +380,12 @@ async fn in_every_order(steps: &[usize], cast: impl Fn([ContentId; 2], &[u8]) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p2_p9_uploads_go_on_while_a_domain_is_sealed_anew() {
-    in_every_order(&[3, 3], |_, _| vec![Actor::Reseal, Actor::upload()]).await;
+    in_every_order(&[3, 3], |_, _, _| vec![Actor::Reseal, Actor::upload()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_p9_downloads_go_on_while_a_domain_is_sealed_anew() {
-    let cast = |[kept, _]: [ContentId; 2], data: &[u8]| {
+    let cast = |[kept, _]: [ContentId; 2], data: &[u8], _: &MasterKey| {
         vec![Actor::Reseal, Actor::Download { content: kept, data: data.to_vec(), reader: None }]
     };
     in_every_order(&[3, 3], cast).await;
@@ -383,15 +393,17 @@ async fn p1_p9_downloads_go_on_while_a_domain_is_sealed_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_p9_space_comes_back_while_a_domain_is_sealed_anew() {
-    let cast = |[_, deleted]: [ContentId; 2], _: &[u8]| {
+    let cast = |[_, deleted]: [ContentId; 2], _: &[u8], _: &MasterKey| {
         vec![Actor::Reseal, Actor::Delete(deleted), Actor::Compaction]
     };
     in_every_order(&[3, 2, 1], cast).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p3_p9_checks_and_shipping_go_on_while_a_domain_is_sealed_anew() {
-    in_every_order(&[3, 2], |_, _| vec![Actor::Reseal, Actor::Check]).await;
+async fn p3_p8_p9_scrubs_checks_and_rebuilds_go_on_while_a_domain_is_sealed_anew() {
+    let cast =
+        |_: [ContentId; 2], _: &[u8], master: &MasterKey| vec![Actor::Reseal, Actor::Upkeep(master.clone())];
+    in_every_order(&[3, 2], cast).await;
 }
 
 /// Rows of either table tell which key is needed.
