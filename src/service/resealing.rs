@@ -55,16 +55,20 @@ impl Service {
     /// `goes_on` says no; says how many domains were looked at.
     ///
     /// # Errors
-    /// As [`Service::rotate_domain`].
+    /// As [`Service::rotate_domain`], of the first domain that could not be finished, when the others
+    /// had their turn too.
     pub fn finish_sealing_anew(&self, goes_on: &mut dyn FnMut() -> bool) -> Result<usize, Error> {
-        let unfinished = self.store.unfinished_domains();
-        for domain in &unfinished {
+        let (mut looked_at, mut failed) = (0, None);
+        for domain in self.store.unfinished_domains() {
             if !goes_on() {
                 break;
             }
-            self.seal_anew(*domain, &mut |_| goes_on())?;
+            looked_at += 1;
+            if let Err(error) = self.seal_anew(domain, &mut |_| goes_on()) {
+                failed.get_or_insert(error);
+            }
         }
-        Ok(unfinished.len())
+        failed.map_or(Ok(looked_at), Err)
     }
 
     fn seal_anew(&self, domain: u32, goes_on: &mut dyn FnMut(&Step) -> bool) -> Result<SealedAnew, Error> {

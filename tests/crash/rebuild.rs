@@ -11,7 +11,7 @@ use crate::every_step::{Before, Start, Way, Workload, chosen, is_long, number, p
 use crate::machine::{Build, Machine, Media};
 use crate::power::Plan;
 use crate::shelf::Stock;
-use crate::workloads::{delete, dense, hits, own_keys, resealing, update, upload};
+use crate::workloads::{delete, dense, erasing, hits, own_keys, resealing, update, upload};
 use crate::world::World;
 
 /// One case: the steps of a workload up to the fault; then the disk is thrown away.
@@ -44,7 +44,11 @@ fn judge_anew(build: Build, media: &Media, moments: &[(Time, World)]) -> Result<
     }
     let then = moments.iter().rev().find(|(at, _)| Some(*at) < told.complete_until);
     let (_, world) = then.ok_or_else(|| format!("nothing was expected as early as {told:?}"))?;
-    judge_whole(build, machine, world.clone())
+    let mut world = world.clone();
+    if let Some((_, last)) = moments.last() {
+        world.erased_as_in(last);
+    }
+    judge_whole(build, machine, world)
 }
 
 /// A finished rebuild is there after a power cut, and the box on it works.
@@ -108,15 +112,20 @@ fn p8_a_box_whose_disk_is_lost_under_changes_of_records() {
 
 #[test]
 fn p8_p9_a_box_whose_disk_is_lost_while_a_domain_is_sealed_anew() {
-    let mut workload = resealing();
+    let mut workload = thinned(resealing());
     // Which master key is the store's is not what is told here.
     workload.acts.retain(|act| !matches!(act, Act::Rotate(_)));
     run(&workload, true);
 }
 
 #[test]
+fn p8_p9_a_box_whose_disk_is_lost_while_a_domain_is_erased() {
+    run(&thinned(erasing()), true);
+}
+
+#[test]
 fn p8_p9_a_box_whose_disk_is_lost_while_keys_go_with_their_images() {
-    run(&own_keys(), true);
+    run(&thinned(own_keys()), true);
 }
 
 /// A box that has been through something: snapshots, deletes, and what was told of neither.

@@ -351,7 +351,7 @@ fn resealing_the_store() -> Workload {
 }
 
 /// One of two domains with the same data is erased, amid being sealed anew.
-fn erasing() -> Workload {
+pub fn erasing() -> Workload {
     let data = vec![Part::Noise(8, 30_000)];
     let mut before = Vec::new();
     for (slot, owner) in [(1, 1), (2, 2), (3, 1)] {

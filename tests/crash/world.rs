@@ -171,6 +171,12 @@ impl World {
         self.erased.insert(owner, erased);
     }
 
+    /// Takes over which domains were erased: that is told by the key ring, which is no part of a
+    /// catalog.
+    pub fn erased_as_in(&mut self, other: &World) {
+        self.erased = other.erased.clone();
+    }
+
     /// Whether an owner's key domain may have been erased.
     pub fn may_be_erased(&self, owner: u64) -> bool {
         self.erased.get(&owner).is_some_and(|states| states.contains(&true))

@@ -1,10 +1,11 @@
-//! Packs written anew: without the chunks nothing needs any more, or compressed better.
+//! Packs written anew: without the chunks nothing needs any more, compressed better, or sealed with
+//! another key of their domain ([`reseal`], which sees to all else of the domain too).
 //!
 //! Owns which packs are worth it, in which order, and how a pack gets its next generation.
 //! Invariants: a generation is durable before the commit that puts it in the place of the one
 //! before; that one waits in a grave until its end is told and nobody reads it; a chunk that is
 //! left out was named by no stream when it was counted, and none could come to name it since. A
-//! pack keeps its number and its chunks their ordinals, so that no manifest changes.
+//! pack keeps its number and its chunks their ordinals, so that no manifest has to say anything else.
 
 mod pace;
 mod plan;

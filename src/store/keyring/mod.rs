@@ -31,7 +31,7 @@ pub use master::{MasterKey, NotAKey};
 #[cfg(test)]
 pub(super) use record::RingRecord;
 
-/// Each change writes the whole ring three times; a domain takes some 150 bytes of it.
+/// Each change writes the whole ring three times; a domain takes some 300 bytes of it.
 const DOMAINS_MAX: usize = 10_000;
 
 /// The domain of everything that has no key of its own, and of the store's own records.
