@@ -35,7 +35,8 @@ impl Machine {
         let domains = self.service().store().domains();
         let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
         for (name, object) in self.shelf.stock() {
-            let kinds = ["pack/", "manifest/", "log/", "snapshot/"];
+            // Of the description a left-over may be there that a power cut brought back: nobody reads it.
+            let kinds = ["pack/", "manifest/"];
             let (domain, version) = (number(&object[12..16]), number(&object[44..48]));
             if !kinds.iter().any(|kind| name.as_str().starts_with(kind)) || domain == 0 {
                 continue;

@@ -68,7 +68,7 @@ impl Store {
         // The catalog first: the medium then has at least what its journal has no longer.
         let read = self.inner.db.read()?;
         let (next, shipped) = (read.journal_next()?, unshipped(&read)?);
-        let shelf = Shelf::list(&*self.inner.objects)?;
+        let shelf = self.shelf()?;
         let mut findings = Findings::default();
         let base = self.newest_snapshot(&shelf, next, &mut findings)?;
         let logs = self.readable_logs(&shelf, &mut findings)?;

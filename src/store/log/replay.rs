@@ -77,7 +77,7 @@ impl Store {
     /// [`Error::Damaged`] when nothing can be told at all; the medium's or the database's failure.
     pub(in super::super) fn replay(&self, tell: &mut dyn FnMut(u64)) -> Result<Replayed, Error> {
         let db = &self.inner.db;
-        let shelf = Shelf::list(&*self.inner.objects)?;
+        let shelf = self.shelf()?;
         let mut replayed = Replayed { commits: 0, complete_until: None, has_gap: false, damage: Vec::new() };
         let mut batch = Batch { db, changes: Vec::new(), bytes: 0 };
         let mut objects = 0;

@@ -3,6 +3,7 @@
 use super::super::Store;
 use super::super::error::Error;
 use super::super::format::{Kind, number_in_name};
+use super::super::keyring::KeyError;
 use super::super::object::{Object, Section, read_header, verify_stored};
 use super::records::{LogRecord, SnapshotFooter, SnapshotRows};
 use crate::db::codec::{self, RECORD_BYTES_MAX, Record};
@@ -67,6 +68,26 @@ impl Shelf {
 }
 
 impl Store {
+    /// What the medium lists, but for left-overs of a key that the ring has dropped: two snapshots
+    /// took their place before that, and only a delete that failed, or that a power cut undid, leaves
+    /// one. The next snapshot deletes it.
+    pub(super) fn shelf(&self) -> Result<Shelf, Error> {
+        let mut shelf = Shelf::list(&*self.inner.objects)?;
+        // The first key is the newest one until it is replaced.
+        if self.newest_key(self.inner.domain)?.0 > 0 {
+            shelf.snapshots.retain(|shelved| !self.is_left_over(shelved));
+            shelf.logs.retain(|shelved| !self.is_left_over(shelved));
+        }
+        Ok(shelf)
+    }
+
+    /// Whether an object needs a key before the newest that is there no more.
+    fn is_left_over(&self, shelved: &Shelved) -> bool {
+        let Ok(header) = read_header(&*self.inner.objects, &shelved.key) else { return false };
+        let is_older = self.newest_key(header.domain).is_ok_and(|(newest, _)| header.key_version < newest);
+        is_older && matches!(self.key_of(&header), Err(Error::Key(KeyError::UnknownVersion { .. })))
+    }
+
     /// A log object's content.
     pub(super) fn read_log(&self, shelved: &Shelved) -> Result<LogRecord, Error> {
         let record: LogRecord = decode(shelved, &self.open_shelved(shelved)?.footer()?)?;
@@ -111,7 +132,11 @@ impl Store {
             return Err(damaged(shelved, "it is not sealed as the store is"));
         }
         verify_stored(&*self.inner.objects, &header, shelved.bytes)?;
-        Ok(Object::new(self.inner.objects.clone(), header, self.key_of(&header)?.as_deref()))
+        let key = match self.key_of(&header) {
+            Err(error @ Error::Key(KeyError::UnknownVersion { .. })) => return Err(damaged(shelved, error)),
+            key => key?,
+        };
+        Ok(Object::new(self.inner.objects.clone(), header, key.as_deref()))
     }
 }
 
