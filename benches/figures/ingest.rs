@@ -10,7 +10,7 @@ use tintype::base::{OsEntropy, SystemClock};
 use tintype::db::{self, Db};
 use tintype::model::ContentId;
 use tintype::objects::Native;
-use tintype::store::{self, Scope, Store};
+use tintype::store::{self, Receipt, Scope, Store};
 
 use super::measure::{Row, Wanted, median, note, processor_seconds, setting};
 use super::{Outcome, ceiling, dense, server};
@@ -87,7 +87,11 @@ pub async fn upload(db: Db, store: Store, data: Bytes) -> Result<ContentId, Box<
     for start in (0..data.len()).step_by(PIECE) {
         ingest.write(data.slice(start..data.len().min(start + PIECE))).await?;
     }
-    let receipt = ingest.finish(Vec::new()).await?;
+    publish(db, store, ingest.finish(Vec::new()).await?).await
+}
+
+/// Makes a stream visible; gives its name.
+pub async fn publish(db: Db, store: Store, receipt: Receipt) -> Result<ContentId, Box<dyn Error>> {
     let content = receipt.content();
     tokio::task::spawn_blocking(move || db.write(move |txn| store.publish(txn, &receipt))).await??;
     Ok(content)

@@ -15,6 +15,8 @@ mod ingest;
 mod listing;
 mod measure;
 mod memory;
+mod nbd;
+mod random;
 mod reclaim;
 mod server;
 mod start;
@@ -27,10 +29,11 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("ingest", ingest::run),
     ("upload", upload::run),
     ("download", download::run),
+    ("random", random::run),
     ("start", start::run),
     ("listing", listing::run),
     ("memory", memory::run),

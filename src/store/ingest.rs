@@ -11,7 +11,7 @@ mod progress;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::assemble::Assembler;
 use super::cutter::CutterParams;
@@ -38,6 +38,8 @@ pub struct Ingest {
     store: Store,
     /// Key domain of the stream.
     domain: u32,
+    /// Its place among the streams at work, once there are bytes of it.
+    place: Option<OwnedSemaphorePermit>,
     lanes: Lanes,
 }
 
@@ -57,14 +59,19 @@ impl Ingest {
     pub(super) fn start(store: Store, realm: Realm) -> Result<Ingest, Error> {
         let assembler = Assembler::new(store.clone(), realm);
         let lanes = Lanes::start(Md5Blocks::default(), Others::default(), assembler)?;
-        Ok(Ingest { store, domain: realm.domain, lanes })
+        Ok(Ingest { store, domain: realm.domain, place: None, lanes })
     }
 
-    /// Takes the next bytes; waits while the store is busy (back-pressure).
+    /// Takes the next bytes; waits while the store is busy (back-pressure), and before the first of them
+    /// until there is a place for the stream. Places are given in the order they are asked for.
     ///
     /// # Errors
     /// Whatever broke the stream; it is abandoned then.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if self.place.is_none() {
+            let places = self.store.inner.places.clone();
+            self.place = Some(places.acquire_owned().await.map_err(|_| Error::Broken)?);
+        }
         let units = bytes.len().div_ceil(BUDGET_UNIT).clamp(1, self.store.inner.budget_units) as u32;
         let budget = self.store.inner.budget.clone();
         let permit = budget.acquire_many_owned(units).await.map_err(|_| Error::Broken)?;

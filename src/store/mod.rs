@@ -32,6 +32,7 @@ mod read;
 mod realm;
 mod rebuild;
 mod reclaim;
+mod recycle;
 mod root;
 mod rows;
 mod scrub;
@@ -49,7 +50,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use activity::Activity;
@@ -84,7 +84,7 @@ use index::{Index, hooks};
 use keyring::Keys;
 use manifest::Manifest;
 use object::Object;
-use pack::{FinishedPack, Pack, PackWriter, pack_name};
+use pack::{FinishedPack, OpenFrame, Pack, PackWriter, pack_name};
 use pins::{Held, Pins};
 use read::Layout;
 use realm::Realm;
@@ -113,14 +113,18 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     index: Index,
     /// Frames read lately, by pack, generation and place.
-    frames: quick_cache::sync::Cache<FrameKey, Bytes, FrameWeight>,
+    frames: quick_cache::sync::Cache<FrameKey, OpenFrame, FrameWeight>,
     /// Layouts of the streams read lately, by their manifest's object.
     layouts: quick_cache::sync::Cache<[u8; 16], Arc<Layout>, LayoutWeight>,
     pins: Pins,
     budget: Arc<Semaphore>,
     budget_units: usize,
+    /// Streams at work at once; more wait for the first of these to end.
+    places: Arc<Semaphore>,
     /// What streams gather before they look chunks up.
     batches: Shares,
+    /// What streams keep of the packs they fill.
+    names: Shares,
     compressors: Arc<Compressors>,
     /// Those of packs that are written anew.
     recompressors: Arc<Compressors>,
@@ -144,9 +148,9 @@ type FrameKey = (u64, u32, usize);
 #[derive(Clone)]
 struct FrameWeight;
 
-impl quick_cache::Weighter<FrameKey, Bytes> for FrameWeight {
-    fn weight(&self, _: &FrameKey, frame: &Bytes) -> u64 {
-        frame.len() as u64 + 64
+impl quick_cache::Weighter<FrameKey, OpenFrame> for FrameWeight {
+    fn weight(&self, _: &FrameKey, frame: &OpenFrame) -> u64 {
+        frame.weight() as u64
     }
 }
 

@@ -1,6 +1,8 @@
 //! No key meets a nonce twice: a random run of everything that seals, over failures and restarts,
 //! judged by the record that tests keep of every seal.
 
+use bytes::Bytes;
+
 use std::collections::HashSet;
 
 use super::*;

@@ -28,6 +28,11 @@ use crate::base::{Clock, Entropy};
 use crate::db::Db;
 use crate::objects::Objects;
 
+/// Memory for each stream that may be at work, in bytes: its batch, its open frame, the names of its
+/// packs' chunks, and its threads.
+const STREAM_BYTES: usize = 1 << 20;
+/// Streams that may be at work however little memory there is.
+const PLACES_MIN: usize = 8;
 /// Layouts that are expected in memory at once; their bytes are bounded apart from that.
 const LAYOUTS: usize = 64;
 /// Threads of the runtime's pool that may block on the medium at once, of the 512 it has.
@@ -197,6 +202,7 @@ impl Store {
         let (damage, scrub) = (Damage::load(&db)?, Turns::load(&db)?);
         let memory = options.memory_bytes;
         let budget_units = (memory / 4 / BUDGET_UNIT).max(1);
+        let places = (memory / STREAM_BYTES).max(PLACES_MIN);
         Ok(Store {
             inner: Arc::new(Inner {
                 db,
@@ -216,7 +222,9 @@ impl Store {
                 pins: Pins::default(),
                 budget: Arc::new(Semaphore::new(budget_units)),
                 budget_units,
-                batches: Shares::new(memory / 4),
+                places: Arc::new(Semaphore::new(places)),
+                batches: Shares::new(memory / 4, places),
+                names: Shares::new(memory / 8, places),
                 compressors: Arc::new(Compressors::new(options.zstd_level)),
                 recompressors: Arc::new(Compressors::new(options.rewrite.level.into())),
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),

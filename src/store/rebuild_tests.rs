@@ -1,6 +1,8 @@
 //! What a rebuild promises of bytes: every stream that was told of reads back, nothing that was let
 //! go of comes back, what is missing is named and refused, and no number is given out twice.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, Table};

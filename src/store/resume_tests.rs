@@ -1,6 +1,8 @@
 //! Streams put down and taken up again: exact, cut as in one go, kept while unfinished, and nothing of
 //! them left once they are let go of.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::base::{OsEntropy, SystemClock};
 use crate::objects::Memory;

@@ -6,6 +6,8 @@
 //! terabytes and real disks (`BENCH_SCALE_PACKS`, `BENCH_CORPUS`), and other file systems
 //! (`BENCH_HELD_OUT`).
 
+use bytes::Bytes;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;

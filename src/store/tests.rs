@@ -1,5 +1,7 @@
 //! The store's promises on media in memory: exact bytes, each block once, space given back.
 
+use bytes::Bytes;
+
 use futures::StreamExt;
 
 use super::*;

@@ -1,5 +1,7 @@
 //! Damage of every kind: never wrong bytes, recorded as what it is, and healed.
 
+use bytes::Bytes;
+
 use std::ops::ControlFlow;
 
 use super::super::format::{HEADER_BYTES, TAIL_BYTES};

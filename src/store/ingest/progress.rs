@@ -118,7 +118,7 @@ impl Store {
         let extents = reader.extents().to_vec();
         let assembler = Assembler::resume(self.clone(), realm, extents, &progress.standing, bytes)?;
         let lanes = Lanes::start(md5, others, assembler)?;
-        Ok(Ingest { store: self.clone(), domain: realm.domain, lanes })
+        Ok(Ingest { store: self.clone(), domain: realm.domain, place: None, lanes })
     }
 }
 
