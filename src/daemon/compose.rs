@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::data_dir::DataDir;
 use super::error::Error;
 use super::settings::{self, DedupVerify, Settings};
-use super::{master_key, medium};
+use super::{master_key, medium, memory};
 use crate::api;
 use crate::api::context::ApiState;
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
@@ -23,9 +23,6 @@ use crate::objects::Objects;
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
 use crate::store::{self, MasterKey, ParityRatio, RewritePolicy, Store, Vault, VerifyHits};
-
-/// An image may fall into one piece for this much of the memory given to transfers, in bytes.
-const EXTENT_SHARE: usize = 64;
 
 /// An open box.
 pub struct Parts {
@@ -121,7 +118,7 @@ pub(super) fn catalog(
     settings: &Settings,
 ) -> Result<Db, Error> {
     let options = db::Options {
-        cache_bytes: settings.store.catalog_cache_bytes as usize,
+        cache_bytes: memory::divide(settings).catalog_cache,
         journal: service::fact_tables(),
         derived: service::derived_tables(),
     };
@@ -159,8 +156,9 @@ fn vault(
 
 /// What the settings say of the chunk store.
 pub(super) fn store_options(settings: &Settings) -> store::Options {
+    let shares = memory::divide(settings);
     store::Options {
-        memory_bytes: medium::store_memory(settings),
+        memory_bytes: shares.store,
         zstd_level: settings.store.zstd_level,
         pack_bytes: settings.store.pack_bytes,
         reserve_bytes: settings.store.reserve_bytes,
@@ -170,7 +168,7 @@ pub(super) fn store_options(settings: &Settings) -> store::Options {
             DedupVerify::Always => VerifyHits::Always,
         },
         // A manifest is held in memory whole while it is written or read.
-        extents_max: MANIFEST_EXTENTS_MAX.min(settings.store.memory_bytes as usize / EXTENT_SHARE),
+        extents_max: MANIFEST_EXTENTS_MAX.min(shares.extents_max),
         snapshot_log_bytes: settings.store.snapshot_log_bytes,
         parity: (settings.parity.data > 0)
             .then_some(ParityRatio { data: settings.parity.data, parity: settings.parity.parity }),

@@ -9,11 +9,10 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::data_dir::DataDir;
+#[cfg(feature = "buckets")]
+use super::memory;
 use super::settings::Settings;
 use crate::objects::{Error, Native, Objects};
-
-/// Of the memory given to transfers, one in so many bytes holds parts on their way to a bucket.
-const SENDING_SHARE: usize = 4;
 
 /// The medium that the settings name.
 pub(super) fn open(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn Objects>, Error> {
@@ -32,13 +31,8 @@ pub(super) fn folder(settings: &Settings) -> Option<PathBuf> {
     }
 }
 
-/// What the store may use of `store.memory_bytes`.
-pub(super) fn store_memory(settings: &Settings) -> usize {
-    let memory = settings.store.memory_bytes as usize;
-    if is_bucket(settings) { memory - memory / SENDING_SHARE } else { memory }
-}
-
-fn is_bucket(settings: &Settings) -> bool {
+/// Whether image data lies in a bucket.
+pub(super) fn is_bucket(settings: &Settings) -> bool {
     settings.store.location.starts_with("s3://")
 }
 
@@ -55,7 +49,7 @@ fn bucket(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn
         patience: Duration::from_secs(chosen.operation_timeout_s),
         requests_max: chosen.requests_max,
         part_bytes: chosen.part_bytes as usize,
-        sending_bytes: settings.store.memory_bytes as usize / SENDING_SHARE,
+        sending_bytes: memory::divide(settings).sending,
         spool_bytes: chosen.spool_bytes,
         reserve_bytes: settings.store.reserve_bytes,
         conditional_puts: chosen.conditional_puts,

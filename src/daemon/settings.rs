@@ -80,9 +80,9 @@ pub struct StoreSettings {
     pub key_file: String,
     /// Program and arguments that print the master key; empty for none.
     pub key_command: Vec<String>,
-    /// Memory of all transfers together, in bytes.
+    /// Ceiling of the process's memory, in bytes.
     pub memory_bytes: u64,
-    /// Memory for catalog pages, in bytes.
+    /// Memory for catalog pages, in bytes; a sixteenth of the ceiling at most.
     pub catalog_cache_bytes: u64,
     /// zstd level of new data.
     pub zstd_level: i32,
@@ -102,7 +102,7 @@ impl Default for StoreSettings {
             location: String::new(),
             key_file: String::new(),
             key_command: Vec::new(),
-            memory_bytes: 128 << 20,
+            memory_bytes: 256 << 20,
             catalog_cache_bytes: 16 << 20,
             zstd_level: 1,
             pack_bytes: 64 << 20,
