@@ -66,7 +66,7 @@ fn open(path: &Path, sealed: bool, cache_bytes: usize) -> Result<Db, tintype::db
     let options = Options { cache_bytes, ..Options::default() };
     let key = SealKey::new([7; SEAL_KEY_BYTES].into());
     let file = CatalogFile::claim(path)?;
-    if sealed { file.open_sealed(&key, &OsEntropy, options) } else { file.open_plain(options) }
+    if sealed { file.open_sealed(&[key], &OsEntropy, options) } else { file.open_plain(options) }
 }
 
 /// The median time of a commit of one small record, made durable.

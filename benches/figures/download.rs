@@ -1,11 +1,7 @@
-//! Dense data back out: whole through the library and over HTTP, and 4 KiB at random places.
-//!
-//! Packs lie in the page cache, as they do after an upload; the reader's own memory is bounded as in
-//! the product, so a random read seldom finds its frame there.
+//! Dense data back out, whole, through the library and over HTTP. Packs lie in the page cache, as they
+//! do after an upload.
 
 use std::error::Error;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,14 +10,9 @@ use tintype::model::ByteRange;
 use tintype::store::Reader;
 use tokio::runtime::Runtime;
 
-use super::measure::{Row, Wanted, median, note, processor_seconds, setting};
+use super::measure::{Paired, Wanted, note, processor_seconds, setting};
 use super::server::{self, Server};
 use super::{Outcome, ceiling, dense, ingest, upload};
-
-/// What a guest's disk reads at once.
-const BLOCK: usize = 4096;
-/// Random reads of one measurement.
-const RANDOM_READS: u64 = 20_000;
 
 /// Measures ceilings and downloads in turn.
 pub fn run() -> Outcome {
@@ -39,23 +30,16 @@ fn library(data: &[u8], rounds: u64) -> Outcome {
     let (db, store) = ingest::open(dir.path())?;
     let content = runtime.block_on(ingest::upload(db, store.clone(), Bytes::copy_from_slice(data)))?;
     let reader = store.reader(&content)?;
-    let plain = dir.path().join("plain");
-    std::fs::write(&plain, data)?;
-    let plain = File::open(plain)?;
     let speed = |seconds: f64| data.len() as f64 / seconds / 1e6;
-    let mut whole = Figures::default();
-    let mut cost = Figures::default();
-    let mut random = Figures::default();
+    let mut whole = Paired::default();
+    let mut cost = Paired::default();
     for round in 0..rounds {
         let most = ceiling::measure_reads(data)?;
         let before = processor_seconds(std::process::id())?;
         let seconds = stream(&runtime, &reader)?;
         let processor = processor_seconds(std::process::id())? - before;
-        let read_at = |at: u64, out: &mut [u8]| Ok(reader.read_at(at, out)?);
-        let through = random_reads(data.len() as u64, round, read_at)?;
-        let direct = random_reads(data.len() as u64, round, |at, out| Ok(plain.read_exact_at(out, at)?))?;
         note(format!(
-            "round {round}: {:.0} MB/s of {:.0}, {processor:.2} s of processor of {:.2}; {through:.0} random reads/s of {direct:.0}",
+            "round {round}: {:.0} MB/s of {:.0}, {processor:.2} s of processor of {:.2}",
             speed(seconds),
             speed(most.seconds),
             most.processor_seconds
@@ -63,11 +47,9 @@ fn library(data: &[u8], rounds: u64) -> Outcome {
         whole.add(speed(seconds), speed(most.seconds));
         let each = |seconds: f64| seconds * 1e9 / data.len() as f64;
         cost.add(each(processor), each(most.processor_seconds));
-        random.add(through, direct);
     }
     whole.print("download, library", "MB/s", "zstd and BLAKE3, all cores", Wanted::RatioAtLeast(0.8));
     cost.print("  its processor time a byte", "ns", "primitives", Wanted::Nothing);
-    random.print("random 4 KiB reads", "1/s", "the same of a plain file", Wanted::Nothing);
     Ok(())
 }
 
@@ -77,7 +59,7 @@ fn http(data: &[u8], rounds: u64) -> Outcome {
     let token = server.sign_in(dir.path())?;
     let path = upload::upload(&server, &token, data)?.path;
     let speed = |seconds: f64| data.len() as f64 / seconds / 1e6;
-    let (mut whole, mut first) = (Figures::default(), Figures::default());
+    let (mut whole, mut first) = (Paired::default(), Paired::default());
     for round in 0..rounds {
         let most = ceiling::measure_reads(data)?;
         let before = processor_seconds(server.pid())?;
@@ -115,51 +97,5 @@ fn stream(runtime: &Runtime, reader: &Reader) -> Result<f64, Box<dyn Error>> {
     match taken == reader.size_bytes() {
         true => Ok(start.elapsed().as_secs_f64()),
         false => Err(format!("{taken} bytes came").into()),
-    }
-}
-
-/// Reads of one block a second, at places that follow from `seed`.
-fn random_reads(
-    bytes: u64,
-    seed: u64,
-    read: impl Fn(u64, &mut [u8]) -> Outcome,
-) -> Result<f64, Box<dyn Error>> {
-    let mut block = [0; BLOCK];
-    let mut place = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let start = Instant::now();
-    for _ in 0..RANDOM_READS {
-        place ^= place << 13;
-        place ^= place >> 7;
-        place ^= place << 17;
-        read(place % (bytes / BLOCK as u64) * BLOCK as u64, &mut block)?;
-    }
-    Ok(RANDOM_READS as f64 / start.elapsed().as_secs_f64())
-}
-
-/// Paired values of rounds.
-#[derive(Default)]
-struct Figures {
-    figures: Vec<f64>,
-    yardsticks: Vec<f64>,
-    ratios: Vec<f64>,
-}
-
-impl Figures {
-    fn add(&mut self, figure: f64, yardstick: f64) {
-        self.figures.push(figure);
-        self.yardsticks.push(yardstick);
-        self.ratios.push(figure / yardstick);
-    }
-
-    fn print(self, name: &str, unit: &str, against: &str, wanted: Wanted) {
-        Row {
-            name,
-            figure: median(self.figures),
-            unit,
-            yardstick: (against, median(self.yardsticks)),
-            ratio: median(self.ratios),
-            wanted,
-        }
-        .print();
     }
 }

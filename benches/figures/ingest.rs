@@ -10,7 +10,7 @@ use tintype::base::{OsEntropy, SystemClock};
 use tintype::db::{self, Db};
 use tintype::model::ContentId;
 use tintype::objects::Native;
-use tintype::store::{self, Scope, Store};
+use tintype::store::{self, MasterKey, Receipt, Scope, Store};
 
 use super::measure::{Row, Wanted, median, note, processor_seconds, setting};
 use super::{Outcome, ceiling, dense, server};
@@ -74,10 +74,19 @@ pub fn run() -> Outcome {
 
 /// A new store on a directory, with default settings.
 pub fn open(dir: &Path) -> Result<(Db, Store), Box<dyn Error>> {
+    open_with(dir, store::Options::default(), None)
+}
+
+/// As [`open`], under other settings; `master` seals it.
+pub fn open_with(
+    dir: &Path,
+    options: store::Options,
+    master: Option<&MasterKey>,
+) -> Result<(Db, Store), Box<dyn Error>> {
     let db = Db::open(&dir.join("catalog.redb"), db::Options::default())?;
     let objects = Arc::new(Native::open(dir.join("store"))?);
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let store = Store::open(db.clone(), objects, None, store::Options::default(), clock, entropy)?;
+    let store = Store::open(db.clone(), objects, master, options, clock, entropy)?;
     Ok((db, store))
 }
 
@@ -87,7 +96,11 @@ pub async fn upload(db: Db, store: Store, data: Bytes) -> Result<ContentId, Box<
     for start in (0..data.len()).step_by(PIECE) {
         ingest.write(data.slice(start..data.len().min(start + PIECE))).await?;
     }
-    let receipt = ingest.finish(Vec::new()).await?;
+    publish(db, store, ingest.finish(Vec::new()).await?).await
+}
+
+/// Makes a stream visible; gives its name.
+pub async fn publish(db: Db, store: Store, receipt: Receipt) -> Result<ContentId, Box<dyn Error>> {
     let content = receipt.content();
     tokio::task::spawn_blocking(move || db.write(move |txn| store.publish(txn, &receipt))).await??;
     Ok(content)

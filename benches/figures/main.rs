@@ -12,10 +12,14 @@ mod http;
 #[path = "../catalog/images.rs"]
 mod images;
 mod ingest;
+mod known;
 mod listing;
 mod measure;
 mod memory;
+mod nbd;
+mod random;
 mod reclaim;
+mod sealed;
 mod server;
 mod start;
 mod upload;
@@ -27,10 +31,13 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 10] = [
     ("ingest", ingest::run),
+    ("known", known::run),
+    ("sealed", sealed::run),
     ("upload", upload::run),
     ("download", download::run),
+    ("random", random::run),
     ("start", start::run),
     ("listing", listing::run),
     ("memory", memory::run),

@@ -11,6 +11,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub enum Wanted {
     /// The ratio to the yardstick is at least this.
     RatioAtLeast(f64),
+    /// The ratio to the yardstick is at most this.
+    RatioAtMost(f64),
     /// The figure is below this many of its unit.
     Below(f64),
     /// The figure is at least this many of its unit.
@@ -41,6 +43,7 @@ impl Row<'_> {
         let Row { name, figure, unit, yardstick: (against, yardstick), ratio, .. } = self;
         let (wanted, holds) = match self.wanted {
             Wanted::RatioAtLeast(least) => (format!("ratio >= {least}"), Some(*ratio >= least)),
+            Wanted::RatioAtMost(most) => (format!("ratio <= {most}"), Some(*ratio <= most)),
             Wanted::Below(most) => (format!("< {most} {unit}"), Some(*figure < most)),
             Wanted::AtLeast(least) => (format!(">= {least} {unit}"), Some(*figure >= least)),
             Wanted::Nothing => ("-".into(), None),
@@ -64,6 +67,36 @@ fn short(number: f64) -> String {
         size if size >= 100.0 => format!("{number:.0}"),
         size if size >= 10.0 => format!("{number:.1}"),
         _ => format!("{number:.2}"),
+    }
+}
+
+/// Figures and yardsticks of rounds in which they took turns.
+#[derive(Default)]
+pub struct Paired {
+    figures: Vec<f64>,
+    yardsticks: Vec<f64>,
+    ratios: Vec<f64>,
+}
+
+impl Paired {
+    /// Adds a round.
+    pub fn add(&mut self, figure: f64, yardstick: f64) {
+        self.figures.push(figure);
+        self.yardsticks.push(yardstick);
+        self.ratios.push(figure / yardstick);
+    }
+
+    /// Prints the row of their medians.
+    pub fn print(self, name: &str, unit: &str, against: &str, wanted: Wanted) {
+        Row {
+            name,
+            figure: median(self.figures),
+            unit,
+            yardstick: (against, median(self.yardsticks)),
+            ratio: median(self.ratios),
+            wanted,
+        }
+        .print();
     }
 }
 

@@ -36,11 +36,17 @@ pub fn new_dir() -> std::io::Result<TempDir> {
 impl Server {
     /// Starts one on `dir` and waits until it is ready.
     pub fn start(dir: &Path) -> Result<Server, Box<dyn Error>> {
+        Server::start_with(dir, &[])
+    }
+
+    /// As [`Server::start`], with settings from the environment.
+    pub fn start_with(dir: &Path, environment: &[(&str, String)]) -> Result<Server, Box<dyn Error>> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut command = Command::new(BINARY);
         command.arg("serve").arg("--data").arg(dir).arg("--listen").arg(address.to_string());
         command.env("TINTYPE_LOG_FILTER", "warn").stdout(Stdio::null());
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let start = Instant::now();
         let mut server = Server { child: command.spawn()?, address, ready_after: Duration::ZERO };
         while !is_ready(address) {

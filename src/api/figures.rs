@@ -49,6 +49,16 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
             "Bytes of the objects of such packs",
             activity.rewritten_bytes,
         ),
+        counter(
+            "tintype_store_duplicate_bytes",
+            "Bytes, before compression, that were found stored twice",
+            activity.duplicate_bytes,
+        ),
+        counter(
+            "tintype_store_shared_streams",
+            "Streams that were given one copy of such bytes",
+            activity.shared_streams,
+        ),
         counter("tintype_store_damaged_reads", "Reads that met damage", activity.damaged_reads),
     ];
     all.extend([
@@ -61,6 +71,11 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
             "tintype_repaired_objects",
             "Damaged objects repaired with parity",
             activity.repaired_objects,
+        ),
+        counter(
+            "tintype_copied_objects",
+            "Damaged objects put right from a copy of the store",
+            activity.copied_objects,
         ),
         counter("tintype_scrubbed_bytes", "Stored bytes compared by scrubs", activity.scrubbed_bytes),
         counter("tintype_healed_objects", "Damaged objects written anew", activity.healed_objects),

@@ -29,9 +29,6 @@ use tower::ServiceExt;
 use super::context::LocalAdmin;
 use super::linger::{self, Unread};
 
-/// Bytes one HTTP/1 connection may buffer: the ceiling of a request's headers, and at the same
-/// time what an upload reads at once, which is why it is not smaller.
-const CONNECTION_BUFFER_BYTES: usize = 256 << 10;
 /// Bytes of all headers of one HTTP/2 request.
 const HTTP2_HEADER_BYTES_MAX: u32 = 64 << 10;
 /// Requests one HTTP/2 connection may have open.
@@ -48,6 +45,8 @@ pub struct Options {
     pub header_timeout: Duration,
     /// How long requests in flight may go on once the server is told to stop.
     pub drain_deadline: Duration,
+    /// Bytes a connection may buffer each way.
+    pub connection_buffer_bytes: usize,
 }
 
 impl Default for Options {
@@ -56,6 +55,7 @@ impl Default for Options {
             connections_max: 1024,
             header_timeout: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(30),
+            connection_buffer_bytes: 256 << 10,
         }
     }
 }
@@ -104,7 +104,7 @@ fn http_builder(options: &Options) -> Builder<TokioExecutor> {
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
-        .max_buf_size(CONNECTION_BUFFER_BYTES)
+        .max_buf_size(options.connection_buffer_bytes)
         .half_close(false);
     http.http2()
         .timer(TokioTimer::new())

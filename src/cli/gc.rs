@@ -14,6 +14,10 @@ pub struct Gc {
     /// Tell what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Also look for what is stored twice, and have images share one copy; the space of the other comes
+    /// back with --compact
+    #[arg(long)]
+    dedup: bool,
     /// Also write packs anew of which little is needed any more
     #[arg(long)]
     compact: bool,
@@ -48,8 +52,12 @@ impl Gc {
     }
 
     fn query(&self) -> String {
-        let switches =
-            [("dry_run", self.dry_run), ("compact", self.compact), ("recompress", self.recompress)];
+        let switches = [
+            ("dry_run", self.dry_run),
+            ("dedup", self.dedup),
+            ("compact", self.compact),
+            ("recompress", self.recompress),
+        ];
         let on: Vec<String> =
             switches.iter().filter(|(_, on)| *on).map(|(name, _)| format!("{name}=true")).collect();
         if on.is_empty() { String::new() } else { format!("?{}", on.join("&")) }
@@ -62,8 +70,9 @@ mod tests {
 
     #[test]
     fn only_what_was_asked_for_is_sent() {
-        let gc = |dry_run, compact, recompress| Gc { dry_run, compact, recompress };
-        assert_eq!(gc(false, false, false).query(), "");
-        assert_eq!(gc(true, false, true).query(), "?dry_run=true&recompress=true");
+        let gc = |dry_run, dedup, compact, recompress| Gc { dry_run, dedup, compact, recompress };
+        assert_eq!(gc(false, false, false, false).query(), "");
+        assert_eq!(gc(true, false, false, true).query(), "?dry_run=true&recompress=true");
+        assert_eq!(gc(false, true, true, false).query(), "?dedup=true&compact=true");
     }
 }

@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod completions;
 mod damage;
+mod events;
 mod failure;
 mod gc;
 mod identity;
@@ -98,6 +99,8 @@ enum Ask {
     /// What is known to be damaged
     #[command(subcommand)]
     Damage(damage::Damage),
+    /// What happened to stored data lately: damage, healing, scrubs, keys
+    Events(events::Events),
     /// Give back the space of what was deleted
     Gc(gc::Gc),
     /// Long work of the box
@@ -153,6 +156,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::Check(check) => check.run(&client, output).await,
         Ask::Scrub(scrub) => scrub.run(&client, output).await,
         Ask::Damage(damage) => damage.run(&client, output).await,
+        Ask::Events(events) => events.run(&client, output).await,
         Ask::Gc(gc) => gc.run(&client, output).await,
         Ask::Job(job) => job.run(&client, output).await,
         Ask::Stats(stats) => stats.run(&client, output).await,

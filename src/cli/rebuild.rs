@@ -55,6 +55,7 @@ fn facts(catalog: &Path, rebuilt: &Rebuilt) -> Value {
         "users": rebuilt.users,
         "packs": rebuilt.packs,
         "damaged": damaged.collect::<Vec<_>>(),
+        "revoked": rebuilt.revoked,
         "damaged_packs": rebuilt.damaged_packs,
         "description_damage": rebuilt.replayed.damage,
         "unfinished_uploads": uploads.collect::<Vec<_>>(),
@@ -88,6 +89,9 @@ fn text(catalog: &Path, rebuilt: &Rebuilt) -> String {
             format!("{} {name}: {}", damage.image, printable(&damage.reason))
         }),
     );
+    if rebuilt.revoked > 0 {
+        text += &format!("\nImages whose key was revoked, and that stay unreadable: {}", rebuilt.revoked);
+    }
     list(
         &mut text,
         "Uploads that may have ended later. Send them again:",
@@ -127,6 +131,7 @@ mod tests {
             users: 1,
             packs: 3,
             damaged: Vec::new(),
+            revoked: 0,
             damaged_packs: Vec::new(),
             unfinished_uploads: Vec::new(),
             unnamed_uploads: 0,

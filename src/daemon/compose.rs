@@ -13,19 +13,17 @@ use tokio::runtime::Handle;
 use super::data_dir::DataDir;
 use super::error::Error;
 use super::settings::{self, DedupVerify, Settings};
-use super::{master_key, medium};
+use super::{master_key, medium, memory};
 use crate::api;
 use crate::api::context::ApiState;
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, CatalogFile, Db, Form};
+use crate::model::{DigestChoice, HashAlgorithm};
 use crate::objects::Objects;
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
 use crate::store::{self, MasterKey, ParityRatio, RewritePolicy, Store, Vault, VerifyHits};
-
-/// An image may fall into one piece for this much of the memory given to transfers, in bytes.
-const EXTENT_SHARE: usize = 64;
 
 /// An open box.
 pub struct Parts {
@@ -46,7 +44,7 @@ pub struct Parts {
 /// Each cause as its own [`Error`].
 pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let dir = DataDir::create(&settings.server.data)?;
-    let objects = medium::open(settings, &dir, handle).map_err(store::Error::from)?;
+    let objects = medium::open(settings, &dir, handle, medium::Purpose::Serve)?;
     if !dir.catalog().exists() && store::catalog_objects(&*objects)? > 0 {
         // Before anything is made that would look like the catalog that is missing.
         return Err(Error::CatalogLost(dir.path().to_owned()));
@@ -63,7 +61,7 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
         tracing::warn!("a master key is given, but the store is plain and stays so");
     }
     let service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
-    let interrupted = service.recover_jobs()?;
+    let interrupted = service.recover_jobs(settings.reclaim.automatic)?;
     if interrupted > 0 {
         tracing::info!(interrupted, "jobs ended with the process that ran them");
     }
@@ -121,13 +119,14 @@ pub(super) fn catalog(
     settings: &Settings,
 ) -> Result<Db, Error> {
     let options = db::Options {
-        cache_bytes: settings.store.catalog_cache_bytes as usize,
+        cache_bytes: memory::divide(settings).catalog_cache,
         journal: service::fact_tables(),
         derived: service::derived_tables(),
     };
-    let db = match vault.catalog_key()? {
-        Some(key) => file.open_sealed(&key, &OsEntropy, options),
-        None => file.open_plain(options),
+    let keys = vault.catalog_keys()?;
+    let db = match keys.is_empty() {
+        false => file.open_sealed(&keys, &OsEntropy, options),
+        true => file.open_plain(options),
     };
     db.map_err(|cause| catalog_error(dir, path, cause))
 }
@@ -159,18 +158,26 @@ fn vault(
 
 /// What the settings say of the chunk store.
 pub(super) fn store_options(settings: &Settings) -> store::Options {
+    let shares = memory::divide(settings);
     store::Options {
-        memory_bytes: medium::store_memory(settings),
+        memory_bytes: shares.store,
         zstd_level: settings.store.zstd_level,
         pack_bytes: settings.store.pack_bytes,
         reserve_bytes: settings.store.reserve_bytes,
+        digests: DigestChoice {
+            md5: settings.store.md5,
+            secure: Some(match settings.store.hash_algorithm {
+                settings::HashAlgorithm::Sha512 => HashAlgorithm::Sha512,
+                settings::HashAlgorithm::Sha256 => HashAlgorithm::Sha256,
+            }),
+        },
         verify_hits: match settings.dedup.verify {
             DedupVerify::Off => VerifyHits::Off,
             DedupVerify::Sample => VerifyHits::Sample,
             DedupVerify::Always => VerifyHits::Always,
         },
         // A manifest is held in memory whole while it is written or read.
-        extents_max: MANIFEST_EXTENTS_MAX.min(settings.store.memory_bytes as usize / EXTENT_SHARE),
+        extents_max: MANIFEST_EXTENTS_MAX.min(shares.extents_max),
         snapshot_log_bytes: settings.store.snapshot_log_bytes,
         parity: (settings.parity.data > 0)
             .then_some(ParityRatio { data: settings.parity.data, parity: settings.parity.parity }),
@@ -201,7 +208,9 @@ fn rules(settings: &Settings) -> Rules {
         key_domains: match settings.seal.domains {
             settings::SealDomains::Store => KeyDomains::Store,
             settings::SealDomains::Project => KeyDomains::Project,
+            settings::SealDomains::Image => KeyDomains::Image,
         },
+        project_keys_max: settings.seal.project_keys_max,
         upload_expiry_s: settings.images.upload_expiry_s as i64,
         unfinished_uploads_max: settings.images.unfinished_uploads_max,
         password_hashes_at_once: settings.identity.password_hashes_at_once,

@@ -9,7 +9,7 @@ use super::master_key;
 use super::medium;
 use super::settings::Settings;
 use crate::db::CatalogFile;
-use crate::store::{self, Vault};
+use crate::store::Vault;
 
 /// Restores the key ring of the box's store from a backup, and tries the master key on it where one
 /// is given; gives the ring's version.
@@ -31,6 +31,6 @@ pub fn restore(settings: &Settings, backup: &[u8]) -> Result<u32, Error> {
         .enable_all()
         .build()
         .map_err(Error::Process)?;
-    let objects = medium::open(settings, &dir, runtime.handle()).map_err(store::Error::from)?;
+    let objects = medium::open(settings, &dir, runtime.handle(), medium::Purpose::Serve)?;
     Ok(Vault::restore_ring(&*objects, backup, master.as_ref())?)
 }

@@ -41,9 +41,14 @@ pub fn load(
     for (key, text) in flags {
         set_text(&mut table, key, text)?;
     }
-    let settings: Settings = table.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
+    let settings: Settings = table.try_into().map_err(|e: toml::de::Error| one_line(&e))?;
     settings.check()?;
     Ok(settings)
+}
+
+/// The last line of what the crate says names the key.
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().trim_end().replace('\n', " ")
 }
 
 /// Every `section.key`.
@@ -193,7 +198,12 @@ mod tests {
         assert!(error.contains("store.zstd_level: expected an integer, found a text"), "{error}");
         let error = load(None, [pair("TINTYPE_IMAGES_REQUIRE_FORMAT_MATCH", "maybe")], &[]).unwrap_err();
         assert!(error.contains("expected true or false, found \"maybe\""), "{error}");
-        assert!(file("[log]\nformat = \"xml\"\n").is_err());
+        let error = file("[log]\nformat = \"xml\"\n").unwrap_err();
+        assert_eq!(error, "unknown variant `xml`, expected `text` or `json` in `log.format`");
+        let error = load(None, [pair("TINTYPE_STORE_HASH_ALGORITHM", "md5")], &[]).unwrap_err();
+        assert_eq!(error, "unknown variant `md5`, expected `sha512` or `sha256` in `store.hash_algorithm`");
+        let error = file("[store]\nmd5 = \"off\"\n").unwrap_err();
+        assert!(error.contains("store.md5: expected true or false, found a text in quotes"), "{error}");
     }
 
     #[test]

@@ -3,24 +3,78 @@
 //! Invariant: a bucket is given to the store only after it has shown that it can do what the store
 //! relies on, and its memory comes out of `store.memory_bytes`, as the store's own does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(feature = "buckets")]
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::data_dir::DataDir;
+#[cfg(feature = "buckets")]
+use super::memory;
 use super::settings::Settings;
-use crate::objects::{Error, Native, Objects};
+#[cfg(feature = "buckets")]
+use crate::objects::{BucketOptions, Cached, Probe, open_url};
+use crate::objects::{CopySource, Error, Native, Objects, WithCopies};
+use crate::store;
 
-/// Of the memory given to transfers, one in so many bytes holds parts on their way to a bucket.
-const SENDING_SHARE: usize = 4;
+/// What a medium is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be written to.
+    Serve,
+    /// To be read: nothing is tried out on it.
+    Read,
+}
 
-/// The medium that the settings name.
-pub(super) fn open(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn Objects>, Error> {
-    match folder(settings) {
-        Some(folder) => Ok(Arc::new(Native::open(folder)?)),
-        None => bucket(settings, dir, handle),
+/// The medium that the settings name, with the copies of it that they name.
+///
+/// # Errors
+/// When the medium does not open, or a copy is the store itself.
+pub(super) fn open(
+    settings: &Settings,
+    dir: &DataDir,
+    handle: &Handle,
+    purpose: Purpose,
+) -> Result<Arc<dyn Objects>, super::error::Error> {
+    let own = folder(settings);
+    let is_own = |place: &&String| own.as_ref().is_some_and(|own| is_same(own, Path::new(place)));
+    if let Some(place) = settings.repair.copies.iter().find(is_own) {
+        let text = format!("repair.copies: {place} is the store itself; name a copy of it");
+        return Err(super::error::Error::Settings(text));
     }
+    let opened = || {
+        let medium = match own {
+            Some(folder) => Arc::new(Native::open(folder)?),
+            None => bucket(settings, dir, handle, purpose)?,
+        };
+        let places = settings.repair.copies.iter().enumerate();
+        let copies = places.map(|(number, place)| copy(settings, dir, handle, number, place));
+        let copies = copies.collect::<Result<Vec<_>, Error>>()?;
+        Ok(if copies.is_empty() { medium } else { Arc::new(WithCopies::new(medium, copies)) })
+    };
+    opened().map_err(|error: Error| store::Error::from(error).into())
+}
+
+/// A place that holds copies. Whether it is there is found out when it is needed.
+fn copy(
+    settings: &Settings,
+    dir: &DataDir,
+    handle: &Handle,
+    number: usize,
+    place: &str,
+) -> Result<CopySource, Error> {
+    match place.starts_with("s3://") {
+        true => bucket_copy(settings, dir, handle, number, place),
+        false => Ok(CopySource::folder(place.into())),
+    }
+}
+
+/// Whether two paths lead to one folder, as far as both are there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
 }
 
 /// The folder that image data lies in; `None` where it lies in a bucket.
@@ -32,37 +86,42 @@ pub(super) fn folder(settings: &Settings) -> Option<PathBuf> {
     }
 }
 
-/// What the store may use of `store.memory_bytes`.
-pub(super) fn store_memory(settings: &Settings) -> usize {
-    let memory = settings.store.memory_bytes as usize;
-    if is_bucket(settings) { memory - memory / SENDING_SHARE } else { memory }
-}
-
-fn is_bucket(settings: &Settings) -> bool {
+/// Whether image data lies in a bucket.
+pub(super) fn is_bucket(settings: &Settings) -> bool {
     settings.store.location.starts_with("s3://")
 }
 
+/// How requests to buckets are made.
 #[cfg(feature = "buckets")]
-fn bucket(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn Objects>, Error> {
-    use std::time::Duration;
-
-    use crate::objects::{BucketOptions, Cached, Probe, open_url};
-
+fn bucket_options(settings: &Settings) -> BucketOptions {
     let chosen = &settings.bucket;
-    let options = BucketOptions {
+    BucketOptions {
         connect_timeout: Duration::from_secs(chosen.connect_timeout_s),
         request_timeout: Duration::from_secs(chosen.request_timeout_s),
         patience: Duration::from_secs(chosen.operation_timeout_s),
         requests_max: chosen.requests_max,
         part_bytes: chosen.part_bytes as usize,
-        sending_bytes: settings.store.memory_bytes as usize / SENDING_SHARE,
+        sending_bytes: memory::divide(settings).sending,
         spool_bytes: chosen.spool_bytes,
         reserve_bytes: settings.store.reserve_bytes,
         conditional_puts: chosen.conditional_puts,
-    };
+    }
+}
+
+#[cfg(feature = "buckets")]
+fn bucket(
+    settings: &Settings,
+    dir: &DataDir,
+    handle: &Handle,
+    purpose: Purpose,
+) -> Result<Arc<dyn Objects>, Error> {
+    let chosen = &settings.bucket;
     let local = dir.bucket(&chosen.local_dir);
+    let options = bucket_options(settings);
     let bucket = open_url(&settings.store.location, [], handle.clone(), &local.join("spool"), options)?;
-    bucket.probe(if DataDir::is_set_up(dir.path()) { Probe::Quick } else { Probe::Whole })?;
+    if purpose == Purpose::Serve {
+        bucket.probe(if DataDir::is_set_up(dir.path()) { Probe::Quick } else { Probe::Whole })?;
+    }
     if chosen.cache_bytes == 0 {
         return Ok(Arc::new(bucket));
     }
@@ -70,7 +129,68 @@ fn bucket(settings: &Settings, dir: &DataDir, handle: &Handle) -> Result<Arc<dyn
     Ok(Arc::new(Cached::open(Arc::new(bucket), &folder, chosen.cache_bytes, reserve)?))
 }
 
+/// A bucket that is only read: nothing is tried out on it, and its spool stays empty.
+#[cfg(feature = "buckets")]
+fn bucket_copy(
+    settings: &Settings,
+    dir: &DataDir,
+    handle: &Handle,
+    number: usize,
+    place: &str,
+) -> Result<CopySource, Error> {
+    let spool = dir.bucket(&settings.bucket.local_dir).join(format!("copy-{number}"));
+    let bucket = open_url(place, [], handle.clone(), &spool, bucket_options(settings))?;
+    Ok(CopySource::medium(place.to_owned(), Arc::new(bucket)))
+}
+
 #[cfg(not(feature = "buckets"))]
-fn bucket(settings: &Settings, _: &DataDir, _: &Handle) -> Result<Arc<dyn Objects>, Error> {
-    Err(Error::Invalid(format!("{}: this build has no support for buckets", settings.store.location)))
+fn bucket(settings: &Settings, _: &DataDir, _: &Handle, _: Purpose) -> Result<Arc<dyn Objects>, Error> {
+    Err(unsupported(&settings.store.location))
+}
+
+#[cfg(not(feature = "buckets"))]
+fn bucket_copy(_: &Settings, _: &DataDir, _: &Handle, _: usize, place: &str) -> Result<CopySource, Error> {
+    Err(unsupported(place))
+}
+
+#[cfg(not(feature = "buckets"))]
+fn unsupported(place: &str) -> Error {
+    Error::Invalid(format!("{place}: this build has no support for buckets"))
+}
+
+#[cfg(all(test, feature = "buckets"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_asked_of_a_bucket_that_is_only_to_be_read_and_none_of_copies() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.server.data = outer.path().join("data");
+        // Nobody answers there.
+        settings.store.location = "s3://bucket-of-nobody.invalid/box".into();
+        settings.repair.copies = vec!["s3://another.invalid/box".into(), "/never/mounted".into()];
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let dir = DataDir::create(&settings.server.data).unwrap();
+        let medium = open(&settings, &dir, runtime.handle(), Purpose::Read).unwrap();
+        let names: Vec<&str> = medium.copies().iter().map(CopySource::name).collect();
+        assert_eq!(names, ["s3://another.invalid/box", "/never/mounted"]);
+        assert_eq!(medium.traffic().map(|traffic| traffic.requests), Some(0));
+    }
+
+    #[test]
+    fn a_store_is_no_copy_of_itself() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.server.data = outer.path().join("data");
+        let dir = DataDir::create(&settings.server.data).unwrap();
+        let own = DataDir::store(&settings.server.data);
+        std::fs::create_dir(&own).unwrap();
+        std::os::unix::fs::symlink(&own, outer.path().join("other-name")).unwrap();
+        settings.repair.copies = vec![outer.path().join("other-name").to_str().unwrap().to_owned()];
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let refused = open(&settings, &dir, runtime.handle(), Purpose::Serve).err().unwrap();
+        assert!(refused.to_string().starts_with("repair.copies: "), "{refused}");
+    }
 }

@@ -3,6 +3,7 @@
 //! Owns the data directory, the wiring, the listeners' addresses, signals and the log. The only
 //! reader of settings: layers below get plain values. Must not know any route or use case.
 
+mod allocator;
 pub mod compose;
 pub mod data_dir;
 mod error;
@@ -12,8 +13,10 @@ pub mod keys;
 pub mod layers;
 pub mod master_key;
 mod medium;
+mod memory;
 pub mod rebuild;
 mod reclaim;
+mod resealing;
 mod rewriting;
 mod scrub;
 pub mod serve;

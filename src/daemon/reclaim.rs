@@ -77,8 +77,8 @@ async fn keep_reclaiming(service: Service, pace: Pace) {
 
 /// One run; what is left to look for after it, if anything.
 async fn once(service: &Service, reach: Reach, began: Instant) -> Option<Reach> {
-    let store = service.store().clone();
-    match tokio::task::spawn_blocking(move || store.reclaim(reach)).await {
+    let worker = service.clone();
+    match tokio::task::spawn_blocking(move || worker.give_back(reach)).await {
         Ok(Ok(freed)) => {
             tell(&freed, began.elapsed());
             (freed.in_use > 0).then_some(Reach::Released)
@@ -95,8 +95,14 @@ async fn once(service: &Service, reach: Reach, began: Instant) -> Option<Reach> 
 }
 
 fn tell(freed: &Reclaimed, took: Duration) {
-    let Reclaimed { packs, orphans, bytes, in_use } = *freed;
+    let Reclaimed { packs, orphans, bytes, in_use, withheld } = *freed;
     let took_ms = took.as_millis() as u64;
+    if withheld > 0 {
+        tracing::warn!(
+            withheld,
+            "packs are kept that images may need whose manifest cannot be read; \"gc\" names them"
+        );
+    }
     if packs + orphans > 0 {
         tracing::info!(packs, orphans, bytes, in_use, took_ms, "reclaimed space");
     } else {

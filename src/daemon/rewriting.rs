@@ -1,7 +1,8 @@
-//! Writes packs anew by itself: what reclaiming leaves of them, and what can be compressed better.
+//! Writes packs anew by itself: what reclaiming leaves of them, and what can be compressed better; and
+//! looks for what is stored twice.
 //!
 //! Invariants: beside clients it works for a share of the time only; outside its window it does
-//! nothing; without one, recompressing waits until nobody is served; stopping waits for no run, as
+//! nothing; without one, recompressing and comparing wait until nobody is served; stopping waits for no run, as
 //! one that is cut off loses its present pack's work and nothing else.
 
 use std::time::Duration;
@@ -12,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::settings;
 use super::window::Window;
 use crate::base::{Clock, SystemClock};
+use crate::model::job::JobKind;
 use crate::service::Service;
-use crate::store::{Progress, Rewritten, Wish};
+use crate::store::{Compare, Error, Rewritten, Shared, Wish};
 
 /// Rest after a run, as a multiple of its duration, at least: a run may find nothing to do.
 const REST_PER_RUN: u32 = 9;
@@ -27,6 +29,8 @@ const DUE_INTERVAL: Duration = Duration::from_secs(600);
 pub struct Hours {
     start: Duration,
     interval: Duration,
+    /// Between two comparisons of packs, in seconds; 0 for none.
+    dedup_interval_s: u64,
     window: Option<Window>,
 }
 
@@ -36,6 +40,7 @@ impl From<&settings::Reclaim> for Hours {
         Hours {
             start: Duration::from_secs(settings.start_delay_s),
             interval: Duration::from_secs(settings.interval_s),
+            dedup_interval_s: settings.dedup_interval_s,
             window: Window::parse(&settings.window).unwrap_or_default(),
         }
     }
@@ -46,8 +51,8 @@ impl Hours {
         self.window.is_none_or(|window| window.is_open(SystemClock.now().local_minute()))
     }
 
-    /// Whether recompressing may go on.
-    fn suit_recompression(&self, busy: bool) -> bool {
+    /// Whether what can wait may go on.
+    fn suit_what_can_wait(&self, busy: bool) -> bool {
         self.window.is_some() || !busy
     }
 }
@@ -66,9 +71,18 @@ async fn keep_rewriting(service: Service, hours: Hours, stop: CancellationToken)
     loop {
         let began = Instant::now();
         let due = looked.is_none_or(|at| at.elapsed() >= DUE_INTERVAL);
-        let recompress = due && hours.suit_recompression(service.store().is_busy());
-        if hours.are_open() && (recompress || wants_compaction(&service).await) {
-            let outcome = once(&service, Wish { compact: true, recompress }, hours, stop.clone()).await;
+        let suits = hours.suit_what_can_wait(service.store().is_busy());
+        let recompress = due && suits;
+        // Apart from the others, so that none keeps the space from coming back. What was shared is
+        // compacted right after.
+        if hours.are_open() && suits && wants_comparison(&service, hours).await {
+            let wish = Wish { dedup: Some(Compare::New), ..Wish::default() };
+            let _ = once(&service, wish, hours, stop.clone()).await;
+        }
+        let waits = service.has_waiting_job(JobKind::Reclaim);
+        if hours.are_open() && (recompress || waits || wants_compaction(&service).await) {
+            let outcome =
+                once(&service, Wish { dedup: None, compact: true, recompress }, hours, stop.clone()).await;
             let done = outcome.is_some_and(|done| done.in_use == 0 && !done.ended_early);
             failures = if done { 0 } else { failures + 1 };
             if recompress && done {
@@ -82,14 +96,23 @@ async fn keep_rewriting(service: Service, hours: Hours, stop: CancellationToken)
 
 async fn wants_compaction(service: &Service) -> bool {
     let store = service.store().clone();
-    match tokio::task::spawn_blocking(move || store.has_unmarked_packs()).await {
+    wants(move || store.has_unmarked_packs()).await
+}
+
+async fn wants_comparison(service: &Service, hours: Hours) -> bool {
+    let store = service.store().clone();
+    hours.dedup_interval_s > 0 && wants(move || store.has_uncompared_packs(hours.dedup_interval_s)).await
+}
+
+async fn wants(ask: impl FnOnce() -> Result<bool, Error> + Send + 'static) -> bool {
+    match tokio::task::spawn_blocking(ask).await {
         Ok(Ok(wants)) => wants,
         Ok(Err(error)) => {
-            tracing::warn!(%error, "nobody knows whether packs are to be compacted; it is asked again");
+            tracing::warn!(%error, "nobody knows whether packs want upkeep; it is asked again");
             false
         }
         Err(died) => {
-            tracing::error!(%died, "looking for packs to compact panicked; it is tried again");
+            tracing::error!(%died, "looking for packs that want upkeep panicked; it is tried again");
             false
         }
     }
@@ -101,9 +124,8 @@ async fn once(service: &Service, wish: Wish, hours: Hours, stop: CancellationTok
     let began = Instant::now();
     let work = move || {
         let store = service.store().clone();
-        let recompressing = |progress: &Progress| progress.phase == Progress::RECOMPRESSING;
         service.rewrite_packs(wish, &mut |progress| {
-            let suits = !recompressing(progress) || hours.suit_recompression(store.is_busy());
+            let suits = !progress.can_wait() || hours.suit_what_can_wait(store.is_busy());
             suits && hours.are_open() && !stop.is_cancelled()
         })
     };
@@ -124,9 +146,21 @@ async fn once(service: &Service, wish: Wish, hours: Hours, stop: CancellationTok
 }
 
 fn tell(done: &Rewritten, took: Duration) {
-    let Rewritten { compacted, recompressed, written_bytes, replaced_bytes, in_use, damaged, ended_early } =
-        *done;
+    let Rewritten {
+        shared,
+        compacted,
+        recompressed,
+        written_bytes,
+        replaced_bytes,
+        in_use,
+        damaged,
+        ended_early,
+    } = *done;
     let took_ms = took.as_millis() as u64;
+    if shared.packs > 0 {
+        let Shared { packs, chunks, bytes, streams, left_alone, damaged } = shared;
+        tracing::info!(packs, chunks, bytes, streams, left_alone, damaged, took_ms, "compared packs");
+    }
     if compacted + recompressed + damaged > 0 {
         tracing::info!(
             compacted,

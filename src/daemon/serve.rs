@@ -16,11 +16,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::allocator;
 use super::compose::{self, Parts};
 use super::data_dir::{DataDir, local_url};
 use super::error::Error;
 use super::expiry;
+use super::memory;
 use super::reclaim::{self, Pace};
+use super::resealing;
 use super::rewriting::{self, Hours};
 use super::scrub;
 use super::settings::Settings;
@@ -50,7 +53,11 @@ pub struct Ready<'a> {
 /// # Errors
 /// Why it did not start, or did not end well.
 pub fn serve(settings: &Settings, ready: impl FnOnce(&Ready<'_>)) -> Result<(), Error> {
+    let told = allocator::tell();
     super::telemetry::start(&settings.log).map_err(Error::Settings)?;
+    if let Err(error) = told {
+        tracing::warn!(%error, "the allocator keeps its defaults, so more memory than store.memory_bytes may be kept");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
@@ -82,10 +89,12 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
+    let shares = memory::divide(settings);
     let options = server::Options {
-        connections_max: settings.server.connections_max,
+        connections_max: shares.connections_max,
         header_timeout: Duration::from_secs(settings.server.header_timeout_s),
         drain_deadline: Duration::from_secs(settings.server.drain_s),
+        connection_buffer_bytes: shares.connection_buffer,
     };
     let router = parts.router(settings);
     tasks.spawn(server::serve(Listener::Tcp(public), router.clone(), options, stop.clone()));
@@ -103,6 +112,7 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     if settings.scrub.enabled {
         tasks.spawn(scrub::run(parts.service.clone(), (&settings.scrub).into(), stop.clone()));
     }
+    tasks.spawn(resealing::run(parts.service.clone(), stop.clone()));
     tasks.spawn(scrub::mend(parts.service.clone(), stop.clone()));
     tasks.close();
 

@@ -27,6 +27,8 @@ pub struct Settings {
     pub scrub: Scrub,
     /// What repairs rotten objects.
     pub parity: Parity,
+    /// Where else the store's objects lie.
+    pub repair: Repair,
     /// Storing each block once.
     pub dedup: Dedup,
     /// Keys of a sealed store.
@@ -80,9 +82,9 @@ pub struct StoreSettings {
     pub key_file: String,
     /// Program and arguments that print the master key; empty for none.
     pub key_command: Vec<String>,
-    /// Memory of all transfers together, in bytes.
+    /// Ceiling of the process's memory, in bytes.
     pub memory_bytes: u64,
-    /// Memory for catalog pages, in bytes.
+    /// Memory for catalog pages, in bytes; a sixteenth of the ceiling at most.
     pub catalog_cache_bytes: u64,
     /// zstd level of new data.
     pub zstd_level: i32,
@@ -94,6 +96,10 @@ pub struct StoreSettings {
     pub snapshot_log_bytes: u64,
     /// Space that image data leaves free on its disk, in bytes.
     pub reserve_bytes: u64,
+    /// The hash that clients are told of new images.
+    pub hash_algorithm: HashAlgorithm,
+    /// Whether new images have an MD5.
+    pub md5: bool,
 }
 
 impl Default for StoreSettings {
@@ -102,15 +108,27 @@ impl Default for StoreSettings {
             location: String::new(),
             key_file: String::new(),
             key_command: Vec::new(),
-            memory_bytes: 128 << 20,
+            memory_bytes: 256 << 20,
             catalog_cache_bytes: 16 << 20,
             zstd_level: 1,
             pack_bytes: 64 << 20,
             log_interval_s: 5,
             snapshot_log_bytes: 16 << 20,
             reserve_bytes: 64 << 20,
+            hash_algorithm: HashAlgorithm::Sha512,
+            md5: true,
         }
     }
+}
+
+/// The hash that clients are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HashAlgorithm {
+    /// SHA-512.
+    Sha512,
+    /// SHA-256.
+    Sha256,
 }
 
 /// Image data in a bucket.
@@ -171,6 +189,8 @@ pub struct Reclaim {
     pub recompress_level: u64,
     /// Age from which a pack is recompressed, in seconds.
     pub recompress_after_s: u64,
+    /// Between two comparisons of what came in with everything stored, in seconds; 0 for none.
+    pub dedup_interval_s: u64,
     /// Share of the time that packs are written anew while clients are served, in hundredths.
     pub busy_percent: u64,
     /// `HH:MM-HH:MM`, the box's own time, when packs are written anew; empty for any time.
@@ -187,6 +207,7 @@ impl Default for Reclaim {
             live_percent: 70,
             recompress_level: 9,
             recompress_after_s: 86_400,
+            dedup_interval_s: 86_400,
             busy_percent: 25,
             window: String::new(),
         }
@@ -227,6 +248,14 @@ impl Default for Parity {
     fn default() -> Self {
         Parity { data: 0, parity: 1 }
     }
+}
+
+/// Where else the store's objects lie.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Repair {
+    /// Directories and buckets that hold copies of the store, the first to be asked in front.
+    pub copies: Vec<String>,
 }
 
 /// Storing each block once.
@@ -275,11 +304,13 @@ pub enum DedupVerify {
 pub struct Seal {
     /// Whose images have a key domain of their own.
     pub domains: SealDomains,
+    /// Keys that the images of one project may ask for; 0 lets none ask.
+    pub project_keys_max: usize,
 }
 
 impl Default for Seal {
     fn default() -> Self {
-        Seal { domains: SealDomains::Store }
+        Seal { domains: SealDomains::Store, project_keys_max: 100 }
     }
 }
 
@@ -291,6 +322,8 @@ pub enum SealDomains {
     Store,
     /// Each project's.
     Project,
+    /// Each image's.
+    Image,
 }
 
 /// Sign-in.
@@ -360,6 +393,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Copies of the store that are looked into.
+const COPIES_MAX: usize = 8;
+
 impl Settings {
     /// Refuses values outside their range, naming the key, the value and the range.
     ///
@@ -381,6 +417,7 @@ impl Settings {
         between("reclaim.live_percent", self.reclaim.live_percent, 0, 100)?;
         between("reclaim.recompress_level", self.reclaim.recompress_level, 0, 19)?;
         between("reclaim.recompress_after_s", self.reclaim.recompress_after_s, 0, 315_360_000)?;
+        between("reclaim.dedup_interval_s", self.reclaim.dedup_interval_s, 0, 31_536_000)?;
         between("reclaim.busy_percent", self.reclaim.busy_percent, 1, 100)?;
         Window::parse(&self.reclaim.window)?;
         between("scrub.period_days", self.scrub.period_days, 1, 3650)?;
@@ -389,6 +426,7 @@ impl Settings {
         between("parity.data", self.parity.data.into(), 0, 128)?;
         between("parity.parity", self.parity.parity.into(), 1, self.parity.data.max(1).into())?;
         between("store.reserve_bytes", self.store.reserve_bytes, 0, 1 << 40)?;
+        between("seal.project_keys_max", self.seal.project_keys_max as u64, 0, 10_000)?;
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;
         between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;
@@ -396,7 +434,8 @@ impl Settings {
         between("images.unfinished_uploads_max", self.images.unfinished_uploads_max as u64, 1, 1 << 20)?;
         self.bucket.check()?;
         self.check_public_url()?;
-        self.check_location()
+        self.check_location()?;
+        self.check_copies()
     }
 
     /// The address to listen on; a host name is looked up.
@@ -434,6 +473,29 @@ impl Settings {
             return Ok(());
         }
         Err(format!("store.location: \"{location}\" is neither an absolute path nor s3://BUCKET/PREFIX"))
+    }
+}
+
+impl Settings {
+    fn check_copies(&self) -> Result<(), String> {
+        let copies = &self.repair.copies;
+        if copies.len() > COPIES_MAX {
+            return Err(format!(
+                "repair.copies: {} places are too many, it takes {COPIES_MAX}",
+                copies.len()
+            ));
+        }
+        for copy in copies {
+            if !copy.starts_with('/') && !copy.starts_with("s3://") {
+                return Err(format!(
+                    "repair.copies: \"{copy}\" is neither an absolute path nor s3://BUCKET/PREFIX"
+                ));
+            }
+            if copy.trim_end_matches('/') == self.store.location.trim_end_matches('/') {
+                return Err(format!("repair.copies: \"{copy}\" is the store itself (store.location)"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -483,6 +545,16 @@ mod tests {
         settings.bucket = BucketSettings { local_dir: "cache".into(), ..BucketSettings::default() };
         assert!(settings.check().unwrap_err().contains("no absolute path"));
         settings.bucket = BucketSettings::default();
+        settings.repair.copies = vec!["/mnt/copy".into(), "s3://other/box".into()];
+        settings.check().unwrap();
+        settings.repair.copies.push("copy".into());
+        assert!(settings.check().unwrap_err().contains("\"copy\" is neither"));
+        settings.repair.copies = vec!["/srv/images/".into()];
+        settings.store.location = "/srv/images".into();
+        assert!(settings.check().unwrap_err().contains("the store itself"));
+        settings.repair = Repair { copies: vec!["/a".into(); 9] };
+        assert!(settings.check().unwrap_err().starts_with("repair.copies: 9"));
+        (settings.repair, settings.store.location) = (Repair::default(), String::new());
         settings.server.public_url = "images.example.org".into();
         assert!(settings.check().unwrap_err().contains("https://HOST"));
         settings.server.public_url = "https://images.example.org/".into();

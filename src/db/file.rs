@@ -73,8 +73,7 @@ impl CatalogFile {
     pub fn form(&self) -> Result<Form, Error> {
         let failed = |error: io::Error| Error::from_io(&error);
         let length = self.file.metadata().map_err(failed)?.len();
-        let mut start = vec![0; SEALED_HEADER_BYTES.min(length) as usize];
-        self.file.read_exact_at(&mut start, 0).map_err(failed)?;
+        let start = self.start(SEALED_HEADER_BYTES.min(length))?;
         Ok(match sealed::is_header(&start) {
             // A sealed file grows past its header only when that is durable.
             true if length > SEALED_HEADER_BYTES => Form::Sealed,
@@ -96,23 +95,39 @@ impl CatalogFile {
         Db::open_on(FileBackend::new(self.file)?, options)
     }
 
-    /// Opens it under a key: an empty one becomes a sealed database, and a plain one is sealed
-    /// first, which leaves its old bytes on the medium until they are overwritten.
+    /// Opens it under the first of `keys`: an empty one becomes a sealed database; a plain one, and
+    /// one that is under another of the keys, is copied first, which leaves its old bytes on the
+    /// medium until they are overwritten.
     ///
     /// # Errors
-    /// [`Error::OtherKey`], or as [`Db::open_on`].
-    pub fn open_sealed(self, key: &SealKey, entropy: &dyn Entropy, options: Options) -> Result<Db, Error> {
-        match self.form()? {
-            Form::Plain => {
-                // `self` keeps the lock on the old file until the sealed one has its place and its lock.
-                let medium = sealed::convert(&self.path, &self.file, key, entropy)?;
-                tracing::info!(path = %self.path.display(), "sealed the catalog, which was plain");
-                Db::open_on(medium, options)
+    /// [`Error::OtherKey`] when it is under none of the keys, or as [`Db::open_on`].
+    pub fn open_sealed(self, keys: &[SealKey], entropy: &dyn Entropy, options: Options) -> Result<Db, Error> {
+        let key = keys.first().ok_or(Error::OtherKey)?;
+        let pages = match self.form()? {
+            Form::Foreign => {
+                return Err(Error::Corrupt("the file is no catalog, or its start is damaged".into()));
             }
-            Form::Foreign => Err(Error::Corrupt("the file is no catalog, or its start is damaged".into())),
-            Form::Empty | Form::Sealed => {
-                Db::open_on(Sealed::open(FileBackend::new(self.file)?, key, entropy)?, options)
-            }
-        }
+            Form::Empty => None,
+            Form::Sealed => match sealed::opened_with(&self.start(SEALED_HEADER_BYTES)?, keys)? {
+                (0, _) => None,
+                (_, pages) => Some(Some(pages)),
+            },
+            Form::Plain => Some(None),
+        };
+        let Some(pages) = pages else {
+            return Db::open_on(Sealed::open(FileBackend::new(self.file)?, key, entropy)?, options);
+        };
+        let was = if pages.is_some() { "sealed with an older key" } else { "plain" };
+        // `self` keeps the lock on the old file until the new one has its place and its lock.
+        let medium = sealed::convert(&self.path, &sealed::Source { file: &self.file, pages }, key, entropy)?;
+        tracing::info!(path = %self.path.display(), was, "sealed the catalog");
+        Db::open_on(medium, options)
+    }
+
+    /// Its first bytes.
+    fn start(&self, bytes: u64) -> Result<Vec<u8>, Error> {
+        let mut start = vec![0; bytes as usize];
+        self.file.read_exact_at(&mut start, 0).map_err(|error| Error::from_io(&error))?;
+        Ok(start)
     }
 }

@@ -1,12 +1,13 @@
 //! The one database file: a thin, typed door to redb.
 //!
 //! Owns: opening, sealing of the whole file, the format stamp, the single writer with group commit, the journal of logical
-//! changes, and the record codec. Invariant: a write is acknowledged only after its transaction
+//! changes, the record codec, and the form that digests have in records. Invariant: a write is acknowledged only after its transaction
 //! is durable, and after a failed commit nothing more is accepted ([`Error::Poisoned`]).
 //! Must not know what any table means. No redb type leaves this module, except the
 //! [`redb::StorageBackend`] a caller may bring to open a database on another medium.
 
 pub mod codec;
+mod digests;
 mod error;
 mod file;
 mod journal;
@@ -17,6 +18,7 @@ mod table;
 mod txn;
 mod writer;
 
+pub use digests::{DigestsForm, FirstDigestsForm};
 pub use error::Error;
 pub use file::{CatalogFile, Form};
 pub use journal::{Change, JournalEntry};

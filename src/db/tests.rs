@@ -192,3 +192,32 @@ fn who_is_answered_shares_nothing_with_the_writer_any_more() {
         assert_eq!(Arc::strong_count(&captured), 1);
     }
 }
+
+#[test]
+fn what_follows_from_a_commit_happens_once_it_is_durable_and_not_otherwise() {
+    let db = memory();
+    let happened = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let write = |key: &'static [u8], fails: bool| {
+        let (seen, reader) = (happened.clone(), db.clone());
+        db.write(move |txn| {
+            txn.put(&FACTS, key, b"v")?;
+            let (seen, reader) = (seen.clone(), reader.clone());
+            txn.after_commit(move || {
+                let there = reader.read().unwrap().get(&FACTS, key).unwrap().is_some();
+                seen.lock().unwrap().push((key, there));
+            });
+            if fails { Err(Error::Corrupt("refused".into())) } else { Ok(()) }
+        })
+    };
+    write(b"a", false).unwrap();
+    write(b"b", true).unwrap_err();
+    write(b"c", false).unwrap();
+    assert_eq!(*happened.lock().unwrap(), [(&b"a"[..], true), (&b"c"[..], true)]);
+    // A panic in it takes nobody along.
+    db.write(|txn| {
+        txn.after_commit(|| panic!("on purpose"));
+        txn.put(&FACTS, b"d", b"v")
+    })
+    .unwrap();
+    write(b"e", false).unwrap();
+}

@@ -180,9 +180,19 @@ pub struct WriteTxn {
     pub(super) inner: redb::WriteTransaction,
     pub(super) known: Arc<Known>,
     pub(super) changes: RefCell<Vec<Change>>,
+    pub(super) after: RefCell<Vec<After>>,
 }
 
+/// What follows from a commit.
+pub(super) type After = Box<dyn FnOnce()>;
+
 impl WriteTxn {
+    /// Does this once the commit is durable, before anyone hears of it and before the next one; never
+    /// when it fails. For what memory holds of the rows: quick, and without a wish of its own to write.
+    pub fn after_commit(&self, what: impl FnOnce() + 'static) {
+        self.after.borrow_mut().push(Box::new(what));
+    }
+
     /// Sets the row at `key`.
     ///
     /// # Errors

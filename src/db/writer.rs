@@ -169,11 +169,11 @@ fn begin(database: &redb::Database, known: &Arc<Known>) -> Result<WriteTxn, Erro
     // Implies two-phase commit: hostile values cannot pass off a torn primary as whole, and an
     // open after a crash takes milliseconds instead of a walk through the whole file.
     inner.set_quick_repair(true);
-    Ok(WriteTxn { inner, known: known.clone(), changes: Default::default() })
+    Ok(WriteTxn { inner, known: known.clone(), changes: Default::default(), after: Default::default() })
 }
 
 fn commit(txn: WriteTxn) -> Result<(), Error> {
-    let changes = txn.changes.take();
+    let (changes, after) = (txn.changes.take(), txn.after.take());
     if !changes.is_empty() {
         let entry = codec::encode(&JournalEntry { changes });
         let mut meta = txn.inner.open_table(super::open::META.definition())?;
@@ -185,5 +185,12 @@ fn commit(txn: WriteTxn) -> Result<(), Error> {
         let mut journal = txn.inner.open_table(JOURNAL.definition())?;
         journal.insert(next.to_be_bytes().as_slice(), entry.as_slice())?;
     }
-    Ok(txn.inner.commit()?)
+    txn.inner.commit()?;
+    for what in after {
+        // What is durable stays so, whatever memory makes of it.
+        if catch_unwind(AssertUnwindSafe(what)).is_err() {
+            tracing::error!("what follows from a commit panicked");
+        }
+    }
+    Ok(())
 }

@@ -21,10 +21,75 @@ impl fmt::Debug for ContentId {
 /// Digests of a whole stream, computed as it arrived.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Digests {
-    /// MD5, the Image API's `checksum`.
-    pub md5: [u8; 16],
-    /// SHA-512, the Image API's `os_hash_value`.
-    pub sha512: [u8; 64],
+    /// MD5, the Image API's `checksum`; `None` where none was asked for.
+    pub md5: Option<[u8; 16]>,
+    /// The Image API's `os_hash_value`; `None` where none was asked for.
+    pub secure: Option<SecureHash>,
     /// BLAKE3 root of the whole stream.
     pub blake3: [u8; 32],
+}
+
+/// A digest that tells one stream from any other, by an algorithm that clients know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecureHash {
+    /// SHA-512.
+    Sha512([u8; 64]),
+    /// SHA-256.
+    Sha256([u8; 32]),
+}
+
+impl SecureHash {
+    /// How it was computed.
+    pub fn algorithm(&self) -> HashAlgorithm {
+        match self {
+            SecureHash::Sha512(_) => HashAlgorithm::Sha512,
+            SecureHash::Sha256(_) => HashAlgorithm::Sha256,
+        }
+    }
+
+    /// Its bytes.
+    pub fn value(&self) -> &[u8] {
+        match self {
+            SecureHash::Sha512(value) => value,
+            SecureHash::Sha256(value) => value,
+        }
+    }
+}
+
+/// How a [`SecureHash`] is computed.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HashAlgorithm {
+    Sha512,
+    Sha256,
+}
+
+impl HashAlgorithm {
+    /// The Image API's word for it, which is also that of Python's hashlib.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HashAlgorithm::Sha512 => "sha512",
+            HashAlgorithm::Sha256 => "sha256",
+        }
+    }
+}
+
+/// What is computed of a new stream beside its BLAKE3. A stream keeps to what it began with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DigestChoice {
+    /// Whether MD5 is.
+    pub md5: bool,
+    /// Which hash is, if any. Clients of the Image API expect one.
+    pub secure: Option<HashAlgorithm>,
+}
+
+impl DigestChoice {
+    /// BLAKE3 alone.
+    pub const NONE: DigestChoice = DigestChoice { md5: false, secure: None };
+}
+
+impl Default for DigestChoice {
+    fn default() -> Self {
+        DigestChoice { md5: true, secure: Some(HashAlgorithm::Sha512) }
+    }
 }

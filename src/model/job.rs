@@ -20,6 +20,8 @@ impl fmt::Display for JobId {
 pub enum JobKind {
     /// Space is given back: dead packs deleted, others written anew.
     Reclaim,
+    /// A key domain is sealed anew: all its data written under another key.
+    Reseal,
 }
 
 impl JobKind {
@@ -27,12 +29,13 @@ impl JobKind {
     pub fn as_str(self) -> &'static str {
         match self {
             JobKind::Reclaim => "reclaim",
+            JobKind::Reseal => "reseal",
         }
     }
 
     /// The kind of this name.
     pub fn parse(name: &str) -> Option<JobKind> {
-        [JobKind::Reclaim].into_iter().find(|kind| kind.as_str() == name)
+        [JobKind::Reclaim, JobKind::Reseal].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -111,6 +114,8 @@ pub struct Job {
     pub result: BTreeMap<String, u64>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Whether it waits until it is resumed.
+    pub paused: bool,
 }
 
 #[cfg(test)]
@@ -123,6 +128,7 @@ mod tests {
             assert_eq!(JobState::parse(state.as_str()), Some(state));
         }
         assert_eq!(JobKind::parse("reclaim"), Some(JobKind::Reclaim));
+        assert_eq!(JobKind::parse("reseal"), Some(JobKind::Reseal));
         assert_eq!((JobKind::parse("x"), JobState::parse("x")), (None, None));
     }
 }

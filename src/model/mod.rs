@@ -8,7 +8,7 @@ pub mod job;
 pub mod range;
 pub mod upload;
 
-pub use content::{ContentId, Digests};
+pub use content::{ContentId, DigestChoice, Digests, HashAlgorithm, SecureHash};
 pub use ids::{DomainId, ImageId, ProjectId, RoleId, UserId};
 pub use image::{Image, Status, Visibility};
 pub use range::ByteRange;

@@ -10,6 +10,7 @@
 #[cfg(feature = "buckets")]
 mod bucket;
 mod cache;
+mod copies;
 mod error;
 mod handles;
 mod key;
@@ -25,6 +26,7 @@ mod flaky;
 #[cfg(feature = "buckets")]
 pub use bucket::{Bucket, BucketOptions, ListUnfinished, Probe, Store, UnfinishedUpload, open_url};
 pub use cache::Cached;
+pub use copies::{CopySource, WithCopies};
 pub use error::Error;
 #[cfg(test)]
 pub use flaky::Flaky;
@@ -140,6 +142,11 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
     /// Why objects cannot be reached, as far as is known without asking; `None` while they can.
     fn trouble(&self) -> Option<String> {
         None
+    }
+
+    /// Where else the objects lie, for those who have to repair one; the first to be asked in front.
+    fn copies(&self) -> &[CopySource] {
+        &[]
     }
 
     /// What passed so far, where the medium is not at hand.

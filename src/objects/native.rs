@@ -254,7 +254,8 @@ fn rename_to_free_name(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-fn list_folder(
+/// Visits the files below a folder that have legal names.
+pub(super) fn list_folder(
     folder: &Path,
     name: &str,
     prefix: &str,

@@ -122,6 +122,9 @@ impl From<store::Error> for Error {
             ),
             store::Error::Key(KeyError::Revoked(_)) => Error::new(ErrorKind::Gone, error.to_string()),
             store::Error::Key(KeyError::Unknown(_)) => Error::not_found(error.to_string()),
+            store::Error::Key(KeyError::UnknownVersion { .. }) => {
+                Error::new(ErrorKind::Corrupt, error.to_string())
+            }
             store::Error::Key(KeyError::TooMany(_)) => Error::too_large(error.to_string()),
             store::Error::Key(KeyError::Plain | KeyError::Same | KeyError::StoreDomain) => {
                 Error::conflict(error.to_string())

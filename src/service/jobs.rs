@@ -2,7 +2,8 @@
 //!
 //! Invariants: a job's record exists before its work begins, and its end is recorded before its
 //! caller hears of it; what is running is known in memory, so that progress costs a commit now and
-//! then only; a job whose process died is interrupted, never running.
+//! then only; a job whose process died is interrupted, never running, but for one that somebody
+//! paused: it waits on for whoever does its kind of work, until it is resumed or cancelled.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -31,17 +32,9 @@ struct Active {
 
 struct Control {
     job: Job,
-    paused: bool,
     cancelled: bool,
-}
-
-/// A job as a caller sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobView {
-    /// The job.
-    pub job: Job,
-    /// Whether it waits until it is resumed.
-    pub paused: bool,
+    /// Whether somebody does its work; one that was paused when its process ended waits for that.
+    at_work: bool,
 }
 
 /// A job in the hands of whoever does its work. Dropping it before [`JobAtWork::finish`] fails it.
@@ -73,29 +66,54 @@ impl Service {
                 finished_at: None,
                 result: BTreeMap::new(),
                 error: None,
+                paused: false,
             };
             jobs::put(txn, &job)?;
             jobs::prune(txn, KEPT)?;
             Ok::<_, Error>(job)
         })?;
+        Ok(self.work_on(self.enlist(job, true)))
+    }
+
+    /// Takes up a job of this kind whose process ended while it was paused. Its next step waits until
+    /// it is resumed.
+    pub fn take_up_job(&self, kind: JobKind) -> Option<JobAtWork> {
+        let waiting = self.waiting_job(kind)?;
+        let taken = std::mem::replace(&mut lock(&waiting.state).at_work, true);
+        (!taken).then(|| self.work_on(waiting))
+    }
+
+    /// Whether there is one to be taken up.
+    pub fn has_waiting_job(&self, kind: JobKind) -> bool {
+        self.waiting_job(kind).is_some()
+    }
+
+    fn waiting_job(&self, kind: JobKind) -> Option<Arc<Active>> {
+        let waits = |active: &&Arc<Active>| {
+            let control = lock(&active.state);
+            control.job.kind == kind && !control.at_work
+        };
+        lock(&self.running.0).values().find(waits).cloned()
+    }
+
+    fn enlist(&self, job: Job, at_work: bool) -> Arc<Active> {
         let id = job.id;
-        let control = Control { job, paused: false, cancelled: false };
+        let control = Control { job, cancelled: false, at_work };
         let active = Arc::new(Active { state: Mutex::new(control), changed: Condvar::new() });
         lock(&self.running.0).insert(id, active.clone());
-        Ok(JobAtWork {
-            service: self.clone(),
-            active,
-            persisted_at: now,
-            was_cancelled: false,
-            finished: false,
-        })
+        active
+    }
+
+    fn work_on(&self, active: Arc<Active>) -> JobAtWork {
+        let persisted_at = self.clock.now();
+        JobAtWork { service: self.clone(), active, persisted_at, was_cancelled: false, finished: false }
     }
 
     /// The newest jobs, newest first.
     ///
     /// # Errors
     /// [`super::ErrorKind::Forbidden`], or when the catalog fails.
-    pub fn jobs(&self, actor: &Actor) -> Result<Vec<JobView>, Error> {
+    pub fn jobs(&self, actor: &Actor) -> Result<Vec<Job>, Error> {
         self.authorise_upkeep(actor)?;
         let listed = jobs::list(&self.db.read()?, KEPT)?;
         Ok(listed.into_iter().map(|job| self.seen(job)).collect())
@@ -105,7 +123,7 @@ impl Service {
     ///
     /// # Errors
     /// [`super::ErrorKind::Forbidden`], [`super::ErrorKind::NotFound`], or when the catalog fails.
-    pub fn job(&self, actor: &Actor, id: JobId) -> Result<JobView, Error> {
+    pub fn job(&self, actor: &Actor, id: JobId) -> Result<Job, Error> {
         self.authorise_upkeep(actor)?;
         match jobs::get(&self.db.read()?, id)? {
             Some(job) => Ok(self.seen(job)),
@@ -117,31 +135,48 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::job`], and [`super::ErrorKind::Conflict`] when it has ended.
-    pub fn cancel_job(&self, actor: &Actor, id: JobId) -> Result<JobView, Error> {
-        self.control(actor, id, |control| control.cancelled = true)
+    pub fn cancel_job(&self, actor: &Actor, id: JobId) -> Result<Job, Error> {
+        let active = self.control(actor, id, |control| control.cancelled = true)?;
+        let mut control = lock(&active.state);
+        let nobody_ends_it = !std::mem::replace(&mut control.at_work, true);
+        drop(control);
+        if nobody_ends_it {
+            let mut job = self.work_on(active.clone());
+            job.was_cancelled = true;
+            job.finish(Ok(BTreeMap::new()))?;
+        }
+        Ok(active.job())
     }
 
-    /// Has a job wait, or go on.
+    /// Has a job wait, or go on. That it waits outlives the process.
     ///
     /// # Errors
     /// As [`Service::cancel_job`].
-    pub fn pause_job(&self, actor: &Actor, id: JobId, paused: bool) -> Result<JobView, Error> {
-        self.control(actor, id, |control| control.paused = paused)
+    pub fn pause_job(&self, actor: &Actor, id: JobId, paused: bool) -> Result<Job, Error> {
+        let active = self.control(actor, id, |control| control.job.paused = paused)?;
+        self.keep_job(&active)?;
+        Ok(active.job())
     }
 
-    /// Notes that the jobs of a process that is no more were interrupted; says how many. For start-up.
+    /// Notes that the jobs of a process that is no more were interrupted; says how many. Those that
+    /// were paused go on waiting, where somebody `takes_up` such work. For start-up.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub fn recover_jobs(&self) -> Result<usize, Error> {
+    pub fn recover_jobs(&self, takes_up: bool) -> Result<usize, Error> {
         let mut left = jobs::list(&self.db.read()?, usize::MAX)?;
         left.retain(|job| !job.state.is_final());
+        let (waiting, mut left): (Vec<Job>, Vec<Job>) =
+            left.into_iter().partition(|job| takes_up && job.paused);
+        for job in waiting {
+            self.enlist(Job { state: JobState::Queued, ..job }, false);
+        }
         let (count, now) = (left.len(), self.clock.now());
         if count > 0 {
             self.db.write(move |txn| {
                 for job in &mut left {
                     job.state = JobState::Interrupted;
-                    job.finished_at = Some(now);
+                    (job.finished_at, job.paused) = (Some(now), false);
                     jobs::put(txn, job)?;
                 }
                 Ok::<_, Error>(())
@@ -151,29 +186,30 @@ impl Service {
     }
 
     /// A job as it is now, where memory knows better than its record.
-    fn seen(&self, job: Job) -> JobView {
-        match lock(&self.running.0).get(&job.id) {
-            Some(active) => active.view(),
-            None => JobView { job, paused: false },
-        }
+    fn seen(&self, job: Job) -> Job {
+        lock(&self.running.0).get(&job.id).map_or(job, |active| active.job())
     }
 
-    fn control(&self, actor: &Actor, id: JobId, change: impl FnOnce(&mut Control)) -> Result<JobView, Error> {
+    fn control(
+        &self,
+        actor: &Actor,
+        id: JobId,
+        change: impl FnOnce(&mut Control),
+    ) -> Result<Arc<Active>, Error> {
         let known = self.job(actor, id)?;
         let active = lock(&self.running.0).get(&id).cloned();
         let Some(active) = active else {
-            return Err(Error::conflict(format!("job {id} has ended: it {}", known.job.state.as_str())));
+            return Err(Error::conflict(format!("job {id} has ended: it {}", known.state.as_str())));
         };
         change(&mut lock(&active.state));
         active.changed.notify_all();
-        Ok(active.view())
+        Ok(active)
     }
 }
 
 impl Active {
-    fn view(&self) -> JobView {
-        let control = lock(&self.state);
-        JobView { job: control.job.clone(), paused: control.paused }
+    fn job(&self) -> Job {
+        lock(&self.state).job.clone()
     }
 }
 
@@ -194,14 +230,13 @@ impl JobAtWork {
         step.phase.clone_into(&mut job.phase);
         (job.done_bytes, job.total_bytes) = (step.done, step.total);
         let due = self.persisted_at.plus_seconds(PERSISTED_EVERY_S) <= now;
-        let changed = (turned || due).then(|| job.clone());
-        let waits = |control: &mut Control| control.paused && !control.cancelled;
+        let waits = |control: &mut Control| control.job.paused && !control.cancelled;
         let control = self.active.changed.wait_while(control, waits).unwrap_or_else(PoisonError::into_inner);
         self.was_cancelled = control.cancelled;
         drop(control);
-        if let Some(job) = changed {
+        if turned || due {
             self.persisted_at = now;
-            if let Err(error) = self.service.keep_job(job) {
+            if let Err(error) = self.service.keep_job(&self.active) {
                 tracing::warn!(%error, "a job's progress was not recorded");
             }
         }
@@ -221,7 +256,7 @@ impl JobAtWork {
         let now = self.service.clock.now();
         let mut control = lock(&self.active.state);
         let job = &mut control.job;
-        job.finished_at = Some(now);
+        (job.finished_at, job.paused) = (Some(now), false);
         match outcome {
             Ok(result) => {
                 job.state = if self.was_cancelled { JobState::Cancelled } else { JobState::Succeeded };
@@ -232,10 +267,9 @@ impl JobAtWork {
                 job.error = Some(error.message.clone());
             }
         }
-        let job = job.clone();
-        drop(control);
         let id = job.id;
-        let kept = self.service.keep_job(job);
+        drop(control);
+        let kept = self.service.keep_job(&self.active);
         lock(&self.service.running.0).remove(&id);
         kept
     }
@@ -253,8 +287,10 @@ impl Drop for JobAtWork {
 }
 
 impl Service {
-    fn keep_job(&self, job: Job) -> Result<(), Error> {
-        self.db.write(move |txn| Ok(jobs::put(txn, &job)?))
+    /// Records a job as it is when the commit is made, so that no commit brings an older state back.
+    fn keep_job(&self, active: &Arc<Active>) -> Result<(), Error> {
+        let active = active.clone();
+        self.db.write(move |txn| Ok(jobs::put(txn, &active.job())?))
     }
 }
 
@@ -281,13 +317,13 @@ mod tests {
         let actor = admin(&service);
         let mut job = service.begin_job(JobKind::Reclaim).unwrap();
         let id = job.id();
-        assert_eq!(service.job(&actor, id).unwrap().job.state, JobState::Queued);
+        assert_eq!(service.job(&actor, id).unwrap().state, JobState::Queued);
         assert!(job.step(&step("one", 1)).is_continue());
         assert!(job.step(&step("one", 7)).is_continue());
-        let seen = service.job(&actor, id).unwrap().job;
+        let seen = service.job(&actor, id).unwrap();
         assert_eq!((seen.state, seen.phase.as_str(), seen.done_bytes), (JobState::Running, "one", 7));
         job.finish(Ok([("packs".to_owned(), 3)].into())).unwrap();
-        let seen = service.job(&actor, id).unwrap().job;
+        let seen = service.job(&actor, id).unwrap();
         assert_eq!((seen.state, seen.result["packs"]), (JobState::Succeeded, 3));
         assert!(seen.created_at <= seen.started_at.unwrap() && seen.started_at <= seen.finished_at);
         assert_eq!(service.cancel_job(&actor, id).unwrap_err().kind, ErrorKind::Conflict);
@@ -322,7 +358,7 @@ mod tests {
         });
         service.cancel_job(&actor, id).unwrap();
         assert!(worker.join().unwrap());
-        assert_eq!(service.job(&actor, id).unwrap().job.state, JobState::Cancelled);
+        assert_eq!(service.job(&actor, id).unwrap().state, JobState::Cancelled);
     }
 
     #[test]
@@ -333,14 +369,14 @@ mod tests {
         let id = job.id();
         service.pause_job(&actor, id, true).unwrap();
         let worker = std::thread::spawn(move || job.step(&step("one", 1)).is_continue());
-        while service.job(&actor, id).unwrap().job.state != JobState::Running {
+        while service.job(&actor, id).unwrap().state != JobState::Running {
             std::thread::yield_now();
         }
         assert!(!worker.is_finished());
         assert!(!service.pause_job(&actor, id, false).unwrap().paused);
         assert!(worker.join().unwrap());
         // Nobody finished it.
-        assert_eq!(service.job(&actor, id).unwrap().job.state, JobState::Failed);
+        assert_eq!(service.job(&actor, id).unwrap().state, JobState::Failed);
     }
 
     #[test]
@@ -349,15 +385,81 @@ mod tests {
         let actor = admin(&service);
         std::mem::forget(service.begin_job(JobKind::Reclaim).unwrap());
         lock(&service.running.0).clear();
-        assert_eq!(service.recover_jobs().unwrap(), 1);
-        assert_eq!(service.recover_jobs().unwrap(), 0);
-        assert_eq!(service.job(&actor, JobId(1)).unwrap().job.state, JobState::Interrupted);
+        assert_eq!(service.recover_jobs(true).unwrap(), 1);
+        assert_eq!(service.recover_jobs(true).unwrap(), 0);
+        assert_eq!(service.job(&actor, JobId(1)).unwrap().state, JobState::Interrupted);
         for _ in 0..KEPT {
             service.begin_job(JobKind::Reclaim).unwrap().finish(Ok(BTreeMap::new())).unwrap();
         }
         let listed = service.jobs(&actor).unwrap();
-        assert_eq!((listed.len(), listed[0].job.id), (KEPT, JobId(KEPT as u64 + 1)));
+        assert_eq!((listed.len(), listed[0].id), (KEPT, JobId(KEPT as u64 + 1)));
         assert!(service.job(&actor, JobId(1)).is_err());
+    }
+
+    /// A service of a process that has just started on the same catalog.
+    fn restarted(service: &Service, takes_up: bool) -> usize {
+        lock(&service.running.0).clear();
+        service.recover_jobs(takes_up).unwrap()
+    }
+
+    #[test]
+    fn p2_a_paused_job_waits_on_in_the_next_process() {
+        let (service, _) = testing::service();
+        let actor = admin(&service);
+        let mut job = service.begin_job(JobKind::Reclaim).unwrap();
+        let id = job.id();
+        assert!(job.step(&step("one", 1)).is_continue());
+        service.pause_job(&actor, id, true).unwrap();
+        std::mem::forget(job);
+        assert_eq!(restarted(&service, true), 0);
+        let seen = service.job(&actor, id).unwrap();
+        assert_eq!((seen.state, seen.paused), (JobState::Queued, true));
+        assert!(service.has_waiting_job(JobKind::Reclaim));
+        let mut job = service.take_up_job(JobKind::Reclaim).unwrap();
+        assert!(service.take_up_job(JobKind::Reclaim).is_none() && job.id() == id);
+        let worker = std::thread::spawn(move || {
+            let goes_on = job.step(&step("two", 1)).is_continue();
+            job.finish(Ok(BTreeMap::new())).unwrap();
+            goes_on
+        });
+        while service.job(&actor, id).unwrap().state != JobState::Running {
+            std::thread::yield_now();
+        }
+        assert!(!worker.is_finished());
+        service.pause_job(&actor, id, false).unwrap();
+        assert!(worker.join().unwrap());
+        let seen = service.job(&actor, id).unwrap();
+        assert_eq!((seen.state, seen.paused), (JobState::Succeeded, false));
+    }
+
+    #[test]
+    fn a_paused_job_that_nobody_takes_up_can_be_resumed_and_cancelled() {
+        let (service, _) = testing::service();
+        let actor = admin(&service);
+        let paused = || {
+            let job = service.begin_job(JobKind::Reclaim).unwrap();
+            let id = job.id();
+            service.pause_job(&actor, id, true).unwrap();
+            std::mem::forget(job);
+            id
+        };
+        let id = paused();
+        restarted(&service, true);
+        assert!(!service.pause_job(&actor, id, false).unwrap().paused);
+        assert!(service.has_waiting_job(JobKind::Reclaim));
+        assert_eq!(service.cancel_job(&actor, id).unwrap().state, JobState::Cancelled);
+        assert_eq!(service.job(&actor, id).unwrap().state, JobState::Cancelled);
+        assert!(!service.has_waiting_job(JobKind::Reclaim));
+        // Resumed before the process ended: as any other.
+        let id = paused();
+        service.pause_job(&actor, id, false).unwrap();
+        assert_eq!(restarted(&service, true), 1);
+        // And where the box does no such work by itself.
+        let other = paused();
+        assert_eq!(restarted(&service, false), 1);
+        for id in [id, other] {
+            assert_eq!(service.job(&actor, id).unwrap().state, JobState::Interrupted);
+        }
     }
 
     #[test]

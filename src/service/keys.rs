@@ -4,42 +4,67 @@
 
 use std::collections::BTreeMap;
 
-use super::images::key_owner;
+use super::images::Holder;
 use super::{Actor, Error, Service};
 use crate::catalog::identity;
 use crate::model::identity::Project;
-use crate::store::{DomainStatus, MasterKey, RingStatus};
+use crate::store::{DomainStatus, MasterKey, Reach, RingStatus};
 
 /// A key domain, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyDomain {
-    /// The ring's word on it.
-    pub status: DomainStatus,
-    /// The project whose it is, as far as it still exists.
+    /// Its number.
+    pub domain: u32,
+    /// Whose it is, as far as that is known; `None` for the box's own and a revoked one.
+    pub holder: Option<Holder>,
+    /// The project whose images are in it, as far as it still exists.
     pub project: Option<Project>,
     /// Images sealed in it.
     pub images: u64,
+    /// The versions of its keys: more than one while it is being sealed anew, none when it was revoked.
+    pub key_versions: Vec<u32>,
+}
+
+impl KeyDomain {
+    /// Whether its keys are gone, and its images unreadable.
+    pub fn is_revoked(&self) -> bool {
+        self.key_versions.is_empty()
+    }
 }
 
 impl Service {
-    /// The key domains, by number.
+    /// The key domains, by number; revoked ones as long as there are images of them.
     ///
     /// # Errors
     /// As [`Service::ring_status`].
     pub fn key_domains(&self, actor: &Actor) -> Result<Vec<KeyDomain>, Error> {
-        let domains = self.ring_status(actor)?.domains;
-        let images = self.store.contents_by_domain()?;
-        let projects = identity::list::<Project>(&self.db.read()?, |_| true)?;
-        let mut owners: BTreeMap<_, _> =
-            projects.into_iter().map(|project| (key_owner(&project.id).owner(), project)).collect();
-        Ok(domains
+        self.authorise_upkeep(actor)?;
+        // Streams before domains: one that is made meanwhile must not be taken for a revoked one.
+        let mut images = self.store.contents_by_domain()?;
+        let ring = self.store.ring_status()?.domains;
+        let projects: BTreeMap<_, _> = identity::list::<Project>(&self.db.read()?, |_| true)?
             .into_iter()
-            .map(|status| KeyDomain {
-                status,
-                project: status.owner.and_then(|owner| owners.remove(&owner)),
-                images: images.get(&status.domain).copied().unwrap_or(0),
+            .map(|project| (project.id.as_str().to_owned(), project))
+            .collect();
+        let mut domains: Vec<KeyDomain> = ring
+            .into_iter()
+            .map(|DomainStatus { domain, owner, note, key_versions }| {
+                let holder = Holder::read(&note).or_else(|| unnoted(owner?, projects.keys()));
+                let project = holder.as_ref().and_then(|holder| projects.get(holder.project()).cloned());
+                let images = images.remove(&domain).unwrap_or(0);
+                KeyDomain { domain, holder, project, images, key_versions }
             })
-            .collect())
+            .collect();
+        images.remove(&0);
+        domains.extend(images.into_iter().map(|(domain, images)| KeyDomain {
+            domain,
+            holder: None,
+            project: None,
+            images,
+            key_versions: Vec::new(),
+        }));
+        domains.sort_unstable_by_key(|domain| domain.domain);
+        Ok(domains)
     }
 
     /// Deletes the keys of a domain: its images cannot be read by anyone any more. Can be repeated.
@@ -49,7 +74,10 @@ impl Service {
     /// [`super::ErrorKind::Conflict`] when it is the store's own.
     pub fn erase_domain(&self, actor: &Actor, domain: u32) -> Result<(), Error> {
         self.authorise_upkeep(actor)?;
-        self.store.erase_domain(domain)?;
+        let erased = self.store.erase_domain(domain);
+        // What it sealed is dead, whether or not an older ring remains.
+        self.litter.left(Reach::Released);
+        erased?;
         tracing::info!(domain, user = %actor.user, "a key domain was erased");
         Ok(())
     }
@@ -83,4 +111,10 @@ impl Service {
         tracing::info!(version, user = %actor.user, "the key ring is under another master key");
         Ok(version)
     }
+}
+
+/// The project that earlier releases made a domain for: they wrote nothing beside it.
+fn unnoted<'p>(owner: [u8; 16], mut projects: impl Iterator<Item = &'p String>) -> Option<Holder> {
+    let of = |project: &String| Holder::Project { project: project.clone() };
+    projects.find(|project| of(project).scope().owner() == owner).map(of)
 }

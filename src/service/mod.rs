@@ -5,6 +5,7 @@
 
 mod actor;
 mod error;
+pub mod events;
 pub mod figures;
 pub mod identity;
 pub mod images;
@@ -13,12 +14,13 @@ pub mod keys;
 mod litter;
 pub mod rebuild;
 pub mod reclaim;
+pub mod resealing;
 pub mod scrub;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod upkeep;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use actor::Actor;
 pub use error::{Error, ErrorKind};
@@ -52,6 +54,8 @@ pub struct Rules {
     pub dedup_scope: DedupScope,
     /// Whose images have a key domain of their own in a sealed box.
     pub key_domains: KeyDomains,
+    /// Key domains that the images of one project may ask for; 0 lets none ask.
+    pub project_keys_max: usize,
     /// From the last byte of an unfinished upload in parts to its end, in seconds.
     pub upload_expiry_s: i64,
     /// Unfinished uploads in parts that the images of one owner may have.
@@ -81,6 +85,8 @@ pub enum KeyDomains {
     Store,
     /// Each project's.
     Project,
+    /// Each image's.
+    Image,
 }
 
 impl Default for Rules {
@@ -91,6 +97,7 @@ impl Default for Rules {
             require_format_match: true,
             dedup_scope: DedupScope::Store,
             key_domains: KeyDomains::Store,
+            project_keys_max: 100,
             upload_expiry_s: 86_400,
             unfinished_uploads_max: 64,
             password_hashes_at_once: 2,
@@ -109,6 +116,8 @@ pub struct Service {
     pub(crate) rules: Arc<Rules>,
     passwords: Arc<identity::Hasher>,
     litter: Litter,
+    /// Held while a key domain is made for an image.
+    key_making: Arc<Mutex<()>>,
     turns: images::Turns,
     running: jobs::Running,
 }
@@ -122,6 +131,7 @@ impl Service {
         entropy: Arc<dyn Entropy>,
         rules: Rules,
     ) -> Service {
+        events::log(&db, &store);
         let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
         Service {
             db,
@@ -131,6 +141,7 @@ impl Service {
             rules: Arc::new(rules),
             passwords: Arc::new(passwords),
             litter: Litter::default(),
+            key_making: Arc::default(),
             turns: images::Turns::default(),
             running: jobs::Running::default(),
         }

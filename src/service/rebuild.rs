@@ -47,6 +47,8 @@ pub struct Rebuilt {
     pub packs: u64,
     /// Images whose data cannot be read.
     pub damaged: Vec<Damage>,
+    /// Streams whose key was revoked: they are what they were, unreadable for good.
+    pub revoked: u64,
     /// Packs that are missing or damaged, each with the reason.
     pub damaged_packs: Vec<String>,
     /// Uploads whose data is stored and of whose end nothing is told: they may have been
@@ -83,6 +85,7 @@ pub fn rebuild(db: &Db, store: &Store, tell: &mut Tell<'_>) -> Result<Rebuilt, E
         users: identity::count::<User>(&read)?,
         packs: stored.packs,
         damaged: damaged(&read, &reasons)?,
+        revoked: stored.revoked_contents,
         damaged_packs: stored.damaged_packs,
         unfinished_uploads,
         unnamed_uploads,
@@ -142,7 +145,7 @@ mod tests {
     use crate::base::{OsEntropy, SystemClock};
     use crate::db::Table;
     use crate::model::{ProjectId, Visibility};
-    use crate::objects::Memory;
+    use crate::objects::{Memory, Objects};
     use crate::service::identity::{DomainRef, Proof, ScopeWish, SignIn, UserRef};
     use crate::service::images::{BodyBroken, Change, Field, NewImage};
     use crate::service::testing::{catalog, password, rules, service_on};
@@ -225,5 +228,35 @@ mod tests {
             assert_eq!(images::get(&read, missing).unwrap(), None);
         }
         assert!(images::is_used(&read, &gone).unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_image_for_which_space_is_withheld_is_named_with_what_to_do() {
+        let objects = Memory::new();
+        let (service, _) = service_on(objects.clone(), rules());
+        let hurt = upload(&service, "hurt", &[7; 50_000]).await;
+        service.store().ship().unwrap();
+        let mut manifest = None;
+        objects.list("manifest/", &mut |info| manifest = Some(info.key)).unwrap();
+        let manifest = manifest.unwrap();
+        objects.delete(&manifest).unwrap();
+        let (db, rebuilt) = rebuilt(&objects);
+        assert_eq!((rebuilt.damaged.len(), rebuilt.revoked), (1, 0));
+
+        let (medium, clock) = (Arc::new(objects.clone()), Arc::new(SystemClock));
+        let options = store::Options::default();
+        let store =
+            Store::open(db.clone(), medium, None, options, clock.clone(), Arc::new(OsEntropy)).unwrap();
+        let service = Service::new(db, store, clock, Arc::new(OsEntropy), rules());
+        let collected = service.reclaim(&admin(), Default::default(), &mut |_| ()).unwrap();
+        assert_eq!(collected.freed.withheld, 1);
+        let [told] = &collected.unreadable[..] else { panic!("{collected:?}") };
+        for said in [&hurt.to_string(), "hurt", manifest.as_str(), "put the object back, or delete the image"]
+        {
+            assert!(told.contains(said), "no {said:?} in {told}");
+        }
+        service.delete_image(&admin(), &hurt).unwrap();
+        let collected = service.reclaim(&admin(), Default::default(), &mut |_| ()).unwrap();
+        assert_eq!((collected.freed.packs, collected.freed.withheld, collected.unreadable.len()), (1, 0, 0));
     }
 }

@@ -1,17 +1,19 @@
 //! Giving space back: what is dead is deleted, and packs are written anew. For administrators, and
 //! for the box itself. Each run that does something is a job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use super::jobs::JobAtWork;
 use super::upkeep::Step;
 use super::{Actor, Error, ErrorKind, Service};
+use crate::catalog::images;
+use crate::model::ContentId;
 use crate::model::job::{JobId, JobKind};
 use crate::store::{self, Plan, Progress, Reach, Reclaimed, Rewritten, Watch, Wish};
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collected {
     /// The job's number.
     pub job: JobId,
@@ -19,6 +21,20 @@ pub struct Collected {
     pub freed: Reclaimed,
     /// What was written anew.
     pub rewritten: Rewritten,
+    /// Images whose manifest cannot be read and whose packs nobody knows, each with the reason and
+    /// what to do: packs they may need were withheld.
+    pub unreadable: Vec<String>,
+}
+
+impl Collected {
+    fn nothing(job: JobId) -> Collected {
+        Collected {
+            job,
+            freed: Reclaimed::default(),
+            rewritten: Rewritten::default(),
+            unreadable: Vec::new(),
+        }
+    }
 }
 
 impl Service {
@@ -41,18 +57,18 @@ impl Service {
         job: &mut JobAtWork,
         tell: &mut dyn FnMut(Step),
     ) -> Result<Collected, Error> {
-        let nothing =
-            Collected { job: job.id(), freed: Reclaimed::default(), rewritten: Rewritten::default() };
+        let nothing = Collected::nothing(job.id());
         if job.step(&Step { phase: "deleting", done: 0, total: None }).is_break() {
             return Ok(nothing);
         }
-        let freed = self.store.reclaim(Reach::Everything)?;
+        let freed = self.give_back(Reach::Everything)?;
+        let unreadable = if freed.withheld > 0 { self.unlisted_images()? } else { Vec::new() };
         let rewritten = self.rewrite(wish, &mut |progress| {
             let step = Step::from(progress);
             tell(step.clone());
             job.step(&step)
         })?;
-        Ok(Collected { freed, rewritten, ..nothing })
+        Ok(Collected { freed, rewritten, unreadable, ..nothing })
     }
 
     /// Writes packs anew, as the box does by itself, until `goes_on` says no. A job begins where there
@@ -65,7 +81,11 @@ impl Service {
         wish: Wish,
         goes_on: &mut dyn FnMut(&Progress) -> bool,
     ) -> Result<Rewritten, Error> {
-        let mut job: Option<JobAtWork> = None;
+        // One that somebody had wait before the last restart is gone on with, once it is resumed.
+        let mut job = self.take_up_job(JobKind::Reclaim);
+        if let Some(job) = &mut job {
+            let _ = job.step(&Step { phase: "waiting", done: 0, total: None });
+        }
         let mut refusal = None;
         let rewritten = self.rewrite(wish, &mut |progress| {
             if job.is_none() && progress.total_bytes > 0 {
@@ -87,13 +107,29 @@ impl Service {
             return Err(refusal);
         }
         if let Some(job) = job {
-            let nothing =
-                Collected { job: job.id(), freed: Reclaimed::default(), rewritten: Rewritten::default() };
+            let nothing = Collected::nothing(job.id());
             let figures =
                 rewritten.as_ref().map(|rewritten| figures(&Collected { rewritten: *rewritten, ..nothing }));
             job.finish(figures)?;
         }
         rewritten
+    }
+
+    /// The images for which packs are withheld, in words.
+    fn unlisted_images(&self) -> Result<Vec<String>, Error> {
+        let unlisted: HashMap<ContentId, String> =
+            self.store.unlisted()?.into_iter().map(|(content, error)| (content, error.to_string())).collect();
+        let mut told = Vec::new();
+        images::for_each(&self.db.read()?, &mut |image| {
+            if let Some(reason) = image.content.and_then(|content| unlisted.get(&content)) {
+                let name = image.name.unwrap_or_default();
+                told.push(format!(
+                    "image {} ({name}): {reason}; put the object back, or delete the image",
+                    image.id
+                ));
+            }
+        })?;
+        Ok(told)
     }
 
     fn rewrite(&self, wish: Wish, watch: &mut Watch<'_>) -> Result<Rewritten, Error> {
@@ -121,16 +157,23 @@ impl Service {
 /// What came of a run, by name: what its job keeps and its caller is told.
 pub fn figures(collected: &Collected) -> BTreeMap<String, u64> {
     let Collected { freed, rewritten, .. } = collected;
+    let shared = &rewritten.shared;
     let figures = [
         ("packs", freed.packs),
         ("orphans", freed.orphans),
         ("bytes", freed.bytes),
         ("in_use", freed.in_use + rewritten.in_use),
+        ("compared", shared.packs),
+        ("duplicate_chunks", shared.chunks),
+        ("duplicate_bytes", shared.bytes),
+        ("shared_streams", shared.streams),
+        ("left_alone", shared.left_alone),
+        ("withheld", freed.withheld),
         ("compacted", rewritten.compacted),
         ("recompressed", rewritten.recompressed),
         ("replaced_bytes", rewritten.replaced_bytes),
         ("written_bytes", rewritten.written_bytes),
-        ("damaged", rewritten.damaged),
+        ("damaged", rewritten.damaged + shared.damaged),
         ("ended_early", rewritten.ended_early.into()),
     ];
     figures.map(|(name, figure)| (name.to_owned(), figure)).into()

@@ -10,7 +10,7 @@ use super::{Actor, Error, ErrorKind, Service};
 use crate::base::Time;
 use crate::catalog::images;
 use crate::model::{ByteRange, ContentId, Image, ImageId};
-use crate::store::{Mended, Reach, ScrubStatus, Scrubbed};
+use crate::store::{Incident, Mended, Reach, ScrubStatus, Scrubbed};
 
 /// Bytes between two steps that are told.
 const STEP_BYTES: u64 = 256 << 20;
@@ -44,7 +44,7 @@ pub struct HitImage {
 }
 
 /// The outcome of a scrub that somebody waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScrubReport {
     /// The round.
     pub status: ScrubStatus,
@@ -52,6 +52,8 @@ pub struct ScrubReport {
     pub damaged_objects: u64,
     /// What was healed on the way.
     pub mended: Mended,
+    /// What else was found damaged, and what became of it: of the store's header, its key ring, its log.
+    pub incidents: Vec<Incident>,
 }
 
 /// What is left to do for a scrub in the background.
@@ -93,10 +95,17 @@ impl Service {
             let text = "the server stops; the scrub goes on when it runs again";
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
+        let incidents = self.store.tend()?;
         let mended = self.mend()?;
         let damage = self.store.damage_counts();
         let status = self.store.scrub_status()?;
-        Ok(ScrubReport { status, damaged_objects: damage.packs + damage.manifests, mended })
+        let lasting = incidents.iter().filter(|incident| incident.outcome.is_err()).count() as u64;
+        Ok(ScrubReport {
+            status,
+            damaged_objects: damage.packs + damage.manifests + lasting,
+            mended,
+            incidents,
+        })
     }
 
     /// Goes on with the round that is under way, or begins the next when it is due: each object once
@@ -119,6 +128,7 @@ impl Service {
         if self.store.scrub_on(bytes_per_s)? == Scrubbed::Stopped {
             return Ok(NextScrub::Soon);
         }
+        self.store.tend()?;
         let status = self.store.scrub_status()?;
         tracing::info!(objects = status.objects, bytes = status.bytes, "a scrub is complete");
         if rest(&status) == 0 {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::identity::{Password, PasswordCost};
 use super::{Rules, Service};
 use crate::base::{Clock, OsEntropy, Time};
-use crate::db::{Db, Options};
-use crate::objects::Memory;
+use crate::db::{Db, Options, StorageBackend};
+use crate::objects::{Memory, Objects};
 use crate::store::{self, MasterKey, Store};
 
 /// A clock that moves when told, and a microsecond each time it is read.
@@ -48,30 +48,43 @@ pub fn service_with(rules: Rules) -> (Service, Arc<ManualClock>) {
 
 /// As [`service_with`], on a sealed store.
 pub fn sealed_service(rules: Rules) -> (Service, Arc<ManualClock>) {
-    service_sealed_by(Some(&MasterKey::generate(&OsEntropy)), Memory::new(), rules)
+    let master = MasterKey::generate(&OsEntropy);
+    assembled(catalog(), Some(&master), Memory::new(), store::Options::default(), rules)
+}
+
+/// As [`service`], with a store under other settings.
+pub fn service_storing(options: store::Options) -> (Service, Arc<ManualClock>) {
+    assembled(catalog(), None, Memory::new(), options, rules())
 }
 
 /// An empty catalog in memory, opened as the daemon does.
 pub fn catalog() -> Db {
+    catalog_on(redb::backends::InMemoryBackend::new())
+}
+
+/// As [`catalog`], on a medium of the test's own.
+pub fn catalog_on(medium: impl StorageBackend) -> Db {
     let options =
         Options { journal: super::fact_tables(), derived: super::derived_tables(), ..Options::default() };
-    Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap()
+    Db::open_on(medium, options).unwrap()
 }
 
 /// As [`service_with`], with its store on a medium that is shared with the test.
 pub fn service_on(objects: Memory, rules: Rules) -> (Service, Arc<ManualClock>) {
-    service_sealed_by(None, objects, rules)
+    assembled(catalog(), None, objects, store::Options::default(), rules)
 }
 
-fn service_sealed_by(
+/// A service of these parts.
+pub fn assembled(
+    db: Db,
     master: Option<&MasterKey>,
-    objects: Memory,
+    objects: impl Objects,
+    options: store::Options,
     rules: Rules,
 ) -> (Service, Arc<ManualClock>) {
-    let (db, clock) = (catalog(), Arc::new(ManualClock::new()));
+    let clock = Arc::new(ManualClock::new());
     let (objects, entropy) = (Arc::new(objects), Arc::new(OsEntropy));
-    let store =
-        Store::open(db.clone(), objects, master, store::Options::default(), clock.clone(), entropy).unwrap();
+    let store = Store::open(db.clone(), objects, master, options, clock.clone(), entropy).unwrap();
     let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules);
     assert!(service.bootstrap(&password("admin-pw")).unwrap());
     (service, clock)

@@ -75,6 +75,8 @@ pub struct Checked {
     pub differing_indexes: Vec<&'static str>,
     /// The store's description of itself.
     pub description: Described,
+    /// What was found damaged of the store's header, its key ring and its log, and what became of it.
+    pub incidents: Vec<store::Incident>,
 }
 
 /// How far the store alone, without its catalog, tells what the box holds.
@@ -151,6 +153,7 @@ impl Service {
             damaged_objects: Vec::new(),
             differing_indexes: catalog::differing_indexes(&self.db.read()?)?,
             description: Described::default(),
+            incidents: Vec::new(),
         };
         let mut hurt = HashMap::new();
         for store::Damage { error, contents } in self.store.verify()? {
@@ -184,6 +187,10 @@ impl Service {
             }));
         }
         checked.description = self.store.verify_description()?.into();
+        // After it: what is damaged of the description is told of as damage, and written anew here.
+        checked.incidents = self.store.tend()?;
+        let lasting = checked.incidents.iter().filter(|incident| incident.outcome.is_err());
+        checked.damaged_objects.extend(lasting.map(ToString::to_string));
         Ok(checked)
     }
 
@@ -198,7 +205,7 @@ impl Service {
         match outcome {
             Ok(found) if found == *blake3 => Ok(None),
             Ok(_) => Ok(Some("its bytes are not those that were stored".to_owned())),
-            Err(error @ (store::Error::Damaged { .. } | store::Error::Missing(_))) => {
+            Err(error) if error.is_unreadable() || matches!(error, store::Error::Missing(_)) => {
                 Ok(Some(error.to_string()))
             }
             Err(error) => Err(error.into()),

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::compact::Rewritten;
+use super::dedup::Shared;
 use super::error::Error;
 use super::reclaim::Reclaimed;
 
@@ -27,6 +28,10 @@ pub struct Activity {
     pub recompressed_packs: u64,
     /// Bytes of the objects written for them.
     pub rewritten_bytes: u64,
+    /// Bytes, before compression, that were found stored twice.
+    pub duplicate_bytes: u64,
+    /// Streams that were given one copy of what was stored twice.
+    pub shared_streams: u64,
     /// Reads that met damage.
     pub damaged_reads: u64,
     /// Bytes that scrubs compared with what was written.
@@ -35,6 +40,8 @@ pub struct Activity {
     pub healed_objects: u64,
     /// Damaged objects that were repaired with their parity.
     pub repaired_objects: u64,
+    /// Damaged objects that were put right from a copy elsewhere.
+    pub copied_objects: u64,
 }
 
 /// The running counts.
@@ -48,10 +55,13 @@ pub struct Counts {
     compacted_packs: AtomicU64,
     recompressed_packs: AtomicU64,
     rewritten_bytes: AtomicU64,
+    duplicate_bytes: AtomicU64,
+    shared_streams: AtomicU64,
     damaged_reads: AtomicU64,
     scrubbed_bytes: AtomicU64,
     healed_objects: AtomicU64,
     repaired_objects: AtomicU64,
+    copied_objects: AtomicU64,
 }
 
 impl Counts {
@@ -83,6 +93,12 @@ impl Counts {
         add(&self.rewritten_bytes, outcome.written_bytes);
     }
 
+    /// Packs were compared with each other.
+    pub fn shared(&self, outcome: &Shared) {
+        add(&self.duplicate_bytes, outcome.bytes);
+        add(&self.shared_streams, outcome.streams);
+    }
+
     /// A read failed.
     pub fn failed_read(&self, error: &Error) {
         if matches!(error, Error::Damaged { .. }) {
@@ -105,6 +121,11 @@ impl Counts {
         add(&self.repaired_objects, 1);
     }
 
+    /// A damaged object was put right from a copy elsewhere.
+    pub fn copied(&self) {
+        add(&self.copied_objects, 1);
+    }
+
     /// The counts of this moment.
     pub fn read(&self) -> Activity {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -117,10 +138,13 @@ impl Counts {
             compacted_packs: of(&self.compacted_packs),
             recompressed_packs: of(&self.recompressed_packs),
             rewritten_bytes: of(&self.rewritten_bytes),
+            duplicate_bytes: of(&self.duplicate_bytes),
+            shared_streams: of(&self.shared_streams),
             damaged_reads: of(&self.damaged_reads),
             scrubbed_bytes: of(&self.scrubbed_bytes),
             healed_objects: of(&self.healed_objects),
             repaired_objects: of(&self.repaired_objects),
+            copied_objects: of(&self.copied_objects),
         }
     }
 }

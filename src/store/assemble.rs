@@ -9,6 +9,7 @@ use super::error::Error;
 use super::filling::Filling;
 use super::index::hooks;
 use super::manifest::{Extent, push_chunk, push_zeros};
+use super::pack::FinishedPack;
 use super::pins::Held;
 use super::realm::Realm;
 use super::share::Share;
@@ -29,6 +30,18 @@ const SAMPLE: u64 = 64;
 enum Item {
     Zeros(u64),
     Chunk { name: [u8; 32], start: usize, end: usize },
+}
+
+/// A whole stream.
+pub struct Assembled {
+    /// How it was cut.
+    pub cutter: CutterParams,
+    /// Its extents, in order.
+    pub extents: Vec<Extent>,
+    /// A pack of it that has no row yet.
+    pub last_pack: Option<FinishedPack>,
+    /// What keeps its packs until it is published.
+    pub held: Held,
 }
 
 /// One stream's state between two pieces of it.
@@ -83,8 +96,8 @@ impl Assembler {
         self.cut(bytes)
     }
 
-    /// Ends the stream; every pack of it is durable and has its row.
-    pub fn finish(&mut self) -> Result<(), Error> {
+    /// Ends the stream; every pack of it is durable, and all but the last have their rows.
+    pub fn finish(mut self) -> Result<Assembled, Error> {
         if self.cutter.is_none() {
             self.begin()?;
         }
@@ -93,13 +106,9 @@ impl Assembler {
             cutter.finish(&mut |piece| take(items, arena, piece));
         }
         self.settle()?;
-        self.packs.finish()
-    }
-
-    /// What the manifest needs, and what keeps it alive until it is published.
-    pub fn into_parts(self) -> (CutterParams, Vec<Extent>, Held) {
-        let params = self.cutter.map_or_else(|| choose(&[]), |(params, _)| params);
-        (params, self.extents, self.held)
+        let last_pack = self.packs.finish()?;
+        let cutter = self.cutter.map_or_else(|| choose(&[]), |(params, _)| params);
+        Ok(Assembled { cutter, extents: self.extents, last_pack, held: self.held })
     }
 
     fn begin(&mut self) -> Result<(), Error> {

@@ -67,6 +67,14 @@ impl Error {
         Error::Foreign("the store's header is gone: is the medium mounted?".into())
     }
 
+    /// Whether something stored cannot be read now, and waiting alone will not change that.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(
+            self,
+            Error::Damaged { .. } | Error::Key(KeyError::Unknown(_) | KeyError::UnknownVersion { .. })
+        )
+    }
+
     pub(super) fn damaged(what: impl Into<String>, reason: impl std::fmt::Display) -> Error {
         Error::Damaged { what: what.into(), reason: reason.to_string() }
     }

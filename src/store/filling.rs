@@ -2,24 +2,32 @@
 //!
 //! Invariant: a pack's row is committed only after its object is durable, packs are committed in
 //! the order they were filled, and at most one waits for the medium. What is in them is known to
-//! this stream at once, to others once it is committed.
+//! this stream at once, to others once it is committed; the last one is whoever publishes the
+//! stream's to commit.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::error::Error;
-use super::pack::PackWriter;
+use super::pack::{FinishedPack, PackWriter};
 use super::pins::Held;
 use super::realm::Realm;
+use super::share::Share;
 use super::{Store, thread};
 
 /// Ordinals of the chunks in a pack that is not committed yet.
 type Names = HashMap<[u8; 32], u32>;
 
+/// Memory for a chunk while its pack is filled, in bytes: its place in the map and in the footer's lists,
+/// which double as they grow, for this pack and for the one that is becoming durable.
+const CHUNK_COST: usize = 320;
+
 /// The packs of one stream. Must go before whatever holds their pins.
 pub struct Filling {
     store: Store,
     realm: Realm,
+    /// Memory for the names of chunks.
+    names: Share,
     open: Option<(PackWriter, Names)>,
     closing: Option<Closing>,
 }
@@ -34,7 +42,7 @@ struct Closing {
 impl Filling {
     /// No packs yet; they will be `realm`'s.
     pub fn new(store: Store, realm: Realm) -> Filling {
-        Filling { store, realm, open: None, closing: None }
+        Filling { names: store.inner.names.join(), store, realm, open: None, closing: None }
     }
 
     /// Where a chunk is that this stream stored a moment ago.
@@ -46,8 +54,7 @@ impl Filling {
 
     /// Stores a new chunk; says where. `held` pins what it goes into.
     pub fn add(&mut self, held: &mut Held, name: [u8; 32], chunk: &[u8]) -> Result<(u64, u32), Error> {
-        let full = self.store.inner.options.pack_bytes;
-        if self.open.as_ref().is_some_and(|(pack, _)| pack.stored_bytes() >= full) {
+        if self.is_full() {
             self.close()?;
         }
         let (pack, names) = match &mut self.open {
@@ -59,10 +66,26 @@ impl Filling {
         Ok((pack.number(), ordinal))
     }
 
-    /// Ends the last pack; every pack is durable and has its row.
-    pub fn finish(&mut self) -> Result<(), Error> {
+    /// Whether the open pack has its size, or as many chunks as this stream's share of memory can name.
+    fn is_full(&self) -> bool {
+        let bytes_max = self.store.inner.options.pack_bytes;
+        let chunks_max = self.names.bytes() / CHUNK_COST;
+        self.open
+            .as_ref()
+            .is_some_and(|(pack, names)| pack.stored_bytes() >= bytes_max || names.len() >= chunks_max)
+    }
+
+    /// Ends the open pack; every pack is durable and has its row.
+    pub fn settle(&mut self) -> Result<(), Error> {
         self.close()?;
         self.wait()
+    }
+
+    /// Ends the stream: every pack is durable and has its row, but for the last, which is handed over.
+    pub fn finish(&mut self) -> Result<Option<FinishedPack>, Error> {
+        let last = self.open.take().map(|(pack, _)| pack.finish()).transpose();
+        self.wait()?;
+        last
     }
 
     /// Ends the open pack and goes on; waits where the one before it still needs the medium.

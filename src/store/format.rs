@@ -79,9 +79,21 @@ pub struct Header {
     pub number: u64,
     /// Generation of the pack, 0 for other kinds.
     pub generation: u32,
+    /// Which of its domain's keys seals it: 0 is the first, and each sealing anew makes the next.
+    pub key_version: u32,
 }
 
 impl Header {
+    /// The header of an object that is not sealed, or of which the domain is yet to be said.
+    pub fn plain(kind: Kind, id: [u8; 16], number: u64) -> Header {
+        Header { kind, sealed: false, domain: 0, id, number, generation: 0, key_version: 0 }
+    }
+
+    /// The same object in a key domain, sealed with the key of this version; 0 is plain.
+    pub fn in_domain(self, domain: u32, key_version: u32) -> Header {
+        Header { sealed: domain != 0, domain, key_version, ..self }
+    }
+
     /// The header's bytes.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
@@ -93,6 +105,7 @@ impl Header {
         out[16..32].copy_from_slice(&self.id);
         out[32..40].copy_from_slice(&self.number.to_le_bytes());
         out[40..44].copy_from_slice(&self.generation.to_le_bytes());
+        out[44..48].copy_from_slice(&self.key_version.to_le_bytes());
         out
     }
 
@@ -108,7 +121,7 @@ impl Header {
             return Err(format!("format {version} is unknown to this release"));
         }
         let kind = Kind::from_byte(bytes[10]).ok_or_else(|| format!("unknown kind {}", bytes[10]))?;
-        if bytes[11] > 1 || bytes[44..] != [0; HEADER_BYTES - 44] {
+        if bytes[11] > 1 || bytes[48..] != [0; HEADER_BYTES - 48] {
             return Err("reserved header bytes are set".into());
         }
         Ok(Header {
@@ -118,6 +131,7 @@ impl Header {
             id: array(&bytes[16..]),
             number: u64::from_le_bytes(array(&bytes[32..])),
             generation: u32::from_le_bytes(array(&bytes[40..])),
+            key_version: u32::from_le_bytes(array(&bytes[44..])),
         })
     }
 
@@ -194,6 +208,11 @@ pub fn trailer_sum(hashes: &[u8], tail_start: &[u8]) -> [u8; 32] {
     *blake3::Hasher::new().update(hashes).update(tail_start).finalize().as_bytes()
 }
 
+/// The sum in a tail, into which every byte of its object goes.
+pub fn tail_sum(tail: &[u8; TAIL_BYTES]) -> [u8; 32] {
+    array(&tail[32..])
+}
+
 /// The padded length of a sealed body of `bytes`: the next multiple of a power of two that is at
 /// most a sixteenth of the length (and at least [`PADDING_BYTES_MIN`]), so that a length tells
 /// only its order of magnitude.
@@ -215,18 +234,26 @@ mod tests {
 
     #[test]
     fn the_header_is_golden() {
-        let header =
-            Header { kind: Kind::Pack, sealed: true, domain: 7, id: [0xab; 16], number: 258, generation: 3 };
+        let header = Header {
+            kind: Kind::Pack,
+            sealed: true,
+            domain: 7,
+            id: [0xab; 16],
+            number: 258,
+            generation: 3,
+            key_version: 4,
+        };
         let bytes = header.encode();
         assert_eq!(
             hex::encode(bytes),
             format!(
-                "74696e747970650001000101{}{}{}{}{}",
+                "74696e747970650001000101{}{}{}{}{}{}",
                 "07000000",
                 "ab".repeat(16),
                 "0201000000000000",
                 "03000000",
-                "00".repeat(20)
+                "04000000",
+                "00".repeat(16)
             )
         );
         assert_eq!(Header::decode(&bytes), Ok(header));
@@ -235,8 +262,7 @@ mod tests {
 
     #[test]
     fn numbers_stand_in_the_names_of_logs() {
-        let header =
-            Header { kind: Kind::Log, sealed: false, domain: 0, id: [0xcd; 16], number: 258, generation: 0 };
+        let header = Header::plain(Kind::Log, [0xcd; 16], 258);
         let name = header.key();
         assert_eq!(name.as_str(), format!("log/0000000000000102-{}", "cd".repeat(16)));
         assert_eq!(number_in_name(Kind::Log, name.as_str()), Some(258));
@@ -246,8 +272,7 @@ mod tests {
 
     #[test]
     fn headers_of_the_future_are_refused() {
-        let header =
-            Header { kind: Kind::Log, sealed: false, domain: 0, id: [0; 16], number: 0, generation: 0 };
+        let header = Header::plain(Kind::Log, [0; 16], 0);
         let mut bytes = header.encode();
         bytes[8] = 2;
         assert!(Header::decode(&bytes).is_err());

@@ -8,7 +8,8 @@ use super::keyring::RingRecord;
 use super::log::records::{LogRecord, SnapshotFooter, SnapshotRows};
 use super::manifest::Manifest;
 use super::pack::PackFooter;
-use super::parity::records::ParityFooter;
+use super::parity::records::{ParityFooter, ParityRow};
+use super::rows::{ContentRow, PackRow};
 use super::seal::TAG_BYTES;
 use crate::db::codec::Record;
 use crate::db::{SEALED_HEADER_BYTES, SEALED_MAGIC, SEALED_VERSION};
@@ -49,9 +50,11 @@ fn the_description_has_the_numbers_of_the_code() {
         ),
         format!("magic `{}`", magic(&SEALED_MAGIC)),
         format!("**Pack footer** (version {})", PackFooter::VERSION),
-        format!("**Manifest** (version {})", Manifest::VERSION),
+        format!("**Manifest** (version {})", <Manifest>::VERSION),
         format!("**Parity footer** (version {})", ParityFooter::VERSION),
-        format!("is the progress (version {})", Progress::VERSION),
+        format!("Rows of packs (version {})", PackRow::VERSION),
+        format!("and parity (version {}) keep it", ParityRow::VERSION),
+        format!("is the progress (version {})", <Progress>::VERSION),
         format!("the last whole block of {BLOCK} bytes"),
         format!("**Log** (version {})", LogRecord::VERSION),
         format!("**Snapshot** (version {})", SnapshotFooter::VERSION),
@@ -62,6 +65,7 @@ fn the_description_has_the_numbers_of_the_code() {
     for text in said {
         assert!(DOCUMENT.contains(&text), "FORMAT.md does not say {text:?}");
     }
+    assert_eq!(ContentRow::VERSION, ParityRow::VERSION, "FORMAT.md names one version for both");
     for kind in kinds {
         assert!(DOCUMENT.contains(&format!("`{}/", kind.prefix())), "FORMAT.md has no name of a {kind:?}");
     }

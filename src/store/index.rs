@@ -142,6 +142,6 @@ impl Inner {
 
 /// Eight bytes of a name, past those that make it a hook, that differ by realm. The whole name is
 /// compared on a hit, and the realm.
-fn short(realm: Realm, name: &[u8; 32]) -> u64 {
+pub(super) fn short(realm: Realm, name: &[u8; 32]) -> u64 {
     name[8..16].iter().fold(0, |number, byte| number << 8 | u64::from(*byte)) ^ realm.tag()
 }

@@ -1,23 +1,24 @@
 //! A stream on its way in: digests beside cut → hash → look-up → frame → pack → durable.
 //!
-//! Three threads a stream work behind bounded queues ([`lanes`]), and one budget bounds what all
+//! Up to four threads a stream work behind bounded queues ([`lanes`]), and one budget bounds what all
 //! streams hold in memory; both push back to the socket. A stream can be put down and taken up again
 //! ([`progress`]). Invariant: a row is committed only after its object is durable, and nothing of the
 //! stream is visible before its receipt is published.
 
+mod digesting;
 mod lanes;
 mod progress;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::assemble::Assembler;
+use super::assemble::{Assembled, Assembler};
 use super::cutter::CutterParams;
-use super::digest::Md5Blocks;
+use super::enrol::NewPack;
 use super::error::Error;
-use super::manifest::{Extent, Manifest, halves};
+use super::manifest::{Extent, Manifest};
 use super::object::Builder;
 use super::pins::Held;
 use super::realm::Realm;
@@ -25,7 +26,8 @@ use super::rows::{ContentRow, manifest_header};
 use super::{Store, thread};
 use crate::db::codec;
 use crate::model::{ContentId, Digests};
-use lanes::{Lanes, Others};
+use digesting::Digesting;
+use lanes::Lanes;
 pub use progress::Checkpoint;
 #[cfg(test)]
 pub use progress::Progress;
@@ -38,6 +40,8 @@ pub struct Ingest {
     store: Store,
     /// Key domain of the stream.
     domain: u32,
+    /// Its place among the streams at work, once there are bytes of it.
+    place: Option<OwnedSemaphorePermit>,
     lanes: Lanes,
 }
 
@@ -49,6 +53,8 @@ pub(super) struct Durable {
     pub(super) content: ContentId,
     pub(super) row: ContentRow,
     pub(super) manifest: Manifest,
+    /// A pack that gets its row with the stream.
+    pub(super) last_pack: Option<NewPack>,
     pub(super) digests: Digests,
     pub(super) _held: Held,
 }
@@ -56,15 +62,20 @@ pub(super) struct Durable {
 impl Ingest {
     pub(super) fn start(store: Store, realm: Realm) -> Result<Ingest, Error> {
         let assembler = Assembler::new(store.clone(), realm);
-        let lanes = Lanes::start(Md5Blocks::default(), Others::default(), assembler)?;
-        Ok(Ingest { store, domain: realm.domain, lanes })
+        let lanes = Lanes::start(Digesting::new(store.inner.options.digests), assembler)?;
+        Ok(Ingest { store, domain: realm.domain, place: None, lanes })
     }
 
-    /// Takes the next bytes; waits while the store is busy (back-pressure).
+    /// Takes the next bytes; waits while the store is busy (back-pressure), and before the first of them
+    /// until there is a place for the stream. Places are given in the order they are asked for.
     ///
     /// # Errors
     /// Whatever broke the stream; it is abandoned then.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if self.place.is_none() {
+            let places = self.store.inner.places.clone();
+            self.place = Some(places.acquire_owned().await.map_err(|_| Error::Broken)?);
+        }
         let units = bytes.len().div_ceil(BUDGET_UNIT).clamp(1, self.store.inner.budget_units) as u32;
         let budget = self.store.inner.budget.clone();
         let permit = budget.acquire_many_owned(units).await.map_err(|_| Error::Broken)?;
@@ -78,9 +89,11 @@ impl Ingest {
     /// # Errors
     /// Whatever broke the stream.
     pub async fn finish(self, record: Vec<u8>) -> Result<Receipt, Error> {
-        let (digests, assembler) = self.lanes.finish().await?;
-        let (cutter, extents, held) = assembler.into_parts();
-        seal(self.store, Body { domain: self.domain, cutter, extents, held, digests, record }).await
+        let (digesting, assembled) = self.lanes.finish().await?;
+        let last_pack = assembled.last_pack.map(|pack| self.store.describe(pack)).transpose()?;
+        let Assembled { cutter, extents, held, .. } = assembled;
+        let (domain, digests) = (self.domain, digesting.finalize());
+        seal(self.store, Body { domain, cutter, extents, held, last_pack, digests, record }).await
     }
 }
 
@@ -90,6 +103,7 @@ struct Body {
     cutter: CutterParams,
     extents: Vec<Extent>,
     held: Held,
+    last_pack: Option<NewPack>,
     digests: Digests,
     record: Vec<u8>,
 }
@@ -105,25 +119,17 @@ async fn seal(store: Store, body: Body) -> Result<Receipt, Error> {
 
 fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
     let content = ContentId(store.inner.entropy.id());
-    let Body { domain, cutter, extents, mut held, digests, record } = body;
+    let Body { domain, cutter, extents, mut held, last_pack, digests, record } = body;
     let size_bytes = extents.iter().map(Extent::bytes).sum();
-    let manifest = Manifest {
-        content: content.0,
-        size_bytes,
-        md5: digests.md5,
-        sha512: halves(&digests),
-        blake3: digests.blake3,
-        cutter,
-        extents,
-        record,
-    };
-    let header = manifest_header(store.inner.entropy.id(), domain);
-    held.object(header.id);
-    let builder = Builder::start(&*store.inner.objects, &header, store.key(domain)?.as_deref())?;
+    let manifest =
+        Manifest { content: content.0, size_bytes, digests: (&digests).into(), cutter, extents, record };
+    let (header, key) = store.sealing(&mut held, manifest_header(store.inner.entropy.id()), domain)?;
+    let builder = Builder::start(&*store.inner.objects, &header, key.as_deref())?;
     let written = builder.finish(codec::encode(&manifest))?;
     store.inner.activity.written(written.object_bytes);
-    let row = ContentRow { object: header.id, domain, stored: written, size_bytes };
-    Ok(Receipt(Arc::new(Durable { content, row, manifest, digests, _held: held })))
+    let key_version = header.key_version;
+    let row = ContentRow { object: header.id, domain, stored: written, size_bytes, key_version };
+    Ok(Receipt(Arc::new(Durable { content, row, manifest, last_pack, digests, _held: held })))
 }
 
 impl Receipt {

@@ -3,35 +3,84 @@
 //! Invariant: a domain's key is asked for each time it is used, so that what was changed of the ring
 //! counts at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Store;
 use super::error::Error;
-use super::keyring::{KeyError, Keys, MasterKey, RingStatus};
+use super::events::EventKind;
+use super::format::Header;
+use super::keyring::{DomainStatus, KeyError, Keys, MasterKey, RingStatus};
+use super::pins::Held;
 use super::realm::Scope;
-use super::rows::{self, CONTENTS, ContentRow};
+use super::rows::{self, CONTENTS, ContentRow, PACKS, PackRow};
 use super::seal::DomainKey;
 
 impl Store {
-    /// The keys of a domain; `None` for the plain one.
-    pub(super) fn key(&self, domain: u32) -> Result<Option<Arc<DomainKey>>, Error> {
-        if domain == 0 {
+    /// The key that an object was sealed with; `None` where it is plain.
+    pub(super) fn key_of(&self, header: &Header) -> Result<Option<Arc<DomainKey>>, Error> {
+        if header.domain == 0 {
             return Ok(None);
         }
-        let keys = self.inner.keys.as_ref().ok_or(KeyError::Unknown(domain))?;
-        Ok(Some(keys.domain(domain)?))
+        Ok(Some(self.ring(header.domain)?.key(header.domain, header.key_version)?))
     }
 
-    /// A scope inside the key domain of `owner`, which is made where there is none; the scope as it
-    /// is in a plain store. Blocks on the medium.
+    /// The version and the key that new objects of a domain are sealed with; `None` in the plain one.
+    pub(super) fn newest_key(&self, domain: u32) -> Result<(u32, Option<Arc<DomainKey>>), Error> {
+        if domain == 0 {
+            return Ok((0, None));
+        }
+        let newest = self.ring(domain)?.newest(domain)?;
+        Ok((newest.version, Some(newest.key)))
+    }
+
+    /// Refuses what belongs to a domain whose keys are gone.
+    pub(super) fn expect_domain(&self, domain: u32) -> Result<(), Error> {
+        self.newest_key(domain).map(drop)
+    }
+
+    /// Whether a domain's keys are gone for good, and with them everything it sealed.
+    pub(super) fn is_revoked(&self, domain: u32) -> bool {
+        matches!(self.newest_key(domain), Err(Error::Key(KeyError::Revoked(_))))
+    }
+
+    /// Says which key is to seal an object of `domain` that is about to be written, and holds both:
+    /// until the object has its row, or `held` goes, the key is not dropped.
+    pub(super) fn sealing(
+        &self,
+        held: &mut Held,
+        object: Header,
+        domain: u32,
+    ) -> Result<(Header, Option<Arc<DomainKey>>), Error> {
+        loop {
+            let (version, key) = self.newest_key(domain)?;
+            held.sealed_object(object.id, (domain, version));
+            // Whoever drops a key made another the newest first, and looks at what is held then.
+            if self.newest_key(domain)?.0 == version {
+                return Ok((object.in_domain(domain, version), key));
+            }
+        }
+    }
+
+    /// A scope inside the key domain of `owner`, which is made where there is none, with `note` beside
+    /// it; the scope as it is in a plain store. Blocks on the medium.
     ///
     /// # Errors
     /// [`Error::Key`] when the ring cannot be changed.
-    pub fn sealed_for(&self, owner: Scope, scope: Scope) -> Result<Scope, Error> {
+    pub fn sealed_for(&self, owner: Scope, note: &[u8], scope: Scope) -> Result<Scope, Error> {
         let Some(keys) = &self.inner.keys else { return Ok(scope) };
-        let domain = keys.domain_for(&*self.inner.objects, owner.owner(), &*self.inner.entropy)?;
+        let domain = keys.domain_for(&*self.inner.objects, owner.owner(), note, &*self.inner.entropy)?;
         Ok(scope.in_domain(domain))
+    }
+
+    /// Whether `owner` has a key domain for new data.
+    pub fn has_domain(&self, owner: Scope) -> bool {
+        self.inner.keys.as_ref().is_some_and(|keys| keys.domain_of(&owner.owner()).is_some())
+    }
+
+    /// The key domains, by number; none in a plain store. Asks neither the database nor the medium.
+    pub fn domains(&self) -> Vec<DomainStatus> {
+        self.inner.keys.as_ref().map(Keys::domains).unwrap_or_default()
     }
 
     /// Deletes the keys of a domain: what they sealed is lost for good, and nothing else is. Reads
@@ -41,12 +90,33 @@ impl Store {
     /// [`Error::Key`]; after [`KeyError::OlderRemains`] it can be repeated.
     pub fn erase_domain(&self, domain: u32) -> Result<(), Error> {
         let erased = self.keys()?.erase(&*self.inner.objects, domain, &*self.inner.entropy);
-        if matches!(self.key(domain), Err(Error::Key(KeyError::Revoked(_)))) {
+        if self.is_revoked(domain) {
             self.inner.index.forget_domain(domain);
             self.inner.layouts.clear();
             self.inner.frames.clear();
+            let detail = format!("domain {domain} was erased: what it sealed cannot be read any more");
+            self.record(EventKind::KeysChanged, "the key ring", detail, Vec::new());
         }
         Ok(erased?)
+    }
+
+    /// The key domains that a stored or arriving object is in.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn domains_in_use(&self) -> Result<BTreeSet<u32>, Error> {
+        // Writers before rows: an object leaves the writers' list only when its row is there.
+        let mut used = self.inner.pins.domains_in_use();
+        let read = self.inner.db.read()?;
+        rows::each(&read, &CONTENTS, |_, row: ContentRow| {
+            used.insert(row.domain);
+            Ok(())
+        })?;
+        rows::each(&read, &PACKS, |_, row: PackRow| {
+            used.insert(row.domain);
+            Ok(())
+        })?;
+        Ok(used)
     }
 
     /// How many published streams each key domain has, by number.
@@ -86,10 +156,20 @@ impl Store {
     /// [`Error::Key`]: but for [`KeyError::OlderRemains`] the old key stays in force, though until
     /// the next start the new one may open the store too.
     pub fn rotate_master(&self, new: MasterKey) -> Result<u32, Error> {
-        Ok(self.keys()?.rotate(&*self.inner.objects, new, &*self.inner.entropy)?)
+        let rotated = self.keys()?.rotate(&*self.inner.objects, new, &*self.inner.entropy);
+        if let Ok(version) | Err(KeyError::OlderRemains { version, .. }) = &rotated {
+            let detail = format!("version {version}: it is under another master key now");
+            self.record(EventKind::KeysChanged, "the key ring", detail, Vec::new());
+        }
+        Ok(rotated?)
     }
 
-    fn keys(&self) -> Result<&Keys, Error> {
+    pub(super) fn keys(&self) -> Result<&Keys, Error> {
         Ok(self.inner.keys.as_ref().ok_or(KeyError::Plain)?)
+    }
+
+    /// The ring, where something says that it has this domain.
+    fn ring(&self, domain: u32) -> Result<&Keys, Error> {
+        Ok(self.inner.keys.as_ref().ok_or(KeyError::Unknown(domain))?)
     }
 }

@@ -4,8 +4,8 @@ use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 
 use super::cutter::CutterParams;
-use crate::db::codec::Record;
-use crate::model::Digests;
+use crate::db::codec::{self, Record, Unreadable};
+use crate::db::{DigestsForm, FirstDigestsForm};
 
 /// A stretch of a stream. New kinds are appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,17 +39,13 @@ impl Extent {
 
 /// One stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct Manifest<D = DigestsForm> {
     /// Its content id.
     pub content: [u8; 16],
     /// Its length.
     pub size_bytes: u64,
-    /// Its MD5.
-    pub md5: [u8; 16],
-    /// Its SHA-512, in two halves.
-    pub sha512: [[u8; 32]; 2],
-    /// Its BLAKE3 root.
-    pub blake3: [u8; 32],
+    /// Its digests.
+    pub digests: D,
     /// How it was cut.
     pub cutter: CutterParams,
     /// Its extents, in order.
@@ -59,8 +55,36 @@ pub struct Manifest {
 }
 
 impl Record for Manifest {
+    const VERSION: u8 = 2;
+    const NAME: &'static str = "manifest";
+
+    fn decode_other(version: u8, body: &[u8]) -> Result<Manifest, Unreadable> {
+        if version == FirstManifest::VERSION {
+            return codec::decode_body::<FirstManifest>(body).map(Manifest::from);
+        }
+        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
+    }
+}
+
+/// The first version, of which every stream had all digests.
+type FirstManifest = Manifest<FirstDigestsForm>;
+
+impl Record for FirstManifest {
     const VERSION: u8 = 1;
     const NAME: &'static str = "manifest";
+}
+
+impl From<FirstManifest> for Manifest {
+    fn from(first: FirstManifest) -> Manifest {
+        Manifest {
+            content: first.content,
+            size_bytes: first.size_bytes,
+            digests: first.digests.into(),
+            cutter: first.cutter,
+            extents: first.extents,
+            record: first.record,
+        }
+    }
 }
 
 impl Manifest {
@@ -76,15 +100,6 @@ impl Manifest {
     }
 }
 
-/// The two halves of a SHA-512, as a manifest keeps them.
-pub fn halves(digests: &Digests) -> [[u8; 32]; 2] {
-    let mut out = [[0; 32]; 2];
-    for (half, bytes) in out.iter_mut().zip(digests.sha512.chunks_exact(32)) {
-        half.copy_from_slice(bytes);
-    }
-    out
-}
-
 /// Adds zeros to the end of a list of extents.
 pub fn push_zeros(extents: &mut Vec<Extent>, more: u64) {
     match extents.last_mut() {
@@ -95,13 +110,76 @@ pub fn push_zeros(extents: &mut Vec<Extent>, more: u64) {
 
 /// Adds one chunk to the end of a list of extents.
 pub fn push_chunk(extents: &mut Vec<Extent>, at: (u64, u32), length: u64) {
+    push_run(extents, at, 1, length);
+}
+
+/// Adds chunks that follow each other to the end of a list of extents: to its last run, where they
+/// go on from there.
+pub fn push_run(extents: &mut Vec<Extent>, at: (u64, u32), more: u32, length: u64) {
     if let Some(Extent::Run { bytes, pack, first, count }) = extents.last_mut()
         && *pack == at.0
         && u64::from(*first) + u64::from(*count) == u64::from(at.1)
     {
         *bytes += length;
-        *count += 1;
+        *count += more;
         return;
     }
-    extents.push(Extent::Run { bytes: length, pack: at.0, first: at.1, count: 1 });
+    extents.push(Extent::Run { bytes: length, pack: at.0, first: at.1, count: more });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Digests, SecureHash};
+
+    fn sample(digests: &Digests) -> Manifest {
+        Manifest {
+            content: [7; 16],
+            size_bytes: 5,
+            digests: digests.into(),
+            cutter: CutterParams::content(),
+            extents: vec![Extent::Zeros { bytes: 2 }, Extent::Run { bytes: 3, pack: 4, first: 5, count: 6 }],
+            record: vec![8],
+        }
+    }
+
+    /// The bytes of [`sample`] in hex, with what stands for its digests.
+    fn golden(version: &str, digests: &[&str]) -> String {
+        let before = [version, &"07".repeat(16), "0500000000000000"];
+        let after = [
+            "020000400000000001000000040000000000",
+            "0200000000000000",
+            "000000000200000000000000",
+            "01000000030000000000000004000000000000000500000006000000",
+            "010000000000000008",
+        ];
+        [before.concat(), digests.concat(), after.concat()].concat()
+    }
+
+    #[test]
+    fn the_manifest_is_golden() {
+        let (md5, blake3) = ("01".repeat(16), "02".repeat(32));
+        let (sha512, sha256) = ("03".repeat(64), "04".repeat(32));
+        for (md5_form, secure, form) in [
+            (Some([1; 16]), Some(SecureHash::Sha512([3; 64])), vec!["01", &md5, "01", "00000000", &sha512]),
+            (None, Some(SecureHash::Sha256([4; 32])), vec!["00", "01", "01000000", &sha256]),
+            (None, None, vec!["00", "00"]),
+        ] {
+            let manifest = sample(&Digests { md5: md5_form, secure, blake3: [2; 32] });
+            let bytes = codec::encode(&manifest);
+            assert_eq!(hex::encode(&bytes), golden("02", &[form.concat().as_str(), &blake3]));
+            assert_eq!(codec::decode::<Manifest>(&bytes).unwrap(), manifest);
+        }
+    }
+
+    #[test]
+    fn p8_a_manifest_of_the_first_form_is_read() {
+        let digests =
+            Digests { md5: Some([1; 16]), secure: Some(SecureHash::Sha512([3; 64])), blake3: [2; 32] };
+        let form = ["01".repeat(16), "03".repeat(64), "02".repeat(32)].concat();
+        let bytes = hex::decode(golden("01", &[&form])).unwrap();
+        assert_eq!(codec::decode::<Manifest>(&bytes).unwrap(), sample(&digests));
+        let unknown = hex::decode(golden("03", &[&form])).unwrap();
+        assert!(codec::decode::<Manifest>(&unknown).is_err());
+    }
 }

@@ -12,8 +12,11 @@ mod compress;
 mod cutter;
 mod damage;
 mod decompress;
+mod dedup;
 mod digest;
+mod enrol;
 mod error;
+mod events;
 mod filling;
 mod format;
 mod index;
@@ -25,6 +28,7 @@ mod manifest;
 mod mark;
 mod object;
 mod open;
+mod pace;
 mod pack;
 mod parity;
 mod pins;
@@ -32,15 +36,21 @@ mod read;
 mod realm;
 mod rebuild;
 mod reclaim;
+mod recycle;
+mod replace;
 mod root;
 mod rows;
 mod scrub;
 mod seal;
 mod share;
+mod stale_hooks;
+mod steps;
 mod stored;
 mod survey;
+mod tend;
 mod thread;
 mod totals;
+mod unlisted;
 mod unmarked;
 mod vault;
 mod verify;
@@ -49,13 +59,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use activity::Activity;
-pub use compact::{Plan, PlannedPack, Progress, RewritePolicy, Rewritten, Watch, Wish};
+pub use compact::{Plan, PlannedPack, Resealed, RewritePolicy, Rewritten, Unfinished, Wish};
 pub use damage::{DamageCounts, DamagedObject, Mended};
+pub use dedup::{Compare, Shared};
 pub use error::Error;
+pub use events::{Event, EventKind, Listener};
 pub use ingest::{Checkpoint, Ingest, Receipt};
 pub use keyring::{AtOpen, DomainStatus, KeyError, MasterKey, NotAKey, RingStatus};
 pub use log::{Description, Lag, Replayed};
@@ -69,7 +80,9 @@ pub use rebuild::{Rebuilt, Tell, derived_tables};
 pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
 pub use scrub::{ScrubStatus, Scrubbed};
+pub use steps::{Progress, Watch};
 pub use stored::Stored;
+pub use tend::Incident;
 pub use totals::Stats;
 pub use vault::{Vault, catalog_objects};
 pub use verify::Damage;
@@ -80,12 +93,12 @@ use crate::model::ContentId;
 use crate::objects::{Objects, Traffic};
 use compress::Compressors;
 use format::{FRAME_BYTES, Header, Kind};
-use index::{Index, hooks};
+use index::Index;
 use keyring::Keys;
 use manifest::Manifest;
 use object::Object;
-use pack::{FinishedPack, Pack, PackWriter, pack_name};
-use pins::{Held, Pins};
+use pack::{OpenFrame, Pack, PackWriter, pack_name};
+use pins::{Held, Lease, Pins};
 use read::Layout;
 use realm::Realm;
 use rows::{
@@ -108,19 +121,25 @@ struct Inner {
     keys: Option<Keys>,
     /// Domain of new packs and manifests; 0 is plain.
     domain: u32,
+    /// Which key of that domain the catalog's follows from.
+    catalog_key_version: u32,
     options: Options,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     index: Index,
     /// Frames read lately, by pack, generation and place.
-    frames: quick_cache::sync::Cache<FrameKey, Bytes, FrameWeight>,
+    frames: quick_cache::sync::Cache<FrameKey, OpenFrame, FrameWeight>,
     /// Layouts of the streams read lately, by their manifest's object.
     layouts: quick_cache::sync::Cache<[u8; 16], Arc<Layout>, LayoutWeight>,
     pins: Pins,
     budget: Arc<Semaphore>,
     budget_units: usize,
+    /// Streams at work at once; more wait for the first of these to end.
+    places: Arc<Semaphore>,
     /// What streams gather before they look chunks up.
     batches: Shares,
+    /// What streams keep of the packs they fill.
+    names: Shares,
     compressors: Arc<Compressors>,
     /// Those of packs that are written anew.
     recompressors: Arc<Compressors>,
@@ -137,6 +156,9 @@ struct Inner {
     activity: activity::Counts,
     damage: damage::Damage,
     scrub: scrub::Turns,
+    events: events::Events,
+    /// The bytes of the store's clear header.
+    header: Vec<u8>,
 }
 
 type FrameKey = (u64, u32, usize);
@@ -144,9 +166,9 @@ type FrameKey = (u64, u32, usize);
 #[derive(Clone)]
 struct FrameWeight;
 
-impl quick_cache::Weighter<FrameKey, Bytes> for FrameWeight {
-    fn weight(&self, _: &FrameKey, frame: &Bytes) -> u64 {
-        frame.len() as u64 + 64
+impl quick_cache::Weighter<FrameKey, OpenFrame> for FrameWeight {
+    fn weight(&self, _: &FrameKey, frame: &OpenFrame) -> u64 {
+        frame.weight() as u64
     }
 }
 
@@ -175,9 +197,12 @@ impl Store {
     /// [`Error::Reclaimed`] when one has gone meanwhile, [`Error::Lost`] when it was found damaged,
     /// [`Error::Key`] when its key has gone, or the database's failure.
     pub fn publish(&self, txn: &WriteTxn, receipt: &Receipt) -> Result<(), Error> {
-        self.key(receipt.0.row.domain)?;
+        self.expect_domain(receipt.0.row.domain)?;
         if let Some(pack) = self.lost_under(&receipt.0.manifest.extents) {
             return Err(Error::Lost(pack));
+        }
+        if let Some(last) = &receipt.0.last_pack {
+            self.enrol(txn, last)?;
         }
         let packs = receipt.0.manifest.packs();
         if let Some(pack) = rows::first_lacking(txn, &receipt.0.manifest, &packs)? {
@@ -195,9 +220,19 @@ impl Store {
     pub fn release(&self, txn: &WriteTxn, content: &ContentId) -> Result<(), Error> {
         if let Some(row) = txn.record::<ContentRow>(&CONTENTS, &content.0)? {
             match rows::packs_of(txn, &content.0)? {
-                Some(packs) => packs.iter().try_for_each(|pack| unmarked::add(txn, pack, &content.0))?,
+                Some(packs) => {
+                    for pack in &packs {
+                        // Those of a revoked domain go before their streams.
+                        if txn.get(&PACKS, &pack_key(pack))?.is_some() {
+                            unmarked::add(txn, pack, &content.0)?;
+                        }
+                    }
+                }
+                // It named packs that are dead in any case.
+                None if self.is_revoked(row.domain) => {}
                 None => unmarked::lose(txn)?,
             }
+            unlisted::forget(txn, &content.0)?;
             txn.remove(&CONTENTS, &content.0)?;
             txn.remove(&CONTENT_PACKS, &content.0)?;
             totals::subtract(txn, Stats::of_content(&row))?;
@@ -220,21 +255,28 @@ impl Store {
     }
 
     fn open_reader(&self, content: &ContentId) -> Result<Reader, Error> {
-        let row: ContentRow =
-            self.inner.db.read()?.record(&CONTENTS, &content.0)?.ok_or(Error::Missing(*content))?;
-        // What is in memory does not outlive its key.
-        self.key(row.domain)?;
-        let layouts = &self.inner.layouts;
-        let layout = layouts
-            .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new))
-            .inspect_err(|error| self.inner.activity.failed_read(error))?;
-        let mut held = self.inner.pins.hold();
-        let all_held = layout.manifest().packs().iter().all(|pack| held.pack(pack));
-        // Only a stream that was released while we looked loses packs, or chunks of them.
-        if !all_held || self.inner.db.read()?.get(&CONTENTS, &content.0)?.is_none() {
-            return Err(Error::Missing(*content));
+        loop {
+            let row = self.content_row(content)?.ok_or(Error::Missing(*content))?;
+            // What is in memory does not outlive its key.
+            self.expect_domain(row.domain)?;
+            let layouts = &self.inner.layouts;
+            let layout = layouts
+                .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new));
+            let mut held = self.inner.pins.hold();
+            let all_held = layout
+                .as_ref()
+                .is_ok_and(|layout| layout.manifest().packs().iter().all(|pack| held.pack(pack)));
+            // Only a stream that was released, or got another manifest, while we looked loses that
+            // object, packs, or chunks of them: what is held now is there as long as the row is the same.
+            match self.content_row(content)? {
+                Some(now) if now.object != row.object => continue,
+                Some(_) if all_held || layout.is_err() => {
+                    let layout = layout.inspect_err(|error| self.inner.activity.failed_read(error))?;
+                    return Ok(Reader::new(self.clone(), layout, held));
+                }
+                _ => return Err(Error::Missing(*content)),
+            }
         }
-        Ok(Reader::new(self.clone(), layout, held))
     }
 
     /// What the store holds.
@@ -274,9 +316,27 @@ impl Store {
         Ok(self.inner.objects.free_bytes()?)
     }
 
+    /// The manifest of a stream that had this row a moment ago: it may have another object by now, and
+    /// the one before, or its key, be gone.
+    fn manifest_now(&self, content: &ContentId, row: &ContentRow) -> Result<Manifest, Error> {
+        let mut row = row.clone();
+        loop {
+            let error = match self.manifest(&row) {
+                Err(error) => error,
+                manifest => return manifest,
+            };
+            let now: Option<ContentRow> = self.inner.db.read()?.record(&CONTENTS, &content.0)?;
+            match now {
+                Some(now) if now.object != row.object => row = now,
+                Some(_) => return Err(error),
+                None => return Err(Error::Missing(*content)),
+            }
+        }
+    }
+
     fn manifest(&self, row: &ContentRow) -> Result<Manifest, Error> {
         let header = row.header();
-        let object = Object::new(self.inner.objects.clone(), header, self.key(row.domain)?.as_deref());
+        let object = Object::new(self.inner.objects.clone(), header, self.key_of(&header)?.as_deref());
         let bytes = object.footer_of(&row.stored)?;
         crate::db::codec::decode(&bytes).map_err(|e| Error::damaged(header.key().to_string(), e))
     }
@@ -295,8 +355,11 @@ impl Store {
             if !self.lies_in(number, &row.object)? {
                 continue;
             }
-            let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
-            let pack = Arc::new(Pack::open(objects, row.header(number), &row.stored, key.as_deref(), lease)?);
+            let pack = match self.open_pack(number, &row, lease) {
+                // Sealed with another key by now.
+                Err(Error::Key(_)) if !self.lies_in(number, &row.object)? => continue,
+                pack => Arc::new(pack?),
+            };
             self.inner.index.insert(row.realm(), pack.clone());
             // Nor may memory keep what was replaced while it was read.
             if self.lies_in(number, &row.object)? {
@@ -304,6 +367,13 @@ impl Store {
             }
             self.inner.index.remove(number);
         }
+    }
+
+    /// Reads the footer of a pack from the object its row names, past the index.
+    fn open_pack(&self, number: u64, row: &PackRow, lease: Lease) -> Result<Pack, Error> {
+        let header = row.header(number);
+        let key = self.key_of(&header)?;
+        Pack::open(self.inner.objects.clone(), header, &row.stored, key.as_deref(), lease)
     }
 
     /// Whether a pack still lies in this object.
@@ -336,7 +406,7 @@ impl Store {
     /// The name under which a chunk stands outside sealed objects.
     fn public_name(&self, realm: Realm, name: &[u8; 32]) -> Result<[u8; 32], Error> {
         let scoped = realm.scoped(name);
-        Ok(self.key(realm.domain)?.map_or(scoped, |key| key.name(&scoped)))
+        Ok(self.newest_key(realm.domain)?.1.map_or(scoped, |key| key.name(&scoped)))
     }
 
     /// The keys of hooks, sorted.
@@ -352,61 +422,27 @@ impl Store {
     }
 
     fn start_pack(&self, realm: Realm, held: &mut Held) -> Result<PackWriter, Error> {
-        let header = Header {
-            kind: Kind::Pack,
-            sealed: realm.domain != 0,
-            domain: realm.domain,
-            id: self.inner.entropy.id(),
-            number: self.inner.next_pack.fetch_add(1, Ordering::Relaxed),
-            generation: 0,
-        };
-        held.object(header.id);
-        held.pack(header.number);
-        let key = self.key(realm.domain)?;
+        let number = self.inner.next_pack.fetch_add(1, Ordering::Relaxed);
+        held.pack(number);
+        let header = Header::plain(Kind::Pack, self.inner.entropy.id(), number);
+        let (header, key) = self.sealing(held, header, realm.domain)?;
         let compressors = self.inner.compressors.clone();
         PackWriter::start(&*self.inner.objects, header, realm.scope, key.as_deref(), FRAME_BYTES, compressors)
     }
-
-    /// Gives a durable pack its row and hooks, in one commit.
-    fn commit_pack(&self, finished: FinishedPack) -> Result<(), Error> {
-        let FinishedPack { header, written, footer, raw_bytes } = finished;
-        self.inner.activity.written(written.object_bytes);
-        let row = PackRow {
-            object: header.id,
-            generation: header.generation,
-            domain: header.domain,
-            scope: footer.scope,
-            stored: written,
-            chunks: footer.names.len() as u32,
-            raw_bytes,
-            created_at: self.inner.clock.now().0,
-            level: self.inner.options.zstd_level.clamp(0, u8::MAX.into()) as u8,
-        };
-        let lease = self.inner.pins.lease(header.id);
-        let realm = row.realm();
-        let keys = self.hook_keys(realm, &hooks(footer.names.iter()))?;
-        let found_again = self.found_again(realm, header.number, &footer.names)?;
-        self.inner.db.write(move |txn| {
-            rows::raise_next_pack(txn, header.number)?;
-            txn.put_record(&PACKS, &pack_key(header.number), &row)?;
-            totals::add(txn, Stats::of_pack(&row))?;
-            // Until a stream that names it is seen.
-            unmarked::add(txn, header.number, &row.object)?;
-            for key in &keys {
-                txn.put(&HOOKS, key, &pack_key(header.number))?;
-            }
-            damage::sources::note(txn, &found_again)?;
-            Ok::<_, Error>(())
-        })?;
-        let key = self.key(header.domain)?;
-        let object = Object::new(self.inner.objects.clone(), header, key.as_deref());
-        self.inner.index.insert(realm, Arc::new(Pack::new(header.number, footer, object, lease)?));
-        Ok(())
-    }
 }
+
+// What tests of this module look at.
+#[cfg(test)]
+use index::hooks;
 
 #[cfg(test)]
 mod distrust_tests;
+#[cfg(test)]
+mod enrol_tests;
+#[cfg(test)]
+mod fairness_tests;
+#[cfg(test)]
+mod flips_tests;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! No key meets a nonce twice: a random run of everything that seals, over failures and restarts,
 //! judged by the record that tests keep of every seal.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
 
 use super::*;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db;
 use crate::objects::{Flaky, ObjectKey};
-use crate::store::seal::nonces_of;
+use crate::store::seal::{DomainKey, nonces_of};
 
 /// Acts of a run; `TINTYPE_LONG=1` makes it a long one.
 fn acts() -> usize {
@@ -22,6 +24,8 @@ struct Run {
     /// What everything random here follows from.
     dice: blake3::OutputReader,
     published: Vec<ContentId>,
+    /// Every key of a domain that ever was in the ring.
+    keys: BTreeMap<(u32, u32), Arc<DomainKey>>,
 }
 
 impl Run {
@@ -45,7 +49,7 @@ impl Run {
         blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut data);
         let scope = match self.below(3) {
             0 => Scope::STORE,
-            owner => self.store.sealed_for(Scope::of("owner", &owner.to_string()), Scope::STORE)?,
+            owner => self.store.sealed_for(Scope::of("owner", &owner.to_string()), &[], Scope::STORE)?,
         };
         let mut ingest = self.store.ingest(scope)?;
         ingest.write(Bytes::from(data)).await?;
@@ -80,6 +84,24 @@ impl Run {
         Ok(())
     }
 
+    /// Gives a domain another key, or goes on with sealing it anew.
+    fn reseal(&mut self) -> Result<(), Error> {
+        let domain = 1 + self.below(3);
+        self.store.rotate_domain(domain)?;
+        self.note_keys();
+        self.store.reseal(domain, &mut |_| std::ops::ControlFlow::Continue(())).map(drop)
+    }
+
+    fn note_keys(&mut self) {
+        let keys = self.store.keys().unwrap();
+        for status in keys.domains() {
+            for version in status.key_versions {
+                let at = (status.domain, version);
+                self.keys.entry(at).or_insert_with(|| keys.key(at.0, at.1).unwrap());
+            }
+        }
+    }
+
     /// Another process on the same media: streams that were given up end with the one before.
     fn restart(&mut self) -> Result<(), Error> {
         while Arc::strong_count(&self.store.inner) > 1 {
@@ -93,14 +115,16 @@ impl Run {
         let (left, takes_effect, fails) = (self.below(12) as usize, self.below(2) == 0, self.below(3) == 0);
         self.medium.fail_after(fails.then_some(left), takes_effect);
         // What fails is tried again by a later act, as a client, a task or a restart would.
-        let _ = match self.below(11) {
+        let _ = match self.below(13) {
             10 => self.rotate(),
+            11 | 12 => self.reseal(),
             0..6 => self.upload().await,
             6 => self.release(),
             7 => self.store.reclaim(Reach::Everything).map(drop),
             8 => self.store.ship(),
             _ => self.restart(),
         };
+        self.note_keys();
     }
 }
 
@@ -111,7 +135,7 @@ async fn no_key_meets_a_nonce_twice_over_failures_and_restarts() {
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
     let store = Run::open(&medium, &db, &master).unwrap();
     let dice = blake3::Hasher::new().update(b"nonces").finalize_xof();
-    let mut run = Run { medium, db, master, store, dice, published: Vec::new() };
+    let mut run = Run { medium, db, master, store, dice, published: Vec::new(), keys: BTreeMap::new() };
     for _ in 0..acts() {
         run.act().await;
     }
@@ -122,16 +146,18 @@ async fn no_key_meets_a_nonce_twice_over_failures_and_restarts() {
     let ring = run.store.ring_status().unwrap();
     let domains = ring.domains;
     assert!(domains.len() == 3 && ring.version > 3, "domains were made and the master key rotated");
+    assert!(run.keys.len() > 8, "domains were sealed anew: {:?}", run.keys.keys());
     let (mut objects, mut kinds) = (HashSet::new(), HashSet::new());
     for name in run.medium.begun() {
         let Some((kind, id)) = sealed_object(&name) else { continue };
         assert!(objects.insert(id), "{name} was begun twice");
-        let nonces: Vec<_> = domains
-            .iter()
-            .map(|domain| nonces_of(&run.store.key(domain.domain).unwrap().unwrap().object(kind, &id)))
+        let nonces: Vec<_> = run
+            .keys
+            .values()
+            .map(|key| nonces_of(&key.object(kind, &id)))
             .filter(|nonces| !nonces.is_empty())
             .collect();
-        assert!(nonces.len() < 2, "{name} was sealed in two domains");
+        assert!(nonces.len() < 2, "{name} was sealed with two keys");
         let nonces = nonces.concat();
         let distinct: HashSet<_> = nonces.iter().collect();
         assert_eq!(distinct.len(), nonces.len(), "{name} met a nonce twice");

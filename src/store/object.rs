@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::format::{
     FOOTER_SUM_BYTES, FORMAT_VERSION, HASH_BLOCK_BYTES, HEADER_BYTES, Header, LOCATOR_BYTES, TAIL_BYTES,
-    Tail, padded,
+    Tail, padded, tail_sum,
 };
 use super::seal::{DomainKey, ObjectCipher, SealContext, TAG_BYTES};
 use super::survey::{Found, Trailer, survey};
@@ -36,6 +36,25 @@ pub struct Written {
     pub object_bytes: u64,
     /// The footer section.
     pub footer: Section,
+    /// The sum in its tail, into which every byte goes; zeros where an earlier release did not keep it.
+    pub sum: [u8; 32],
+}
+
+impl Written {
+    /// Bytes of a record up to here, as releases kept them that knew no sum.
+    const BYTES_WITHOUT_SUM: usize = 28;
+
+    /// The sum, where it is known.
+    pub fn known_sum(&self) -> Option<[u8; 32]> {
+        (self.sum != [0; 32]).then_some(self.sum)
+    }
+
+    /// The body of an earlier release's record, which keeps what was written from byte `at` on, with
+    /// an unknown sum. What is too short stays so.
+    pub fn add_unknown_sum(body: &[u8], at: usize) -> Vec<u8> {
+        let (before, after) = body.split_at(body.len().min(at + Written::BYTES_WITHOUT_SUM));
+        [before, &[0; 32], after].concat()
+    }
 }
 
 fn cipher(header: &Header, key: Option<&DomainKey>) -> Option<ObjectCipher> {
@@ -127,7 +146,7 @@ impl Builder {
         self.writer.write(&tail)?;
         let object_bytes = self.offset + (self.hashes.len() + TAIL_BYTES) as u64;
         self.writer.commit()?;
-        Ok(Written { footer, object_bytes })
+        Ok(Written { footer, object_bytes, sum: tail_sum(&tail) })
     }
 
     fn write(&mut self, mut data: &[u8]) -> Result<(), Error> {
@@ -323,6 +342,6 @@ pub fn read_header(objects: &dyn Objects, key: &ObjectKey) -> Result<Header, Err
 pub fn verify_stored(objects: &dyn Objects, header: &Header, expected_bytes: u64) -> Result<(), Error> {
     match survey(objects, header, expected_bytes, &mut |_| ControlFlow::Continue(()))? {
         Found::Rotten(rot) => Err(Error::damaged(header.key().to_string(), rot.reason)),
-        Found::Whole | Found::Stopped => Ok(()),
+        Found::Whole { .. } | Found::Stopped => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use super::compact::RewritePolicy;
 use super::compress::Compressors;
 use super::damage::Damage;
 use super::error::Error;
+use super::events::Events;
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
 use super::keyring::{MasterKey, STORE_DOMAIN};
@@ -26,8 +27,14 @@ use super::{FrameWeight, Inner, LayoutWeight, Store};
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{Clock, Entropy};
 use crate::db::Db;
+use crate::model::DigestChoice;
 use crate::objects::Objects;
 
+/// Memory for each stream that may be at work, in bytes: its batch, its open frame, the names of its
+/// packs' chunks, and its threads.
+const STREAM_BYTES: usize = 1 << 20;
+/// Streams that may be at work however little memory there is.
+const PLACES_MIN: usize = 8;
 /// Layouts that are expected in memory at once; their bytes are bounded apart from that.
 const LAYOUTS: usize = 64;
 /// Threads of the runtime's pool that may block on the medium at once, of the 512 it has.
@@ -44,6 +51,8 @@ pub struct Options {
     pub pack_bytes: u64,
     /// Space that new image data leaves free on the medium, in bytes.
     pub reserve_bytes: u64,
+    /// What is computed of new streams beside BLAKE3.
+    pub digests: DigestChoice,
     /// Whether known data is read back before it counts as stored.
     pub verify_hits: VerifyHits,
     /// Extents of one manifest beyond which an upload is refused; past a quarter of them it stops
@@ -78,6 +87,7 @@ impl Default for Options {
             zstd_level: 1,
             pack_bytes: 64 << 20,
             reserve_bytes: 64 << 20,
+            digests: DigestChoice::default(),
             verify_hits: VerifyHits::Off,
             extents_max: MANIFEST_EXTENTS_MAX,
             snapshot_log_bytes: 16 << 20,
@@ -149,7 +159,10 @@ impl Store {
             db.write(totals::recount)?;
         }
         vault.objects.sweep_unfinished()?;
-        Store::assemble(db, vault, options, clock, entropy)
+        let incidents = vault.settle()?;
+        let store = Store::assemble(db, vault, options, clock, entropy)?;
+        incidents.iter().for_each(|incident| store.record_incident(incident));
+        Ok(store)
     }
 
     /// Opens the store of a catalog that was lost: `db` is empty, and is to be filled from the store
@@ -190,18 +203,23 @@ impl Store {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
-        let Vault { objects, keys, .. } = vault;
+        let Vault { objects, keys, header, .. } = vault;
+        let newest = keys.as_ref().map(|keys| keys.newest(STORE_DOMAIN)).transpose()?;
+        let catalog_key_version = newest.map_or(0, |newest| newest.version);
         let fetchers = read::fetches_at_once(objects.traffic().is_some());
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
         let (damage, scrub) = (Damage::load(&db)?, Turns::load(&db)?);
         let memory = options.memory_bytes;
         let budget_units = (memory / 4 / BUDGET_UNIT).max(1);
+        let places = (memory / STREAM_BYTES).max(PLACES_MIN);
         Ok(Store {
             inner: Arc::new(Inner {
                 db,
                 objects,
                 domain: if keys.is_some() { STORE_DOMAIN } else { 0 },
+                // Whoever opens a store has put the catalog under the newest key first.
+                catalog_key_version,
                 keys,
                 options,
                 clock,
@@ -216,7 +234,9 @@ impl Store {
                 pins: Pins::default(),
                 budget: Arc::new(Semaphore::new(budget_units)),
                 budget_units,
-                batches: Shares::new(memory / 4),
+                places: Arc::new(Semaphore::new(places)),
+                batches: Shares::new(memory / 4, places),
+                names: Shares::new(memory / 8, places),
                 compressors: Arc::new(Compressors::new(options.zstd_level)),
                 recompressors: Arc::new(Compressors::new(options.rewrite.level.into())),
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
@@ -229,6 +249,8 @@ impl Store {
                 damage,
                 scrub,
                 log,
+                events: Events::default(),
+                header,
             }),
         })
     }

@@ -20,14 +20,17 @@ struct State {
     condemned: HashSet<u64>,
     /// Packs that are about to lose chunks: the ordinals that stay.
     enclosed: HashMap<u64, RoaringBitmap>,
-    /// Objects that are being written.
-    objects: HashSet<[u8; 16]>,
+    /// Objects that are being written, each with the key it is sealed with until its row is there.
+    objects: HashMap<[u8; 16], Option<KeyUse>>,
     /// Readers of each object.
     leases: HashMap<[u8; 16], usize>,
     /// For each mark under way: packs whose pin ended, since it may not have seen their manifest.
     marks: HashMap<u64, HashSet<u64>>,
     next_mark: u64,
 }
+
+/// A key domain, and which of its keys.
+pub type KeyUse = (u32, u32);
 
 /// Packs and objects held by one stream or reader.
 pub struct Held {
@@ -89,7 +92,29 @@ impl Pins {
 
     /// Whether a stream in flight is writing this object.
     pub fn is_writing(&self, object: &[u8; 16]) -> bool {
-        self.lock().objects.contains(object)
+        self.lock().objects.contains_key(object)
+    }
+
+    /// Whether something is being written under a key that no row tells of yet.
+    pub fn is_key_in_use(&self, key: KeyUse) -> bool {
+        self.lock().objects.values().any(|used| *used == Some(key))
+    }
+
+    /// The key domains in which something is being written.
+    pub fn domains_in_use(&self) -> BTreeSet<u32> {
+        self.lock().objects.values().flatten().map(|(domain, _)| *domain).collect()
+    }
+
+    /// An object has its row: whoever looks for what its key sealed finds it there.
+    pub fn has_row(&self, object: &[u8; 16]) {
+        if let Some(key) = self.lock().objects.get_mut(object) {
+            *key = None;
+        }
+    }
+
+    /// The packs that streams and readers hold, those included that have no row yet.
+    pub fn packs(&self) -> Vec<u64> {
+        self.lock().packs.keys().copied().collect()
     }
 
     /// Whether a stream or a reader is under way.
@@ -171,9 +196,15 @@ impl Held {
 
     /// Holds a pack for one of its chunks; `false` when that is being reclaimed.
     pub fn chunk(&mut self, pack: u64, ordinal: u32) -> bool {
+        self.run(pack, ordinal, 1)
+    }
+
+    /// Holds a pack for some of its chunks; `false` when one of them is being reclaimed.
+    pub fn run(&mut self, pack: u64, first: u32, count: u32) -> bool {
         let pins = self.pins.clone();
         let mut state = pins.lock();
-        if state.enclosed.get(&pack).is_some_and(|live| !live.contains(ordinal)) {
+        let chunks = first..first.saturating_add(count);
+        if state.enclosed.get(&pack).is_some_and(|live| !live.contains_range(chunks)) {
             return false;
         }
         self.pin(&mut state, pack)
@@ -193,7 +224,13 @@ impl Held {
 
     /// Holds an object that is being written.
     pub fn object(&mut self, id: [u8; 16]) {
-        self.pins.lock().objects.insert(id);
+        self.pins.lock().objects.insert(id, None);
+        self.objects.push(id);
+    }
+
+    /// Holds an object that is being written, and with it the key that seals it.
+    pub fn sealed_object(&mut self, id: [u8; 16], key: KeyUse) {
+        self.pins.lock().objects.insert(id, Some(key));
         self.objects.push(id);
     }
 }
@@ -247,10 +284,10 @@ mod tests {
         let mut held = pins.hold();
         assert!(!held.chunk(1, 4));
         assert!(!pins.is_busy());
-        assert!(held.chunk(1, 5) && !held.chunk(1, 4));
+        assert!(held.chunk(1, 5) && !held.chunk(1, 4) && !held.run(1, 5, 2));
         assert!(pins.is_busy());
         drop(enclosed);
-        assert!(held.chunk(1, 4));
+        assert!(held.chunk(1, 4) && held.run(1, 4, 2));
     }
 
     #[test]

@@ -10,8 +10,10 @@ use roaring::RoaringTreemap;
 use super::Store;
 use super::damage::records::{DAMAGE, LOST};
 use super::error::Error;
+use super::events::EVENTS;
 use super::format::Kind;
 use super::index::hooks;
+use super::keyring::KeyError;
 use super::log::Replayed;
 use super::manifest::Manifest;
 use super::object::{Object, read_header};
@@ -21,6 +23,7 @@ use super::reclaim::{object_id, short};
 use super::rows::{self, CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, pack_key};
 use super::scrub::records::{ROUND, VERIFIED};
 use super::totals::{self, TOTALS};
+use super::unlisted::{self, UNLISTED};
 use super::unmarked::{UNMARKED, UPKEEP};
 use crate::db::{Rows, Table, codec};
 use crate::model::ContentId;
@@ -39,9 +42,11 @@ pub type Tell<'a> = dyn FnMut(&'static str, u64) + 'a;
 type WayBack = fn(&Store, &mut Findings, &mut Tell<'_>) -> Result<(), Error>;
 
 /// Every derived table of the store, each with its way back: the one place that names them.
-const WAYS_BACK: [(Table, WayBack); 12] = [
+const WAYS_BACK: [(Table, WayBack); 14] = [
     (HOOKS, Store::rebuild_hooks),
     (CONTENT_PACKS, Store::rebuild_content_packs),
+    // Made beside the lists: of streams that have none.
+    (UNLISTED, |_, _, _| Ok(())),
     (TOTALS, |store, _, _| store.inner.db.write(totals::recount)),
     // What they name has no row any more: it is found as an orphan.
     (GRAVES, |_, _, _| Ok(())),
@@ -55,6 +60,8 @@ const WAYS_BACK: [(Table, WayBack); 12] = [
     (VERIFIED, |_, _, _| Ok(())),
     (PARITY, |_, _, _| Ok(())),
     (PARITY_TOTALS, |_, _, _| Ok(())),
+    // What happened to the catalog that is lost is lost with it.
+    (EVENTS, |_, _, _| Ok(())),
 ];
 
 /// Every table of the store that is no fact.
@@ -73,6 +80,8 @@ pub struct Rebuilt {
     pub damaged_packs: Vec<String>,
     /// Streams that cannot be read whole, each with the reason.
     pub damaged_contents: Vec<(ContentId, String)>,
+    /// Streams whose key was revoked: they are what they were, unreadable for good.
+    pub revoked_contents: u64,
 }
 
 /// What was found on the way.
@@ -81,6 +90,15 @@ struct Findings {
     bad_packs: RoaringTreemap,
     damaged_packs: Vec<String>,
     damaged_contents: Vec<(ContentId, String)>,
+    revoked_contents: u64,
+}
+
+/// What is wrong, in short.
+fn reason_of(error: Error) -> String {
+    match error {
+        Error::Damaged { what, reason } => format!("{what}: {reason}"),
+        error => error.to_string(),
+    }
 }
 
 impl Store {
@@ -99,8 +117,8 @@ impl Store {
             way_back(self, &mut findings, tell)?;
         }
         let packs = self.inner.db.read()?.count(&PACKS)?;
-        let Findings { damaged_packs, damaged_contents, .. } = findings;
-        Ok(Rebuilt { replayed, packs, damaged_packs, damaged_contents })
+        let Findings { damaged_packs, damaged_contents, revoked_contents, .. } = findings;
+        Ok(Rebuilt { replayed, packs, damaged_packs, damaged_contents, revoked_contents })
     }
 
     /// Visits what is kept beside every durable stream that no row names, as far as it can be read.
@@ -113,7 +131,7 @@ impl Store {
         for info in self.unnamed(Kind::Manifest)? {
             match self.manifest_of(&info) {
                 Ok(manifest) => visit(&manifest.record),
-                Err(Error::Damaged { .. }) => {}
+                Err(Error::Damaged { .. } | Error::Key(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -122,7 +140,7 @@ impl Store {
 
     fn manifest_of(&self, info: &ObjectInfo) -> Result<Manifest, Error> {
         let header = read_header(&*self.inner.objects, &info.key)?;
-        let object = Object::new(self.inner.objects.clone(), header, self.key(header.domain)?.as_deref());
+        let object = Object::new(self.inner.objects.clone(), header, self.key_of(&header)?.as_deref());
         codec::decode(&object.footer()?).map_err(|error| Error::damaged(info.key.to_string(), error))
     }
 
@@ -163,9 +181,11 @@ impl Store {
             let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
             match self.hooks_of(number, &row) {
                 Ok(keys) => hooks.extend(keys.into_iter().map(|key| (key, number))),
-                Err(Error::Damaged { what, reason }) => {
+                // Nobody looks for its chunks any more.
+                Err(Error::Key(KeyError::Revoked(_))) => {}
+                Err(error) if error.is_unreadable() => {
                     findings.bad_packs.insert(number);
-                    findings.damaged_packs.push(format!("{}: {what}: {reason}", pack_name(number)));
+                    findings.damaged_packs.push(format!("{}: {}", pack_name(number), reason_of(error)));
                 }
                 Err(error) => return Err(error),
             }
@@ -177,9 +197,10 @@ impl Store {
     }
 
     fn hooks_of(&self, number: u64, row: &PackRow) -> Result<Vec<Vec<u8>>, Error> {
-        let (objects, key) = (self.inner.objects.clone(), self.key(row.domain)?);
+        let header = row.header(number);
+        let (objects, key) = (self.inner.objects.clone(), self.key_of(&header)?);
         let lease = self.inner.pins.lease(row.object);
-        let pack = Pack::open(objects, row.header(number), &row.stored, key.as_deref(), lease)?;
+        let pack = Pack::open(objects, header, &row.stored, key.as_deref(), lease)?;
         self.hook_keys(row.realm(), &hooks(pack.footer.names.iter()))
     }
 
@@ -202,9 +223,11 @@ impl Store {
                     findings.damaged_contents.extend(reason.map(|reason| (content, reason)));
                     lists.push((content.0, packs));
                 }
-                // Without a list of its packs nothing is reclaimed, lest they go for good.
-                Err(Error::Damaged { what, reason }) => {
-                    findings.damaged_contents.push((content, format!("{what}: {reason}")));
+                Err(Error::Key(KeyError::Revoked(_))) => findings.revoked_contents += 1,
+                // Without a list of its packs, none that it may name is reclaimed.
+                Err(error) if error.is_unreadable() => {
+                    findings.damaged_contents.push((content, reason_of(error)));
+                    self.inner.db.write(move |txn| unlisted::note(txn, &content.0, rows::next_pack(txn)?))?;
                 }
                 Err(error) => return Err(error),
             }

@@ -1,10 +1,13 @@
 //! What a rebuild promises of bytes: every stream that was told of reads back, nothing that was let
 //! go of comes back, what is missing is named and refused, and no number is given out twice.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, Table};
 use crate::objects::{Memory, ObjectKey};
+use crate::store::unlisted::UNLISTED;
 use crate::store::unmarked::{UNMARKED, UPKEEP};
 
 struct Bench {
@@ -183,7 +186,8 @@ async fn p3_a_stream_with_a_missing_object_is_kept_named_and_refused_until_it_is
         assert_eq!(get(&r, &whole).unwrap(), noise(1, 200_000));
         // Nothing that the stream may need goes before somebody has decided.
         let packs = names(&r.objects, "pack/");
-        assert_eq!(r.store.reclaim(Reach::Everything).is_err(), kind == "manifest/");
+        let withheld = r.store.reclaim(Reach::Everything).unwrap().withheld;
+        assert_eq!(withheld, u64::from(kind == "manifest/"));
         assert_eq!(names(&r.objects, "pack/"), packs);
         r.objects.put(&missing, &bytes).unwrap();
         let (r, found) = rebuilt(&r.objects, None);
@@ -199,11 +203,129 @@ async fn a_stream_that_is_given_up_ends_the_wait_for_its_manifest() {
     b.store.ship().unwrap();
     b.objects.delete(&names(&b.objects, "manifest/")[0]).unwrap();
     let (r, _) = rebuilt(&b.objects, None);
-    assert!(matches!(r.store.reclaim(Reach::Released), Err(Error::Damaged { .. })));
+    let freed = r.store.reclaim(Reach::Released).unwrap();
+    assert_eq!((freed.packs, freed.withheld), (0, 1));
     let store = r.store.clone();
     r.db.write(move |txn| store.release(txn, &hurt)).unwrap();
     assert_eq!(r.store.reclaim(Reach::Everything).unwrap().packs, 1);
     assert_eq!(r.store.stats().unwrap(), Stats::default());
+}
+
+fn release(b: &Bench, content: ContentId) {
+    let store = b.store.clone();
+    b.db.write(move |txn| store.release(txn, &content)).unwrap();
+}
+
+/// Reclaims until nothing waits for the threads of a finished upload.
+fn reclaim(b: &Bench) -> Reclaimed {
+    let mut all = Reclaimed::default();
+    loop {
+        let freed = b.store.reclaim(Reach::Everything).unwrap();
+        all = Reclaimed { packs: all.packs + freed.packs, orphans: all.orphans + freed.orphans, ..freed };
+        if freed.in_use == 0 {
+            return all;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_an_unreadable_manifest_withholds_what_it_may_name_and_nothing_else() {
+    let master = MasterKey::generate(&OsEntropy);
+    let b = fresh(Some(&master));
+    let owned = |b: &Bench| b.store.sealed_for(Scope::of("owner", "one"), &[], Scope::STORE).unwrap();
+    let others = put(&b, Scope::STORE, &noise(1, 200_000)).await;
+    let dead_elsewhere = put(&b, Scope::STORE, &noise(2, 200_000)).await;
+    let before = names(&b.objects, "manifest/");
+    let hurt = put(&b, owned(&b), &noise(3, 200_000)).await;
+    let missing = names(&b.objects, "manifest/").into_iter().find(|key| !before.contains(key)).unwrap();
+    let dead_beside = put(&b, owned(&b), &noise(4, 200_000)).await;
+    release(&b, dead_elsewhere);
+    release(&b, dead_beside);
+    b.store.ship().unwrap();
+    let bytes = b.objects.get(&missing).unwrap();
+    b.objects.delete(&missing).unwrap();
+
+    let (r, found) = rebuilt(&b.objects, Some(&master));
+    assert_eq!(found.damaged_contents.len(), 1);
+    // The other domain gives back; of this one two packs may be what the stream needs.
+    let freed = reclaim(&r);
+    assert_eq!((freed.packs, freed.withheld), (1, 2), "{freed:?}");
+    let unlisted = r.store.unlisted().unwrap();
+    assert!(unlisted.len() == 1 && unlisted[0].0 == hurt);
+    assert!(unlisted[0].1.to_string().contains(missing.as_str()), "{}", unlisted[0].1);
+    // What came later cannot be named by it, and compaction goes on elsewhere.
+    let later = put(&r, owned(&r), &noise(5, 200_000)).await;
+    release(&r, later);
+    let freed = reclaim(&r);
+    assert_eq!((freed.packs, freed.withheld), (1, 2), "{freed:?}");
+    let wish = Wish { compact: true, recompress: true, ..Wish::default() };
+    let rewritten = r.store.rewrite(wish, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    assert_eq!((rewritten.compacted, rewritten.damaged), (0, 0));
+    assert_eq!(get(&r, &others).unwrap(), noise(1, 200_000));
+
+    r.objects.put(&missing, &bytes).unwrap();
+    assert_eq!(get(&r, &hurt).unwrap(), noise(3, 200_000));
+    let freed = reclaim(&r);
+    assert_eq!((freed.packs, freed.withheld), (1, 0), "{freed:?}");
+    assert_eq!(get(&r, &hurt).unwrap(), noise(3, 200_000));
+    release(&r, hurt);
+    release(&r, others);
+    reclaim(&r);
+    assert_eq!((r.store.stats().unwrap(), rows(&r.db, &UNLISTED)), (Stats::default(), Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_p9_what_an_erased_domain_left_is_given_back_after_a_rebuild_too() {
+    let master = MasterKey::generate(&OsEntropy);
+    let b = fresh(Some(&master));
+    let owned = b.store.sealed_for(Scope::of("owner", "one"), &[], Scope::STORE).unwrap();
+    let kept = put(&b, Scope::STORE, &noise(1, 200_000)).await;
+    let erased = put(&b, owned, &noise(2, 200_000)).await;
+    b.store.erase_domain(2).unwrap();
+    b.store.ship().unwrap();
+    let (r, found) = rebuilt(&b.objects, Some(&master));
+    assert_eq!((found.revoked_contents, found.packs), (1, 2));
+    assert_eq!((found.damaged_packs, found.damaged_contents), (Vec::new(), Vec::new()));
+    let revoked = |b: &Bench| matches!(get(b, &erased), Err(Error::Key(KeyError::Revoked(2))));
+    assert!(revoked(&r));
+    let freed = reclaim(&r);
+    assert_eq!((freed.packs, freed.withheld), (1, 0), "{freed:?}");
+    let wish = Wish { compact: true, recompress: true, ..Wish::default() };
+    r.store.rewrite(wish, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    assert!(revoked(&r) && r.store.verify().unwrap().is_empty());
+    assert_eq!(get(&r, &kept).unwrap(), noise(1, 200_000));
+    release(&r, erased);
+    reclaim(&r);
+    assert!(!r.store.has_unmarked_packs().unwrap());
+    assert_eq!(r.store.stats().unwrap().contents, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_that_lacks_a_key_is_told_apart_from_a_revoked_one() {
+    let master = MasterKey::generate(&OsEntropy);
+    let b = fresh(Some(&master));
+    b.store.ship().unwrap();
+    let backup = b.store.ring_backup().unwrap();
+    let owned = b.store.sealed_for(Scope::of("owner", "one"), &[], Scope::STORE).unwrap();
+    let content = put(&b, owned, &noise(1, 200_000)).await;
+    let second = b.store.ring_backup().unwrap();
+    b.store.rotate_domain(2).unwrap();
+    while b.store.reseal(2, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().unfinished.is_some() {}
+    b.store.ship().unwrap();
+    // Older rings put back: one from before the domain, one from before its newest key.
+    let unknown = KeyError::Unknown(2);
+    let older = KeyError::UnknownVersion { domain: 2, version: 1 };
+    for (ring, expected) in [(backup, unknown), (second, older)] {
+        names(&b.objects, "keyring/").iter().for_each(|key| b.objects.delete(key).unwrap());
+        Vault::restore_ring(&b.objects, &ring, Some(&master)).unwrap();
+        let (r, found) = rebuilt(&b.objects, Some(&master));
+        assert_eq!((found.damaged_contents.len(), found.revoked_contents), (1, 0));
+        assert!(matches!(get(&r, &content), Err(Error::Key(error)) if error == expected));
+        // It may still be read one day, with the right ring.
+        assert_eq!(reclaim(&r).withheld, 1);
+        assert!(r.store.unlisted().unwrap()[0].1.to_string().contains("older backup"));
+    }
 }
 
 #[test]

@@ -15,9 +15,12 @@ use super::error::Error;
 use super::format::{Kind, object_key};
 use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PRESENT, PackRow, grave_key, pack_key};
 use super::scrub;
+use super::stale_hooks;
 use super::totals::{self, Stats};
+use super::unlisted::{self, Withheld};
 use super::unmarked;
 use crate::db::{self, ReadTxn, Rows};
+use crate::model::ContentId;
 use crate::objects::ObjectInfo;
 
 /// What a reclaim gave back.
@@ -32,6 +35,17 @@ pub struct Reclaimed {
     /// Packs that no published stream names, and objects that nothing names, but that something
     /// under way uses: a later run decides.
     pub in_use: u64,
+    /// Packs that no stream is known to name, and that one may which cannot be read
+    /// ([`Store::unlisted`]).
+    pub withheld: u64,
+}
+
+/// Packs that no published stream names.
+struct Unnamed {
+    /// Those that are dead, unless something under way uses them.
+    dead: Vec<(u64, PackRow)>,
+    /// How many others streams may name that cannot be read.
+    withheld: u64,
 }
 
 /// How far a reclaim looks.
@@ -65,12 +79,14 @@ impl Store {
         if reach == Reach::Everything {
             self.sweep_orphans(freed)?;
         }
-        Ok(())
+        self.sweep_hooks(reach)
     }
 
     fn bury_dead_packs(&self, freed: &mut Reclaimed) -> Result<(), Error> {
         let mark = self.inner.pins.mark();
-        let candidates: Vec<u64> = self.unnamed_packs()?.into_iter().map(|(number, _)| number).collect();
+        let Unnamed { dead, withheld } = self.unnamed_packs()?;
+        freed.withheld = withheld;
+        let candidates: Vec<u64> = dead.into_iter().map(|(number, _)| number).collect();
         let unnamed = candidates.len();
         let dead = mark.condemn(candidates);
         drop(mark);
@@ -83,6 +99,7 @@ impl Store {
             return Ok(());
         }
         self.inner.db.write(move |txn| {
+            stale_hooks::count(txn, dead.len() as u64)?;
             for number in &dead {
                 if let Some(row) = txn.record::<PackRow>(&PACKS, &pack_key(*number))? {
                     txn.remove(&PACKS, &pack_key(*number))?;
@@ -96,15 +113,19 @@ impl Store {
         })
     }
 
-    /// The packs that no published stream names.
-    fn unnamed_packs(&self) -> Result<Vec<(u64, PackRow)>, Error> {
+    /// The packs that no published stream names, or whose stream nobody can read again.
+    fn unnamed_packs(&self) -> Result<Unnamed, Error> {
         let read = self.inner.db.read()?;
-        let live = self.mark(&read)?;
-        let mut unnamed = Vec::new();
+        let (live, may_be_named) = self.mark(&read)?;
+        let mut unnamed = Unnamed { dead: Vec::new(), withheld: 0 };
         rows::each(&read, &PACKS, |key, row: PackRow| {
             let number = key.try_into().map(u64::from_be_bytes).unwrap_or_default();
-            if !live.contains(number) {
-                unnamed.push((number, row));
+            if live.contains(number) {
+                return Ok(());
+            }
+            match may_be_named.covers(number, &row) {
+                true => unnamed.withheld += 1,
+                false => unnamed.dead.push((number, row)),
             }
             Ok(())
         })?;
@@ -114,22 +135,40 @@ impl Store {
     /// The packs that would be deleted now.
     pub(super) fn dead_packs(&self) -> Result<Vec<(u64, PackRow)>, Error> {
         let mark = self.inner.pins.mark();
-        let mut dead = self.unnamed_packs()?;
+        let mut dead = self.unnamed_packs()?.dead;
         dead.retain(|(number, _)| mark.is_free(*number));
         Ok(dead)
     }
 
-    /// The packs that published streams name.
-    fn mark(&self, read: &ReadTxn) -> Result<RoaringTreemap, Error> {
-        let mut live = RoaringTreemap::new();
-        rows::each(read, &CONTENTS, |content, row: ContentRow| {
-            live |= match rows::packs_of(read, content)? {
-                Some(packs) => packs,
-                None => self.manifest(&row)?.packs(),
-            };
+    /// The packs that published streams name, and those that streams may name which cannot be read.
+    fn mark(&self, read: &ReadTxn) -> Result<(RoaringTreemap, Withheld), Error> {
+        let (mut live, mut withheld) = (RoaringTreemap::new(), Withheld::default());
+        rows::each(read, &CONTENTS, |key, row: ContentRow| {
+            // What a revoked key sealed can be read by nobody, ever: it needs no packs.
+            if self.is_revoked(row.domain) {
+                return Ok(());
+            }
+            if let Some(packs) = rows::packs_of(read, key)? {
+                live |= packs;
+                return Ok(());
+            }
+            let content = ContentId(key.try_into().unwrap_or_default());
+            match self.manifest_now(&content, &row) {
+                Ok(manifest) => live |= manifest.packs(),
+                // Let go of since.
+                Err(Error::Missing(_)) => {}
+                Err(error) if error.is_unreadable() => {
+                    tracing::warn!(
+                        %content, %error,
+                        "space that this stream may need is not given back: put its manifest back, or delete the image"
+                    );
+                    withheld.add(row.domain, unlisted::end(read, key)?);
+                }
+                Err(error) => return Err(error),
+            }
             Ok(())
         })?;
-        Ok(live)
+        Ok((live, withheld))
     }
 
     /// Deletes what was replaced or let go of; looks for nothing else.

@@ -1,8 +1,13 @@
 //! Streams put down and taken up again: exact, cut as in one go, kept while unfinished, and nothing of
 //! them left once they are let go of.
 
+use bytes::Bytes;
+use md5::Md5;
+use sha2::{Digest as _, Sha256, Sha512};
+
 use super::*;
 use crate::base::{OsEntropy, SystemClock};
+use crate::model::{DigestChoice, Digests, HashAlgorithm, SecureHash};
 use crate::objects::Memory;
 
 struct Bench {
@@ -19,7 +24,12 @@ impl Bench {
 
     /// As a start after a crash would open it.
     fn store(&self) -> Store {
-        let options = Options { pack_bytes: 1 << 20, ..Options::default() };
+        self.store_choosing(DigestChoice::default())
+    }
+
+    /// The same, with another setting of digests.
+    fn store_choosing(&self, digests: DigestChoice) -> Store {
+        let options = Options { pack_bytes: 1 << 20, digests, ..Options::default() };
         let (objects, clock, entropy) =
             (Arc::new(self.objects.clone()), Arc::new(SystemClock), Arc::new(OsEntropy));
         Store::open(self.db.clone(), objects, self.master.as_ref(), options, clock, entropy).unwrap()
@@ -117,6 +127,63 @@ async fn p1_a_stream_taken_up_again_at_any_place_is_exact_and_cut_as_in_one_go()
             while store.reclaim(Reach::Everything).unwrap().in_use > 0 {}
             assert_eq!(store.stats().unwrap(), Stats::default());
             assert!(store.verify().unwrap().is_empty());
+        }
+    }
+}
+
+const CHOICES: [DigestChoice; 4] = [
+    DigestChoice { md5: true, secure: Some(HashAlgorithm::Sha512) },
+    DigestChoice { md5: true, secure: Some(HashAlgorithm::Sha256) },
+    DigestChoice { md5: false, secure: Some(HashAlgorithm::Sha256) },
+    DigestChoice::NONE,
+];
+
+/// Digests computed apart from the product.
+fn digests(choice: DigestChoice, data: &[u8]) -> Digests {
+    Digests {
+        md5: choice.md5.then(|| Md5::digest(data).into()),
+        secure: choice.secure.map(|algorithm| match algorithm {
+            HashAlgorithm::Sha512 => SecureHash::Sha512(Sha512::digest(data).into()),
+            HashAlgorithm::Sha256 => SecureHash::Sha256(Sha256::digest(data).into()),
+        }),
+        blake3: *blake3::hash(data).as_bytes(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_stream_has_the_digests_that_are_set_and_no_others() {
+    let bench = Bench::new(None);
+    for choice in CHOICES {
+        for bytes in [0, 1, 127, 128, 300_001] {
+            let data = noise(7, bytes);
+            let mut ingest = bench.store_choosing(choice).ingest(Scope::STORE).unwrap();
+            for piece in data.chunks(99_999) {
+                ingest.write(Bytes::copy_from_slice(piece)).await.unwrap();
+            }
+            let receipt = ingest.finish(Vec::new()).await.unwrap();
+            assert_eq!(*receipt.digests(), digests(choice, &data), "{choice:?}, {bytes} bytes");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_stream_keeps_the_digests_it_began_with_whatever_is_set_later() {
+    let (bench, data) = (Bench::new(None), noise(8, 1_000_003));
+    for began in CHOICES {
+        for later in CHOICES {
+            let mut ingest = bench.store_choosing(began).ingest(Scope::STORE).unwrap();
+            for (from, to) in [(0, 333), (333, 700_001)] {
+                ingest.write(Bytes::copy_from_slice(&data[from..to])).await.unwrap();
+                let Checkpoint { receipt, progress } = ingest.checkpoint().await.unwrap();
+                assert_eq!(*receipt.digests(), digests(began, &data[..to]));
+                let store = bench.store_choosing(later);
+                let kept = bench.publish(&store, receipt, None);
+                let resume = move || store.resume(Scope::STORE, &kept, &progress);
+                ingest = tokio::task::spawn_blocking(resume).await.unwrap().unwrap();
+            }
+            ingest.write(Bytes::copy_from_slice(&data[700_001..])).await.unwrap();
+            let receipt = ingest.finish(Vec::new()).await.unwrap();
+            assert_eq!(*receipt.digests(), digests(began, &data), "{began:?}, then {later:?}");
         }
     }
 }

@@ -37,6 +37,10 @@ pub const STORE: Table = Table::facts("store-1");
 /// Every table of the store that holds facts.
 pub const FACTS: [Table; 4] = [PACKS, PRESENT, CONTENTS, STORE];
 
+/// Where earlier releases' rows say what was written.
+const STORED_IN_PACK: usize = 40;
+const STORED_IN_CONTENT: usize = 20;
+
 const NEXT_PACK: &[u8] = b"next-pack";
 const STORE_ID: &[u8] = b"store-id";
 
@@ -61,32 +65,30 @@ pub struct PackRow {
     pub created_at: i64,
     /// The strongest zstd level that its frames were given; 0 is unknown.
     pub level: u8,
+    /// Which of its domain's keys seals it.
+    pub key_version: u32,
 }
 
 impl Record for PackRow {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const NAME: &'static str = "pack";
 
     fn decode_other(version: u8, body: &[u8]) -> Result<PackRow, Unreadable> {
-        if version == 1 {
-            // The first form is this one without its last byte.
-            return codec::decode_body(&[body, &[0]].concat());
+        let body = Written::add_unknown_sum(body, STORED_IN_PACK);
+        // Each form is the one before with more fields, these last.
+        match version {
+            1 => codec::decode_body(&[&body[..], &[0; 5]].concat()),
+            2 => codec::decode_body(&[&body[..], &[0; 4]].concat()),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
         }
-        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
     }
 }
 
 impl PackRow {
     /// The object's header.
     pub fn header(&self, pack: u64) -> Header {
-        Header {
-            kind: Kind::Pack,
-            sealed: self.domain != 0,
-            domain: self.domain,
-            id: self.object,
-            number: pack,
-            generation: self.generation,
-        }
+        Header { generation: self.generation, ..Header::plain(Kind::Pack, self.object, pack) }
+            .in_domain(self.domain, self.key_version)
     }
 
     /// The realm its chunks are shared in.
@@ -106,23 +108,35 @@ pub struct ContentRow {
     pub stored: Written,
     /// Length of the stream.
     pub size_bytes: u64,
+    /// Which of its domain's keys seals the manifest.
+    pub key_version: u32,
 }
 
 impl Record for ContentRow {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "content";
+
+    fn decode_other(version: u8, body: &[u8]) -> Result<ContentRow, Unreadable> {
+        match version {
+            1 => {
+                let body = Written::add_unknown_sum(body, STORED_IN_CONTENT);
+                codec::decode_body(&[&body[..], &[0; 4]].concat())
+            }
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
+        }
+    }
 }
 
 impl ContentRow {
     /// The object's header.
     pub fn header(&self) -> Header {
-        manifest_header(self.object, self.domain)
+        manifest_header(self.object).in_domain(self.domain, self.key_version)
     }
 }
 
-/// The header of a manifest object.
-pub fn manifest_header(id: [u8; 16], domain: u32) -> Header {
-    Header { kind: Kind::Manifest, sealed: domain != 0, domain, id, number: 0, generation: 0 }
+/// The header of a manifest object that is not sealed.
+pub fn manifest_header(id: [u8; 16]) -> Header {
+    Header::plain(Kind::Manifest, id, 0)
 }
 
 /// The key of a pack's row.
@@ -239,6 +253,13 @@ pub fn page<R: Record>(
     Ok(out)
 }
 
+/// The first `count` packs after `after`.
+pub fn packs_after(rows: &impl Rows, after: u64, count: usize) -> Result<Vec<(u64, PackRow)>, Error> {
+    let page = page::<PackRow>(rows, &PACKS, Some(&pack_key(after)), count)?;
+    let numbered = |(key, row): (Vec<u8>, PackRow)| Some((u64::from_be_bytes(key.try_into().ok()?), row));
+    Ok(page.into_iter().filter_map(numbered).collect())
+}
+
 fn scan<R: Record>(
     rows: &impl Rows,
     table: &Table,
@@ -272,29 +293,49 @@ mod tests {
             generation: 2,
             domain: 3,
             scope: [11; 16],
-            stored: Written { object_bytes: 4, footer: Section { offset: 5, bytes: 6, counter: 7 } },
+            stored: Written {
+                object_bytes: 4,
+                footer: Section { offset: 5, bytes: 6, counter: 7 },
+                sum: [13; 32],
+            },
             chunks: 8,
             raw_bytes: 9,
             created_at: 10,
             level: 12,
+            key_version: 13,
         };
-        let body = "010101010101010101010101010101010200000003000000\
-                    0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\
-                    0400000000000000050000000000000006000000070000000000000008000000\
-                    09000000000000000a00000000000000";
-        assert_eq!(hex::encode(encode(&row)), format!("02{body}0c"));
-        let first_form = hex::decode(format!("01{body}")).unwrap();
-        assert_eq!(codec::decode::<PackRow>(&first_form).unwrap(), PackRow { level: 0, ..row });
+        let start = "010101010101010101010101010101010200000003000000\
+                     0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b\
+                     04000000000000000500000000000000060000000700000000000000";
+        let end = "0800000009000000000000000a00000000000000";
+        let sum = "0d".repeat(32);
+        assert_eq!(hex::encode(encode(&row)), format!("03{start}{sum}{end}0c0d000000"));
+        let decode = |text: String| codec::decode::<PackRow>(&hex::decode(text).unwrap());
+        let unknown = PackRow { stored: Written { sum: [0; 32], ..row.stored }, key_version: 0, ..row };
+        assert_eq!(decode(format!("02{start}{end}0c")).unwrap(), unknown);
+        assert_eq!(decode(format!("01{start}{end}")).unwrap(), PackRow { level: 0, ..unknown });
+        assert!(decode(format!("02{}", &start[..60])).is_err());
         let row = ContentRow {
             object: [1; 16],
             domain: 2,
-            stored: Written { object_bytes: 3, footer: Section { offset: 4, bytes: 5, counter: 6 } },
+            stored: Written {
+                object_bytes: 3,
+                footer: Section { offset: 4, bytes: 5, counter: 6 },
+                sum: [13; 32],
+            },
             size_bytes: 7,
+            key_version: 8,
         };
+        let start = "01010101010101010101010101010101\
+                     02000000030000000000000004000000000000000500000006000000\
+                     00000000";
+        let end = "0700000000000000";
+        assert_eq!(hex::encode(encode(&row)), format!("02{start}{sum}{end}08000000"));
+        let first_form = hex::decode(format!("01{start}{end}")).unwrap();
+        let stored = Written { sum: [0; 32], ..row.stored };
         assert_eq!(
-            hex::encode(encode(&row)),
-            "01010101010101010101010101010101010200000003000000000000000400000000000000050000000600000000\
-             0000000700000000000000"
+            codec::decode::<ContentRow>(&first_form).unwrap(),
+            ContentRow { stored, key_version: 0, ..row }
         );
     }
 }

@@ -6,6 +6,8 @@
 //! terabytes and real disks (`BENCH_SCALE_PACKS`, `BENCH_CORPUS`), and other file systems
 //! (`BENCH_HELD_OUT`).
 
+use bytes::Bytes;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
@@ -117,6 +119,7 @@ fn fill(store: &Store, packs: u64) {
                         // What comes after the footer: its sum, a locator, and a trailer of one block.
                         object_bytes: u64::from(footer_bytes) + 32 + 24 + 32 + 64,
                         footer: Section { offset: 0, bytes: footer_bytes, counter: 0 },
+                        sum: [0; 32],
                     };
                     let row = PackRow {
                         object: shadow_id(number),
@@ -128,6 +131,7 @@ fn fill(store: &Store, packs: u64) {
                         raw_bytes: u64::from(CHUNKS) * u64::from(CHUNK_BYTES),
                         created_at: 0,
                         level: 1,
+                        key_version: 0,
                     };
                     rows::raise_next_pack(txn, number)?;
                     txn.put_record(&PACKS, &pack_key(number), &row)?;

@@ -8,7 +8,7 @@ use super::error::Error;
 use super::format::Header;
 use super::pack::pack_name;
 use super::rows::{CONTENTS, ContentRow, PACKS, PackRow, pack_key};
-use crate::db::{Key, KeyReader, Rows};
+use crate::db::{Key, KeyReader, Rows, WriteTxn};
 use crate::model::ContentId;
 
 /// What a row of the store names.
@@ -27,17 +27,23 @@ pub(super) struct StoredObject {
     pub header: Header,
     /// Its length.
     pub bytes: u64,
+    /// The sum in its tail, where the row knows it.
+    pub sum: Option<[u8; 32]>,
 }
 
 impl From<(u64, &PackRow)> for StoredObject {
     fn from((number, row): (u64, &PackRow)) -> StoredObject {
-        StoredObject { header: row.header(number), bytes: row.stored.object_bytes }
+        StoredObject {
+            header: row.header(number),
+            bytes: row.stored.object_bytes,
+            sum: row.stored.known_sum(),
+        }
     }
 }
 
 impl From<&ContentRow> for StoredObject {
     fn from(row: &ContentRow) -> StoredObject {
-        StoredObject { header: row.header(), bytes: row.stored.object_bytes }
+        StoredObject { header: row.header(), bytes: row.stored.object_bytes, sum: row.stored.known_sum() }
     }
 }
 
@@ -75,6 +81,32 @@ impl Stored {
     }
 }
 
+impl Stored {
+    /// Notes what an object was when it was written, in the row that names it: rows of earlier releases
+    /// do not know. Nothing where the row names another object by now.
+    pub(super) fn learn_sum(&self, txn: &WriteTxn, object: &[u8; 16], sum: [u8; 32]) -> Result<(), Error> {
+        match self {
+            Stored::Pack(number) => {
+                let key = pack_key(*number);
+                if let Some(mut row) =
+                    txn.record::<PackRow>(&PACKS, &key)?.filter(|row| row.object == *object)
+                {
+                    row.stored.sum = sum;
+                    txn.put_record(&PACKS, &key, &row)?;
+                }
+            }
+            Stored::Manifest(content) => {
+                let row: Option<ContentRow> = txn.record(&CONTENTS, &content.0)?;
+                if let Some(mut row) = row.filter(|row| row.object == *object) {
+                    row.stored.sum = sum;
+                    txn.put_record(&CONTENTS, &content.0, &row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl std::fmt::Display for Stored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -88,5 +120,33 @@ impl Store {
     /// The object behind a name now.
     pub(super) fn stored_object(&self, stored: Stored) -> Result<Option<StoredObject>, Error> {
         stored.object(&self.inner.db.read()?)
+    }
+
+    /// Has `repair` put an object's own bytes in its place again, while nobody deletes it. Says whether
+    /// that was done: not when the name stands for another object, before or after.
+    pub(super) fn put_right(
+        &self,
+        stored: Stored,
+        object: [u8; 16],
+        repair: impl FnOnce(&StoredObject) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let mut held = self.inner.pins.hold();
+        held.object(object);
+        if let Stored::Pack(number) = stored
+            && !held.pack(number)
+        {
+            return Ok(false);
+        }
+        let now = self.stored_object(stored)?.filter(|now| now.header.id == object);
+        let Some(object) = now else { return Ok(false) };
+        if !repair(&object)? {
+            return Ok(false);
+        }
+        // What died meanwhile must not lie there again.
+        if self.stored_object(stored)?.is_none_or(|now| now.header.id != object.header.id) {
+            self.inner.objects.delete(&object.header.key())?;
+            return Ok(false);
+        }
+        Ok(true)
     }
 }

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use super::error::Error;
-use super::format::{HASH_BLOCK_BYTES, HEADER_BYTES, Header, TAIL_BYTES, Tail, trailer_sum};
+use super::format::{HASH_BLOCK_BYTES, HEADER_BYTES, Header, TAIL_BYTES, Tail, tail_sum, trailer_sum};
 use crate::objects::{self, ObjectKey, Objects};
 
 /// How an object differs from what was written.
@@ -23,8 +23,11 @@ pub struct Rot {
 /// What a look at an object found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// It is what was written.
-    Whole,
+    /// It is what its trailer says.
+    Whole {
+        /// The sum in its tail.
+        sum: [u8; 32],
+    },
     /// It is not.
     Rotten(Rot),
     /// The look was broken off.
@@ -83,7 +86,8 @@ pub fn survey(
     }
     // A whole object that is another one.
     let blocks = (other_header.is_none() || blocks.first() == Some(&0)).then_some(blocks);
-    look.outcome(reason.map_or(Found::Whole, |reason| Found::Rotten(Rot { reason, blocks })))
+    let whole = Found::Whole { sum: trailer.sum };
+    look.outcome(reason.map_or(whole, |reason| Found::Rotten(Rot { reason, blocks })))
 }
 
 fn unknown(reason: String) -> Found {
@@ -96,6 +100,8 @@ pub struct Trailer {
     pub body_bytes: u64,
     /// BLAKE3 of each block of them.
     pub hashes: Vec<u8>,
+    /// BLAKE3 of these and of the tail.
+    pub sum: [u8; 32],
 }
 
 impl Trailer {
@@ -108,11 +114,18 @@ impl Trailer {
         Ok((tail.body_bytes, hashes as usize))
     }
 
-    fn checked(tail: &Tail, end: &[u8], hashes: &[u8]) -> Result<Trailer, String> {
-        if trailer_sum(hashes, &end[..32]) != end[32..] {
+    fn checked(tail: &Tail, end: &[u8; TAIL_BYTES], hashes: &[u8]) -> Result<Trailer, String> {
+        let sum = tail_sum(end);
+        if trailer_sum(hashes, &end[..32]) != sum {
             return Err("its trailer is changed".into());
         }
-        Ok(Trailer { body_bytes: tail.body_bytes, hashes: hashes.to_vec() })
+        Ok(Trailer { body_bytes: tail.body_bytes, hashes: hashes.to_vec(), sum })
+    }
+
+    /// The sum of a stored object's trailer, if that is whole, whatever the rest of it is.
+    pub fn sum_of(objects: &dyn Objects, key: &ObjectKey, object_bytes: u64) -> Option<[u8; 32]> {
+        let mut look = Look { objects, key, unreadable: None, has_read: false, may_differ: None };
+        look.trusting(|look| look.trailer(object_bytes)).ok().map(|trailer| trailer.sum)
     }
 
     /// Compares the end of an object, from a block's first byte to the last of all, with the trailer
@@ -185,16 +198,18 @@ impl Comparison {
         self.in_block = 0;
     }
 
-    /// Ends it: whether all of it was what was written.
-    pub fn finish(mut self) -> bool {
+    /// Ends it: the sum in its tail, if all of it is what its trailer says.
+    pub fn finish(mut self) -> Option<[u8; 32]> {
         if self.in_block > 0 {
             self.close_block();
         }
-        let Some((hashes, tail)) = self.end.split_last_chunk::<TAIL_BYTES>() else { return false };
-        self.body_left == 0
+        let (hashes, tail) = self.end.split_last_chunk::<TAIL_BYTES>()?;
+        let sum = tail_sum(tail);
+        let is_whole = self.body_left == 0
             && Tail::decode(tail).is_ok()
-            && trailer_sum(hashes, &tail[..32]) == tail[32..]
-            && hashes == self.hashes
+            && trailer_sum(hashes, &tail[..32]) == sum
+            && hashes == self.hashes;
+        is_whole.then_some(sum)
     }
 }
 
@@ -279,8 +294,7 @@ mod tests {
     fn p3_what_passes_by_is_whole_only_as_it_was_written() {
         for bytes in [0, 1, HASH_BLOCK_BYTES - 200, HASH_BLOCK_BYTES, 2 * HASH_BLOCK_BYTES + 77] {
             let objects = Memory::new();
-            let header =
-                Header { kind: Kind::Pack, sealed: false, domain: 0, id: [7; 16], number: 1, generation: 0 };
+            let header = Header::plain(Kind::Pack, [7; 16], 1);
             let mut builder = Builder::start(&objects, &header, None).unwrap();
             builder.append(&mut vec![9; bytes]).unwrap();
             builder.finish(b"footer".to_vec()).unwrap();
@@ -288,7 +302,7 @@ mod tests {
             let is_whole = |object: &[u8], piece: usize| {
                 let mut comparison = Comparison::new(object.len() as u64).unwrap();
                 object.chunks(piece).for_each(|piece| comparison.push(piece));
-                comparison.finish()
+                comparison.finish().is_some()
             };
             for piece in [1000, 65_536, object.len()] {
                 assert!(is_whole(&object, piece), "{bytes} bytes in pieces of {piece}");
@@ -300,7 +314,7 @@ mod tests {
             }
             let mut short = Comparison::new(object.len() as u64).unwrap();
             short.push(&object[..object.len() - 1]);
-            assert!(!short.finish());
+            assert!(short.finish().is_none());
         }
         assert!(Comparison::new(10).is_none());
     }

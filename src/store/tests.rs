@@ -1,5 +1,7 @@
 //! The store's promises on media in memory: exact bytes, each block once, space given back.
 
+use bytes::Bytes;
+
 use futures::StreamExt;
 
 use super::*;
@@ -36,11 +38,17 @@ pub(super) fn fresh_as(master: Option<&MasterKey>, options: Options) -> Bench {
     Bench { store: open_as(objects.clone(), db.clone(), master, options).unwrap(), objects, db }
 }
 
+fn delete_headers(objects: &Memory) {
+    for name in ["tintype-store", "tintype-store-copy"] {
+        objects.delete(&format::key(name.into())).unwrap();
+    }
+}
+
 #[test]
 fn a_set_up_that_was_cut_off_before_the_header_is_done_again() {
     let master = MasterKey::generate(&OsEntropy);
     let b = fresh(Some(&master));
-    b.objects.delete(&format::key("tintype-store".into())).unwrap();
+    delete_headers(&b.objects);
     let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
     let other = MasterKey::generate(&OsEntropy);
     assert!(open(b.objects.clone(), db.clone(), Some(&other)).unwrap().is_sealed());
@@ -53,7 +61,7 @@ async fn a_new_catalog_does_not_take_a_store_that_holds_data() {
     put(&b, &noise(1, 5000)).await;
     for header in [true, false] {
         if !header {
-            b.objects.delete(&format::key("tintype-store".into())).unwrap();
+            delete_headers(&b.objects);
         }
         let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
         let error = open(b.objects.clone(), db, None).err().unwrap().to_string();
@@ -71,7 +79,7 @@ pub(super) async fn put(b: &Bench, data: &[u8]) -> ContentId {
     put_in(b, Scope::STORE, data).await
 }
 
-async fn put_in(b: &Bench, scope: Scope, data: &[u8]) -> ContentId {
+pub(super) async fn put_in(b: &Bench, scope: Scope, data: &[u8]) -> ContentId {
     let mut ingest = b.store.ingest(scope).unwrap();
     for piece in data.chunks(300_000) {
         ingest.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -280,7 +288,7 @@ async fn p6_a_mark_reads_no_manifest_and_a_lost_summary_only_costs_one() {
     // Without its summary a stream's manifest decides, and without both nothing is taken away.
     b.db.write(move |txn| Ok::<_, Error>(txn.remove(&CONTENT_PACKS, &kept.0)?)).unwrap();
     let left = packs(&b);
-    assert!(b.store.reclaim(Reach::Everything).is_err());
+    assert_eq!(b.store.reclaim(Reach::Everything).unwrap().withheld, b.store.stats().unwrap().packs);
     assert_eq!(packs(&b), left);
     manifests.iter().zip(bytes).for_each(|(key, bytes)| b.objects.put(key, &bytes).unwrap());
     b.store.reclaim(Reach::Everything).unwrap();
@@ -292,7 +300,7 @@ async fn p6_a_mark_reads_no_manifest_and_a_lost_summary_only_costs_one() {
 async fn an_object_without_a_row_is_swept_and_one_that_waits_for_its_end_is_not_an_orphan() {
     let b = fresh(None);
     put(&b, &noise(1, 100_000)).await;
-    let header = rows::manifest_header([9; 16], 0);
+    let header = rows::manifest_header([9; 16]);
     b.objects.put(&header.key(), b"left by a crash").unwrap();
     let freed = b.store.reclaim(Reach::Everything).unwrap();
     assert_eq!((freed.orphans, freed.bytes), (1, 15));

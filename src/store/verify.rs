@@ -174,6 +174,7 @@ impl Store {
 
     /// Whether a row is still what it was: reclaiming goes on beside this.
     fn still_there<R: Record>(&self, table: &Table, key: &[u8], row: &R) -> Result<bool, Error> {
-        Ok(self.inner.db.read()?.get(table, key)?.is_some_and(|now| now == encode(row)))
+        // Compared as this release writes them: it may have been written in an older form.
+        Ok(self.inner.db.read()?.record::<R>(table, key)?.is_some_and(|now| encode(&now) == encode(row)))
     }
 }

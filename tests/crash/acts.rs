@@ -7,11 +7,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
-use tintype::service::images::{BodyBroken, Change, Existing, Field, NewImage};
-use tintype::store::{Scope, Wish};
+use tintype::service::images::{BodyBroken, Change, Existing, Field, KEY_PROPERTY, NewImage, OWN_KEY};
+use tintype::store::{Compare, Reach, Scope, Wish};
 
 use crate::chance::{lines, noise};
-use crate::machine::{Machine, PIECE_BYTES, actor};
+use crate::machine::{Machine, PIECE_BYTES, Source, actor};
 use crate::world::{Body, Picture, digests};
 
 /// One thing a caller does. Images go by slot: a number for each.
@@ -41,16 +41,32 @@ pub enum Act {
     Reclaim,
     /// Gives space back, and writes packs anew.
     Rewrite,
+    /// Looks for what is stored twice, gives streams one copy, and takes the other away.
+    Dedup,
     /// Makes the store describe what was committed.
     Ship,
     /// The disk changes a byte of the first pack; nobody is told.
     Rot,
+    /// The disk changes a byte of the first manifest; nobody is told.
+    RotManifest,
+    /// Copies everything stored to where nothing happens to it; starts from here on know where.
+    Copy,
     /// Compares everything stored with what was written, and repairs it.
     Scrub,
     /// Heals what was lost from what was stored again.
     Mend,
     /// Puts a sealed store under another master key.
     Rotate(u64),
+    /// Gives the key domain of this owner another key; owner 0 is the store itself.
+    RotateDomain(u64),
+    /// Seals anew whatever an older key sealed.
+    Reseal,
+    /// Erases the key domain of this owner.
+    Erase(u64),
+    /// Registers an image that asks for a key of its own.
+    CreateOwn(u64),
+    /// Gives space back, and drops the keys of images that have gone.
+    GiveBack,
     /// Brings a stream in without publishing it.
     Ingest(u64, Vec<Part>),
     /// Brings a stream in, in the key domain of this owner, without publishing it.
@@ -67,6 +83,8 @@ pub enum Act {
 
 /// Where a pack rots: in its chunks.
 const ROT_AT: usize = 1000;
+/// Where a manifest rots: in what it says.
+const MANIFEST_ROT_AT: usize = 100;
 
 /// A stretch of a body.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +149,7 @@ impl Machine {
     /// One act; the error is the product's refusal.
     async fn perform_one(&self, act: &Act) -> Result<(), String> {
         match act {
-            Act::Create(slot) => self.create(*slot),
+            Act::Create(slot) => self.create_as(*slot, &[]),
             Act::Upload(slot, parts, midway) => {
                 let body = body(parts);
                 self.upload(*slot, &body, self.pieces(&body, midway, None)).await
@@ -153,20 +171,26 @@ impl Machine {
             Act::Unshare(slot, project) => self.unshare(*slot, *project),
             Act::Delete(slot) => self.delete(*slot),
             Act::Reclaim => self.reclaim(Wish::default()),
-            Act::Rewrite => self.reclaim(Wish { compact: true, recompress: true }),
+            Act::Rewrite => self.reclaim(Wish { dedup: None, compact: true, recompress: true }),
+            Act::Dedup => self.reclaim(Wish { dedup: Some(Compare::All), compact: true, recompress: false }),
             Act::Ship => self.service().store().ship().map_err(text),
-            Act::Rot => {
-                let stock = self.shelf.stock();
-                let pack = stock.keys().find(|key| key.as_str().starts_with("pack/"));
-                pack.into_iter().for_each(|key| self.shelf.rot(key, ROT_AT));
+            Act::Rot => self.rot("pack/", ROT_AT),
+            Act::RotManifest => self.rot("manifest/", MANIFEST_ROT_AT),
+            Act::Copy => {
+                self.copy();
                 Ok(())
             }
             Act::Scrub => self.service().store().scrub_all(&mut |_| ()).map(drop).map_err(text),
             Act::Mend => self.service().mend().map(drop).map_err(text),
             Act::Rotate(number) => self.rotate(*number),
-            Act::Ingest(slot, parts) => self.ingest(*slot, Scope::STORE, body(parts)).await,
+            Act::RotateDomain(owner) => self.rotate_domain(*owner),
+            Act::Reseal => self.reseal(),
+            Act::Erase(owner) => self.erase(*owner),
+            Act::CreateOwn(slot) => self.create_as(*slot, &[(KEY_PROPERTY, OWN_KEY)]),
+            Act::GiveBack => self.service().give_back(Reach::Everything).map(drop).map_err(text),
+            Act::Ingest(slot, parts) => self.ingest(*slot, Scope::STORE, (body(parts), 0)).await,
             Act::IngestFor(slot, owner, parts) => {
-                self.ingest(*slot, self.owned_scope(*owner)?, body(parts)).await
+                self.ingest(*slot, self.owned_scope(*owner)?, (body(parts), *owner)).await
             }
             Act::Publish(slot) => self.publish(*slot),
             Act::Release => self.release(),
@@ -178,11 +202,19 @@ impl Machine {
         }
     }
 
+    /// Changes a byte of the first object of a kind.
+    fn rot(&self, kind: &str, at: usize) -> Result<(), String> {
+        let stock = self.shelf.stock();
+        let object = stock.keys().find(|key| key.as_str().starts_with(kind));
+        object.into_iter().for_each(|key| self.shelf.rot(key, at));
+        Ok(())
+    }
+
     fn reclaim(&self, wish: Wish) -> Result<(), String> {
         self.service().reclaim(&actor(), wish, &mut |_| ()).map(drop).map_err(text)
     }
 
-    fn create(&self, slot: u64) -> Result<(), String> {
+    fn create_as(&self, slot: u64, properties: &[(&str, &str)]) -> Result<(), String> {
         let id = id(slot);
         if self.world.borrow().has_heard_of(&id) {
             return Ok(());
@@ -193,11 +225,20 @@ impl Machine {
             Field::DiskFormat(Some("raw".into())),
             Field::ContainerFormat(Some("bare".into())),
         ];
-        let new = NewImage { id: Some(id), changes: fields.map(Change::Set).into() };
+        let asked = properties.iter().map(|(name, value)| Change::SetProperty {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            existing: Existing::Any,
+        });
+        let changes = fields.map(Change::Set).into_iter().chain(asked).collect();
+        let new = NewImage { id: Some(id), changes };
         match self.service().create_image(&actor(), new) {
             Ok(image) => self.learn(image, None),
             Err(refusal) => {
-                let state = Picture { image: blank(slot), body: None, members: Vec::new(), unseen: true };
+                let mut image = blank(slot);
+                let asked = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+                image.properties.extend(asked);
+                let state = Picture { image, body: None, members: Vec::new(), unseen: true };
                 self.tell(|world| world.doubt(id, vec![None, Some(state)]));
                 return Err(text(refusal));
             }
@@ -343,22 +384,25 @@ impl Machine {
         }
     }
 
-    async fn ingest(&self, slot: u64, scope: Scope, body: Body) -> Result<(), String> {
+    async fn ingest(&self, slot: u64, scope: Scope, source: Source) -> Result<(), String> {
         let mut ingest = self.service().store().ingest(scope).map_err(text)?;
-        for piece in body.chunks(PIECE_BYTES) {
+        for piece in source.0.chunks(PIECE_BYTES) {
             ingest.write(Bytes::copy_from_slice(piece)).await.map_err(text)?;
         }
         let receipt = ingest.finish(Vec::new()).await.map_err(text)?;
-        self.hold(slot, receipt, body);
+        self.hold(slot, receipt, source);
         Ok(())
     }
 
     fn publish(&self, slot: u64) -> Result<(), String> {
-        let Some((receipt, body)) = self.held(slot) else { return Ok(()) };
+        let Some((receipt, (body, owner))) = self.held(slot) else { return Ok(()) };
         let (store, content) = (self.service().store().clone(), receipt.content());
         let published = self.db().write(move |txn| store.publish(txn, &receipt));
         let states = if published.is_ok() { vec![true] } else { vec![false, true] };
-        self.tell(|world| world.content(content, body, states));
+        self.tell(|world| {
+            world.own(content, owner);
+            world.content(content, body, states);
+        });
         published.map_err(text)
     }
 

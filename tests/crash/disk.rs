@@ -120,6 +120,21 @@ impl Disk {
         bytes
     }
 
+    /// Puts other bytes in the place of all, durably and in one step, as a rename of a file does.
+    pub fn replace(&self, bytes: Vec<u8>) -> Result<(), Error> {
+        let mut platter = self.lock();
+        let answer = self.power.ask(Step::new("db", "replace", bytes.len()));
+        if matches!(answer, Answer::Done | Answer::DoneButFailed) {
+            *platter = Platter { seen: bytes.clone(), durable: bytes, ..Platter::default() };
+        }
+        outcome(answer)
+    }
+
+    /// What reads see.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.lock().seen.clone()
+    }
+
     fn change(&self, step: Step, change: Change) -> Result<(), Error> {
         let mut platter = self.lock();
         let answer = self.power.ask(step);

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tintype::base::{Clock, Entropy, Time};
-use tintype::db::{self, Db, Sealed};
+use tintype::db::{self, Db, SealKey, Sealed, StorageBackend};
 use tintype::model::ProjectId;
+use tintype::objects::{CopySource, Memory, Objects, WithCopies};
 use tintype::service::identity::{Password, PasswordCost};
 use tintype::service::rebuild::{self, Rebuilt};
 use tintype::service::{Actor, Rules, Service};
-use tintype::store::{self, KeyError, MasterKey, Receipt, RewritePolicy, Scope, Store, Vault};
+use tintype::store::{self, KeyError, MasterKey, Receipt, RewritePolicy, Scope, Store, Unfinished, Vault};
 
 use crate::chance::{Dice, SeededEntropy, SteppedClock};
 use crate::disk::{Disk, DiskHabit, Loss};
@@ -64,6 +65,8 @@ pub struct Media {
     pub disk: Vec<u8>,
     /// The objects.
     pub stock: Stock,
+    /// What a copy of the store has, where one was made.
+    pub copy: Option<Stock>,
     /// Objects that were at work when power went.
     pub left_over: usize,
     /// How often a box was started on them.
@@ -89,6 +92,8 @@ pub struct Machine {
     starts: Cell<u64>,
     /// Master keys of which this start showed that they are not the store's.
     refused: RefCell<Vec<u64>>,
+    /// What lies elsewhere; no power cut reaches it.
+    copy: RefCell<Option<Stock>>,
     runtime: tokio::runtime::Runtime,
     running: RefCell<Option<Running>>,
 }
@@ -98,8 +103,11 @@ struct Running {
     db: Db,
     service: Service,
     /// Durable streams that nobody published yet.
-    held: BTreeMap<u64, (Receipt, Body)>,
+    held: BTreeMap<u64, (Receipt, Source)>,
 }
+
+/// What a stream brought, and whose key domain it is in; owner 0 is the store itself.
+pub type Source = (Body, u64);
 
 impl Machine {
     /// A box that is off.
@@ -116,6 +124,7 @@ impl Machine {
             build,
             starts: Cell::new(media.starts),
             refused: RefCell::default(),
+            copy: RefCell::new(media.copy.clone()),
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
             running: RefCell::new(None),
         }
@@ -138,7 +147,7 @@ impl Machine {
         let service = Service::new(db.clone(), store, clock, entropy, rules);
         service.bootstrap(&password()).map_err(|e| format!("setting up: {e:?}"))?;
         service.recover_uploads().map_err(|e| format!("recovering uploads: {e:?}"))?;
-        service.recover_jobs().map_err(|e| format!("recovering jobs: {e:?}"))?;
+        service.recover_jobs(true).map_err(|e| format!("recovering jobs: {e:?}"))?;
         *self.running.borrow_mut() = Some(Running { db, service, held: BTreeMap::new() });
         Ok(())
     }
@@ -150,7 +159,7 @@ impl Machine {
     pub fn rebuild(&self) -> Result<Rebuilt, String> {
         let entropy = Arc::new(SeededEntropy::new(self.build.seed));
         let number = self.world.borrow().master_keys()[0];
-        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
+        let (objects, master) = (self.objects(), self.build.master(number));
         let vault = Vault::open(objects, master.as_ref()).map_err(|e| format!("the store: {e}"))?;
         let vault = vault.ok_or("there is no store")?;
         let db = self.catalog(&vault, &*entropy)?;
@@ -169,12 +178,54 @@ impl Machine {
             journal: tintype::service::fact_tables(),
             derived: tintype::service::derived_tables(),
         };
-        let key = vault.catalog_key().map_err(|e| format!("the store: {e}"))?;
-        let db = match key {
-            Some(key) => Sealed::open(self.disk.clone(), &key, entropy).and_then(|m| Db::open_on(m, options)),
+        let keys = vault.catalog_keys().map_err(|e| format!("the store: {e}"))?;
+        let db = match keys.split_first() {
+            Some((newest, older)) => {
+                let medium = match Sealed::open(self.disk.clone(), newest, entropy) {
+                    Err(db::Error::OtherKey) => self.seal_catalog_anew(newest, older, entropy),
+                    medium => medium,
+                };
+                medium.and_then(|medium| Db::open_on(medium, options))
+            }
             None => Db::open_on(self.disk.clone(), options),
         };
         db.map_err(|e| format!("the catalog: {e}"))
+    }
+
+    /// Makes a copy of the store as it is now, which later starts know of.
+    pub fn copy(&self) {
+        *self.copy.borrow_mut() = Some(self.shelf.stock());
+    }
+
+    /// The medium, with the copy of it if there is one.
+    fn objects(&self) -> Arc<dyn Objects> {
+        let shelf = Arc::new(self.shelf.clone());
+        let Some(stock) = &*self.copy.borrow() else { return shelf };
+        let copy = Memory::new();
+        stock.iter().for_each(|(key, bytes)| copy.put(key, bytes).unwrap());
+        let source = CopySource::medium("the copy".to_owned(), Arc::new(copy));
+        Arc::new(WithCopies::new(shelf, vec![source]))
+    }
+
+    /// Puts a copy under the newest key in the place of a catalog that is under an older one. The
+    /// product does that with files: whatever happens to the copy, it takes its name in one step.
+    fn seal_catalog_anew(
+        &self,
+        newest: &SealKey,
+        older: &[SealKey],
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed<Disk>, db::Error> {
+        let opened = older.iter().find_map(|key| Sealed::open(self.disk.clone(), key, entropy).ok());
+        let opened = opened.ok_or(db::Error::OtherKey)?;
+        let failed = |error: std::io::Error| db::Error::Io(error.to_string());
+        let mut bytes = vec![0; opened.len().map_err(failed)? as usize];
+        opened.read(0, &mut bytes).map_err(failed)?;
+        let copy = Disk::new(Power::default(), DiskHabit::Honest, Vec::new());
+        let sealed = Sealed::open(copy.clone(), newest, entropy)?;
+        sealed.set_len(bytes.len() as u64).map_err(failed)?;
+        sealed.write(0, &bytes).map_err(failed)?;
+        self.disk.replace(copy.bytes()).map_err(failed)?;
+        Sealed::open(self.disk.clone(), newest, entropy)
     }
 
     /// Changes what callers may expect.
@@ -216,7 +267,7 @@ impl Machine {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Vault, store::Error> {
-        let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
+        let (objects, master) = (self.objects(), self.build.master(number));
         match Vault::open(objects.clone(), master.as_ref())? {
             Some(vault) => Ok(vault),
             None => Vault::create(objects, master.as_ref(), clock, entropy),
@@ -229,7 +280,7 @@ impl Machine {
     /// When it is.
     pub fn judge_keys(&self) -> Result<(), String> {
         for number in self.refused.take() {
-            let (objects, master) = (Arc::new(self.shelf.clone()), self.build.master(number));
+            let (objects, master) = (self.objects(), self.build.master(number));
             match Vault::open(objects, master.as_ref()) {
                 Err(store::Error::Key(KeyError::Wrong { .. })) => {}
                 Err(error) => return Err(format!("master key {number}: {error}")),
@@ -239,10 +290,54 @@ impl Machine {
         Ok(())
     }
 
+    /// The number of an owner's key domain; owner 0 is the store itself.
+    pub fn domain_of(&self, owner: u64) -> Option<u32> {
+        let of = (owner > 0).then(|| owner_scope(owner).owner());
+        let domains = self.service().store().domains();
+        domains.into_iter().find(|status| status.owner == of).map(|status| status.domain)
+    }
+
+    /// Gives a domain another key; nothing is sealed anew yet.
+    pub fn rotate_domain(&self, owner: u64) -> Result<(), String> {
+        let Some(domain) = self.domain_of(owner) else { return Ok(()) };
+        self.service().store().rotate_domain(domain).map(drop).map_err(|e| format!("{e:?}"))
+    }
+
+    /// Seals every domain anew that has an older key, as far as this start can.
+    pub fn reseal(&self) -> Result<(), String> {
+        let store = self.service().store().clone();
+        for domain in store.unfinished_domains() {
+            loop {
+                let watch = &mut |_| std::ops::ControlFlow::Continue(());
+                match store.reseal(domain, watch).map_err(|e| format!("{e:?}"))?.unfinished {
+                    None | Some(Unfinished::Catalog) => break,
+                    // The threads of an upload let go of what they wrote a moment after its end.
+                    Some(Unfinished::InUse) => std::thread::sleep(std::time::Duration::from_millis(2)),
+                    Some(other) => return Err(format!("domain {domain} was not sealed anew: {other:?}")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases an owner's key domain.
+    pub fn erase(&self, owner: u64) -> Result<(), String> {
+        let Some(domain) = self.domain_of(owner) else {
+            // An earlier try, or nobody ever made it.
+            if self.world.borrow().may_be_erased(owner) {
+                self.tell(|world| world.erase(owner, vec![true]));
+            }
+            return Ok(());
+        };
+        let erased = self.service().store().erase_domain(domain);
+        self.tell(|world| world.erase(owner, if erased.is_ok() { vec![true] } else { vec![false, true] }));
+        erased.map_err(|e| format!("{e:?}"))
+    }
+
     /// A stream in a key domain of its own, which is made for it.
     pub fn owned_scope(&self, owner: u64) -> Result<Scope, String> {
-        let owner = Scope::of("owner", &owner.to_string());
-        self.service().store().sealed_for(owner, Scope::STORE).map_err(|e| format!("{e:?}"))
+        let owner = owner_scope(owner);
+        self.service().store().sealed_for(owner, &[], Scope::STORE).map_err(|e| format!("{e:?}"))
     }
 
     /// Another master key.
@@ -281,6 +376,7 @@ impl Machine {
         let media = Media {
             disk: self.disk.remains(loss, dice),
             stock,
+            copy: self.copy.take(),
             left_over,
             starts: self.starts.get(),
             now: self.clock.now(),
@@ -305,12 +401,12 @@ impl Machine {
     }
 
     /// Keeps a durable stream for later.
-    pub fn hold(&self, slot: u64, receipt: Receipt, body: Body) {
-        self.running.borrow_mut().as_mut().unwrap().held.insert(slot, (receipt, body));
+    pub fn hold(&self, slot: u64, receipt: Receipt, source: Source) {
+        self.running.borrow_mut().as_mut().unwrap().held.insert(slot, (receipt, source));
     }
 
     /// Gives a durable stream that was kept.
-    pub fn held(&self, slot: u64) -> Option<(Receipt, Body)> {
+    pub fn held(&self, slot: u64) -> Option<(Receipt, Source)> {
         self.running.borrow_mut().as_mut()?.held.remove(&slot)
     }
 
@@ -332,6 +428,10 @@ impl Machine {
     fn running(&self) -> Ref<'_, Running> {
         Ref::map(self.running.borrow(), |running| running.as_ref().expect("the box is on"))
     }
+}
+
+fn owner_scope(owner: u64) -> Scope {
+    Scope::of("owner", &owner.to_string())
 }
 
 fn store_options() -> store::Options {

@@ -1,5 +1,7 @@
 //! The workloads whose every durable step is let fail.
 
+use tintype::store::Activity;
+
 use crate::acts::{Act, Part};
 use crate::every_step::{Before, Workload, prepared, run, undisturbed};
 use crate::machine::{Build, PIECE_BYTES};
@@ -128,6 +130,34 @@ fn heal() -> Workload {
         name: "heal",
         before: Before::Done([filled(0, dense(0)), vec![Act::Create(1)]].concat()),
         acts: vec![Act::Rot, Act::Scrub, Act::Upload(1, dense(0), Vec::new()), Act::Mend, Act::Reclaim],
+        recovery: [vec![Act::Scrub], filled(2, dense(0)), vec![Act::Mend]].concat(),
+        stride: 1,
+    }
+}
+
+/// A scrub that puts a pack and a manifest right from a copy of the store.
+fn repair_from_copy() -> Workload {
+    Workload {
+        name: "repair_from_copy",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Copy]].concat()),
+        acts: vec![Act::Rot, Act::RotManifest, Act::Scrub],
+        recovery: vec![Act::Scrub],
+        stride: 1,
+    }
+}
+
+/// A manifest that rots altogether, written anew from an image of the same bytes.
+fn heal_manifest() -> Workload {
+    Workload {
+        name: "heal_manifest",
+        before: Before::Done([filled(0, dense(0)), vec![Act::Create(1)]].concat()),
+        acts: vec![
+            Act::RotManifest,
+            Act::Scrub,
+            Act::Upload(1, dense(0), Vec::new()),
+            Act::Mend,
+            Act::Reclaim,
+        ],
         recovery: [vec![Act::Scrub], filled(2, dense(0)), vec![Act::Mend]].concat(),
         stride: 1,
     }
@@ -263,6 +293,27 @@ fn compaction() -> Workload {
     }
 }
 
+/// Data that arrives twice at once, so that neither upload finds all of the other's: it is shared
+/// afterwards, and one of the two images deleted.
+fn duplicates() -> Workload {
+    // What the first upload has in its open pack, the second one stores again.
+    let data = || vec![Part::Noise(0, PIECE_BYTES + 100 * KIB)];
+    let twice = |slot, other| {
+        vec![
+            Act::Create(slot),
+            Act::Create(other),
+            Act::Upload(slot, data(), vec![Act::Upload(other, data(), Vec::new())]),
+        ]
+    };
+    Workload {
+        name: "duplicates",
+        before: Before::Done(twice(0, 1)),
+        acts: vec![Act::Dedup, Act::Delete(0), Act::Dedup],
+        recovery: vec![Act::Dedup],
+        stride: 2,
+    }
+}
+
 /// Packs that are compressed better.
 fn recompression() -> Workload {
     let text = |label| vec![Part::Text(label, 600 * KIB), Part::Zeros(4 * KIB)];
@@ -314,6 +365,108 @@ fn domains() -> Workload {
     Workload { name: "domains", before: Before::Done(before), acts, stride: 2, recovery: Vec::new() }
 }
 
+/// A domain is sealed anew while new data comes and old data goes, and another is left alone.
+pub fn resealing() -> Workload {
+    let (data, more) = (vec![Part::Noise(8, 30_000)], vec![Part::Noise(9, 30_000)]);
+    let mut before = vec![Act::Create(0), Act::Upload(0, data.clone(), Vec::new())];
+    for (slot, owner) in [(1, 1), (2, 1), (3, 2)] {
+        let parts = if slot == 2 { more.clone() } else { data.clone() };
+        before.extend([Act::IngestFor(slot, owner, parts), Act::Publish(slot)]);
+    }
+    let acts = vec![
+        Act::RotateDomain(1),
+        Act::IngestFor(4, 1, [data, vec![Part::Noise(10, 30_000)]].concat()),
+        Act::Publish(4),
+        Act::Reseal,
+        Act::Rotate(1),
+        Act::Restart,
+    ];
+    // What was cut off is gone on with, and from nothing on the domain has one key.
+    let recovery = vec![Act::RotateDomain(1), Act::Reseal];
+    Workload { name: "resealing", before: Before::Done(before), acts, recovery, stride: 2 }
+}
+
+/// The store's own domain is sealed anew: its description at once, its catalog at the next start.
+fn resealing_the_store() -> Workload {
+    let before = vec![Act::Create(0), Act::Upload(0, vec![Part::Noise(6, 30_000)], Vec::new()), Act::Ship];
+    let acts = vec![
+        Act::RotateDomain(0),
+        Act::Reseal,
+        Act::Restart,
+        Act::Create(1),
+        Act::Upload(1, vec![Part::Noise(7, 30_000)], Vec::new()),
+        Act::Reseal,
+    ];
+    let recovery = vec![Act::Reseal, Act::Restart, Act::Reseal];
+    Workload { name: "resealing_the_store", before: Before::Done(before), acts, recovery, stride: 2 }
+}
+
+/// One of two domains with the same data is erased, amid being sealed anew.
+pub fn erasing() -> Workload {
+    let data = vec![Part::Noise(8, 30_000)];
+    let mut before = Vec::new();
+    for (slot, owner) in [(1, 1), (2, 2), (3, 1)] {
+        before.extend([Act::IngestFor(slot, owner, data.clone()), Act::Publish(slot)]);
+    }
+    let acts = vec![Act::RotateDomain(1), Act::Erase(1), Act::Reclaim, Act::RotateDomain(2), Act::Reseal];
+    let recovery = vec![Act::Erase(1), Act::Reseal];
+    Workload { name: "erasing", before: Before::Done(before), acts, recovery, stride: 1 }
+}
+
+/// Images with keys of their own, of which one goes, and its key with it.
+pub fn own_keys() -> Workload {
+    let data = || vec![Part::Noise(8, 30_000)];
+    let filled = |slot| [Act::CreateOwn(slot), Act::Upload(slot, data(), Vec::new())];
+    Workload {
+        name: "own_keys",
+        before: Before::Done([filled(0), filled(1)].concat()),
+        acts: [
+            vec![Act::Delete(0), Act::GiveBack],
+            filled(2).to_vec(),
+            vec![Act::Delete(2), Act::GiveBack, Act::Restart],
+        ]
+        .concat(),
+        recovery: vec![Act::GiveBack],
+        stride: 2,
+    }
+}
+
+#[test]
+fn p9_resealing_sealed() {
+    run(&resealing(), true);
+}
+
+#[test]
+fn p9_resealing_the_store_sealed() {
+    run(&resealing_the_store(), true);
+}
+
+#[test]
+fn p9_erasing_sealed() {
+    run(&erasing(), true);
+}
+
+#[test]
+fn p9_own_keys_sealed() {
+    run(&own_keys(), true);
+}
+
+#[test]
+fn undisturbed_they_leave_the_keys_they_should() {
+    let versions = |workload: &Workload| {
+        let build = Build::honest(true, 1);
+        let machine =
+            undisturbed(build, &prepared(build, &workload.before).unwrap(), &workload.acts).unwrap();
+        machine.judge().unwrap();
+        let domains = machine.service().store().domains();
+        domains.into_iter().map(|status| (status.domain, status.key_versions)).collect::<Vec<_>>()
+    };
+    assert_eq!(versions(&resealing()), [(1, vec![0]), (2, vec![1]), (3, vec![0])]);
+    assert_eq!(versions(&resealing_the_store()), [(1, vec![1])]);
+    assert_eq!(versions(&erasing()), [(1, vec![0]), (3, vec![1])]);
+    assert_eq!(versions(&own_keys()), [(1, vec![0]), (3, vec![0])]);
+}
+
 #[test]
 fn domains_sealed() {
     run(&domains(), true);
@@ -321,13 +474,19 @@ fn domains_sealed() {
 
 #[test]
 fn undisturbed_they_do_what_they_are_for() {
-    for (workload, compacts) in [(compaction(), true), (recompression(), false)] {
+    type Count = fn(&Activity) -> u64;
+    let cases: [(Workload, Count); 3] = [
+        (compaction(), |did| did.compacted_packs),
+        (recompression(), |did| did.recompressed_packs),
+        (duplicates(), |did| did.shared_streams),
+    ];
+    for (workload, count) in cases {
         let build = Build::honest(false, 1);
         let machine =
             undisturbed(build, &prepared(build, &workload.before).unwrap(), &workload.acts).unwrap();
         let activity = machine.service().store().activity();
-        let packs = if compacts { activity.compacted_packs } else { activity.recompressed_packs };
-        assert!(packs > 0, "{}: {activity:?}", workload.name);
+
+        assert!(count(&activity) > 0, "{}: {activity:?}", workload.name);
         machine.judge().unwrap();
     }
 }
@@ -340,6 +499,16 @@ fn compaction_plain() {
 #[test]
 fn compaction_sealed() {
     run(&compaction(), true);
+}
+
+#[test]
+fn p2_duplicates_plain() {
+    run(&duplicates(), false);
+}
+
+#[test]
+fn p2_duplicates_sealed() {
+    run(&duplicates(), true);
 }
 
 #[test]
@@ -410,6 +579,26 @@ fn repair_plain() {
 #[test]
 fn repair_sealed() {
     run(&repair(), true);
+}
+
+#[test]
+fn repair_from_copy_plain() {
+    run(&repair_from_copy(), false);
+}
+
+#[test]
+fn repair_from_copy_sealed() {
+    run(&repair_from_copy(), true);
+}
+
+#[test]
+fn heal_manifest_plain() {
+    run(&heal_manifest(), false);
+}
+
+#[test]
+fn heal_manifest_sealed() {
+    run(&heal_manifest(), true);
 }
 
 #[test]

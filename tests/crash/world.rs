@@ -10,7 +10,7 @@ use md5::Md5;
 use sha2::{Digest, Sha512};
 use tintype::base::Time;
 use tintype::model::image::Member;
-use tintype::model::{ContentId, Digests, Image, ImageId, Status};
+use tintype::model::{ContentId, Digests, Image, ImageId, SecureHash, Status};
 
 /// The bytes of an image.
 pub type Body = Arc<[u8]>;
@@ -81,8 +81,8 @@ fn projects(members: &[Member]) -> Vec<&str> {
 /// The digests of a body, computed apart from the product.
 pub fn digests(body: &[u8]) -> Digests {
     Digests {
-        md5: Md5::digest(body).into(),
-        sha512: Sha512::digest(body).into(),
+        md5: Some(Md5::digest(body).into()),
+        secure: Some(SecureHash::Sha512(Sha512::digest(body).into())),
         blake3: *blake3::hash(body).as_bytes(),
     }
 }
@@ -92,6 +92,10 @@ pub fn digests(body: &[u8]) -> Digests {
 pub struct World {
     images: BTreeMap<ImageId, Vec<Option<Picture>>>,
     contents: BTreeMap<ContentId, (Body, Vec<bool>)>,
+    /// Whose key domain contents are in that are not in the store's own.
+    owners: BTreeMap<ContentId, u64>,
+    /// Owners whose domain was erased: more than one answer when that is in doubt.
+    erased: BTreeMap<u64, Vec<bool>>,
     /// Numbers of the master keys of which one opens the store: the first until it is changed.
     master_keys: Vec<u64>,
     uploads: BTreeMap<ImageId, (Body, u64)>,
@@ -155,6 +159,43 @@ impl World {
     /// A bare content, and whether it is published: more than one answer when that is in doubt.
     pub fn content(&mut self, content: ContentId, body: Body, published: Vec<bool>) {
         self.contents.insert(content, (body, published));
+    }
+
+    /// Says in whose key domain a content is.
+    pub fn own(&mut self, content: ContentId, owner: u64) {
+        self.owners.insert(content, owner);
+    }
+
+    /// Says whether an owner's key domain was erased.
+    pub fn erase(&mut self, owner: u64, erased: Vec<bool>) {
+        self.erased.insert(owner, erased);
+    }
+
+    /// Takes over which domains were erased: that is told by the key ring, which is no part of a
+    /// catalog.
+    pub fn erased_as_in(&mut self, other: &World) {
+        self.erased = other.erased.clone();
+    }
+
+    /// Whether an owner's key domain may have been erased.
+    pub fn may_be_erased(&self, owner: u64) -> bool {
+        self.erased.get(&owner).is_some_and(|states| states.contains(&true))
+    }
+
+    /// Takes a content as it was found, readable or revoked, for the state of its owner's domain.
+    ///
+    /// # Errors
+    /// When that is none of the states it may be in.
+    pub fn meet_key(&mut self, content: &ContentId, is_revoked: bool) -> Result<(), String> {
+        let Some(owner) = self.owners.get(content).copied().filter(|owner| *owner > 0) else {
+            return if is_revoked { Err("the store's own key was revoked".into()) } else { Ok(()) };
+        };
+        let states = self.erased.entry(owner).or_insert_with(|| vec![false]);
+        if !states.contains(&is_revoked) {
+            return Err(format!("revoked is {is_revoked}, expected {states:?}"));
+        }
+        *states = vec![is_revoked];
+        Ok(())
     }
 
     /// Every bare content.

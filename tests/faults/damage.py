@@ -5,7 +5,9 @@ The files are damaged while no server runs. FORMAT.md names them: packs below `p
 below `manifest/`.
 """
 
+import json
 import os
+import shutil
 
 from box import plain_box, sealed_box, wait_until
 from client import LOST, admin
@@ -297,6 +299,123 @@ def repaired_sealed(context):
     repaired(context, sealed_box(context, context.work / 'box', parity_data=16, scrub_enabled='false'))
 
 
+def rotten(choices):
+    """One byte somewhere in the file."""
+    return lambda path: flip(path, choices.randrange(path.stat().st_size))
+
+
+def kind_of(box, path):
+    """What a file of the store is, by its folder."""
+    return path.relative_to(box.data / 'store').parts[0]
+
+
+def copied(context, box):
+    """Objects rot of which a copy of the store has all: reads, starts and scrubs put them right."""
+    choices = context.random
+    copy = box.folder / 'copy'
+    with box:
+        box.start()
+        client = admin(box)
+        images = {client.add(f'image {number}', data): data
+                  for number, data in enumerate(choices.randbytes(2 * MIB) for _ in range(4))}
+        equal('exit status', box.stop(), 0)
+        shutil.copytree(box.data / 'store', copy)
+        good = {path: path.read_bytes() for path in box.objects()}
+        places = json.dumps([str(box.folder / 'never mounted'), str(copy)])
+        box.settings.update(repair_copies=places, log_format='json')
+        hit = [path for path in good if kind_of(box, path) in ('pack', 'manifest')]
+        ways = [rotten(choices), flipped_in_data(choices), cut_short, os.unlink]
+        for path in hit:
+            choices.choice(ways)(path)
+        ring = [path for path in good if kind_of(box, path) == 'keyring']
+        for path in ring:
+            rotten(choices)(path)
+        rotten(choices)(box.data / 'store' / 'tintype-store')
+
+        box.start()
+        client = admin(box)
+        read = choices.choice(list(images))
+        client.expect_whole(read, images[read])
+        expect(metric(client, 'tintype_copied_objects_total') > 0, 'a read put nothing right')
+        equal('damaged objects', box.result('scrub')['damaged_objects'], 0)
+        equal('damage', damage(box), [])
+        for image, data in images.items():
+            client.expect_whole(image, data)
+        equal('damaged images', box.check(), [])
+        put_right = [path for path in good if kind_of(box, path) in ('pack', 'manifest', 'keyring', 'tintype-store')]
+        for path in put_right:
+            expect(path.read_bytes() == good[path], f'{path} is not what it was')
+        equal('objects put right', metric(client, 'tintype_copied_objects_total'), float(len(hit)))
+        healed = [event for event in box.result('events') if event['event'] == 'healed']
+        from_copy = [event for event in healed if str(copy) in event['detail']]
+        equal('events that name the copy', len(from_copy), len(hit))
+        expect(len(healed) > len(hit), f'nothing tells of the header and the ring: {healed}')
+        lines = [json.loads(line) for line in box.log.read_text().splitlines() if line.startswith('{')]
+        told = [line for line in lines if line['target'] == 'tintype::audit' and line['event'] == 'healed']
+        expect(len(told) >= len(hit), f'the log tells of {len(told)}: {lines[-3:]}')
+        expect(all(line['object'] and line['verdict'] == 'healed' for line in told), f'the log tells {told}')
+
+        # The copy is away when something rots, and comes back; it is old, and never written to.
+        away = box.folder / 'away'
+        copy.rename(away)
+        hurt = choices.choice([path for path in hit if kind_of(box, path) == 'pack'])
+        equal('exit status', box.stop(), 0)
+        os.unlink(hurt)
+        box.start()
+        client = admin(box)
+        status, said = box.command('scrub')
+        expect(status == 1 and 'damage list' in said, f'scrub ended with {status}: {said}')
+        client.add('beside it', choices.randbytes(MIB))
+        lost = [event for event in box.result('events') if event['event'] == 'lost']
+        expect(lost and lost[0]['images'], f'no event names what was lost: {lost}')
+        away.rename(copy)
+        equal('damaged objects', box.result('scrub')['damaged_objects'], 0)
+        expect(hurt.read_bytes() == good[hurt], 'a pack is not what it was')
+        equal('damaged images', box.check(), [])
+        equal('exit status', box.stop(), 0)
+    now = {path.relative_to(copy): path.read_bytes() for path in copy.rglob('*') if path.is_file()}
+    equal('files of the copy', sorted(now), sorted(path.relative_to(box.data / 'store') for path in good))
+    for path, content in good.items():
+        expect(now[path.relative_to(box.data / 'store')] == content, f'the copy of {path} was changed')
+
+
+def copied_plain(context):
+    """A plain store rots that has a copy: put right by reads, starts and scrubs, byte by byte."""
+    copied(context, plain_box(context, context.work / 'box', scrub_enabled='false'))
+
+
+def copied_sealed(context):
+    """A sealed store rots, its key ring altogether, that has a copy: put right byte by byte."""
+    copied(context, sealed_box(context, context.work / 'box', scrub_enabled='false'))
+
+
+def log_from_copy(context):
+    """A lost catalog and a rotten log: the rebuild reads from the copy what the store lacks."""
+    box = sealed_box(context, context.work / 'box', scrub_enabled='false')
+    copy = box.folder / 'copy'
+    with box:
+        box.start()
+        data = context.random.randbytes(MIB)
+        image = admin(box).add('kept', data)
+        equal('exit status', box.stop(), 0)
+        shutil.copytree(box.data / 'store', copy)
+        for path in box.objects():
+            if kind_of(box, path) in ('log', 'snapshot'):
+                rotten(context.random)(path)
+        (box.data / 'catalog.redb').unlink()
+        status, said = box.command('rebuild')
+        expect(status != 0 and 'log' in said, f'rebuild ended with {status}: {said}')
+        box.settings.update(repair_copies=json.dumps([str(copy)]))
+        equal('images', box.result('rebuild')['images'], 1)
+        box.start()
+        admin(box).expect_whole(image, data)
+        # The log is told again, as the catalog has it all.
+        box.result('scrub')
+        status, said = box.command('--json', 'check')
+        equal(f'check, which said {said}', status, 0)
+        equal('exit status', box.stop(), 0)
+
+
 def scrub_goes_on(context):
     """A slow scrub whose server is stopped again and again goes on where it was, and ends."""
     box = plain_box(context, context.work / 'box', scrub_enabled='false')
@@ -421,6 +540,6 @@ def look(box, image, data, what):
 
 CASES = [
     plain, sealed, healed_pack, healed_sealed_pack, healed_lost_pack, healed_lost_manifest,
-    repaired_plain, repaired_sealed, scrub_goes_on,
+    repaired_plain, repaired_sealed, copied_plain, copied_sealed, log_from_copy, scrub_goes_on,
     foreign_catalog, foreign_sealed_catalog, flipped_catalog, flipped_sealed_catalog,
 ]

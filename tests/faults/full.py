@@ -194,4 +194,70 @@ def full_while_packs_are_compacted(context):
         equal('exit status', box.stop(), 0)
 
 
-CASES = [full_while_data_arrives, full_at_a_commit, full_while_packs_are_compacted]
+def is_ready(client):
+    """Whether the server serves, and will go on."""
+    try:
+        return client.ask('GET', '/readyz').status == 200
+    except LOST:
+        return False
+
+
+def full_while_duplicates_are_shared(context):
+    """Not one free byte while images are given one copy of what is stored twice: nothing is lost, and room helps."""
+    choices = context.random
+    settings = {'reclaim_automatic': 'false'}
+    with SmallDisk(context.work / 'disk', 192 * MIB) as disk, Box(context.binary, disk.folder, **settings) as box:
+        box.log = context.work / 'log'
+        box.start()
+        client = admin(box)
+        data = choices.randbytes(20 * MIB)
+        # Each has something of its own too, so that its pack has to be written anew without the rest.
+        images = {client.create(str(number)): data + choices.randbytes(4 * MIB) for number in range(2)}
+        # Neither finds what the other has in the pack it is still filling.
+        senders = [threading.Thread(target=admin(box).upload, args=both) for both in images.items()]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        plan = box.result('gc', '--dry-run', '--dedup')
+        expect(plan['duplicate_bytes'] > 4 * MIB, f'the two were not stored apart: {plan}')
+        before = box.store_bytes()
+        ballast = disk.fill()
+        # Either the manifest finds no room, or a commit does not, which ends the server.
+        status, said = box.command('gc', '--dedup', '--compact')
+        expect(status, f'images were given new manifests without room for them: {said}')
+        expect('space' in said or 'restarting' in said, f'gc without room said {said}')
+        ends = not is_ready(client)
+        if ends:
+            equal('exit status', box.ended(), 1)
+            has('last words', box.said(), 'no space left')
+        ballast.unlink()
+        if ends:
+            box.start()
+            client = admin(box)
+        for image, whole in images.items():
+            client.expect_whole(image, whole)
+        # Room for manifests, and none to write packs anew: what is shared stays so, and is compacted later.
+        ballast = disk.leave(60 * MIB)
+        status, said = box.command('gc', '--dedup', '--compact')
+        equal('exit status of gc without room for packs', status, 1)
+        has('gc without room for packs', said, 'free some space')
+        for image, whole in images.items():
+            client.expect_whole(image, whole)
+        ballast.unlink()
+        done = box.result('gc', '--dedup', '--compact')
+        expect(done['duplicate_bytes'] >= plan['duplicate_bytes'], f'the plan is {plan}, and was done {done}')
+        equal('streams that are left to be shared', done['shared_streams'], 0)
+        # What a server that was cut off left is found as an orphan.
+        box.result('gc')
+        returned = before - box.store_bytes()
+        expect(returned > plan['duplicate_bytes'] * 9 // 10, f'{returned} bytes came back of {plan["duplicate_bytes"]}')
+        for image, whole in images.items():
+            client.expect_whole(image, whole)
+        equal('damaged images', box.check(), [])
+        equal('exit status', box.stop(), 0)
+
+
+CASES = [
+    full_while_data_arrives, full_at_a_commit, full_while_packs_are_compacted, full_while_duplicates_are_shared,
+]

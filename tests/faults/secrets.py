@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 from box import Box, sealed_box
 from client import admin
@@ -138,6 +139,55 @@ def erasure(context):
         equal('exit status', box.stop(), 0)
 
 
+def resealing(context):
+    """p9: a domain gets another key, all its data is sealed with it, and the older one goes."""
+    data = context.random.randbytes(3 * MIB)
+    file = context.work / 'image.raw'
+    file.write_bytes(data)
+    with sealed_box(context, context.work / 'box') as box:
+        box.start()
+        client = admin(box)
+        plain = client.add('plain', data)
+        named = box.result('image', 'import', file, '--key', 'gold')['id']
+        own = box.result('image', 'import', file, '--own-key')['id']
+        def domains():
+            return {entry['domain']: entry for entry in box.result('key', 'status')['domains']}
+        told = domains()
+        equal('keys', [(told[2]['key'], told[2]['images']), (told[3]['image_id'], told[3]['images'])],
+              [('gold', 1), (own, 1)])
+        done = box.result('key', 'rotate-domain', '2')
+        equal('a named domain', (done['older_keys_dropped'], done['waits_for_restart']), (1, 0))
+        equal('its key', (domains()[2]['key_version'], domains()[2]['older_keys']), (1, 0))
+        # The box's own is finished by the start that puts the catalog under the new key.
+        done = box.result('key', 'rotate-domain', '1')
+        equal('the box\'s own', (done['older_keys_dropped'], done['waits_for_restart']), (0, 1))
+        box.kill()
+        box.start()
+        for _ in range(100):
+            if domains()[1]['older_keys'] == 0:
+                break
+            time.sleep(0.1)
+        equal('its key', (domains()[1]['key_version'], domains()[1]['older_keys']), (1, 0))
+        client = admin(box)
+        for image in [plain, named, own]:
+            client.expect_whole(image, data)
+        equal('exit status', box.stop(), 0)
+        # On a closed box, too: one command puts the catalog under the key, the next finishes.
+        equal('closed', box.result('key', 'rotate-domain', '1')['waits_for_restart'], 1)
+        equal('closed again', box.result('key', 'rotate-domain', '1')['older_keys_dropped'], 1)
+        equal('no such domain', box.command('key', 'rotate-domain', '99')[0] != 0, True)
+        box.start()
+        client = admin(box)
+        equal('delete', client.delete(own).status, 204)
+        box.result('gc')
+        equal('its key went with it', sorted(domains()), [1, 2])
+        report = box.result('check')
+        equal('check', (report['revoked'], report['damaged'], report['damaged_objects']), ([], [], []))
+        for image in [plain, named]:
+            client.expect_whole(image, data)
+        equal('exit status', box.stop(), 0)
+
+
 def plain_box_has_no_keys(context):
     """Commands on keys say that a plain box has none."""
     with Box(context.binary, context.work) as box:
@@ -159,4 +209,4 @@ def expect_nothing(box, secrets, when):
             expect(found.returncode == 1, f'{when}: {path} holds {found.stdout[:200]!r}')
 
 
-CASES = [stolen_media, rotation, restore_drill, erasure, plain_box_has_no_keys]
+CASES = [stolen_media, rotation, restore_drill, erasure, resealing, plain_box_has_no_keys]

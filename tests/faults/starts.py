@@ -143,6 +143,8 @@ def newer_format(context):
         equal('exit status', box.stop(), 0)
         header = box.data / 'store' / 'tintype-store'
         old = header.read_text()
+        # Else it would tell what was written.
+        (box.data / 'store' / 'tintype-store-copy').unlink()
         header.write_text(json.dumps({**json.loads(old), 'tintype_store': 99}))
         refused(box, 'newer store', 'format 99', 'newer release')
         header.unlink()

@@ -50,8 +50,8 @@ pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Re
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(OCTETS));
     headers.insert(CONTENT_LENGTH, range.len().into());
-    if let Some(digests) = &image.digests
-        && let Ok(md5) = HeaderValue::from_str(&hex::encode(digests.md5))
+    if let Some(md5) = image.digests.as_ref().and_then(|digests| digests.md5)
+        && let Ok(md5) = HeaderValue::from_str(&hex::encode(md5))
     {
         headers.insert(CONTENT_MD5, md5);
     }

@@ -16,4 +16,6 @@ mod versions;
 mod wire;
 
 #[cfg(test)]
+mod commits_tests;
+#[cfg(test)]
 mod tests;

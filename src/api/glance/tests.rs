@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::api::context::{ApiState, LocalAdmin};
-use crate::service::testing::service;
+use crate::model::{DigestChoice, HashAlgorithm};
+use crate::service::testing::{service, service_storing};
+use crate::store;
 
 const PATCH_TYPE: &str = "application/openstack-images-v2.1-json-patch";
 
@@ -249,4 +251,53 @@ async fn schemas_are_served_by_name() {
     for name in ["image", "images", "member", "members"] {
         assert_eq!(get(&router, &format!("/v2/schemas/{name}")).await.json().await["name"], name);
     }
+}
+
+/// What the record and a download say of the digests of `abc`, stored under this setting.
+async fn told(digests: DigestChoice) -> (Value, Value, Value, String) {
+    let service = service_storing(store::Options { digests, ..store::Options::default() }).0;
+    let router =
+        crate::api::router(ApiState { service, public_url: None }).layer(axum::Extension(LocalAdmin));
+    let path = registered(&router, json!({"disk_format": "raw", "container_format": "bare"})).await;
+    let file = format!("{path}/file");
+    assert_eq!(send_as(&router, "PUT", &file, "application/octet-stream", "abc").await.status, 204);
+    let download = get(&router, &file).await;
+    let md5 = download.header("content-md5").to_owned();
+    assert_eq!((download.status, &download.bytes().await[..]), (200, &b"abc"[..]));
+    let record = get(&router, &path).await.json().await;
+    assert_eq!(record["status"], "active");
+    // What was told can be searched for, and nothing is found by what was not.
+    for key in ["checksum", "os_hash_algo", "os_hash_value"] {
+        let found = async |value: &str| {
+            let listed = get(&router, &format!("/v2/images?{key}={value}")).await.json().await;
+            listed["images"].as_array().unwrap().len()
+        };
+        if let Some(value) = record[key].as_str() {
+            assert_eq!(found(value).await, 1, "{key}");
+        }
+        for other in [MD5, "sha384", SHA512, ""] {
+            assert_eq!(found(other).await, usize::from(record[key] == other), "{key} {other:?}");
+        }
+    }
+    let [checksum, algorithm, value] =
+        ["checksum", "os_hash_algo", "os_hash_value"].map(|key| record[key].clone());
+    (checksum, algorithm, value, md5)
+}
+
+const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
+const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+const SHA512: &str = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+                      2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_clients_are_told_the_digests_that_are_set_and_null_for_others() {
+    let (sha512, sha256) = (Some(HashAlgorithm::Sha512), Some(HashAlgorithm::Sha256));
+    let both = told(DigestChoice { md5: true, secure: sha512 }).await;
+    assert_eq!(both, (json!(MD5), json!("sha512"), json!(SHA512), MD5.into()));
+    let shorter = told(DigestChoice { md5: true, secure: sha256 }).await;
+    assert_eq!(shorter, (json!(MD5), json!("sha256"), json!(SHA256), MD5.into()));
+    let alone = told(DigestChoice { md5: false, secure: sha256 }).await;
+    assert_eq!(alone, (json!(null), json!("sha256"), json!(SHA256), String::new()));
+    let none = told(DigestChoice::NONE).await;
+    assert_eq!(none, (json!(null), json!(null), json!(null), String::new()));
 }

@@ -154,10 +154,11 @@ pub(super) fn write_image(out: &mut Vec<u8>, image: &Image) {
     keys.optional("owner", image.owner.as_ref().map(ProjectId::as_str));
     keys.number("size", image.size_bytes);
     keys.number("virtual_size", image.virtual_size_bytes);
-    let digests = image.digests.as_ref();
-    keys.optional("checksum", digests.map(|digests| hex::encode(digests.md5)).as_deref());
-    keys.optional("os_hash_algo", digests.map(|_| "sha512"));
-    keys.optional("os_hash_value", digests.map(|digests| hex::encode(digests.sha512)).as_deref());
+    let md5 = image.digests.as_ref().and_then(|digests| digests.md5);
+    let secure = image.digests.as_ref().and_then(|digests| digests.secure);
+    keys.optional("checksum", md5.map(hex::encode).as_deref());
+    keys.optional("os_hash_algo", secure.map(|hash| hash.algorithm().as_str()));
+    keys.optional("os_hash_value", secure.map(|hash| hex::encode(hash.value())).as_deref());
     keys.optional("container_format", image.container_format.as_deref());
     keys.optional("disk_format", image.disk_format.as_deref());
     keys.raw("min_ram", image.min_ram_mib);

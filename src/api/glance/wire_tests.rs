@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::base::Time;
-use crate::model::{Digests, ImageId, Status};
+use crate::model::{Digests, ImageId, SecureHash, Status};
 
 /// A queued image with something awkward in every text.
 pub fn sample() -> Image {
@@ -54,12 +54,30 @@ fn a_record_prints_every_base_key_and_its_properties() {
 
 #[test]
 fn digests_print_in_lower_case_hex() {
-    let mut image = sample();
-    image.digests = Some(Digests { md5: [0xab; 16], sha512: [0xcd; 64], blake3: [0; 32] });
-    let printed: Value = serde_json::from_slice(&super::image(&image)).unwrap();
-    assert_eq!(printed["checksum"], "ab".repeat(16));
-    assert_eq!(printed["os_hash_algo"], "sha512");
-    assert_eq!(printed["os_hash_value"], "cd".repeat(64));
+    let (md5, sha512, sha256) = ("ab".repeat(16), "cd".repeat(64), "ef".repeat(32));
+    for (digests, checksum, algorithm, value) in [
+        (
+            (Some([0xab; 16]), Some(SecureHash::Sha512([0xcd; 64]))),
+            json!(md5),
+            json!("sha512"),
+            json!(sha512),
+        ),
+        (
+            (Some([0xab; 16]), Some(SecureHash::Sha256([0xef; 32]))),
+            json!(md5),
+            json!("sha256"),
+            json!(sha256),
+        ),
+        ((None, Some(SecureHash::Sha256([0xef; 32]))), json!(null), json!("sha256"), json!(sha256)),
+        ((None, None), json!(null), json!(null), json!(null)),
+    ] {
+        let mut image = sample();
+        image.digests = Some(Digests { md5: digests.0, secure: digests.1, blake3: [0; 32] });
+        let printed: Value = serde_json::from_slice(&super::image(&image)).unwrap();
+        assert_eq!(printed["checksum"], checksum);
+        assert_eq!(printed["os_hash_algo"], algorithm);
+        assert_eq!(printed["os_hash_value"], value);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{caller, work};
 use crate::api::context::ApiState;
 use crate::service::Error;
 use crate::service::reclaim::{Collected, figures};
-use crate::store::{Plan, PlannedPack, Wish};
+use crate::store::{Compare, Plan, PlannedPack, Wish};
 
 /// Packs of a plan that are listed one by one.
 const PACKS_LISTED_MAX: usize = 1000;
@@ -21,6 +21,7 @@ const PACKS_LISTED_MAX: usize = 1000;
 #[serde(deny_unknown_fields, default)]
 struct Asked {
     dry_run: bool,
+    dedup: bool,
     compact: bool,
     recompress: bool,
 }
@@ -28,7 +29,11 @@ struct Asked {
 pub(super) async fn gc(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let asked = asked(request.uri())?;
     let actor = caller(&state, request).await?;
-    let wish = Wish { compact: asked.compact, recompress: asked.recompress };
+    let wish = Wish {
+        dedup: asked.dedup.then_some(Compare::All),
+        compact: asked.compact,
+        recompress: asked.recompress,
+    };
     Ok(work::respond(state, move |service, tell| {
         if asked.dry_run {
             return Ok(plan_body(&service.plan_reclaim(&actor, wish)?));
@@ -40,7 +45,7 @@ pub(super) async fn gc(State(state): State<ApiState>, request: Request) -> Resul
 fn asked(uri: &Uri) -> Result<Asked, Error> {
     match Query::try_from_uri(uri) {
         Ok(Query(asked)) => Ok(asked),
-        Err(_) => Err(Error::invalid("gc takes dry_run, compact and recompress, each true or false")),
+        Err(_) => Err(Error::invalid("gc takes dry_run, dedup, compact and recompress, each true or false")),
     }
 }
 
@@ -48,17 +53,20 @@ fn collected_body(collected: &Collected) -> Value {
     let mut body = json!({"job": collected.job.0});
     if let Some(members) = body.as_object_mut() {
         members.extend(figures(collected).into_iter().map(|(name, figure)| (name, figure.into())));
+        if !collected.unreadable.is_empty() {
+            members.insert("unreadable".to_owned(), collected.unreadable.clone().into());
+        }
     }
     body
 }
 
 fn plan_body(plan: &Plan) -> Value {
-    let Plan { delete, compact, recompress } = plan;
+    let Plan { delete, compact, duplicates, recompress } = plan;
     let sum = |packs: &[PlannedPack], of: fn(&PlannedPack) -> u64| packs.iter().map(of).sum::<u64>();
     let known: Vec<PlannedPack> = delete.iter().chain(compact).cloned().collect();
     let actions = [("delete", delete), ("compact", compact), ("recompress", recompress)];
     let listed = actions.iter().flat_map(|(action, packs)| packs.iter().map(|pack| pack_body(action, pack)));
-    json!({
+    let mut body = json!({
         "delete_packs": delete.len(),
         "compact_packs": compact.len(),
         "recompress_packs": recompress.len(),
@@ -66,7 +74,12 @@ fn plan_body(plan: &Plan) -> Value {
         "written_bytes": sum(&known, |pack| pack.written_bytes),
         "returned_bytes": sum(&known, |pack| pack.object_bytes - pack.written_bytes),
         "packs": listed.take(PACKS_LISTED_MAX).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(found), Some(members)) = (duplicates, body.as_object_mut()) {
+        members.insert("duplicate_chunks".into(), found.chunks.into());
+        members.insert("duplicate_bytes".into(), found.bytes.into());
+    }
+    body
 }
 
 fn pack_body(action: &str, pack: &PlannedPack) -> Value {
@@ -82,12 +95,16 @@ fn pack_body(action: &str, pack: &PlannedPack) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Shared;
 
     #[test]
     fn only_known_switches_are_taken() {
         let asked = |query: &str| asked(&format!("/tintype/v1/gc{query}").parse().unwrap());
-        assert!(asked("").is_ok_and(|asked| !asked.dry_run && !asked.compact && !asked.recompress));
+        assert!(
+            asked("").is_ok_and(|asked| !(asked.dry_run || asked.dedup || asked.compact || asked.recompress))
+        );
         assert!(asked("?compact=true&dry_run=true").is_ok_and(|asked| asked.dry_run && asked.compact));
+        assert!(asked("?dedup=true").is_ok_and(|asked| asked.dedup && !asked.compact));
         assert!(asked("?compact=perhaps").is_err());
         assert!(asked("?everything=true").is_err());
     }
@@ -103,6 +120,7 @@ mod tests {
         let plan = Plan {
             delete: vec![pack(1, 100, 0)],
             compact: vec![pack(2, 100, 30)],
+            duplicates: Some(Shared { chunks: 3, bytes: 60_000, ..Shared::default() }),
             recompress: vec![pack(3, 50, 50)],
         };
         let body = plan_body(&plan);
@@ -110,5 +128,7 @@ mod tests {
         assert_eq!(body["written_bytes"], 30);
         assert_eq!(body["recompress_bytes"], 50);
         assert_eq!(body["packs"][1]["action"], "compact");
+        assert_eq!((&body["duplicate_chunks"], &body["duplicate_bytes"]), (&json!(3), &json!(60_000)));
+        assert_eq!(plan_body(&Plan::default()).get("duplicate_bytes"), None);
     }
 }

@@ -11,8 +11,7 @@ use super::caller;
 use super::error::Refusal;
 use crate::api::context::ApiState;
 use crate::base::Time;
-use crate::model::job::JobId;
-use crate::service::jobs::JobView;
+use crate::model::job::{Job, JobId};
 use crate::service::{Actor, Error, Service};
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -53,7 +52,7 @@ async fn answer(
     Path(job): Path<String>,
     request: Request,
     status: StatusCode,
-    ask: fn(&Service, &Actor, JobId) -> Result<JobView, Error>,
+    ask: fn(&Service, &Actor, JobId) -> Result<Job, Error>,
 ) -> Result<Response, Refusal> {
     let actor = caller(&state, request).await?;
     let id = job.parse().map(JobId).map_err(|_| Error::not_found(format!("there is no job {job:?}")))?;
@@ -61,12 +60,12 @@ async fn answer(
     Ok((status, Json(body(&view))).into_response())
 }
 
-fn body(JobView { job, paused }: &JobView) -> Value {
+fn body(job: &Job) -> Value {
     json!({
         "id": job.id.0,
         "kind": job.kind.as_str(),
         "state": job.state.as_str(),
-        "paused": paused,
+        "paused": job.paused,
         "phase": job.phase,
         "done_bytes": job.done_bytes,
         "total_bytes": job.total_bytes,

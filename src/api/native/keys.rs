@@ -9,12 +9,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::caller;
 use super::error::Refusal;
+use super::{caller, work};
 use crate::api::context::{ApiState, Credentials};
+use crate::service::images::Holder;
 use crate::service::keys::KeyDomain;
+use crate::service::resealing::{SealedAnew, figures};
 use crate::service::{Error, Service};
 use crate::store::{AtOpen, MasterKey, RingStatus};
 
@@ -27,6 +30,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/tintype/v1/key/backup", get(backup))
         .route("/tintype/v1/key/rotate", post(rotate))
         .route("/tintype/v1/key/domains/{domain}", delete(erase))
+        .route("/tintype/v1/key/domains/{domain}/rotate", post(rotate_domain))
 }
 
 async fn status(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -69,13 +73,39 @@ async fn erase(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+async fn rotate_domain(
+    State(state): State<ApiState>,
+    Path(domain): Path<u32>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let actor = caller(&state, request).await?;
+    Ok(work::respond(state, move |service, tell| {
+        let SealedAnew { job, done } = service.rotate_domain(&actor, domain, tell)?;
+        let mut body = json!({"job": job.0, "domain": domain});
+        if let Some(members) = body.as_object_mut() {
+            members.extend(figures(&done).into_iter().map(|(name, figure)| (name, figure.into())));
+        }
+        Ok(body)
+    }))
+}
+
 fn domain_body(domain: &KeyDomain) -> Value {
+    let (key, image) = match &domain.holder {
+        Some(Holder::Named { name, .. }) => (Some(name.as_str()), None),
+        Some(Holder::Image { image, .. }) => (None, Some(Uuid::from_bytes(*image).to_string())),
+        Some(Holder::Project { .. }) | None => (None, None),
+    };
+    let project_id = domain.holder.as_ref().map(Holder::project).filter(|project| !project.is_empty());
     json!({
-        "domain": domain.status.domain,
-        "project_id": domain.project.as_ref().map(|project| project.id.as_str()),
+        "domain": domain.domain,
+        "project_id": project_id,
         "project": domain.project.as_ref().map(|project| &project.name),
+        "key": key,
+        "image_id": image,
         "images": domain.images,
-        "revoked": domain.status.revoked,
+        "key_version": domain.key_versions.last(),
+        "older_keys": domain.key_versions.len().saturating_sub(1),
+        "revoked": domain.is_revoked(),
     })
 }
 
@@ -91,4 +121,37 @@ fn status_body(status: &RingStatus, domains: &[KeyDomain]) -> Value {
         },
         "domains": domains.iter().map(domain_body).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ask_of, state};
+    use super::*;
+    use crate::service::testing::{rules, sealed_service};
+    use crate::store::Scope;
+
+    #[tokio::test]
+    async fn domains_are_listed_and_sealed_anew_by_administrators_alone() {
+        let (service, _) = sealed_service(rules());
+        let holder = Holder::Named { project: "p".into(), name: "gold".into() };
+        let note = crate::db::codec::encode(&holder);
+        service.store().sealed_for(holder.scope(), &note, Scope::STORE).unwrap();
+        let state = ApiState { service, ..state() };
+        let (status, body) = ask_of(&state, "POST", "/tintype/v1/key/domains/2/rotate", true).await;
+        let last: Value = serde_json::from_str(body.lines().last().unwrap()).unwrap();
+        assert_eq!((status, &last["result"]["older_keys_dropped"]), (StatusCode::OK, &json!(1)), "{body}");
+        let (status, body) = ask_of(&state, "GET", "/tintype/v1/key", true).await;
+        let listed: Value = serde_json::from_str(&body).unwrap();
+        let expected = json!({
+            "domain": 2, "project_id": "p", "project": null, "key": "gold", "image_id": null, "images": 0,
+            "key_version": 1, "older_keys": 0, "revoked": false,
+        });
+        assert_eq!((status, &listed["domains"][1]), (StatusCode::OK, &expected));
+        let (_, body) = ask_of(&state, "POST", "/tintype/v1/key/domains/9/rotate", true).await;
+        assert!(body.contains("no key for domain 9"), "{body}");
+        for (method, path) in [("GET", "/tintype/v1/key"), ("POST", "/tintype/v1/key/domains/2/rotate")] {
+            let refused = ask_of(&state, method, path, false).await.0;
+            assert_eq!(refused, StatusCode::UNAUTHORIZED, "{method} {path}");
+        }
+    }
 }

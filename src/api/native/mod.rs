@@ -1,10 +1,11 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`
-//! and what is below `key` answer at once; `POST check`, `POST scrub` and `POST gc` answer in lines of
-//! JSON: any number of `{"progress": …}`, then one `{"result": …}` or `{"error": "…"}`. Work that has
-//! begun goes on when the client leaves; what `gc` does is a job, under `jobs`.
+//! [`uploads`] takes it in parts. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
+//! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
+//! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
+//! last two do is a job, under `jobs`.
 
 mod error;
 mod file;
@@ -36,6 +37,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/check", post(check))
         .route("/tintype/v1/scrub", get(scrub::status).post(scrub::scrub))
         .route("/tintype/v1/damage", get(scrub::damage))
+        .route("/tintype/v1/events", get(scrub::events))
         .route("/tintype/v1/gc", post(gc::gc))
         .route("/tintype/v1/images/{image}/file", get(file::download))
         .merge(jobs::routes())
@@ -99,6 +101,7 @@ fn checked_body(checked: &Checked) -> Value {
         "described_commits": checked.description.commits,
         "described_at": checked.description.written_at.map(Time::rfc3339_seconds),
         "description_damage": checked.description.damage,
+        "incidents": checked.incidents.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
@@ -145,10 +148,12 @@ mod tests {
             ("GET", "/tintype/v1/scrub"),
             ("POST", "/tintype/v1/scrub"),
             ("GET", "/tintype/v1/damage"),
+            ("GET", "/tintype/v1/events"),
             ("GET", "/tintype/v1/key"),
             ("GET", "/tintype/v1/key/backup"),
             ("POST", "/tintype/v1/key/rotate"),
             ("DELETE", "/tintype/v1/key/domains/2"),
+            ("POST", "/tintype/v1/key/domains/2/rotate"),
         ] {
             assert_eq!(ask(method, path, false).await.0, StatusCode::UNAUTHORIZED, "{method} {path}");
         }
@@ -163,6 +168,7 @@ mod tests {
         assert_eq!(last["result"]["damaged_objects"], json!([]));
         assert_eq!(last["result"]["differing_indexes"], json!([]));
         assert_eq!(last["result"]["description_damage"], json!([]));
+        assert_eq!(last["result"]["incidents"], json!([]));
         assert!(last["result"]["described_commits"].as_u64().is_some_and(|commits| commits > 0));
     }
 
@@ -178,6 +184,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["completed_at"], Value::Null);
         let (_, body) = ask("GET", "/tintype/v1/damage", true).await;
         assert_eq!(body, r#"{"damage":[]}"#);
+        let (_, body) = ask("GET", "/tintype/v1/events", true).await;
+        assert_eq!(body, r#"{"events":[]}"#);
     }
 
     #[tokio::test]

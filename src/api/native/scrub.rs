@@ -1,4 +1,4 @@
-//! The scrub and the damage it finds: `GET` and `POST scrub`, `GET damage`.
+//! The scrub and the damage it finds: `GET` and `POST scrub`, `GET damage`, `GET events`.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -10,6 +10,7 @@ use super::{caller, work};
 use crate::api::context::ApiState;
 use crate::base::Time;
 use crate::model::ByteRange;
+use crate::service::events::Event;
 use crate::service::scrub::{DamagedObject, HitImage, ScrubReport};
 use crate::store::ScrubStatus;
 
@@ -28,6 +29,22 @@ pub(super) async fn damage(State(state): State<ApiState>, request: Request) -> R
     let actor = caller(&state, request).await?;
     let damage = state.blocking(move |service| service.damage(&actor)).await?;
     Ok(Json(json!({"damage": damage.iter().map(object_body).collect::<Vec<_>>()})).into_response())
+}
+
+pub(super) async fn events(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
+    let actor = caller(&state, request).await?;
+    let events = state.blocking(move |service| service.events(&actor)).await?;
+    Ok(Json(json!({"events": events.iter().map(event_body).collect::<Vec<_>>()})).into_response())
+}
+
+fn event_body(event: &Event) -> Value {
+    json!({
+        "at": event.at.rfc3339_seconds(),
+        "event": event.event,
+        "object": event.object,
+        "detail": event.detail,
+        "images": event.images.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
 }
 
 fn status_body(status: &ScrubStatus) -> Value {
@@ -50,6 +67,7 @@ fn report_body(report: &ScrubReport) -> Value {
     body["healed_packs"] = report.mended.packs.into();
     body["healed_chunks"] = report.mended.chunks.into();
     body["healed_manifests"] = report.mended.manifests.into();
+    body["incidents"] = report.incidents.iter().map(ToString::to_string).collect::<Vec<_>>().into();
     body
 }
 

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use crate::base::Time;
 use crate::model::{Digests, Image, Visibility};
 
-/// The hash algorithm of every image whose digests are known.
-const HASH_ALGO: &str = "sha512";
-
 /// A comparison of times.
 #[allow(missing_docs)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +58,7 @@ pub struct Filters {
     pub properties: BTreeMap<String, String>,
     /// Exactly this MD5, in hex.
     pub checksum: Option<String>,
-    /// Exactly this SHA-512, in hex.
+    /// Exactly this hash, in hex, whichever algorithm computed it.
     pub hash_value: Option<String>,
     /// Exactly this hash algorithm.
     pub hash_algo: Option<String>,
@@ -129,12 +126,14 @@ impl Filters {
     }
 
     fn admit_digests(&self, digests: Option<&Digests>) -> bool {
-        let is = |wanted: &Option<String>, value: fn(&Digests) -> String| {
-            wanted.as_ref().is_none_or(|wanted| digests.is_some_and(|digests| value(digests) == *wanted))
+        let md5 = digests.and_then(|digests| digests.md5);
+        let secure = digests.and_then(|digests| digests.secure);
+        let is = |wanted: &Option<String>, value: &dyn Fn() -> Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| value().as_ref() == Some(wanted))
         };
-        is(&self.checksum, |d| hex::encode(d.md5))
-            && is(&self.hash_value, |d| hex::encode(d.sha512))
-            && is(&self.hash_algo, |_| HASH_ALGO.to_owned())
+        is(&self.checksum, &|| md5.map(hex::encode))
+            && is(&self.hash_value, &|| secure.map(|hash| hex::encode(hash.value())))
+            && is(&self.hash_algo, &|| secure.map(|hash| hash.algorithm().as_str().to_owned()))
     }
 }
 

@@ -74,7 +74,10 @@ impl Column {
             Column::UpdatedAt => vec![Key::new().signed(image.updated_at.0)],
             Column::Tag => image.tags.iter().map(|tag| text_value(tag)).collect(),
             Column::Property => image.properties.iter().map(|(n, v)| property_value(n, v)).collect(),
-            Column::Checksum => image.digests.iter().map(|d| Key::new().fixed(&d.md5)).collect(),
+            Column::Checksum => {
+                let md5 = image.digests.as_ref().and_then(|digests| digests.md5);
+                md5.iter().map(|md5| Key::new().fixed(md5)).collect()
+            }
         }
     }
 }

@@ -10,13 +10,24 @@ use crate::base::Time;
 use crate::catalog::{differing_indexes, members, reindex};
 use crate::db::{Db, Options};
 use crate::model::image::{Member, MemberStatus};
-use crate::model::{Digests, ProjectId, Status, Visibility};
+use crate::model::{Digests, ProjectId, SecureHash, Status, Visibility};
 
 fn memory() -> Db {
     Db::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap()
 }
 
 /// An image with nothing set, its id made of one byte.
+/// Digests of every kind that a setting can have made.
+fn digests(n: u8) -> Digests {
+    let (md5, secure) = match n {
+        0 => (Some([n; 16]), Some(SecureHash::Sha512([n; 64]))),
+        1 => (None, Some(SecureHash::Sha256([n; 32]))),
+        2 => (Some([n; 16]), Some(SecureHash::Sha256([n; 32]))),
+        _ => (None, None),
+    };
+    Digests { md5, secure, blake3: [n; 32] }
+}
+
 pub(super) fn plain_image(id: u8) -> Image {
     Image {
         id: ImageId(uuid::Uuid::from_bytes([id; 16])),
@@ -164,7 +175,7 @@ fn image() -> impl Strategy<Value = Image> {
         proptest::option::of(text(&["raw", "qcow2"])),
     );
     let numbers = (0u64..2, 0u64..2, proptest::option::of(0u64..3), proptest::option::of(0u64..2));
-    let marks = (any::<bool>(), proptest::bool::weighted(0.1), proptest::option::of(0u8..2));
+    let marks = (any::<bool>(), proptest::bool::weighted(0.1), proptest::option::of(0u8..4));
     let labels = (subsequence(vec!["s", "t"], 0..=2), proptest::option::of(text(&["v", "w"])));
     (words, numbers, marks, labels, time(), time()).prop_map(
         |(words, numbers, marks, (tags, property), created_at, updated_at)| Image {
@@ -180,7 +191,7 @@ fn image() -> impl Strategy<Value = Image> {
             virtual_size_bytes: numbers.3,
             protected: marks.0,
             hidden: marks.1,
-            digests: marks.2.map(|n| Digests { md5: [n; 16], sha512: [n; 64], blake3: [n; 32] }),
+            digests: marks.2.map(digests),
             tags: tags.into_iter().map(str::to_owned).collect(),
             properties: property.map(|value| ("k".to_owned(), value)).into_iter().collect(),
             created_at,
@@ -273,7 +284,10 @@ fn filters() -> impl Strategy<Value = Filters> {
         subsequence(vec!["s", "t"], 0..=2),
         proptest::option::weighted(0.1, text(&["v", "w", "x"])),
         proptest::option::weighted(0.05, (0u8..3).prop_map(|n| hex::encode([n; 16]))),
-        proptest::option::weighted(0.05, (0u8..3).prop_map(|n| hex::encode([n; 64]))),
+        proptest::option::weighted(
+            0.05,
+            (0u8..3).prop_map(|n| hex::encode(&[n; 64][..if n == 0 { 64 } else { 32 }])),
+        ),
         proptest::option::weighted(0.05, text(&["sha512", "sha256"])),
         any::<bool>(),
     );
@@ -412,6 +426,7 @@ mod model {
         };
         let one = |wanted: &Option<String>| wanted.clone().map(|wanted| vec![wanted]);
         let digests = image.digests.as_ref();
+        let secure = digests.and_then(|digests| digests.secure);
         any(&filters.ids, Some(image.id.to_string()))
             && any(&filters.names, image.name.clone())
             && any(&filters.statuses, Some(image.status.as_str().to_owned()))
@@ -422,9 +437,9 @@ mod model {
             && (filters.protected.is_none() || filters.protected == Some(image.protected))
             && filters.tags.iter().all(|tag| image.tags.contains(tag))
             && filters.properties.iter().all(|(name, value)| image.properties.get(name) == Some(value))
-            && any(&one(&filters.checksum), digests.map(|d| hex::encode(d.md5)))
-            && any(&one(&filters.hash_value), digests.map(|d| hex::encode(d.sha512)))
-            && any(&one(&filters.hash_algo), digests.map(|_| "sha512".to_owned()))
+            && any(&one(&filters.checksum), digests.and_then(|d| d.md5).map(hex::encode))
+            && any(&one(&filters.hash_value), secure.map(|hash| hex::encode(hash.value())))
+            && any(&one(&filters.hash_algo), secure.map(|hash| hash.algorithm().as_str().to_owned()))
             && within(filters.size, image.size_bytes)
             && within(filters.min_ram, Some(image.min_ram_mib))
             && within(filters.min_disk, Some(image.min_disk_gib))

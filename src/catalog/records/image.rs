@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::base::Time;
-use crate::db::codec::{Record, Unreadable};
+use crate::db::codec::{self, Record, Unreadable};
+use crate::db::{DigestsForm, FirstDigestsForm};
 use crate::model::{ContentId, Digests, Image, ImageId, ProjectId, Status, Visibility};
 
 /// An image, with its id: the record is also kept beside the image's content, where no key names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageRecord {
+pub struct ImageRecord<D = DigestsForm> {
     id: [u8; 16],
     name: Option<String>,
     status: u8,
@@ -24,7 +25,7 @@ pub struct ImageRecord {
     min_ram_mib: u64,
     size_bytes: Option<u64>,
     virtual_size_bytes: Option<u64>,
-    digests: Option<DigestsRecord>,
+    digests: Option<D>,
     content: Option<[u8; 16]>,
     tags: BTreeSet<String>,
     properties: BTreeMap<String, String>,
@@ -33,15 +34,23 @@ pub struct ImageRecord {
     upload: Option<[u8; 16]>,
 }
 
-/// Digests; the SHA-512 in halves, because serde knows arrays up to 32 bytes only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct DigestsRecord {
-    md5: [u8; 16],
-    sha512: ([u8; 32], [u8; 32]),
-    blake3: [u8; 32],
+impl Record for ImageRecord {
+    const VERSION: u8 = 2;
+    const NAME: &'static str = "image";
+
+    fn decode_other(version: u8, body: &[u8]) -> Result<ImageRecord, Unreadable> {
+        if version == FirstImageRecord::VERSION {
+            let first: FirstImageRecord = codec::decode_body(body)?;
+            return first.into_image().map(|image| ImageRecord::of(&image));
+        }
+        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
+    }
 }
 
-impl Record for ImageRecord {
+/// The first version, of which every image with data had all digests.
+type FirstImageRecord = ImageRecord<FirstDigestsForm>;
+
+impl Record for FirstImageRecord {
     const VERSION: u8 = 1;
     const NAME: &'static str = "image";
 }
@@ -62,7 +71,7 @@ impl ImageRecord {
             min_ram_mib: image.min_ram_mib,
             size_bytes: image.size_bytes,
             virtual_size_bytes: image.virtual_size_bytes,
-            digests: image.digests.as_ref().map(DigestsRecord::of),
+            digests: image.digests.as_ref().map(DigestsForm::from),
             content: image.content.map(|content| content.0),
             tags: image.tags.clone(),
             properties: image.properties.clone(),
@@ -71,7 +80,9 @@ impl ImageRecord {
             upload: image.upload,
         }
     }
+}
 
+impl<D: Into<Digests>> ImageRecord<D> {
     /// # Errors
     /// [`Unreadable`] when a state or visibility is none this release knows.
     pub fn into_image(self) -> Result<Image, Unreadable> {
@@ -89,7 +100,7 @@ impl ImageRecord {
             min_ram_mib: self.min_ram_mib,
             size_bytes: self.size_bytes,
             virtual_size_bytes: self.virtual_size_bytes,
-            digests: self.digests.map(DigestsRecord::into_digests),
+            digests: self.digests.map(Into::into),
             content: self.content.map(ContentId),
             tags: self.tags,
             properties: self.properties,
@@ -97,24 +108,6 @@ impl ImageRecord {
             updated_at: Time(self.updated_at),
             upload: self.upload,
         })
-    }
-}
-
-impl DigestsRecord {
-    fn of(digests: &Digests) -> DigestsRecord {
-        let mut sha512 = ([0; 32], [0; 32]);
-        let (first, second) = digests.sha512.split_at(32);
-        sha512.0.copy_from_slice(first);
-        sha512.1.copy_from_slice(second);
-        DigestsRecord { md5: digests.md5, sha512, blake3: digests.blake3 }
-    }
-
-    fn into_digests(self) -> Digests {
-        let mut sha512 = [0; 64];
-        let (first, second) = sha512.split_at_mut(32);
-        first.copy_from_slice(&self.sha512.0);
-        second.copy_from_slice(&self.sha512.1);
-        Digests { md5: self.md5, sha512, blake3: self.blake3 }
     }
 }
 
@@ -141,13 +134,14 @@ fn known<T: Copy>(field: &str, code: u8, all: &[T], code_of: fn(T) -> u8) -> Res
     all.iter()
         .copied()
         .find(|value| code_of(*value) == code)
-        .ok_or_else(|| Unreadable { name: ImageRecord::NAME, reason: format!("{field} {code} is unknown") })
+        .ok_or_else(|| Unreadable { name: <ImageRecord>::NAME, reason: format!("{field} {code} is unknown") })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::db::codec::{decode, encode};
+    use crate::model::SecureHash;
 
     fn full() -> Image {
         Image {
@@ -165,8 +159,8 @@ mod tests {
             size_bytes: Some(3),
             virtual_size_bytes: None,
             digests: Some(Digests {
-                md5: [1; 16],
-                sha512: std::array::from_fn(|i| i as u8),
+                md5: Some([1; 16]),
+                secure: Some(SecureHash::Sha512(std::array::from_fn(|i| i as u8))),
                 blake3: [2; 32],
             }),
             content: Some(ContentId([4; 16])),
@@ -178,13 +172,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_image_form_is_golden() {
-        let image = full();
-        let bytes = encode(&ImageRecord::of(&image));
-        let sha512: String = (0..64).map(|i| format!("{i:02x}")).collect();
-        let golden = [
-            "01",
+    /// The bytes of [`full`] in hex, with what stands for its digests.
+    fn golden(version: &str, digests: &[&str]) -> String {
+        let before = [
+            version,
             &"07".repeat(16),
             "0101000000000000006e",
             "02",
@@ -198,10 +189,8 @@ mod tests {
             "0200000000000000",
             "010300000000000000",
             "00",
-            "01",
-            &"01".repeat(16),
-            &sha512,
-            &"02".repeat(32),
+        ];
+        let after = [
             "01",
             &"04".repeat(16),
             "0100000000000000010000000000000074",
@@ -211,8 +200,41 @@ mod tests {
             "01",
             &"06".repeat(16),
         ];
-        assert_eq!(hex::encode(&bytes), golden.concat());
-        assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), image);
+        [before.concat(), digests.concat(), after.concat()].concat()
+    }
+
+    fn sha512() -> String {
+        (0..64).map(|i| format!("{i:02x}")).collect()
+    }
+
+    #[test]
+    fn the_image_form_is_golden() {
+        let with = |digests| Image { digests, ..full() };
+        let (md5, blake3) = ("01".repeat(16), "02".repeat(32));
+        let sha256 = "03".repeat(32);
+        let shorter = Digests { md5: None, secure: Some(SecureHash::Sha256([3; 32])), blake3: [2; 32] };
+        let least = Digests { md5: None, secure: None, blake3: [2; 32] };
+        for (image, digests) in [
+            (full(), vec!["01", "01", &md5, "01", "00000000", &sha512(), &blake3]),
+            (with(Some(shorter)), vec!["01", "00", "01", "01000000", &sha256, &blake3]),
+            (with(Some(least)), vec!["01", "00", "00", &blake3]),
+            (with(None), vec!["00"]),
+        ] {
+            let bytes = encode(&ImageRecord::of(&image));
+            assert_eq!(hex::encode(&bytes), golden("02", &digests));
+            assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), image);
+        }
+    }
+
+    #[test]
+    fn p8_a_record_of_the_first_form_is_read() {
+        let digests = ["01", &"01".repeat(16), &sha512(), &"02".repeat(32)];
+        let bytes = hex::decode(golden("01", &digests)).unwrap();
+        assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), full());
+        let bytes = hex::decode(golden("01", &["00"])).unwrap();
+        let empty = Image { digests: None, ..full() };
+        assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), empty);
+        assert!(decode::<ImageRecord>(&hex::decode(golden("03", &["00"])).unwrap()).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Time;
-use crate::db::codec::{Record, Unreadable};
+use crate::db::codec::{self, Record, Unreadable};
 use crate::model::job::{Job, JobId, JobKind, JobState};
 
 /// A job without its number. Kind and state are kept by name, so that both lists can grow.
@@ -21,11 +21,20 @@ pub struct JobRecord {
     finished_at: Option<i64>,
     result: BTreeMap<String, u64>,
     error: Option<String>,
+    paused: bool,
 }
 
 impl Record for JobRecord {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "job";
+
+    fn decode_other(version: u8, body: &[u8]) -> Result<JobRecord, Unreadable> {
+        if version == 1 {
+            // The first form is this one without its last byte.
+            return codec::decode_body(&[body, &[0]].concat());
+        }
+        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
+    }
 }
 
 impl From<&Job> for JobRecord {
@@ -41,6 +50,7 @@ impl From<&Job> for JobRecord {
             finished_at: job.finished_at.map(|time| time.0),
             result: job.result.clone(),
             error: job.error.clone(),
+            paused: job.paused,
         }
     }
 }
@@ -64,6 +74,7 @@ impl JobRecord {
             finished_at: self.finished_at.map(Time),
             result: self.result,
             error: self.error,
+            paused: self.paused,
         })
     }
 }
@@ -87,12 +98,12 @@ mod tests {
             finished_at: None,
             result: [("r".to_owned(), 5)].into(),
             error: Some("e".into()),
+            paused: true,
         };
         let bytes = encode(&JobRecord::from(&job));
         let number = |n: u8| format!("{n:02x}00000000000000");
         let text = |text: &str| format!("{}{}", number(text.len() as u8), hex::encode(text));
         let form = [
-            "01".to_owned(),
             text("reclaim"),
             text("failed"),
             text("p"),
@@ -104,7 +115,10 @@ mod tests {
             format!("{}{}{}", number(1), text("r"), number(5)),
             format!("01{}", text("e")),
         ];
-        assert_eq!(hex::encode(&bytes), form.concat());
+        assert_eq!(hex::encode(&bytes), format!("02{}01", form.concat()));
         assert_eq!(decode::<JobRecord>(&bytes).unwrap().into_job(JobId(9)).unwrap(), job);
+        let first_form = hex::decode(format!("01{}", form.concat())).unwrap();
+        let job = Job { paused: false, ..job };
+        assert_eq!(decode::<JobRecord>(&first_form).unwrap().into_job(JobId(9)).unwrap(), job);
     }
 }

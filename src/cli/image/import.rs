@@ -19,6 +19,7 @@ use super::super::output::Output;
 use super::super::progress::Progress;
 use super::send::Sending;
 use crate::model::image::DISK_FORMATS;
+use crate::service::images::{KEY_PROPERTY, OWN_KEY};
 
 /// Bytes read at once.
 pub(super) const READ_BYTES: usize = 1 << 20;
@@ -46,6 +47,12 @@ pub struct Import {
     /// A tag the image carries
     #[arg(long)]
     tag: Vec<String>,
+    /// Seal it with this key of the project, which is made where there is none (a sealed box)
+    #[arg(long, value_name = "NAME", conflicts_with = "own_key")]
+    key: Option<String>,
+    /// Seal it with a key of its own, which goes when the image is deleted (a sealed box)
+    #[arg(long)]
+    own_key: bool,
     /// Go on with an unfinished import of this file, under the same name
     #[arg(long)]
     resume: bool,
@@ -144,6 +151,10 @@ impl Import {
         if let Some(name) = self.name() {
             record["name"] = name.into();
         }
+        let own = self.own_key.then_some(OWN_KEY);
+        if let Some(name) = self.key.as_deref().or(own) {
+            record[KEY_PROPERTY] = name.into();
+        }
         for (key, value) in &self.property {
             record[key] = value.as_str().into();
         }
@@ -185,6 +196,8 @@ mod tests {
 
     fn import(file: &str) -> Import {
         Import {
+            key: None,
+            own_key: false,
             file: file.into(),
             name: None,
             disk_format: None,

@@ -208,7 +208,12 @@ mod tests {
     async fn a_file_appears_only_when_its_bytes_are_the_images() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
-        let good = json!({"size": 3, "checksum": "900150983cd24fb0d6963f7d28e17f72"});
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let good = [
+            json!({"size": 3, "checksum": "900150983cd24fb0d6963f7d28e17f72"}),
+            json!({"size": 3, "checksum": null, "os_hash_algo": "sha256", "os_hash_value": sha256}),
+            json!({"size": 3, "checksum": null, "os_hash_algo": null, "os_hash_value": null}),
+        ];
         let save = async |image: &Value| {
             let part = part_of(&path, image)?;
             let mut file = File::create(&part).await.unwrap();
@@ -219,10 +224,17 @@ mod tests {
             }
             settle(Ok(()), arrival, &mut file, &part, &path, image).await
         };
-        assert_eq!(save(&good).await.ok(), Some(3));
-        assert_eq!(std::fs::read(&path).unwrap(), b"abc");
-        std::fs::remove_file(&path).unwrap();
-        for bad in [json!({"checksum": "00"}), json!({"os_hash_algo": "sha512"}), json!({"size": 4})] {
+        for good in good {
+            assert_eq!(save(&good).await.ok(), Some(3), "{good}");
+            assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+            std::fs::remove_file(&path).unwrap();
+        }
+        for bad in [
+            json!({"checksum": "00"}),
+            json!({"os_hash_algo": "sha512"}),
+            json!({"os_hash_algo": "sha256", "os_hash_value": "00"}),
+            json!({"size": 4}),
+        ] {
             assert!(save(&bad).await.is_err());
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{bad}");
         }

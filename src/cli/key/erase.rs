@@ -24,8 +24,9 @@ impl EraseDomain {
         let domain = self.domain;
         client.call(Method::DELETE, Api::Native, &format!("/key/domains/{domain}")).await?;
         let text = format!(
-            "The keys of domain {domain} are gone, and nobody can read its images any more; delete them to have\n\
-             their space back. Backups of the key ring that were made before still hold the keys: delete those too."
+            "The keys of domain {domain} are gone, and nobody can read its images any more; what they took comes\n\
+             back by itself, or with \"gc\", and their names stay until they are deleted. Backups of the key ring that\n\
+             were made before still hold the keys: delete those too."
         );
         output.done(&text, &json!({ "domain": domain }))
     }

@@ -4,6 +4,7 @@ mod backup;
 mod erase;
 mod restore;
 mod rotate;
+mod rotate_domain;
 mod status;
 
 use clap::Subcommand;
@@ -19,6 +20,8 @@ pub enum Key {
     Status(status::Status),
     /// Put the key ring under another master key, at once; nothing is sealed again
     Rotate(rotate::Rotate),
+    /// Give a domain another key, and seal its data anew; what is cut off is gone on with
+    RotateDomain(rotate_domain::RotateDomain),
     /// Delete the keys of a domain: its images become unreadable for everyone, for good
     EraseDomain(erase::EraseDomain),
     /// Write the wrapped key ring to a file; without the master key it is worth nothing
@@ -47,6 +50,7 @@ impl Key {
         match self {
             Key::Status(status) => status.run(client, output).await,
             Key::Rotate(rotate) => rotate.run(client, target, output).await,
+            Key::RotateDomain(rotate) => rotate.run(client, output).await,
             Key::EraseDomain(erase) => erase.run(client, output).await,
             Key::Backup(backup) => backup.run(client, output).await,
             Key::Restore(restore) => restore.run(target, output),

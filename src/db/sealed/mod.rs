@@ -25,11 +25,12 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::base::Entropy;
-pub(super) use convert::convert;
+pub(super) use convert::{Source, convert};
 pub(super) use header::is_header;
 use header::{HEADER_BYTES, Header};
 pub use header::{HEADER_BYTES as SEALED_HEADER_BYTES, MAGIC as SEALED_MAGIC, VERSION as SEALED_VERSION};
-use pages::{BLOCK_BYTES, PAGE_BYTES, Pages};
+pub(super) use pages::Pages;
+use pages::{BLOCK_BYTES, PAGE_BYTES};
 
 /// The length of the secret a file's keys are derived from.
 pub const SEAL_KEY_BYTES: usize = 32;
@@ -43,6 +44,22 @@ impl SealKey {
     pub fn new(secret: Zeroizing<[u8; SEAL_KEY_BYTES]>) -> SealKey {
         SealKey(secret)
     }
+}
+
+/// The pages of the sealed file that begins with these bytes, under the first of `keys` that is its
+/// own, and which that is.
+///
+/// # Errors
+/// [`Error::OtherKey`] when none is, [`Error::NewerFormat`], or [`Error::Corrupt`].
+pub(super) fn opened_with(start: &[u8], keys: &[SealKey]) -> Result<(usize, Pages), Error> {
+    let header = Header::decode(start)?;
+    for (at, key) in keys.iter().enumerate() {
+        match header.pages(key) {
+            Err(Error::OtherKey) => {}
+            pages => return Ok((at, pages?)),
+        }
+    }
+    Err(Error::OtherKey)
 }
 
 impl fmt::Debug for SealKey {

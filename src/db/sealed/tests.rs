@@ -236,8 +236,9 @@ fn another_key_a_newer_layout_and_damage_are_told_apart() {
         open(&medium, 1).unwrap();
         medium.write(0, &good).unwrap();
     }
-    medium.write(20, &[1]).unwrap();
-    medium.write(2048 + 20, &[1]).unwrap();
+    for at in [20, 2048 + 20] {
+        medium.write(at, &[good[at as usize] ^ 1]).unwrap();
+    }
     assert!(matches!(open(&medium, 1), Err(Error::Corrupt(_))));
     let mut newer = good[..64].to_vec();
     newer[8] = 9;
@@ -269,7 +270,7 @@ fn holds(path: &std::path::Path, secret: &[u8]) -> bool {
 }
 
 fn open_sealed(path: &std::path::Path, seed: u8) -> Result<Db, Error> {
-    CatalogFile::claim(path)?.open_sealed(&key(seed), &OsEntropy, Options::default())
+    CatalogFile::claim(path)?.open_sealed(&[key(seed)], &OsEntropy, Options::default())
 }
 
 #[test]
@@ -299,4 +300,87 @@ fn p9_a_plain_catalog_is_sealed_when_it_is_opened_with_a_key() {
 fn keys_do_not_print() {
     assert_eq!(format!("{:?}", key(1)), "SealKey(..)");
     assert_eq!(format!("{:?}", sealed(&Shared::default())), "Sealed(..)");
+}
+
+/// A medium that does so many steps, then none.
+#[derive(Debug)]
+struct Failing(Shared, std::sync::atomic::AtomicUsize);
+
+impl Failing {
+    fn step(&self) -> io::Result<()> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let left = self.1.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        left.map(drop).map_err(|_| io::Error::other("simulated: the disk failed"))
+    }
+}
+
+impl StorageBackend for Failing {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.step().and_then(|()| self.0.set_len(length))
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.step().and_then(|()| self.0.sync_data())
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.step().and_then(|()| self.0.write(offset, data))
+    }
+}
+
+/// What a conversion wrote that ended after so many steps; `None` when it came to its end.
+fn cut_off_after(steps: usize, path: &std::path::Path, pages: Option<Pages>) -> Option<Vec<u8>> {
+    let (file, medium) = (std::fs::File::open(path).unwrap(), Shared::default());
+    let failing = Failing(medium.clone(), steps.into());
+    let source = Source { file: &file, pages };
+    convert::copy_to(failing, &source, &key(2), &OsEntropy).is_err().then(|| medium.bytes())
+}
+
+#[test]
+fn p2_p9_a_conversion_cut_off_at_any_step_leaves_the_catalog_as_it_was_and_is_done_again() {
+    for is_sealed in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, fresh) = (dir.path().join("catalog.redb"), dir.path().join(".catalog.redb.sealed"));
+        rows(&path);
+        if is_sealed {
+            open_sealed(&path, 1).unwrap().close().unwrap();
+        }
+        let original = std::fs::read(&path).unwrap();
+        let keys = if is_sealed { vec![key(2), key(1)] } else { vec![key(2)] };
+        let mut steps = 0;
+        loop {
+            let pages = is_sealed.then(|| opened_with(&original[..HEADER_BYTES as usize], &keys).unwrap().1);
+            let Some(left) = cut_off_after(steps, &path, pages) else { break };
+            assert_eq!(std::fs::read(&path).unwrap(), original, "step {steps}");
+            std::fs::write(&fresh, left).unwrap();
+            let db = CatalogFile::claim(&path).unwrap();
+            let db = db.open_sealed(&keys, &OsEntropy, Options::default()).unwrap();
+            assert_eq!(db.read().unwrap().count(&ROWS).unwrap(), 50, "step {steps}");
+            db.close().unwrap();
+            assert!(!fresh.exists() && !holds(&path, b"a secret to look for"));
+            // From now on it is under the newest key alone.
+            assert_eq!(open_sealed(&path, 2).unwrap().read().unwrap().count(&ROWS).unwrap(), 50);
+            assert!(matches!(open_sealed(&path, 1).err(), Some(Error::OtherKey)));
+            std::fs::write(&path, &original).unwrap();
+            steps += 1;
+        }
+        assert!(steps > 3, "{steps} steps");
+    }
+}
+
+#[test]
+fn a_catalog_under_none_of_the_keys_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    rows(&path);
+    open_sealed(&path, 1).unwrap().close().unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let opened = CatalogFile::claim(&path).unwrap();
+    let refused = opened.open_sealed(&[key(3), key(2)], &OsEntropy, Options::default()).err();
+    assert!(matches!(refused, Some(Error::OtherKey)));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }

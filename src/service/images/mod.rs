@@ -13,6 +13,7 @@ mod members;
 mod read;
 mod resumable;
 mod screen;
+mod sealing;
 mod update;
 mod upload;
 
@@ -23,7 +24,7 @@ pub use fields::{Change, Existing, Field};
 pub use read::Listing;
 pub use resumable::Patch;
 pub(super) use resumable::Turns;
-pub(super) use upload::key_owner;
+pub use sealing::{Holder, KEY_PROPERTY, OWN_KEY};
 pub use upload::{BodyBroken, Upload};
 
 #[cfg(test)]

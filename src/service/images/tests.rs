@@ -11,9 +11,9 @@ use crate::model::identity::Scope;
 use crate::model::image::MemberStatus;
 use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
 use crate::service::identity::NewProject;
-use crate::service::testing::{rules, sealed_service, service, service_with};
+use crate::service::testing::{self, rules, sealed_service, service, service_with};
 use crate::service::{Actor, DedupScope, ErrorKind, KeyDomains, Rules, Service};
-use crate::store::Reach;
+use crate::store::{Reach, Unfinished, Wish};
 
 fn actor(project: &str, roles: &[&str]) -> Actor {
     Actor {
@@ -406,7 +406,7 @@ async fn p9_an_erased_domain_takes_exactly_its_images() {
     };
     images.iter().for_each(|image| read(image).unwrap());
     let domains = service.key_domains(&admin()).unwrap();
-    let counts: Vec<_> = domains.iter().map(|domain| (domain.status.domain, domain.images)).collect();
+    let counts: Vec<_> = domains.iter().map(|domain| (domain.domain, domain.images)).collect();
     assert_eq!(counts, [(1, 0), (2, 1), (3, 1)]);
 
     let refused = |domain| service.erase_domain(&admin(), domain).unwrap_err().kind;
@@ -430,7 +430,9 @@ async fn p9_an_erased_domain_takes_exactly_its_images() {
     let upload = service.begin_upload(owner, &again.id, None).unwrap();
     upload.receive(stream::iter([Ok(Bytes::from(data.clone()))])).await.unwrap();
     read(&(owner.clone(), again.id)).unwrap();
-    assert_eq!(service.key_domains(&admin()).unwrap().len(), 4);
+    // Of the erased one nothing is left to be told.
+    let left: Vec<_> = service.key_domains(&admin()).unwrap().iter().map(|domain| domain.domain).collect();
+    assert_eq!(left, [1, 3, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -453,4 +455,208 @@ async fn p4_the_setting_decides_whose_images_share_data() {
     assert_eq!(chunks_gained(DedupScope::Store).await, [all, 0, 0]);
     assert_eq!(chunks_gained(DedupScope::Domain).await, [all, 0, all]);
     assert_eq!(chunks_gained(DedupScope::Project).await, [all, all, all]);
+}
+
+/// An image of `owner` with data, asking for this key.
+async fn sealed_image(
+    service: &Service,
+    owner: &Actor,
+    key: Option<&str>,
+    data: &[u8],
+) -> Result<ImageId, crate::service::Error> {
+    let image = image(service, owner, Visibility::Private);
+    if let Some(key) = key {
+        ask_for_key(service, owner, &image.id, key)?;
+    }
+    let upload = service.begin_upload(owner, &image.id, None)?;
+    upload.receive(stream::iter([Ok(Bytes::copy_from_slice(data))])).await?;
+    Ok(image.id)
+}
+
+fn ask_for_key(
+    service: &Service,
+    owner: &Actor,
+    id: &ImageId,
+    key: &str,
+) -> Result<Image, crate::service::Error> {
+    let (name, value) = (KEY_PROPERTY.to_owned(), key.to_owned());
+    service.update_image(owner, id, vec![Change::SetProperty { name, value, existing: Existing::Any }])
+}
+
+fn reads(service: &Service, owner: &Actor, id: &ImageId) -> Result<(), ErrorKind> {
+    let read = || {
+        let reader = service.download_image(owner, id)?.reader.unwrap();
+        let mut bytes = vec![0; reader.size_bytes() as usize];
+        Ok::<_, crate::service::Error>(reader.read_at(0, &mut bytes)?)
+    };
+    read().map_err(|error| error.kind)
+}
+
+/// What the box says of its domains: number, named key or whether it is an image's, images.
+fn told(service: &Service) -> Vec<(u32, String, u64)> {
+    let name = |holder: Option<Holder>| match holder {
+        None => String::new(),
+        Some(Holder::Project { project }) => format!("project {project}"),
+        Some(Holder::Named { project, name }) => format!("key {name} of {project}"),
+        Some(Holder::Image { asked, .. }) => format!("image, asked {asked}"),
+    };
+    let domains = service.key_domains(&admin()).unwrap();
+    domains.into_iter().map(|domain| (domain.domain, name(domain.holder), domain.images)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_p9_a_key_that_images_name_is_theirs_alone_and_takes_exactly_them() {
+    let (service, _) = sealed_service(rules());
+    let (one, two) = (member("one"), member("two"));
+    let data: Vec<u8> = (0..200_000u32).map(|n| (n / 7) as u8).collect();
+    let chunks = || service.usage(&admin()).unwrap().chunks;
+    let plain = sealed_image(&service, &one, None, &data).await.unwrap();
+    let of_data = chunks();
+    let first = sealed_image(&service, &one, Some("gold"), &data).await.unwrap();
+    assert_eq!(chunks(), 2 * of_data);
+    let second = sealed_image(&service, &one, Some("gold"), &data).await.unwrap();
+    assert_eq!(chunks(), 2 * of_data, "images that name one key share");
+    let others = sealed_image(&service, &two, Some("gold"), &data).await.unwrap();
+    assert_eq!(chunks(), 3 * of_data, "a name means another key in another project");
+    let expected =
+        [(1, "", 1), (2, "key gold of one", 2), (3, "key gold of two", 1)].map(|(d, n, i)| (d, n.into(), i));
+    assert_eq!(told(&service), expected);
+
+    service.erase_domain(&admin(), 2).unwrap();
+    for (owner, id, read) in [
+        (&one, plain, Ok(())),
+        (&one, first, Err(ErrorKind::Gone)),
+        (&one, second, Err(ErrorKind::Gone)),
+        (&two, others, Ok(())),
+    ] {
+        assert_eq!(reads(&service, owner, &id), read);
+    }
+    // What nobody can read again gives its space back although its images are still there.
+    let freed = service.reclaim(&admin(), Default::default(), &mut |_| ()).unwrap().freed;
+    assert!(freed.packs > 0 && chunks() == 2 * of_data, "{freed:?}");
+    let checked = service.check(&admin(), &mut |_| ()).unwrap();
+    assert_eq!((checked.revoked.len(), checked.damaged, checked.damaged_objects), (2, vec![], vec![]));
+    for id in [first, second] {
+        service.delete_image(&one, &id).unwrap();
+    }
+    service
+        .reclaim(&admin(), Wish { compact: true, recompress: true, ..Wish::default() }, &mut |_| ())
+        .unwrap();
+    assert!(!service.store().has_unmarked_packs().unwrap() || chunks() == 2 * of_data);
+    // The name can be used again, and means a fresh key.
+    let again = sealed_image(&service, &one, Some("gold"), &data).await.unwrap();
+    assert_eq!(reads(&service, &one, &again), Ok(()));
+    assert_eq!(told(&service)[2], (4, "key gold of one".into(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_a_key_of_an_images_own_goes_with_it() {
+    for (key, domains) in [(Some("own"), KeyDomains::Store), (None, KeyDomains::Image)] {
+        let (service, _) = sealed_service(Rules { key_domains: domains, ..rules() });
+        let owner = member("one");
+        let ids = [
+            sealed_image(&service, &owner, key, &[7; 50_000]).await.unwrap(),
+            sealed_image(&service, &owner, key, &[7; 50_000]).await.unwrap(),
+        ];
+        let what = format!("image, asked {}", key.is_some());
+        assert_eq!(told(&service), [(1, String::new(), 0), (2, what.clone(), 1), (3, what.clone(), 1)]);
+        let reader = service.download_image(&owner, &ids[0]).unwrap().reader.unwrap();
+        service.delete_image(&owner, &ids[0]).unwrap();
+        service.give_back(Reach::Everything).unwrap();
+        assert_eq!(service.store().domains().len(), 3, "somebody still reads it");
+        drop(reader);
+        while service.give_back(Reach::Everything).unwrap().in_use > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(told(&service), [(1, String::new(), 0), (3, what, 1)]);
+        assert_eq!(reads(&service, &owner, &ids[1]), Ok(()));
+        // A queued image keeps the key that an upload to it made.
+        let queued = image(&service, &owner, Visibility::Private).id;
+        if let Some(key) = key {
+            ask_for_key(&service, &owner, &queued, key).unwrap();
+        }
+        drop(service.begin_upload(&owner, &queued, None).unwrap());
+        service.give_back(Reach::Everything).unwrap();
+        assert_eq!(service.store().domains().len(), 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_asked_for_before_data_arrives_within_bounds_and_only_of_a_sealed_box() {
+    let (service, _) = sealed_service(Rules { project_keys_max: 2, ..rules() });
+    let owner = member("one");
+    let filled = sealed_image(&service, &owner, Some("a"), b"data").await.unwrap();
+    assert_eq!(ask_for_key(&service, &owner, &filled, "b").unwrap_err().kind, ErrorKind::Forbidden);
+    assert!(ask_for_key(&service, &owner, &filled, "a").is_ok(), "what it has");
+    let remove = vec![Change::RemoveProperty(KEY_PROPERTY.to_owned())];
+    assert_eq!(service.update_image(&owner, &filled, remove).unwrap_err().kind, ErrorKind::Forbidden);
+    let queued = image(&service, &owner, Visibility::Private).id;
+    for bad in ["", "a b", "a/b", &"x".repeat(65), "schlüssel"] {
+        assert_eq!(
+            ask_for_key(&service, &owner, &queued, bad).unwrap_err().kind,
+            ErrorKind::Invalid,
+            "{bad}"
+        );
+    }
+    sealed_image(&service, &owner, Some("own"), b"data").await.unwrap();
+    let error = sealed_image(&service, &owner, Some("b"), b"data").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TooLarge, "{error}");
+    assert!(sealed_image(&service, &owner, Some("a"), b"data").await.is_ok(), "one that is there");
+    assert!(sealed_image(&service, &member("two"), Some("b"), b"data").await.is_ok(), "each has its own");
+
+    let (none, _) = sealed_service(Rules { project_keys_max: 0, ..rules() });
+    let queued = image(&none, &owner, Visibility::Private).id;
+    assert_eq!(ask_for_key(&none, &owner, &queued, "a").unwrap_err().kind, ErrorKind::Forbidden);
+    let (plain, _) = testing::service_with(rules());
+    let queued = image(&plain, &owner, Visibility::Private).id;
+    let error = ask_for_key(&plain, &owner, &queued, "a").unwrap_err();
+    assert!(error.kind == ErrorKind::Conflict && error.message.contains("plain"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_a_domain_is_sealed_anew_as_a_job() {
+    let (service, _) = sealed_service(rules());
+    let owner = member("one");
+    let data: Vec<u8> = (0..200_000u32).map(|n| (n / 7) as u8).collect();
+    let id = sealed_image(&service, &owner, Some("gold"), &data).await.unwrap();
+    let refused = |actor: &Actor, domain| service.rotate_domain(actor, domain, &mut |_| ()).unwrap_err().kind;
+    assert_eq!((refused(&owner, 2), refused(&admin(), 9)), (ErrorKind::Forbidden, ErrorKind::NotFound));
+    let mut phases = Vec::new();
+    let done = service.rotate_domain(&admin(), 2, &mut |step| phases.push(step.phase)).unwrap();
+    assert!(done.done.packs > 0 && done.done.manifests == 1 && done.done.unfinished.is_none(), "{done:?}");
+    assert!(phases.contains(&"sealing anew"));
+    let job = service.job(&admin(), done.job).unwrap();
+    assert_eq!((job.kind.as_str(), job.state.as_str()), ("reseal", "succeeded"));
+    assert_eq!(job.result["older_keys_dropped"], 1);
+    assert_eq!(service.key_domains(&admin()).unwrap()[1].key_versions, [1]);
+    assert_eq!(reads(&service, &owner, &id), Ok(()));
+    service.erase_domain(&admin(), 2).unwrap();
+    assert_eq!(refused(&admin(), 2), ErrorKind::Gone);
+    let (plain, _) = testing::service_with(rules());
+    assert_eq!(plain.rotate_domain(&admin(), 1, &mut |_| ()).unwrap_err().kind, ErrorKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_sealing_anew_that_somebody_ended_is_gone_on_with() {
+    let (service, _) = sealed_service(rules());
+    let owner = member("one");
+    let data: Vec<u8> = (0..200_000u32).map(|n| (n / 7) as u8).collect();
+    let id = sealed_image(&service, &owner, Some("gold"), &data).await.unwrap();
+    let ended = service.rotate_domain(&admin(), 2, &mut |_| {
+        let running = service.jobs(&admin()).unwrap()[0].id;
+        service.cancel_job(&admin(), running).unwrap();
+    });
+    let ended = ended.unwrap();
+    assert_eq!(ended.done.unfinished, Some(Unfinished::Ended));
+    assert_eq!(service.job(&admin(), ended.job).unwrap().state.as_str(), "cancelled");
+    // Both keys are there, and what is new has the new one.
+    assert_eq!(service.key_domains(&admin()).unwrap()[1].key_versions, [0, 1]);
+    assert_eq!(reads(&service, &owner, &id), Ok(()));
+    let more = sealed_image(&service, &owner, Some("gold"), b"more").await.unwrap();
+    assert_eq!(service.finish_sealing_anew(&mut || false).unwrap(), 0);
+    assert_eq!(service.key_domains(&admin()).unwrap()[1].key_versions, [0, 1]);
+    assert_eq!(service.finish_sealing_anew(&mut || true).unwrap(), 1);
+    assert_eq!(service.key_domains(&admin()).unwrap()[1].key_versions, [1]);
+    assert_eq!(service.finish_sealing_anew(&mut || true).unwrap(), 0);
+    assert_eq!((reads(&service, &owner, &id), reads(&service, &owner, &more)), (Ok(()), Ok(())));
 }

@@ -17,7 +17,7 @@ use crate::catalog::{identity, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::Project;
 use crate::model::{Image, ImageId, ProjectId, Status};
-use crate::service::{Actor, DedupScope, Error, ErrorKind, KeyDomains, Service};
+use crate::service::{Actor, DedupScope, Error, ErrorKind, Service};
 use crate::store::{Reach, Receipt, Scope};
 
 /// Why the client's side of a body ended early.
@@ -63,17 +63,13 @@ impl Service {
         let (service, scope) = (self.clone(), Scope::STORE);
         // From here on whatever fails puts the image back.
         let mut upload = Upload { service, image: id, token, scope, screen, declared_bytes, settled: false };
-        upload.scope = self.stream_scope(image.owner.as_ref())?;
+        upload.scope = self.stream_scope(&image)?;
         Ok(upload)
     }
 
-    /// The scope of an owner's images, inside the key domain that they are sealed in.
-    pub(super) fn stream_scope(&self, owner: Option<&ProjectId>) -> Result<Scope, Error> {
-        let scope = self.dedup_scope(owner)?;
-        match (self.rules.key_domains, owner) {
-            (KeyDomains::Project, Some(project)) => Ok(self.store.sealed_for(key_owner(project), scope)?),
-            (KeyDomains::Project, None) | (KeyDomains::Store, _) => Ok(scope),
-        }
+    /// The scope of an image's data, inside the key domain that it is sealed in.
+    pub(super) fn stream_scope(&self, image: &Image) -> Result<Scope, Error> {
+        self.sealed_scope(image, self.dedup_scope(image.owner.as_ref())?)
     }
 
     /// Whom the data of an owner's images shares its chunks with.
@@ -258,11 +254,6 @@ pub(super) fn activate(image: &mut Image, receipt: &Receipt, virtual_size: Optio
     image.digests = Some(receipt.digests().clone());
     image.content = Some(receipt.content());
     image.updated_at = now;
-}
-
-/// A project, as the key ring knows it.
-pub(in crate::service) fn key_owner(project: &ProjectId) -> Scope {
-    Scope::of("project", project.as_str())
 }
 
 /// One page of the images that are saving.

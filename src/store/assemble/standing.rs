@@ -81,7 +81,7 @@ impl Assembler {
         cutter.push(&self.head, &mut |piece| take(items, arena, piece));
         cutter.finish(&mut |piece| take(items, arena, piece));
         self.settle()?;
-        self.packs.finish()?;
+        self.packs.settle()?;
         let all = self.extents.clone();
         self.extents.truncate(extents);
         if let (Some(settled), Some(last)) = (self.extents.last_mut(), last) {

@@ -1,39 +1,52 @@
-//! Packs written anew: without the chunks nothing needs any more, or compressed better.
+//! Packs written anew: without the chunks nothing needs any more, compressed better, or sealed with
+//! another key of their domain ([`reseal`], which sees to all else of the domain too).
 //!
 //! Owns which packs are worth it, in which order, and how a pack gets its next generation.
 //! Invariants: a generation is durable before the commit that puts it in the place of the one
 //! before; that one waits in a grave until its end is told and nobody reads it; a chunk that is
 //! left out was named by no stream when it was counted, and none could come to name it since. A
-//! pack keeps its number and its chunks their ordinals, so that no manifest changes.
+//! pack keeps its number and its chunks their ordinals, so that no manifest has to say anything else.
 
-mod pace;
 mod plan;
 mod policy;
 #[cfg(test)]
 mod random_tests;
+mod reseal;
+#[cfg(test)]
+mod reseal_tests;
 mod rewrite;
 mod run;
+#[cfg(test)]
+mod scale_tests;
 mod swap;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 #[cfg(test)]
-mod turns_tests;
+pub(super) mod turns_tests;
 mod weigh;
 
+#[cfg(test)]
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 
 pub use plan::{Plan, PlannedPack};
 pub use policy::RewritePolicy;
+pub use reseal::{Resealed, Unfinished};
 
 use super::Store;
+use super::dedup::{Compare, Shared};
 use super::error::Error;
 use super::reclaim::Reclaimed;
-use run::{Run, Stop};
+#[cfg(test)]
+use super::steps::Progress;
+use super::steps::{Stop, Watch};
+use run::Run;
 
 /// What is to be done with packs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wish {
+    /// Have streams share what is stored twice, of these packs.
+    pub dedup: Option<Compare>,
     /// Leave out what is dead, where it is much.
     pub compact: bool,
     /// Compress better, once.
@@ -43,6 +56,8 @@ pub struct Wish {
 /// What came of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rewritten {
+    /// What was found stored twice.
+    pub shared: Shared,
     /// Packs that lost dead chunks.
     pub compacted: u64,
     /// Packs that were compressed better.
@@ -57,25 +72,6 @@ pub struct Rewritten {
     pub damaged: u64,
     /// Whether it was ended before all was done.
     pub ended_early: bool,
-}
-
-/// How far the work is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// What is being done.
-    pub phase: &'static str,
-    /// Bytes done, before compression.
-    pub done_bytes: u64,
-    /// Of how many.
-    pub total_bytes: u64,
-}
-
-/// Hears how far the work is; may keep it waiting, and may end it. Nothing is lost by that.
-pub type Watch<'w> = dyn FnMut(Progress) -> ControlFlow<()> + 'w;
-
-impl Progress {
-    /// The phase that may wait until nobody is served.
-    pub const RECOMPRESSING: &'static str = "recompressing";
 }
 
 impl Store {
@@ -113,6 +109,7 @@ impl Store {
     fn granted(&self, wish: Wish) -> Wish {
         let policy = &self.inner.options.rewrite;
         Wish {
+            dedup: wish.dedup,
             compact: wish.compact && policy.live_percent > 0,
             recompress: wish.recompress && policy.level > 0,
         }

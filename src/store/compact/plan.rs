@@ -1,11 +1,14 @@
 //! What a run would do, without doing it.
 
+use std::ops::ControlFlow;
+
 use roaring::RoaringTreemap;
 
+use super::super::dedup::Shared;
 use super::super::rows::{self, PACKS, PackRow};
+use super::super::steps::{Steps, Stop};
 use super::super::{Error, Store};
 use super::Wish;
-use super::run::Stop;
 
 /// What a reclaim and a rewrite would do now, as far as it can be told without doing it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,6 +17,9 @@ pub struct Plan {
     pub delete: Vec<PlannedPack>,
     /// Packs that would be compacted, the most urgent first.
     pub compact: Vec<PlannedPack>,
+    /// What would be found stored twice, where that was asked for. Their space comes back with a
+    /// compaction after it.
+    pub duplicates: Option<Shared>,
     /// Packs that would be compressed better; how much better is not known before.
     pub recompress: Vec<PlannedPack>,
 }
@@ -46,6 +52,15 @@ impl Store {
             live_ratio: Some(0.0),
         });
         let mut plan = Plan { delete: delete.collect(), ..Plan::default() };
+        if wish.dedup.is_some() {
+            let mut watch = |_| ControlFlow::Continue(());
+            match self.count_duplicates(&mut Steps::new(self, &mut watch)) {
+                Ok(shared) => plan.duplicates = Some(shared),
+                // Nobody ends it.
+                Err(Stop::Ended) => {}
+                Err(Stop::Failed(error)) => return Err(error),
+            }
+        }
         if wish.compact {
             self.complete_unmarked()?;
             self.plan_compaction(&mut plan.compact)?;

@@ -69,11 +69,16 @@ mod tests {
             generation: 0,
             domain: 0,
             scope: [0; 16],
-            stored: Written { object_bytes: 1, footer: Section { offset: 0, bytes: 0, counter: 0 } },
+            stored: Written {
+                object_bytes: 1,
+                footer: Section { offset: 0, bytes: 0, counter: 0 },
+                sum: [0; 32],
+            },
             chunks: 1,
             raw_bytes,
             created_at: created_s * Time::SECOND,
             level,
+            key_version: 0,
         }
     }
 

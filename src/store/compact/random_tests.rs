@@ -1,4 +1,4 @@
-//! Random histories of uploads, deletes and runs over the packs: every living stream reads exactly,
+//! Random histories of uploads, misses of the index, deletes and runs over the packs: every living stream reads exactly,
 //! and in the end the store has the chunks that living streams name, and no others.
 
 use proptest::collection::vec;
@@ -9,6 +9,7 @@ use super::tests::{blocks, expect_sound, expect_whole, on, options, reclaim, rel
 use super::*;
 use crate::base::OsEntropy;
 use crate::model::ContentId;
+use crate::store::dedup::tests::forgetful;
 use crate::store::manifest::Extent;
 use crate::store::rows::{self, CONTENTS, ContentRow, PACKS, PackRow};
 use crate::store::tests::{Bench, fresh_as, open_as, put};
@@ -22,7 +23,9 @@ enum Event {
     /// One of the living streams is let go of.
     Delete(prop::sample::Index),
     /// Packs are written anew; the run is ended after so many steps.
-    Rewrite { recompress: bool, steps: usize },
+    Rewrite { dedup: bool, recompress: bool, steps: usize },
+    /// The store is opened anew, and its index knows nothing of what is there.
+    Miss,
     /// What is dead is deleted.
     Reclaim,
     /// The store is closed and opened again.
@@ -33,7 +36,9 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => vec(0u8..24, 1..16).prop_map(Event::Upload),
         3 => any::<prop::sample::Index>().prop_map(Event::Delete),
-        3 => (any::<bool>(), 2usize..40).prop_map(|(recompress, steps)| Event::Rewrite { recompress, steps }),
+        3 => (any::<bool>(), any::<bool>(), 2usize..60)
+            .prop_map(|(dedup, recompress, steps)| Event::Rewrite { dedup, recompress, steps }),
+        2 => Just(Event::Miss),
         1 => Just(Event::Reclaim),
         1 => Just(Event::Restart),
     ]
@@ -81,13 +86,17 @@ async fn live(events: Vec<Event>, master: Option<MasterKey>) {
                 release(&b, content);
             }
             Event::Delete(_) => {}
-            Event::Rewrite { recompress, mut steps } => {
+            Event::Rewrite { dedup, recompress, mut steps } => {
+                let dedup = dedup.then_some(Compare::New);
                 let ends = |steps: &mut usize| {
                     *steps = steps.saturating_sub(1);
                     if *steps == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 };
-                b.store.rewrite(Wish { compact: true, recompress }, &mut |_| ends(&mut steps)).unwrap();
+                b.store
+                    .rewrite(Wish { dedup, compact: true, recompress }, &mut |_| ends(&mut steps))
+                    .unwrap();
             }
+            Event::Miss => b = forgetful(b, master.as_ref(), small()),
             Event::Reclaim => reclaim(&b),
             Event::Restart => {
                 let store = open_as(b.objects.clone(), b.db.clone(), master.as_ref(), small()).unwrap();
@@ -99,7 +108,7 @@ async fn live(events: Vec<Event>, master: Option<MasterKey>) {
         }
     }
     reclaim(&b);
-    b.store.rewrite(Wish { compact: true, recompress: false }, &mut on).unwrap();
+    b.store.rewrite(Wish { dedup: None, compact: true, recompress: false }, &mut on).unwrap();
     reclaim(&b);
     expect_sound(&b);
     expect_no_more_than_named(&b);

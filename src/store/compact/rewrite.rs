@@ -7,12 +7,13 @@ use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
-use super::super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header, Kind};
+use super::super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header};
 use super::super::pack::{FinishedPack, Frame, Pack, PackWriter, pack_name};
 use super::super::pins::Held;
 use super::super::rows::PackRow;
+use super::super::steps::Stop;
 use super::super::{Error, Store};
-use super::run::{Run, Stop};
+use super::run::Run;
 
 /// Bytes read at once, before compression.
 const SLICE_BYTES: u64 = 1 << 20;
@@ -80,14 +81,13 @@ impl Store {
             .generation
             .checked_add(1)
             .ok_or_else(|| Error::damaged(pack_name(number), "its generation is the last there can be"))?;
-        let header = Header { kind: Kind::Pack, id, generation, ..row.header(number) };
-        held.object(id);
+        let header = Header { id, generation, ..row.header(number) };
+        let (header, key) = self.sealing(held, header, row.domain)?;
         let (frame_bytes, compressors) = if stronger {
             (FRAME_BYTES_MAX, self.inner.recompressors.clone())
         } else {
             (FRAME_BYTES, self.inner.compressors.clone())
         };
-        let key = self.key(header.domain)?;
         PackWriter::start(&*self.inner.objects, header, row.scope, key.as_deref(), frame_bytes, compressors)
     }
 }

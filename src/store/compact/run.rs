@@ -3,17 +3,15 @@
 //! Invariant: packs are done one after the other, each for good; so a run that is ended, or cut
 //! off, leaves only its present pack to be done again.
 
-use std::ops::ControlFlow;
-
 use super::super::pack::pack_name;
 use super::super::rows::{self, PACKS, PackRow, pack_key};
+use super::super::steps::{Progress, Steps, Stop, Watch};
 use super::super::{Error, Store};
-use super::pace::Pace;
 use super::rewrite::{Manner, kept_bytes};
 use super::swap::Swap;
 use super::weigh::Candidate;
-use super::{Progress, Rewritten, Watch, Wish};
-use crate::db::{self, Rows};
+use super::{Rewritten, Wish};
+use crate::db::Rows;
 
 /// Packs that may be written anew before the objects they lay in are deleted.
 const UNDELETED_MAX: u64 = 8;
@@ -27,42 +25,21 @@ pub struct Run<'s, 'w> {
     pub(super) store: &'s Store,
     pub(super) outcome: Rewritten,
     wish: Wish,
-    watch: &'s mut Watch<'w>,
-    pace: Pace,
-    progress: Progress,
+    steps: Steps<'s, 'w>,
     undeleted: u64,
-}
-
-/// Why a run did not go on.
-pub enum Stop {
-    /// Whoever watches ended it.
-    Ended,
-    /// It failed.
-    Failed(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::Failed(error)
-    }
-}
-
-impl From<db::Error> for Stop {
-    fn from(error: db::Error) -> Stop {
-        Stop::Failed(error.into())
-    }
 }
 
 impl<'s, 'w> Run<'s, 'w> {
     /// Nothing is done yet.
     pub fn new(store: &'s Store, wish: Wish, watch: &'s mut Watch<'w>) -> Run<'s, 'w> {
-        let pace = Pace::new(store.inner.options.rewrite.busy_percent);
-        let progress = Progress { phase: "", done_bytes: 0, total_bytes: 0 };
-        Run { store, outcome: Rewritten::default(), wish, watch, pace, progress, undeleted: 0 }
+        Run { store, outcome: Rewritten::default(), wish, steps: Steps::new(store, watch), undeleted: 0 }
     }
 
     /// Does all that is wished.
     pub fn all(&mut self) -> Result<(), Stop> {
+        if let Some(compare) = self.wish.dedup {
+            self.store.share_duplicates(compare, &mut self.steps, &mut self.outcome.shared)?;
+        }
         if self.wish.compact {
             self.store.complete_unmarked()?;
             self.compact_all()?;
@@ -85,7 +62,7 @@ impl<'s, 'w> Run<'s, 'w> {
             store.settle(pass.settled)?;
             let mut enclosed = Vec::new();
             for candidate in pass.candidates {
-                match pass.mark.enclose(candidate.pack, candidate.counted.live.clone()) {
+                match pass.mark.enclose(candidate.pack, candidate.counted.live()) {
                     Some(pack) => enclosed.push((candidate, pack)),
                     None => self.outcome.in_use += 1,
                 }
@@ -105,7 +82,7 @@ impl<'s, 'w> Run<'s, 'w> {
     }
 
     fn compact(&mut self, candidate: &Candidate) -> Result<(), Stop> {
-        let (store, number, live) = (self.store, candidate.pack, &candidate.counted.live);
+        let (store, number, live) = (self.store, candidate.pack, &candidate.counted.live());
         let policy = store.inner.options.rewrite;
         let Some(row) = store.pack_row(number)? else { return Ok(()) };
         let old = store.pack(number)?;
@@ -174,7 +151,7 @@ impl<'s, 'w> Run<'s, 'w> {
     }
 
     /// Notes that a pack lies elsewhere, and gives space back now and then.
-    fn replaced(&mut self, row: &PackRow, written_bytes: u64) -> Result<(), Stop> {
+    pub(super) fn replaced(&mut self, row: &PackRow, written_bytes: u64) -> Result<(), Stop> {
         self.outcome.written_bytes += written_bytes;
         self.outcome.replaced_bytes += row.stored.object_bytes;
         self.undeleted += 1;
@@ -197,19 +174,13 @@ impl<'s, 'w> Run<'s, 'w> {
         }
     }
 
-    fn begin(&mut self, phase: &'static str, total_bytes: u64) -> Result<(), Stop> {
-        self.progress = Progress { phase, done_bytes: 0, total_bytes };
-        self.step(0)
+    pub(super) fn begin(&mut self, phase: &'static str, total_bytes: u64) -> Result<(), Stop> {
+        self.steps.begin(phase, total_bytes)
     }
 
     /// Some more is done: tells so, and lets others have their turn.
     pub(super) fn step(&mut self, bytes: u64) -> Result<(), Stop> {
-        self.progress.done_bytes += bytes;
-        self.pace.rest(self.store.is_busy());
-        match (self.watch)(self.progress) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Stop::Ended),
-        }
+        self.steps.step(bytes)
     }
 }
 
@@ -231,7 +202,7 @@ impl Store {
     }
 
     /// Refuses to write a generation that would use up what the catalog may need.
-    fn expect_room_for(&self, bytes: u64) -> Result<(), Error> {
+    pub(super) fn expect_room_for(&self, bytes: u64) -> Result<(), Error> {
         let reserve = self.inner.options.reserve_bytes;
         match self.inner.objects.free_bytes()? {
             Some(free) if free < reserve.saturating_add(bytes) => Err(Error::Full(format!(

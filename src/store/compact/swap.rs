@@ -65,6 +65,7 @@ impl Store {
         let after = PackRow {
             object: finished.header.id,
             generation: finished.header.generation,
+            key_version: finished.header.key_version,
             stored: finished.written,
             chunks: finished.footer.names.len() as u32,
             raw_bytes: finished.raw_bytes,
@@ -98,7 +99,7 @@ impl Store {
             self.inner.objects.delete(&header.key())?;
             return Ok(None);
         }
-        let object = Object::new(self.inner.objects.clone(), header, self.key(header.domain)?.as_deref());
+        let object = Object::new(self.inner.objects.clone(), header, self.key_of(&header)?.as_deref());
         self.inner.index.insert(realm, Arc::new(Pack::new(number, finished.footer, object, lease)?));
         drop(held);
         Ok(Some(object_bytes))

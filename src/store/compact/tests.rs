@@ -3,16 +3,16 @@
 
 use super::*;
 use crate::base::OsEntropy;
-use crate::db::Db;
+use crate::db::{Db, Rows};
 use crate::model::{ByteRange, ContentId};
 use crate::objects::Objects;
 use crate::store::rows;
 use crate::store::tests::{Bench, fresh_as, get, noise, open_as, put};
 use crate::store::{MasterKey, Options, Reach, Scope, Stats};
 
-const ALL: Wish = Wish { compact: true, recompress: true };
-const COMPACT: Wish = Wish { compact: true, recompress: false };
-const RECOMPRESS: Wish = Wish { compact: false, recompress: true };
+const ALL: Wish = Wish { dedup: None, compact: true, recompress: true };
+const COMPACT: Wish = Wish { dedup: None, compact: true, recompress: false };
+const RECOMPRESS: Wish = Wish { dedup: None, compact: false, recompress: true };
 
 pub fn options() -> Options {
     let rewrite = RewritePolicy { recompress_after_s: 0, ..RewritePolicy::default() };
@@ -234,6 +234,32 @@ async fn p3_a_damaged_pack_is_left_as_it_is() {
     assert_eq!((done.compacted, done.damaged), (b.store.stats().unwrap().packs - 1, 2));
     assert_eq!(b.objects.get(&key).unwrap(), bytes);
     assert_eq!(b.store.verify().unwrap()[0].contents, [content]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_manifest_that_cannot_be_read_spares_its_packs_and_no_others() {
+    let b = fresh_as(None, options());
+    let (hurt, hurt_data) = sparse(&b).await;
+    let row: rows::ContentRow = b.db.read().unwrap().record(&rows::CONTENTS, &hurt.0).unwrap().unwrap();
+    let spared = b.store.stats().unwrap().packs;
+    let gone = put(&b, &blocks(100..200)).await;
+    let data = blocks((100..200).step_by(5));
+    let whole = put(&b, &data).await;
+    release(&b, gone);
+    reclaim(&b);
+    let others = b.store.stats().unwrap().packs - spared;
+    let name = row.header().key();
+    let bytes = b.objects.get(&name).unwrap();
+    b.objects.delete(&name).unwrap();
+    let done = b.store.rewrite(COMPACT, &mut on).unwrap();
+    assert_eq!((done.compacted, done.damaged), (others, 0));
+    expect_whole(&b, &whole, &data);
+    b.objects.put(&name, &bytes).unwrap();
+    expect_whole(&b, &hurt, &hurt_data);
+    // Readable again, they are compacted as any.
+    assert_eq!(b.store.rewrite(COMPACT, &mut on).unwrap().compacted, spared);
+    expect_whole(&b, &hurt, &hurt_data);
+    expect_sound(&b);
 }
 
 #[tokio::test(flavor = "multi_thread")]

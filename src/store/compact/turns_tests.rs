@@ -15,7 +15,7 @@ use crate::db::codec;
 use crate::model::{ContentId, Digests};
 use crate::store::cutter::choose;
 use crate::store::ingest::Durable;
-use crate::store::manifest::{Extent, Manifest, halves};
+use crate::store::manifest::{Extent, Manifest};
 use crate::store::object::Builder;
 use crate::store::pack::Pack;
 use crate::store::pins::{Enclosed, Held};
@@ -28,7 +28,7 @@ use crate::store::{Reach, Reader, Receipt, Scope};
 const BLOCKS: u8 = 12;
 
 /// Every order in which actors with so many steps each can take them.
-fn orders(steps: &[usize]) -> Vec<Vec<usize>> {
+pub fn orders(steps: &[usize]) -> Vec<Vec<usize>> {
     if steps.iter().all(|left| *left == 0) {
         return vec![Vec::new()];
     }
@@ -42,13 +42,13 @@ fn orders(steps: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// Somebody who takes one step after the other.
-trait Actor {
+pub trait Actor {
     fn step(&mut self, b: &Bench, number: usize);
 }
 
 /// One pack is counted, enclosed, written, swapped; the object before is deleted.
 #[derive(Default)]
-struct Compaction {
+pub struct Compaction {
     pass: Option<Pass>,
     enclosed: Option<(Candidate, Enclosed)>,
     written: Option<(Arc<Pack>, PackRow, Generation)>,
@@ -65,7 +65,7 @@ impl Actor for Compaction {
                 pass.rank(store);
                 let first = pass.candidates.into_iter().find(|candidate| candidate.pack == 1);
                 self.enclosed = first.and_then(|candidate| {
-                    let enclosed = pass.mark.enclose(candidate.pack, candidate.counted.live.clone())?;
+                    let enclosed = pass.mark.enclose(candidate.pack, candidate.counted.live())?;
                     Some((candidate, enclosed))
                 });
             }
@@ -74,7 +74,7 @@ impl Actor for Compaction {
                 let Some(row) = store.pack_row(1).unwrap() else { return };
                 let old = store.pack(1).unwrap();
                 let manner =
-                    Manner { live: Some(&candidate.counted.live), stronger: false, bytes_max: u64::MAX };
+                    Manner { live: Some(&candidate.counted.live()), stronger: false, bytes_max: u64::MAX };
                 let mut watch = on;
                 let written = Run::new(store, Wish::default(), &mut watch).write(&row, &old, &manner);
                 self.written = written.ok().flatten().map(|new| (old, row, new));
@@ -85,7 +85,8 @@ impl Actor for Compaction {
                 else {
                     return;
                 };
-                let (live, counted) = (Some(&candidate.counted.live), Some(&candidate.unmarked));
+                let live = candidate.counted.live();
+                let (live, counted) = (Some(&live), Some(&candidate.unmarked));
                 let swap = Swap { old: &old, row: &row, new, level: 1, live, counted };
                 self.swapped = store.swap(swap).unwrap().is_some();
                 drop(enclosed);
@@ -109,26 +110,29 @@ impl Upload {
         Upload { chunk, found: None, held: None, receipt: None, published: None }
     }
 
-    fn receipt(&self, b: &Bench, (pack, first): (u64, u32), held: Held) -> Receipt {
-        let blake3 = *blake3::hash(&self.chunk).as_bytes();
-        let digests = Digests { md5: [0; 16], sha512: [0; 64], blake3 };
-        let (content, size_bytes) = (ContentId([9; 16]), self.chunk.len() as u64);
-        let manifest = Manifest {
-            content: content.0,
-            size_bytes,
-            md5: digests.md5,
-            sha512: halves(&digests),
-            blake3,
-            cutter: choose(&[]),
-            extents: vec![Extent::Run { bytes: size_bytes, pack, first, count: 1 }],
-            record: Vec::new(),
-        };
-        let header = manifest_header([9; 16], 0);
-        let builder = Builder::start(&b.objects, &header, None).unwrap();
-        let stored = builder.finish(codec::encode(&manifest)).unwrap();
-        let row = ContentRow { object: header.id, domain: 0, stored, size_bytes };
-        Receipt(Arc::new(Durable { content, row, manifest, digests, _held: held }))
+    fn receipt(&self, b: &Bench, at: (u64, u32), held: Held) -> Receipt {
+        receipt(b, &self.chunk, at, held)
     }
+}
+
+/// What an upload of one chunk that is there already leads to.
+pub fn receipt(b: &Bench, chunk: &[u8], (pack, first): (u64, u32), held: Held) -> Receipt {
+    let blake3 = *blake3::hash(chunk).as_bytes();
+    let digests = Digests { md5: None, secure: None, blake3 };
+    let (content, size_bytes) = (ContentId([9; 16]), chunk.len() as u64);
+    let manifest = Manifest {
+        content: content.0,
+        size_bytes,
+        digests: (&digests).into(),
+        cutter: choose(&[]),
+        extents: vec![Extent::Run { bytes: size_bytes, pack, first, count: 1 }],
+        record: b"record".to_vec(),
+    };
+    let header = manifest_header([9; 16]);
+    let builder = Builder::start(&b.objects, &header, None).unwrap();
+    let stored = builder.finish(codec::encode(&manifest)).unwrap();
+    let row = ContentRow { object: header.id, domain: 0, stored, size_bytes, key_version: 0 };
+    Receipt(Arc::new(Durable { content, row, manifest, last_pack: None, digests, _held: held }))
 }
 
 impl Actor for Upload {
@@ -163,12 +167,18 @@ impl Actor for Upload {
 }
 
 /// A reader that is opened, reads, reads again and leaves.
-struct Download {
+pub struct Download {
     content: ContentId,
     data: Vec<u8>,
     reader: Option<Reader>,
     /// Frames of the pack that it is in the middle of.
     present: Option<Arc<Pack>>,
+}
+
+impl Download {
+    pub fn of(content: ContentId, data: &[u8]) -> Download {
+        Download { content, data: data.to_vec(), reader: None, present: None }
+    }
 }
 
 impl Actor for Download {
@@ -192,7 +202,7 @@ impl Actor for Download {
 }
 
 /// The one stream that names the pack is let go of, and space reclaimed.
-struct Delete(ContentId);
+pub struct Delete(pub ContentId);
 
 impl Actor for Delete {
     fn step(&mut self, b: &Bench, number: usize) {
@@ -222,7 +232,7 @@ async fn in_every_order(
         drop(actors);
         judge(&b, content, &data);
         reclaim(&b);
-        b.store.rewrite(Wish { compact: true, recompress: false }, &mut on).unwrap();
+        b.store.rewrite(Wish { dedup: None, compact: true, recompress: false }, &mut on).unwrap();
         expect_sound(&b);
         judge(&b, content, &data);
     }
@@ -268,8 +278,7 @@ async fn p6_an_upload_that_finds_a_dead_chunk_has_it_or_stores_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_a_reader_reads_on_through_a_compaction() {
     let cast = |content, data: &[u8]| -> Vec<Box<dyn Actor>> {
-        let reader = Download { content, data: data.to_vec(), reader: None, present: None };
-        vec![Box::new(Compaction::default()), Box::new(reader)]
+        vec![Box::new(Compaction::default()), Box::new(Download::of(content, data))]
     };
     in_every_order(&[5, 4], cast, |b, content, data| expect_whole(b, &content, data)).await;
 }
@@ -289,7 +298,7 @@ async fn p2_publishing_notices_a_chunk_that_is_gone() {
     let mut upload = Upload::of(chunk_of(7).await);
     upload.step(&b, 0);
     let at = upload.found.unwrap();
-    b.store.rewrite(Wish { compact: true, recompress: false }, &mut on).unwrap();
+    b.store.rewrite(Wish { dedup: None, compact: true, recompress: false }, &mut on).unwrap();
     // As it would be if nothing held the chunk.
     let receipt = upload.receipt(&b, at, b.store.inner.pins.hold());
     let store = b.store.clone();

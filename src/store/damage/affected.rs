@@ -144,7 +144,7 @@ impl Store {
                 if named.is_some_and(|named| named.is_disjoint(&numbers)) {
                     continue;
                 }
-                let Ok(manifest) = self.manifest(&row) else { continue };
+                let Ok(manifest) = self.manifest_now(&content, &row) else { continue };
                 for (number, ranges) in hits(&manifest, packs) {
                     if let Some(entry) = damaged.get_mut(&Stored::Pack(number)) {
                         entry.contents.push((content, ranges));

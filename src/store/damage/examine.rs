@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use super::super::Store;
 use super::super::error::Error;
 use super::super::format::HASH_BLOCK_BYTES;
+use super::super::keyring::KeyError;
 use super::super::pack::Pack;
 use super::super::rows::{CONTENTS, ContentRow, PACKS, PackRow, pack_key};
 use super::super::stored::{Stored, StoredObject};
@@ -28,8 +29,13 @@ pub enum Suspicion {
 /// What a look at an object found.
 #[derive(Debug)]
 pub enum Examined {
-    /// Nothing; the object's id.
-    Whole([u8; 16]),
+    /// Nothing.
+    Whole {
+        /// The object's id.
+        object: [u8; 16],
+        /// The sum in its tail.
+        sum: [u8; 32],
+    },
     /// Damage.
     Damaged(DamageRow),
     /// No row names it any more.
@@ -52,10 +58,11 @@ impl Store {
         watch: &mut Watch<'_>,
     ) -> Result<Examined, Error> {
         let Some(object) = self.stored_object(stored)? else { return Ok(Examined::Gone) };
-        let rot = match survey(&*self.inner.objects, &object.header, object.bytes, watch)? {
+        let (rot, sum) = match survey(&*self.inner.objects, &object.header, object.bytes, watch)? {
             Found::Stopped => return Ok(Examined::Stopped),
-            Found::Whole => None,
-            Found::Rotten(rot) => Some(rot),
+            Found::Whole { sum } => (None, sum),
+            // Then it is not whole either.
+            Found::Rotten(rot) => (Some(rot), [0; 32]),
         };
         let damage = match stored {
             Stored::Pack(number) => self.examine_pack(number, &object, suspicion, rot)?,
@@ -65,7 +72,10 @@ impl Store {
         match self.stored_object(stored)? {
             None => Ok(Examined::Gone),
             Some(now) if now.header.id != object.header.id => Ok(Examined::Replaced),
-            Some(_) => Ok(damage.map_or(Examined::Whole(object.header.id), Examined::Damaged)),
+            Some(_) => {
+                let whole = Examined::Whole { object: object.header.id, sum };
+                Ok(damage.map_or(whole, Examined::Damaged))
+            }
         }
     }
 
@@ -98,6 +108,7 @@ impl Store {
             Ok(_) => None,
             Err(error @ Error::Damaged { .. }) => Some(error.to_string()),
             Err(error) if rot.is_some() => Some(error.to_string()),
+            Err(Error::Key(KeyError::Revoked(_))) => return Ok(None),
             Err(error) => return Err(error),
         };
         let Some(reason) = rot.as_ref().map(|rot| rot.reason.clone()).or(refused.clone()) else {
@@ -127,6 +138,8 @@ impl Store {
                 None
             }
             Err(_) if rot.is_some() => None,
+            // What it held is lost in any case, and the object is whole.
+            Err(Error::Key(KeyError::Revoked(_))) => return Ok(None),
             Err(error) => return Err(error),
         };
         let earlier = before.as_ref().map(|before| before.lost.clone()).unwrap_or_default();

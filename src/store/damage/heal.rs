@@ -16,6 +16,7 @@ use roaring::RoaringBitmap;
 
 use super::super::Store;
 use super::super::error::Error;
+use super::super::events::EventKind;
 use super::super::format::{FRAME_BYTES, Header, Kind};
 use super::super::manifest::Extent;
 use super::super::pack::{FinishedPack, Pack, PackWriter, pack_name};
@@ -26,6 +27,7 @@ use super::super::totals::{self, Stats};
 use super::Suspicion;
 use super::records::{DAMAGE, DamageRow, LOST, lost_key, lost_keys, read_source};
 use crate::db::Rows;
+use crate::model::ContentId;
 
 /// What healing did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,9 +57,16 @@ impl Store {
         }
         let _one = self.inner.damage.mending.lock().unwrap_or_else(PoisonError::into_inner);
         for (stored, row) in self.damage_rows()? {
+            let now = self.stored_object(stored)?;
             match stored {
+                // Nobody can read it again, whole or not.
+                _ if now.is_some_and(|now| self.is_revoked(now.header.domain)) => {}
                 // The object has gone, or another has its place.
-                _ if self.stored_object(stored)?.is_none_or(|now| now.header.id != row.object) => {
+                _ if now.is_none_or(|now| now.header.id != row.object) => {
+                    self.look_at(stored, Suspicion::None, &mut |_| ControlFlow::Continue(()))?;
+                }
+                // A copy may be back that was away when the damage was found.
+                _ if self.repair_from_copy(stored, row.object, &row.reason)? => {
                     self.look_at(stored, Suspicion::None, &mut |_| ControlFlow::Continue(()))?;
                 }
                 Stored::Pack(number) => self.mend_pack(number, &row, &mut mended)?,
@@ -110,13 +119,12 @@ impl Store {
             mended.chunks += sources.len() as u64;
             mended.packs += 1;
             self.inner.activity.healed();
-            tracing::info!(
-                event = "healed",
-                pack = number,
-                chunks = sources.len(),
-                let_go = missing.len(),
-                "a damaged pack has a whole next generation"
+            let detail = format!(
+                "a whole next generation was written: {} lost chunks were stored again, {} are needed no more",
+                sources.len(),
+                missing.len()
             );
+            self.record(EventKind::Healed, Stored::Pack(number), detail, Vec::new());
         }
         Ok(())
     }
@@ -137,9 +145,15 @@ impl Store {
         let read = self.inner.db.read()?;
         let mut needless = true;
         rows::each(&read, &CONTENTS, |content, row: ContentRow| {
-            if needless && rows::packs_of(&read, content)?.is_none_or(|packs| packs.contains(number)) {
+            if needless
+                && !self.is_revoked(row.domain)
+                && rows::packs_of(&read, content)?.is_none_or(|packs| packs.contains(number))
+            {
                 // A manifest that cannot be read may need anything.
-                needless = self.manifest(&row).is_ok_and(|manifest| !manifest.extents.iter().any(needed));
+                let content = ContentId(content.try_into().unwrap_or_default());
+                needless = self
+                    .manifest_now(&content, &row)
+                    .is_ok_and(|manifest| !manifest.extents.iter().any(needed));
             }
             Ok(())
         })?;
@@ -185,8 +199,8 @@ impl Store {
     ) -> Result<FinishedPack, Error> {
         let header =
             Header { id: self.inner.entropy.id(), generation: row.generation + 1, ..row.header(number) };
-        held.object(header.id);
-        let (objects, key) = (&*self.inner.objects, self.key(row.domain)?);
+        let (header, key) = self.sealing(held, header, row.domain)?;
+        let objects = &*self.inner.objects;
         let compressors = self.inner.compressors.clone();
         let mut writer =
             PackWriter::start(objects, header, row.scope, key.as_deref(), FRAME_BYTES, compressors)?;
@@ -217,6 +231,7 @@ impl Store {
         let next = PackRow {
             object: header.id,
             generation: header.generation,
+            key_version: header.key_version,
             stored: written,
             chunks: footer.names.len() as u32,
             raw_bytes,

@@ -8,6 +8,9 @@
 //! The rows are derived: a rebuilt catalog finds damage again with its first scrub.
 
 mod affected;
+mod copied;
+#[cfg(test)]
+mod copied_tests;
 mod examine;
 mod heal;
 pub(super) mod records;
@@ -28,10 +31,12 @@ use records::{DAMAGE, DamageRow, LOST, lost_keys};
 
 use super::Store;
 use super::error::Error;
+use super::events::EventKind;
 use super::manifest::Extent;
 use super::rows;
 use super::stored::Stored;
 use crate::db::{Db, Rows};
+use crate::model::ContentId;
 
 /// The damage in memory.
 #[derive(Default)]
@@ -97,7 +102,7 @@ impl Damage {
         Ok(damage)
     }
 
-    fn learn(&self, stored: Stored, row: Option<&DamageRow>) {
+    pub(in crate::store) fn learn(&self, stored: Stored, row: Option<&DamageRow>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match (stored, row) {
             (Stored::Pack(number), Some(row)) => drop(known.packs.insert(number, Lost::of(row))),
@@ -183,9 +188,40 @@ impl Store {
         })?;
         if noted {
             self.inner.damage.learn(stored, now.as_ref());
-            tell(stored, before.as_ref(), now.as_ref());
+            self.tell(stored, before.as_ref(), now.as_ref());
         }
         Ok(())
+    }
+
+    /// The event: damage was found, has changed, or is over.
+    fn tell(&self, stored: Stored, before: Option<&DamageRow>, now: Option<&DamageRow>) {
+        match (before, now) {
+            (_, Some(row)) => {
+                let contents = self.contents_hit(stored).unwrap_or_else(|error| {
+                    tracing::warn!(%error, object = %stored, "cannot tell now what the damage hits");
+                    Vec::new()
+                });
+                let is_lost = row.all || !row.lost.is_empty();
+                let kind = if is_lost { EventKind::Lost } else { EventKind::Damaged };
+                let detail = match (row.all, row.lost.len()) {
+                    (true, _) => format!("{}; nothing of it can be used", row.reason),
+                    (false, 0) => format!("{}; nothing is lost by it", row.reason),
+                    (false, chunks) => format!("{}; {chunks} chunks are lost", row.reason),
+                };
+                self.record(kind, stored, detail, contents);
+            }
+            (Some(row), None) => {
+                let detail = format!("{}; whole again, or needed no more", row.reason);
+                self.record(EventKind::Over, stored, detail, Vec::new());
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// The streams that lose something by one damaged object.
+    fn contents_hit(&self, stored: Stored) -> Result<Vec<ContentId>, Error> {
+        let damage = self.damage()?.into_iter().filter(|damage| damage.stored == stored);
+        Ok(damage.flat_map(|damage| damage.contents.into_iter().map(|(content, _)| content)).collect())
     }
 
     fn lost_keys(&self, stored: Stored, row: &Option<DamageRow>) -> Result<Vec<Vec<u8>>, Error> {
@@ -230,10 +266,10 @@ impl Store {
         }
         let found = self.look_at(stored, Suspicion::ReadFailed, &mut |_| ControlFlow::Continue(()))?;
         self.count_affected()?;
-        Ok(matches!(found, Examined::Whole(_) | Examined::Replaced))
+        Ok(matches!(found, Examined::Whole { .. } | Examined::Replaced))
     }
 
-    /// Looks at an object, repairs it where it has parity, and writes down what is found.
+    /// Looks at an object, repairs it where it has parity or a copy elsewhere, and writes down what is found.
     pub(super) fn look_at(
         &self,
         stored: Stored,
@@ -242,32 +278,17 @@ impl Store {
     ) -> Result<Examined, Error> {
         let mut examined = self.examine(stored, suspicion, watch)?;
         if let Examined::Damaged(row) = &examined
-            && self.repair(stored, row.object)?
+            && (self.repair(stored, row.object, &row.reason)?
+                || self.repair_from_copy(stored, row.object, &row.reason)?)
         {
             examined = self.examine(stored, Suspicion::None, watch)?;
         }
         match &examined {
-            Examined::Whole(object) => self.note(stored, *object, None)?,
+            Examined::Whole { object, .. } => self.note(stored, *object, None)?,
             Examined::Damaged(row) => self.note(stored, row.object, Some(row))?,
             Examined::Gone => self.note(stored, [0; 16], None)?,
             Examined::Replaced | Examined::Stopped => {}
         }
         Ok(examined)
-    }
-}
-
-/// The event: damage was found, has changed, or is over.
-fn tell(stored: Stored, before: Option<&DamageRow>, now: Option<&DamageRow>) {
-    match (before, now) {
-        (_, Some(row)) => tracing::warn!(
-            event = "damage", object = %stored, reason = %row.reason, all = row.all,
-            lost_chunks = row.lost.len(), blocks = ?row.blocks,
-            "stored data is damaged"
-        ),
-        (Some(row), None) => tracing::warn!(
-            event = "damage-over", object = %stored, reason = %row.reason,
-            "stored data that was damaged is whole again, or needed no more"
-        ),
-        (None, None) => {}
     }
 }

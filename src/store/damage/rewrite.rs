@@ -6,17 +6,12 @@
 
 use super::super::Store;
 use super::super::error::Error;
-use super::super::format::Kind;
+use super::super::events::EventKind;
 use super::super::manifest::Manifest;
-use super::super::object::Builder;
 use super::super::realm::Realm;
-use super::super::rows::{
-    self, CONTENTS, ContentRow, GRAVES, PACKS, PackRow, grave_key, manifest_header, pack_key,
-};
+use super::super::replace::Names;
+use super::super::rows::{self, PACKS, PackRow, pack_key};
 use super::super::stored::Stored;
-use super::super::totals::{self, Stats};
-use super::records::DAMAGE;
-use crate::db::codec::encode;
 use crate::db::{ReadTxn, Rows};
 use crate::model::ContentId;
 
@@ -33,7 +28,8 @@ impl Store {
         record: Vec<u8>,
     ) -> Result<bool, Error> {
         let read = self.inner.db.read()?;
-        if realm_of(&read, content)? != realm_of(&read, twin)? {
+        let realm = realm_of(&read, content)?;
+        if realm != realm_of(&read, twin)? || realm.is_some_and(|realm| self.is_revoked(realm.domain)) {
             return Ok(false);
         }
         drop(read);
@@ -54,53 +50,20 @@ impl Store {
 
     /// A stream's manifest.
     pub(super) fn content_manifest(&self, content: &ContentId) -> Result<Manifest, Error> {
-        let row: Option<ContentRow> = self.inner.db.read()?.record(&CONTENTS, &content.0)?;
-        self.manifest(&row.ok_or(Error::Missing(*content))?)
+        self.manifest_now(content, &self.content_row(content)?.ok_or(Error::Missing(*content))?)
     }
 
-    /// Puts a new object in the place of a stream's manifest; not when the stream has gone or is of
-    /// another length, or a pack has gone.
+    /// Puts a new object in the place of a stream's damaged manifest; not when the stream has gone or
+    /// is of another length, or a chunk has gone.
     pub(super) fn rewrite_manifest(&self, content: &ContentId, manifest: Manifest) -> Result<bool, Error> {
-        let content = *content;
-        let row: Option<ContentRow> = self.inner.db.read()?.record(&CONTENTS, &content.0)?;
-        let Some(row) = row.filter(|row| row.size_bytes == manifest.size_bytes) else { return Ok(false) };
-        let mut held = self.inner.pins.hold();
-        let packs = manifest.packs();
-        if !packs.iter().all(|pack| held.pack(pack)) {
-            return Ok(false);
-        }
-        let header = manifest_header(self.inner.entropy.id(), row.domain);
-        held.object(header.id);
-        let builder = Builder::start(&*self.inner.objects, &header, self.key(row.domain)?.as_deref())?;
-        let stored = builder.finish(encode(&manifest))?;
-        self.inner.activity.written(stored.object_bytes);
-        let next = ContentRow { object: header.id, stored, ..row.clone() };
-        let committed = self.inner.db.write(move |txn| {
-            let now: Option<ContentRow> = txn.record(&CONTENTS, &content.0)?;
-            if now.as_ref() != Some(&row) {
-                return Ok(false);
-            }
-            for pack in &packs {
-                if txn.get(&PACKS, &pack_key(pack))?.is_none() {
-                    return Ok(false);
-                }
-            }
-            txn.put_record(&CONTENTS, &content.0, &next)?;
-            rows::put_packs(txn, &content.0, &packs)?;
-            totals::subtract(txn, Stats::of_content(&row))?;
-            totals::add(txn, Stats::of_content(&next))?;
-            txn.put(&GRAVES, &grave_key(Kind::Manifest, &row.object), &[])?;
-            txn.remove(&DAMAGE, &Stored::Manifest(content).key())?;
-            Ok::<_, Error>(true)
-        })?;
-        if committed {
-            self.inner.damage.learn(Stored::Manifest(content), None);
+        let Some(row) = self.content_row(content)? else { return Ok(false) };
+        let healed = self.replace_manifest(&row, &manifest, Names::Any)?.is_some();
+        if healed {
             self.inner.activity.healed();
-            tracing::info!(event = "healed", %content, "a damaged stream has a new manifest");
-        } else {
-            self.inner.objects.delete(&header.key())?;
+            let detail = "a new manifest was written, from what was left or from an image of the same bytes";
+            self.record(EventKind::Healed, Stored::Manifest(*content), detail, vec![*content]);
         }
-        Ok(committed)
+        Ok(healed)
     }
 }
 

@@ -21,6 +21,7 @@ impl Store {
     /// The lost chunks that a new pack has.
     pub(in crate::store) fn found_again(
         &self,
+        rows: &impl Rows,
         realm: Realm,
         number: u64,
         names: &[[u8; 32]],
@@ -28,14 +29,13 @@ impl Store {
         if self.inner.damage.is_none() {
             return Ok(Vec::new());
         }
-        let read = self.inner.db.read()?;
-        if read.count(&LOST)? == 0 {
+        if rows.count(&LOST)? == 0 {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
         for (ordinal, name) in (0..).zip(names) {
             let prefix = lost_prefix(realm.domain, &self.public_name(realm, name)?);
-            read.scan_prefix(&LOST, &prefix, &mut |key, _| {
+            rows.scan_prefix(&LOST, &prefix, &mut |key, _| {
                 found.push(FoundAgain { key: key.to_vec(), source: source(number, ordinal) });
                 ControlFlow::Continue(())
             })?;

@@ -1,5 +1,7 @@
 //! Damage of every kind: never wrong bytes, recorded as what it is, and healed.
 
+use bytes::Bytes;
+
 use std::ops::ControlFlow;
 
 use super::super::format::{HEADER_BYTES, TAIL_BYTES};
@@ -354,16 +356,15 @@ fn without_sum(bytes: &[u8], footer: object::Section) -> Vec<u8> {
     old
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p3_what_the_first_release_wrote_reads_back_and_its_damage_is_found() {
+/// A stream in a pack, both as the first release wrote them; their keys, footers and bytes.
+async fn of_first_release(data: &[u8]) -> (Bench, ContentId, Vec<(ObjectKey, object::Section, Vec<u8>)>) {
     let b = fresh(None);
-    let data = noise(1, BYTES);
-    let content = put(&b, &data).await;
+    let content = put(&b, data).await;
     let (mut row, (number, mut pack)) = (content_row(&b, &content), pack_row(&b));
     let mut objects = Vec::new();
     for (key, stored) in [(pack.header(0).key(), &mut pack.stored), (row.header().key(), &mut row.stored)] {
         let old = without_sum(&b.objects.get(&key).unwrap(), stored.footer);
-        stored.object_bytes = old.len() as u64;
+        (stored.object_bytes, stored.sum) = (old.len() as u64, [0; 32]);
         write(&b, &key, &old);
         objects.push((key, stored.footer, old));
     }
@@ -373,7 +374,13 @@ async fn p3_what_the_first_release_wrote_reads_back_and_its_damage_is_found() {
         totals::recount(txn)
     })
     .unwrap();
-    let b = restarted(&b, None);
+    (restarted(&b, None), content, objects)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_what_the_first_release_wrote_reads_back_and_its_damage_is_found() {
+    let data = noise(1, BYTES);
+    let (b, content, objects) = of_first_release(&data).await;
     assert!(whole(&b, &content, BYTES).unwrap() == data);
     scrub(&b);
     no_rows_of_damage(&b);
@@ -392,6 +399,40 @@ async fn p3_what_the_first_release_wrote_reads_back_and_its_damage_is_found() {
             assert_eq!(damaged(), 1, "{key} {at}");
             write(&b, &key, &good);
             scrub(&b);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_a_chunk_whose_very_name_is_lost_heals_through_an_image_of_the_same_bytes_alone() {
+    let data = noise(1, BYTES);
+    let (b, content, objects) = of_first_release(&data).await;
+    let (key, footer, _) = &objects[0];
+    let name = *b.store.pack(1).unwrap().name(3).unwrap();
+    let old = b.objects.get(key).unwrap();
+    let at = old.windows(32).position(|window| window == name).unwrap();
+    assert!(at as u64 > footer.offset);
+    flip(&b, key, at);
+    let b = restarted(&b, None);
+    scrub(&b);
+    // The frame does not prove itself any more; the chunks beside it are named right, and lost with it.
+    let damage = b.store.damage().unwrap();
+    assert!(damage[0].lost_chunks.is_some_and(|lost| lost > 1), "{damage:?}");
+    assert!(whole(&b, &content, BYTES).is_err());
+    // Its data comes again: under its true name, which nobody misses.
+    let twin = put(&b, &data).await;
+    assert!(whole(&b, &twin, BYTES).unwrap() == data);
+    assert_eq!(b.store.mend().unwrap(), Mended::default());
+    assert!(whole(&b, &content, BYTES).is_err());
+    // The stream is given the chunks of the other one, and then nobody needs the pack's.
+    assert!(b.store.mend_from_twin(&content, &twin, b"record".to_vec()).unwrap());
+    assert!(whole(&b, &content, BYTES).unwrap() == data);
+    assert_eq!(b.store.mend().unwrap().packs, 1);
+    b.store.reclaim(Reach::Everything).unwrap();
+    no_rows_of_damage(&b);
+    for b in [restarted(&b, None), b] {
+        for content in [content, twin] {
+            assert!(whole(&b, &content, BYTES).unwrap() == data);
         }
     }
 }

@@ -1,21 +1,22 @@
-//! The three threads of a stream: MD5, the other digests, and the chunks. Each takes every piece, in
-//! order, and says where it stands when it is asked.
+//! The threads of a stream: one for each digest that was chosen, one for BLAKE3, one for the chunks. Each
+//! takes every piece, in order, and says where it stands when it is asked. A digest is one long chain, so
+//! the slowest of them is what a stream can reach: it shares its thread with nothing.
 //!
-//! Invariant: all three are asked at the same place of the stream, so their answers fit together.
+//! Invariant: all are asked at the same place of the stream, so their answers fit together.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::super::assemble::{Assembler, Standing};
+use super::super::assemble::{Assembled, Assembler, Standing};
 use super::super::cutter::CutterParams;
-use super::super::digest::{Md5Blocks, Sha512Blocks};
+use super::super::digest::{Md5Blocks, SecureBlocks};
 use super::super::error::Error;
 use super::super::manifest::Extent;
 use super::super::root::Root;
 use super::super::thread;
-use crate::model::Digests;
+use super::digesting::Digesting;
 
 /// Pieces a stream may have waiting before each of its threads: more than a batch of look-ups,
 /// since the thread that works a batch off takes none meanwhile and the digests must not wait.
@@ -24,33 +25,15 @@ const QUEUE: usize = 32;
 /// Bytes of a stream, and their part of the memory that all streams share.
 pub type Piece = Arc<(Bytes, OwnedSemaphorePermit)>;
 
-/// The digests that share a thread.
-#[derive(Clone, Default)]
-pub struct Others {
-    /// SHA-512.
-    pub sha512: Sha512Blocks,
-    /// BLAKE3.
-    pub root: Root,
-}
-
 /// What the chunks' thread says of itself.
 pub type Cut = (CutterParams, Vec<Extent>, Standing);
 
-/// Where all three stand.
+/// Where all stand.
 pub struct Mark {
-    /// MD5 so far.
-    pub md5: Md5Blocks,
-    /// The other digests so far.
-    pub others: Others,
+    /// The digests so far.
+    pub digesting: Digesting,
     /// The chunks so far, all durable.
     pub cut: Cut,
-}
-
-impl Mark {
-    /// The digests so far.
-    pub fn digests(&self) -> Digests {
-        digests(&self.md5, &self.others)
-    }
 }
 
 /// What a thread is sent: bytes, or the question where it stands.
@@ -64,67 +47,69 @@ struct Lane<M, T> {
     result: oneshot::Receiver<T>,
 }
 
+/// A thread that computes a digest.
+type DigestLane<D> = Lane<D, D>;
+
 /// The threads of one stream. Dropping it ends them.
 pub struct Lanes {
-    md5: Lane<Md5Blocks, Md5Blocks>,
-    others: Lane<Others, Others>,
-    chunks: Lane<Cut, Result<Assembler, Error>>,
+    md5: Option<DigestLane<Md5Blocks>>,
+    secure: Option<DigestLane<SecureBlocks>>,
+    root: DigestLane<Root>,
+    chunks: Lane<Cut, Result<Assembled, Error>>,
 }
 
 impl Lanes {
     /// Starts the threads where these stand.
-    pub fn start(mut md5: Md5Blocks, mut others: Others, assembler: Assembler) -> Result<Lanes, Error> {
-        // MD5 alone is as slow as the other digests together, so it has a thread of its own.
-        let md5 = lane("md5", move |mut queue| {
-            while let Some(work) = queue.blocking_recv() {
-                match work {
-                    Work::Piece(piece) => md5.update(&piece.0),
-                    Work::Mark(answer) => tell(answer, md5.clone()),
-                }
-            }
-            md5
-        })?;
-        let others = lane("sha512", move |mut queue| {
-            while let Some(work) = queue.blocking_recv() {
-                match work {
-                    Work::Piece(piece) => {
-                        others.sha512.update(&piece.0);
-                        others.root.update(&piece.0);
-                    }
-                    Work::Mark(answer) => tell(answer, others.clone()),
-                }
-            }
-            others
-        })?;
-        let chunks = lane("chunks", |queue| assemble(assembler, queue))?;
-        Ok(Lanes { md5, others, chunks })
+    pub fn start(digesting: Digesting, assembler: Assembler) -> Result<Lanes, Error> {
+        let Digesting { md5, secure, root } = digesting;
+        Ok(Lanes {
+            md5: md5.map(|md5| digest("md5", md5, Md5Blocks::update)).transpose()?,
+            secure: secure.map(|secure| digest("sha", secure, SecureBlocks::update)).transpose()?,
+            root: digest("blake3", root, Root::update)?,
+            chunks: lane("chunks", |queue| assemble(assembler, queue))?,
+        })
     }
 
     /// Gives every thread the next piece; waits while one of them is busy.
     pub async fn send(&mut self, piece: Piece) -> Result<(), Error> {
-        let sent = self.md5.queue.send(Work::Piece(piece.clone())).await.is_ok()
-            && self.others.queue.send(Work::Piece(piece.clone())).await.is_ok()
-            && self.chunks.queue.send(Work::Piece(piece)).await.is_ok();
+        let sent = sent_if(&self.md5, &piece).await
+            && sent_if(&self.secure, &piece).await
+            && self.root.send(Work::Piece(piece.clone())).await
+            && self.chunks.send(Work::Piece(piece)).await;
         if sent { Ok(()) } else { Err(self.failure().await) }
     }
 
     /// Asks every thread where it stands after all pieces so far; those are durable then.
     pub async fn mark(&mut self) -> Result<Mark, Error> {
-        let (md5, others, cut) = (ask(&self.md5).await, ask(&self.others).await, ask(&self.chunks).await);
-        let answers = async { Some((md5?.await.ok()?, others?.await.ok()?, cut?.await.ok()?)) };
-        match answers.await {
-            Some((md5, others, cut)) => Ok(Mark { md5, others, cut }),
+        match self.answers().await {
+            Some(mark) => Ok(mark),
             None => Err(self.failure().await),
         }
     }
 
+    /// `None` when a thread has ended.
+    async fn answers(&self) -> Option<Mark> {
+        // All are asked before any is waited for.
+        let (md5, secure) = (ask_if(&self.md5).await?, ask_if(&self.secure).await?);
+        let (root, cut) = (self.root.ask().await?, self.chunks.ask().await?);
+        let (md5, secure) = (result_if(md5).await.ok()?, result_if(secure).await.ok()?);
+        let digesting = Digesting { md5, secure, root: root.await.ok()? };
+        Some(Mark { digesting, cut: cut.await.ok()? })
+    }
+
     /// Ends the stream.
-    pub async fn finish(self) -> Result<(Digests, Assembler), Error> {
-        drop((self.md5.queue, self.others.queue, self.chunks.queue));
-        let assembler = self.chunks.result.await.map_err(|_| Error::Broken)??;
-        let md5 = self.md5.result.await.map_err(|_| Error::Broken)?;
-        let others = self.others.result.await.map_err(|_| Error::Broken)?;
-        Ok((digests(&md5, &others), assembler))
+    pub async fn finish(self) -> Result<(Digesting, Assembled), Error> {
+        let Lanes { md5, secure, root, chunks } = self;
+        // All hear that no more comes before any is waited for.
+        let (md5, secure) = (md5.map(Lane::end), secure.map(Lane::end));
+        let (root, chunks) = (root.end(), chunks.end());
+        let assembled = chunks.await.map_err(|_| Error::Broken)??;
+        let digesting = Digesting {
+            md5: result_if(md5).await?,
+            secure: result_if(secure).await?,
+            root: root.await.map_err(|_| Error::Broken)?,
+        };
+        Ok((digesting, assembled))
     }
 
     async fn failure(&mut self) -> Error {
@@ -135,9 +120,62 @@ impl Lanes {
     }
 }
 
-async fn ask<M, T>(lane: &Lane<M, T>) -> Option<oneshot::Receiver<M>> {
-    let (answer, receive) = oneshot::channel();
-    lane.queue.send(Work::Mark(answer)).await.ok().map(|()| receive)
+impl<M, T> Lane<M, T> {
+    /// Whether the thread took it.
+    async fn send(&self, work: Work<M>) -> bool {
+        self.queue.send(work).await.is_ok()
+    }
+
+    async fn ask(&self) -> Option<oneshot::Receiver<M>> {
+        let (answer, receive) = oneshot::channel();
+        self.send(Work::Mark(answer)).await.then_some(receive)
+    }
+
+    /// No more comes; gives where the result goes.
+    fn end(self) -> oneshot::Receiver<T> {
+        self.result
+    }
+}
+
+/// Whether the thread took a piece, or there is none.
+async fn sent_if<M, T>(lane: &Option<Lane<M, T>>, piece: &Piece) -> bool {
+    match lane {
+        Some(lane) => lane.send(Work::Piece(piece.clone())).await,
+        None => true,
+    }
+}
+
+/// Where the answer of a thread goes, if there is one; `None` when it has ended.
+async fn ask_if<M, T>(lane: &Option<Lane<M, T>>) -> Option<Option<oneshot::Receiver<M>>> {
+    match lane {
+        Some(lane) => lane.ask().await.map(Some),
+        None => Some(None),
+    }
+}
+
+/// What a thread tells, if there is one.
+async fn result_if<T>(receive: Option<oneshot::Receiver<T>>) -> Result<Option<T>, Error> {
+    match receive {
+        Some(receive) => Ok(Some(receive.await.map_err(|_| Error::Broken)?)),
+        None => Ok(None),
+    }
+}
+
+/// Starts a thread that feeds a digest.
+fn digest<D: Clone + Send + 'static>(
+    name: &str,
+    mut digest: D,
+    update: fn(&mut D, &[u8]),
+) -> Result<DigestLane<D>, Error> {
+    lane(name, move |mut queue| {
+        while let Some(work) = queue.blocking_recv() {
+            match work {
+                Work::Piece(piece) => update(&mut digest, &piece.0),
+                Work::Mark(answer) => tell(answer, digest.clone()),
+            }
+        }
+        digest
+    })
 }
 
 /// Starts a thread that takes every piece of the stream; gives its queue and where its result goes.
@@ -156,17 +194,12 @@ fn tell<T>(answer: oneshot::Sender<T>, what: T) {
     let _ = answer.send(what);
 }
 
-fn assemble(mut assembler: Assembler, mut queue: mpsc::Receiver<Work<Cut>>) -> Result<Assembler, Error> {
+fn assemble(mut assembler: Assembler, mut queue: mpsc::Receiver<Work<Cut>>) -> Result<Assembled, Error> {
     while let Some(work) = queue.blocking_recv() {
         match work {
             Work::Piece(piece) => assembler.push(&piece.0)?,
             Work::Mark(answer) => tell(answer, assembler.put_down()?),
         }
     }
-    assembler.finish()?;
-    Ok(assembler)
-}
-
-fn digests(md5: &Md5Blocks, others: &Others) -> Digests {
-    Digests { md5: md5.finalize(), sha512: others.sha512.finalize(), blake3: others.root.finalize() }
+    assembler.finish()
 }

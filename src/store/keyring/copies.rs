@@ -101,21 +101,65 @@ pub(super) fn read_back(objects: &dyn Objects, version: u32, bytes: &[u8]) -> Re
     Ok(())
 }
 
-/// Makes every copy of a version these bytes again, one after the other; says how many were not. One
-/// copy was whole and stays so while the others are replaced.
-pub(super) fn mend(objects: &dyn Objects, version: u32, bytes: &[u8]) -> Result<usize, objects::Error> {
-    let mut mended = 0;
+/// Makes every copy of a version these bytes again, one after the other, each in one step; says which
+/// were not, and why. One that cannot be read is replaced where another one can.
+pub(super) fn mend(
+    objects: &dyn Objects,
+    version: u32,
+    bytes: &[u8],
+) -> Result<Vec<(ObjectKey, String)>, objects::Error> {
+    let (mut damaged, mut readable, mut failure) = (Vec::new(), false, None);
     for key in names(version)? {
-        match objects.get(&key) {
-            Ok(found) if found == bytes => continue,
-            Ok(_) => objects.delete(&key)?,
-            Err(objects::Error::NotFound(_)) => {}
-            Err(error) => return Err(error),
-        }
-        objects.put(&key, bytes)?;
-        mended += 1;
+        let reason = match objects.get(&key) {
+            Ok(found) => {
+                readable = true;
+                if found == bytes {
+                    continue;
+                }
+                whole(&found, version).err().unwrap_or_else(|| "it is not what was written".to_owned())
+            }
+            Err(objects::Error::NotFound(_)) => "it is not there".to_owned(),
+            Err(error) => {
+                failure = Some(error.clone());
+                format!("it cannot be read: {error}")
+            }
+        };
+        damaged.push((key, reason));
     }
-    Ok(mended)
+    // Where nothing could be read, the medium is away.
+    if let Some(failure) = failure.filter(|_| !readable) {
+        return Err(failure);
+    }
+    for (key, _) in &damaged {
+        let mut writer = objects.replace(key)?;
+        writer.write(bytes)?;
+        writer.commit()?;
+    }
+    Ok(damaged)
+}
+
+/// A ring of this version in a copy of the store, where no copy here is whole.
+pub(super) fn elsewhere(
+    objects: &dyn Objects,
+    version: u32,
+    master: &MasterKey,
+    store_id: [u8; 16],
+) -> Result<Option<(Keyring, Vec<u8>)>, objects::Error> {
+    for source in objects.copies() {
+        for key in names(version)? {
+            let Ok(bytes) = source.objects().get(&key) else { continue };
+            let opened = whole(&bytes, version).ok().and_then(|record| record.open(master, store_id).ok());
+            if let Some(ring) = opened {
+                tracing::warn!(
+                    version,
+                    copy = source.name(),
+                    "the key ring is taken from a copy of the store"
+                );
+                return Ok(Some((ring, bytes)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Deletes every version but one; with `None`, every version.

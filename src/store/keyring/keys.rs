@@ -13,8 +13,9 @@ use super::record::{self, RingRecord};
 use super::{DomainStatus, KeyError, Keyring, MasterKey};
 use crate::base::Entropy;
 use crate::db::SealKey;
-use crate::objects::{self, Objects};
+use crate::objects::{self, ObjectKey, Objects};
 use crate::store::seal::DomainKey;
+use crate::store::tend::Incident;
 
 /// The keys of an open store.
 pub struct Keys {
@@ -22,6 +23,16 @@ pub struct Keys {
     master: Mutex<MasterKey>,
     ring: RwLock<Arc<Saved>>,
     at_open: AtOpen,
+    /// Copies that were written again when the ring was opened, each with the reason.
+    mended: Vec<(ObjectKey, String)>,
+}
+
+/// The key that seals a domain's new data.
+pub(in crate::store) struct Newest {
+    /// Which of the domain's keys it is.
+    pub version: u32,
+    /// The key.
+    pub key: Arc<DomainKey>,
 }
 
 /// A ring, and the bytes of its copies.
@@ -52,7 +63,7 @@ pub struct RingStatus {
     pub others: Vec<u32>,
     /// What opening it found.
     pub at_open: AtOpen,
-    /// Its domains, by number.
+    /// Its domains, by number. Numbers between them were revoked.
     pub domains: Vec<DomainStatus>,
 }
 
@@ -70,7 +81,7 @@ impl Keys {
         let bytes = record::to_bytes(&ring, master, entropy.id());
         copies::put(objects, ring.version, &bytes)?;
         copies::read_back(objects, ring.version, &bytes)?;
-        Ok(Keys::new(Saved { ring, bytes }, master, AtOpen::Settled))
+        Ok(Keys::new(Saved { ring, bytes }, master, AtOpen::Settled, Vec::new()))
     }
 
     /// Opens the newest version that has a whole copy, or the one before it, when only that opens
@@ -85,25 +96,97 @@ impl Keys {
         store_id: [u8; 16],
     ) -> Result<Keys, KeyError> {
         let (saved, other) = load(objects, master, store_id)?;
-        let at_open = settle(objects, &saved, other);
-        Ok(Keys::new(saved, master, at_open))
+        let (at_open, mended) = settle(objects, &saved, other);
+        Ok(Keys::new(saved, master, at_open, mended))
     }
 
-    fn new(saved: Saved, master: &MasterKey, at_open: AtOpen) -> Keys {
-        Keys { master: Mutex::new(master.clone()), ring: RwLock::new(Arc::new(saved)), at_open }
+    fn new(saved: Saved, master: &MasterKey, at_open: AtOpen, mended: Vec<(ObjectKey, String)>) -> Keys {
+        Keys { master: Mutex::new(master.clone()), ring: RwLock::new(Arc::new(saved)), at_open, mended }
     }
 
-    /// The keys of a domain.
-    pub(in crate::store) fn domain(&self, id: u32) -> Result<Arc<DomainKey>, KeyError> {
-        self.saved().ring.domain(id)
+    /// What was written again when the ring was opened.
+    pub(in crate::store) fn mended_at_open(&self) -> Vec<Incident> {
+        self.mended.iter().cloned().map(incident).collect()
     }
 
-    /// The number of the domain that takes an owner's new data; made where there is none, which
-    /// writes to the medium.
+    /// Compares the copies with the ring that is in force, and writes again what differs.
+    pub(in crate::store) fn tend(&self, objects: &dyn Objects) -> Result<Vec<Incident>, KeyError> {
+        // Nobody changes the ring meanwhile.
+        let _master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let saved = self.saved();
+        let mended = copies::mend(objects, saved.ring.version, &saved.bytes)?;
+        Ok(mended.into_iter().map(incident).collect())
+    }
+
+    /// One of a domain's keys.
+    pub(in crate::store) fn key(&self, domain: u32, version: u32) -> Result<Arc<DomainKey>, KeyError> {
+        self.saved().ring.key(domain, version)
+    }
+
+    /// The key that seals a domain's new data.
+    pub(in crate::store) fn newest(&self, domain: u32) -> Result<Newest, KeyError> {
+        self.saved().ring.newest(domain)
+    }
+
+    /// Every domain, by number.
+    pub(in crate::store) fn domains(&self) -> Vec<DomainStatus> {
+        self.saved().ring.domains()
+    }
+
+    /// Gives a domain another key, which seals what is new from now on; says which it is. A domain
+    /// that has more than one keeps them as they are: it is being sealed anew already.
+    pub(in crate::store) fn add_key(
+        &self,
+        objects: &dyn Objects,
+        domain: u32,
+        entropy: &dyn Entropy,
+    ) -> Result<u32, KeyError> {
+        let master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = &self.saved().ring;
+        if ring.domain(domain)?.keys.len() > 1 {
+            return Ok(ring.newest(domain)?.version);
+        }
+        let (version, next) = ring.with_key(domain, entropy)?;
+        let ring_version = next.version;
+        self.replace(objects, next, &master, entropy)?;
+        // The older ring only lacks the key: the next change or start deletes it.
+        if let Err(error) = retire(objects, ring_version) {
+            tracing::warn!(%error, domain, "a key domain has another key");
+        }
+        Ok(version)
+    }
+
+    /// Deletes a domain's keys before its newest, from every copy of the ring there is. Nothing may
+    /// be sealed with them any more. Can be repeated until it succeeds.
+    pub(in crate::store) fn drop_older_keys(
+        &self,
+        objects: &dyn Objects,
+        domain: u32,
+        entropy: &dyn Entropy,
+    ) -> Result<(), KeyError> {
+        let master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = &self.saved().ring;
+        let mut version = ring.version;
+        if ring.domain(domain)?.keys.len() > 1 {
+            let next = ring.without_older_keys(domain)?;
+            version = next.version;
+            self.replace(objects, next, &master, entropy)?;
+        }
+        retire(objects, version)
+    }
+
+    /// The number of the domain that takes an owner's new data, where there is one.
+    pub(in crate::store) fn domain_of(&self, owner: &[u8; 16]) -> Option<u32> {
+        self.saved().ring.domain_of(owner)
+    }
+
+    /// The number of the domain that takes an owner's new data; made where there is none, with `note`
+    /// beside it, which writes to the medium.
     pub(in crate::store) fn domain_for(
         &self,
         objects: &dyn Objects,
         owner: [u8; 16],
+        note: &[u8],
         entropy: &dyn Entropy,
     ) -> Result<u32, KeyError> {
         if let Some(id) = self.saved().ring.domain_of(&owner) {
@@ -114,7 +197,7 @@ impl Keys {
         if let Some(id) = ring.domain_of(&owner) {
             return Ok(id);
         }
-        let (id, next) = ring.with_domain(owner, entropy)?;
+        let (id, next) = ring.with_domain(owner, note, entropy)?;
         let version = next.version;
         self.replace(objects, next, &master, entropy)?;
         // The older ring only lacks the domain: the next change or start deletes it.
@@ -145,9 +228,10 @@ impl Keys {
         retire(objects, version)
     }
 
-    /// What the catalog is sealed with.
-    pub(in crate::store) fn catalog_key(&self) -> Result<SealKey, KeyError> {
-        self.saved().ring.catalog_key()
+    /// What the catalog may be sealed with, the newest first; each with the version of the key it
+    /// follows from.
+    pub(in crate::store) fn catalog_keys(&self) -> Result<Vec<(u32, SealKey)>, KeyError> {
+        self.saved().ring.catalog_keys()
     }
 
     /// The copies' bytes, for a backup: worth nothing without the master key.
@@ -234,6 +318,12 @@ fn load(
             }
             Found::OtherKey if other.is_none() => other = Some(*version),
             Found::Opened(..) | Found::OtherKey => break,
+            Found::Damaged if other.is_none() => {
+                let found = copies::elsewhere(objects, *version, master, store_id)?;
+                if let Some((ring, bytes)) = found {
+                    return Ok((Saved { ring, bytes }, None));
+                }
+            }
             Found::Damaged => {}
         }
     }
@@ -246,18 +336,20 @@ fn load(
 
 /// Makes the version that opened the only one, with three copies. What cannot be done now, the next
 /// change must do before anything else; the store can be read meanwhile.
-fn settle(objects: &dyn Objects, saved: &Saved, other: Option<u32>) -> AtOpen {
+fn settle(objects: &dyn Objects, saved: &Saved, other: Option<u32>) -> (AtOpen, Vec<(ObjectKey, String)>) {
     let version = saved.ring.version;
-    let attempt = || -> Result<bool, objects::Error> {
-        let mended = copies::mend(objects, version, &saved.bytes)?;
-        if mended > 0 {
-            tracing::warn!(version, mended, "wrote missing copies of the key ring again");
+    let mut mended = Vec::new();
+    let mut attempt = || -> Result<bool, objects::Error> {
+        mended = copies::mend(objects, version, &saved.bytes)?;
+        if !mended.is_empty() {
+            let copies = mended.len();
+            tracing::warn!(version, copies, "wrote missing or damaged copies of the key ring again");
         }
         let others = copies::versions(objects)?.into_keys().any(|found| found != version);
         copies::delete_others(objects, Some(version))?;
         Ok(others)
     };
-    match (attempt(), other) {
+    let at_open = match (attempt(), other) {
         (Ok(_), Some(_)) => {
             tracing::warn!(version, "undid a change to another master key that was cut off");
             AtOpen::Undone
@@ -271,7 +363,12 @@ fn settle(objects: &dyn Objects, saved: &Saved, other: Option<u32>) -> AtOpen {
             tracing::warn!(version, %error, "the key ring opened, but could not be put in order");
             AtOpen::Settled
         }
-    }
+    };
+    (at_open, mended)
+}
+
+fn incident((key, reason): (ObjectKey, String)) -> Incident {
+    Incident { object: key.to_string(), reason, outcome: Ok("written again from another copy".to_owned()) }
 }
 
 /// Puts a lost ring back from a backup; gives its version. With a master key, only if it opens.

@@ -12,8 +12,9 @@ mod master;
 mod record;
 #[cfg(test)]
 mod tests;
+mod wrapped;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -23,13 +24,14 @@ use crate::base::Entropy;
 use crate::db::SealKey;
 use crate::objects;
 
+pub(super) use keys::Newest;
 pub(super) use keys::restore;
 pub use keys::{AtOpen, Keys, RingStatus};
 pub use master::{MasterKey, NotAKey};
 #[cfg(test)]
 pub(super) use record::RingRecord;
 
-/// Each change writes the whole ring three times; a domain takes some 150 bytes of it.
+/// Each change writes the whole ring three times; a domain takes some 300 bytes of it.
 const DOMAINS_MAX: usize = 10_000;
 
 /// The domain of everything that has no key of its own, and of the store's own records.
@@ -60,6 +62,17 @@ pub enum KeyError {
     /// A domain that the ring never had, or has no more after an older ring was put back.
     #[error("the key ring has no key for domain {0}: was an older backup of it restored?")]
     Unknown(u32),
+    /// A key of a domain that the ring has no more, or does not have yet.
+    #[error(
+        "the key ring has no key {version} of domain {domain}: was an older backup of it restored, or an object from \
+         before the domain was sealed anew?"
+    )]
+    UnknownVersion {
+        /// The domain.
+        domain: u32,
+        /// Which of its keys.
+        version: u32,
+    },
     /// A domain whose key was deleted, and with it what it sealed.
     #[error(
         "the key of domain {0} was revoked: what it sealed cannot be read by anyone any more, only deleted"
@@ -105,8 +118,9 @@ pub struct Keyring {
     store_id: [u8; 16],
     version: u32,
     domains: BTreeMap<u32, Domain>,
-    /// Domains whose keys are gone for good. Their numbers are never given out again.
-    revoked: BTreeSet<u32>,
+    /// The number of the next domain: none is given out twice, so one below it that is not there was
+    /// revoked.
+    next_domain: u32,
 }
 
 /// One key domain.
@@ -114,33 +128,54 @@ pub struct Keyring {
 struct Domain {
     /// Whose it is; zeros for the store's own. Of several of one owner the newest takes new data.
     owner: [u8; 16],
-    key: Arc<DomainKey>,
+    /// What its owner wrote beside it.
+    note: Vec<u8>,
+    /// Its keys by version, at least one. The last seals what is new; others are there as long as
+    /// something they sealed is. All name chunks alike.
+    keys: BTreeMap<u32, Arc<DomainKey>>,
 }
 
 /// A key domain, as far as anyone may know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainStatus {
     /// Its number.
     pub domain: u32,
-    /// Whose it is; `None` for the store's own and for a revoked one.
+    /// Whose it is; `None` for the store's own.
     pub owner: Option<[u8; 16]>,
-    /// Whether its key is gone.
-    pub revoked: bool,
+    /// What its owner wrote beside it.
+    pub note: Vec<u8>,
+    /// The versions of its keys: the last seals what is new, and more than one means that the domain
+    /// is being sealed anew. At least one.
+    pub key_versions: Vec<u32>,
 }
 
 impl Keyring {
     /// A new ring: version 1 with one domain, number 1.
     fn create(entropy: &dyn Entropy, store_id: [u8; 16]) -> Keyring {
-        let domains = Domain::new([0; 16], entropy).map(|domain| (STORE_DOMAIN, domain));
-        Keyring { store_id, version: 1, domains: domains.into_iter().collect(), revoked: BTreeSet::new() }
+        let domains = Domain::new([0; 16], &[], entropy).map(|domain| (STORE_DOMAIN, domain));
+        let domains = domains.into_iter().collect();
+        Keyring { store_id, version: 1, domains, next_domain: STORE_DOMAIN + 1 }
     }
 
-    /// The keys of a domain.
-    fn domain(&self, id: u32) -> Result<Arc<DomainKey>, KeyError> {
-        if self.revoked.contains(&id) {
-            return Err(KeyError::Revoked(id));
-        }
-        self.domains.get(&id).map(|domain| domain.key.clone()).ok_or(KeyError::Unknown(id))
+    fn domain(&self, id: u32) -> Result<&Domain, KeyError> {
+        self.domains.get(&id).ok_or(if (STORE_DOMAIN..self.next_domain).contains(&id) {
+            KeyError::Revoked(id)
+        } else {
+            KeyError::Unknown(id)
+        })
+    }
+
+    /// One of a domain's keys.
+    fn key(&self, domain: u32, version: u32) -> Result<Arc<DomainKey>, KeyError> {
+        let found = self.domain(domain)?.keys.get(&version).cloned();
+        found.ok_or(KeyError::UnknownVersion { domain, version })
+    }
+
+    /// The key that seals a domain's new data.
+    fn newest(&self, domain: u32) -> Result<Newest, KeyError> {
+        let newest = self.domain(domain)?.keys.last_key_value();
+        let (version, key) = newest.ok_or(KeyError::Unknown(domain))?;
+        Ok(Newest { version: *version, key: key.clone() })
     }
 
     /// The domain that takes an owner's new data.
@@ -149,14 +184,41 @@ impl Keyring {
     }
 
     /// The ring that follows this one, with one more domain.
-    fn with_domain(&self, owner: [u8; 16], entropy: &dyn Entropy) -> Result<(u32, Keyring), KeyError> {
+    fn with_domain(
+        &self,
+        owner: [u8; 16],
+        note: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<(u32, Keyring), KeyError> {
         let mut next = self.next();
-        let last = next.domains.keys().chain(&next.revoked).max().copied().unwrap_or(STORE_DOMAIN);
-        if next.domains.len() + next.revoked.len() >= DOMAINS_MAX {
+        let id = next.next_domain;
+        if next.domains.len() >= DOMAINS_MAX || id == u32::MAX {
             return Err(KeyError::TooMany(DOMAINS_MAX));
         }
-        next.domains.extend(Domain::new(owner, entropy).map(|domain| (last + 1, domain)));
-        Ok((last + 1, next))
+        next.domains.extend(Domain::new(owner, note, entropy).map(|domain| (id, domain)));
+        next.next_domain = id + 1;
+        Ok((id, next))
+    }
+
+    /// The ring that follows this one, with one more key of a domain.
+    fn with_key(&self, id: u32, entropy: &dyn Entropy) -> Result<(u32, Keyring), KeyError> {
+        let newest = self.newest(id)?;
+        let version = newest.version.checked_add(1).ok_or(KeyError::TooMany(DOMAINS_MAX))?;
+        let mut next = self.next();
+        if let Some(domain) = next.domains.get_mut(&id) {
+            domain.keys.insert(version, Arc::new(newest.key.successor(entropy)));
+        }
+        Ok((version, next))
+    }
+
+    /// The ring that follows this one, without a domain's keys before its newest.
+    fn without_older_keys(&self, id: u32) -> Result<Keyring, KeyError> {
+        let newest = self.newest(id)?.version;
+        let mut next = self.next();
+        if let Some(domain) = next.domains.get_mut(&id) {
+            domain.keys.retain(|version, _| *version == newest);
+        }
+        Ok(next)
     }
 
     /// The ring that follows this one, without a domain's keys.
@@ -165,26 +227,26 @@ impl Keyring {
         if id == STORE_DOMAIN {
             return Err(KeyError::StoreDomain);
         }
-        next.domains.remove(&id).ok_or(KeyError::Unknown(id))?;
-        next.revoked.insert(id);
+        self.domain(id)?;
+        next.domains.remove(&id);
         Ok(next)
     }
 
     fn domains(&self) -> Vec<DomainStatus> {
-        let kept = self.domains.iter().map(|(id, domain)| DomainStatus {
+        let status = |(id, domain): (&u32, &Domain)| DomainStatus {
             domain: *id,
             owner: Some(domain.owner).filter(|owner| *owner != [0; 16]),
-            revoked: false,
-        });
-        let gone = self.revoked.iter().map(|id| DomainStatus { domain: *id, owner: None, revoked: true });
-        let mut all: Vec<_> = kept.chain(gone).collect();
-        all.sort_unstable_by_key(|status| status.domain);
-        all
+            note: domain.note.clone(),
+            key_versions: domain.keys.keys().copied().collect(),
+        };
+        self.domains.iter().map(status).collect()
     }
 
-    /// What the catalog is sealed with.
-    fn catalog_key(&self) -> Result<SealKey, KeyError> {
-        self.domain(STORE_DOMAIN).map(|key| key.catalog())
+    /// What the catalog may be sealed with, the newest first; each with the version of the key it
+    /// follows from.
+    fn catalog_keys(&self) -> Result<Vec<(u32, SealKey)>, KeyError> {
+        let keys = &self.domain(STORE_DOMAIN)?.keys;
+        Ok(keys.iter().rev().map(|(version, key)| (*version, key.catalog())).collect())
     }
 
     /// The ring that follows this one.
@@ -195,9 +257,10 @@ impl Keyring {
 
 impl Domain {
     /// Fresh keys for a domain of `owner`.
-    fn new(owner: [u8; 16], entropy: &dyn Entropy) -> Option<Domain> {
+    fn new(owner: [u8; 16], note: &[u8], entropy: &dyn Entropy) -> Option<Domain> {
         let mut bytes = Zeroizing::new([0; DomainKey::BYTES]);
         entropy.fill(&mut *bytes);
-        DomainKey::from_bytes(&*bytes).map(|key| Domain { owner, key: Arc::new(key) })
+        let key = Arc::new(DomainKey::from_bytes(&*bytes)?);
+        Some(Domain { owner, note: note.to_vec(), keys: [(0, key)].into() })
     }
 }

@@ -3,16 +3,13 @@
 //!
 //! Invariant: no wrapping key serves twice, as each record draws an id of its own.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Domain, Keyring, MasterKey};
+use super::{Domain, Keyring, MasterKey, STORE_DOMAIN, wrapped};
 use crate::db::codec::{self, Record, Unreadable};
-use crate::store::seal::{Aead, DomainKey, KEY_BYTES, derive, nonce};
+use crate::store::seal::{Aead, KEY_BYTES, derive, nonce};
 
 const HASH_BYTES: usize = 32;
 
@@ -25,6 +22,18 @@ pub(in crate::store) struct RingRecord {
     /// Tells the right master key: a wrapped key alone does not, as GCM does not commit to its key.
     master_check: [u8; KEY_BYTES],
     pub(super) domains: Vec<WrappedDomain>,
+    /// The number of the next domain.
+    next_domain: u32,
+}
+
+/// A ring of version 2 of the record: a domain had one key and no note.
+#[derive(Serialize, Deserialize)]
+struct SecondRing {
+    store_id: [u8; 16],
+    version: u32,
+    id: [u8; 16],
+    master_check: [u8; KEY_BYTES],
+    domains: Vec<WrappedDomain>,
     revoked: Vec<u32>,
 }
 
@@ -41,20 +50,32 @@ struct FirstRing {
 #[derive(Serialize, Deserialize)]
 pub(super) struct WrappedDomain {
     id: u32,
-    /// The domain's keys and, since version 2, its owner: who has domains is nobody's business.
+    /// What the domain is: who has domains is nobody's business, nor how many keys one has.
     wrapped: Vec<u8>,
     pub(super) check: [u8; KEY_BYTES],
 }
 
 impl Record for RingRecord {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const NAME: &'static str = "key ring";
 
-    fn decode_other(version: u8, bytes: &[u8]) -> Result<RingRecord, Unreadable> {
-        let first: FirstRing = codec::decode(&[&[version], bytes].concat())?;
-        let FirstRing { store_id, version, id, master_check, domains } = first;
-        Ok(RingRecord { store_id, version, id, master_check, domains, revoked: Vec::new() })
+    fn decode_other(form: u8, bytes: &[u8]) -> Result<RingRecord, Unreadable> {
+        let whole = [&[form], bytes].concat();
+        if form == SecondRing::VERSION {
+            let SecondRing { store_id, version, id, master_check, domains, revoked } = codec::decode(&whole)?;
+            // Numbers were given out in order, and each is among one or the other.
+            let last = domains.iter().map(|domain| domain.id).chain(revoked).max().unwrap_or_default();
+            return Ok(RingRecord { store_id, version, id, master_check, domains, next_domain: last + 1 });
+        }
+        let FirstRing { store_id, version, id, master_check, domains } = codec::decode(&whole)?;
+        let last = domains.iter().map(|domain| domain.id).max().unwrap_or_default();
+        Ok(RingRecord { store_id, version, id, master_check, domains, next_domain: last + 1 })
     }
+}
+
+impl Record for SecondRing {
+    const VERSION: u8 = 2;
+    const NAME: &'static str = "key ring";
 }
 
 impl Record for FirstRing {
@@ -101,10 +122,7 @@ impl RingRecord {
             let mut bytes = Zeroizing::new(domain.wrapped);
             wrapping.open(&nonce(domain.id.into()), &bound, &mut bytes).ok()?;
             let is_right = same(&domain.check, &domain_check(&bytes, &self.store_id, domain.id));
-            let (keys, owner) = bytes.split_at_checked(DomainKey::BYTES)?;
-            let owner = if owner.is_empty() { [0; 16] } else { owner.try_into().ok()? };
-            let key = Arc::new(DomainKey::from_bytes(keys).filter(|_| is_right)?);
-            Some((domain.id, Domain { owner, key }))
+            Some((domain.id, wrapped::read(&bytes).filter(|_| is_right)?))
         };
         let domains = self
             .domains
@@ -114,16 +132,20 @@ impl RingRecord {
                 unwrap(domain).ok_or_else(|| Fault::Damaged(format!("the key of domain {id} does not open")))
             })
             .collect::<Result<_, _>>()?;
-        let revoked: BTreeSet<u32> = self.revoked.into_iter().collect();
-        Ok(Keyring { store_id: self.store_id, version: self.version, domains, revoked })
+        Ok(Keyring {
+            store_id: self.store_id,
+            version: self.version,
+            domains,
+            next_domain: self.next_domain.max(STORE_DOMAIN + 1),
+        })
     }
 }
 
 /// The bytes of a ring's copies, wrapped under `master`.
 pub(super) fn to_bytes(ring: &Keyring, master: &MasterKey, id: [u8; 16]) -> Vec<u8> {
     let wrapping = Aead::new(&wrapping_key(master, &ring.store_id, ring.version, &id));
-    let wrap = |(&domain, Domain { owner, key }): (&u32, &Domain)| {
-        let mut bytes = key.to_bytes(owner);
+    let wrap = |(&domain, held): (&u32, &Domain)| {
+        let mut bytes = wrapped::write(held);
         let check = domain_check(&bytes, &ring.store_id, domain);
         let bound = associated_data(&ring.store_id, ring.version, &id, domain);
         wrapping.seal(&nonce(domain.into()), &bound, &mut bytes);
@@ -135,7 +157,7 @@ pub(super) fn to_bytes(ring: &Keyring, master: &MasterKey, id: [u8; 16]) -> Vec<
         id,
         master_check: master_check(master, &ring.store_id),
         domains: ring.domains.iter().map(wrap).collect(),
-        revoked: ring.revoked.iter().copied().collect(),
+        next_domain: ring.next_domain,
     });
     let hash = blake3::hash(&bytes);
     bytes.extend_from_slice(hash.as_bytes());

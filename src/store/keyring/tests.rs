@@ -64,16 +64,20 @@ fn damage(objects: &dyn Objects, key: &ObjectKey, at: usize) {
 }
 
 fn name(keys: &Keys) -> [u8; 32] {
-    keys.domain(STORE_DOMAIN).unwrap().name(&[1; 32])
+    key(keys, STORE_DOMAIN).unwrap().name(&[1; 32])
+}
+
+fn key(keys: &Keys, domain: u32) -> Result<Arc<DomainKey>, KeyError> {
+    keys.newest(domain).map(|newest| newest.key)
 }
 
 #[test]
 fn a_saved_ring_gives_the_same_keys() {
     let (objects, keys) = stored();
     let opened = open(&objects, 1).unwrap();
-    let bytes = |keys: &Keys| keys.domain(STORE_DOMAIN).unwrap().to_bytes(&[]);
+    let bytes = |keys: &Keys| key(keys, STORE_DOMAIN).unwrap().to_bytes(&[]);
     assert_eq!(bytes(&opened), bytes(&keys));
-    assert_eq!(opened.domain(2).unwrap_err(), KeyError::Unknown(2));
+    assert_eq!(key(&opened, 2).unwrap_err(), KeyError::Unknown(2));
     assert_eq!(opened.status(&objects).unwrap().at_open, AtOpen::Settled);
 }
 
@@ -188,27 +192,27 @@ const OWNER: [u8; 16] = [7; 16];
 #[test]
 fn an_owner_has_one_domain_until_it_is_erased_and_then_another() {
     let (objects, keys) = stored();
-    let domain = |keys: &Keys, owner| keys.domain_for(&objects, owner, &OsEntropy).unwrap();
+    let domain = |keys: &Keys, owner| keys.domain_for(&objects, owner, b"note", &OsEntropy).unwrap();
     assert_eq!((domain(&keys, OWNER), domain(&keys, OWNER), domain(&keys, [8; 16])), (2, 2, 3));
     assert_eq!(domain(&keys, [0; 16]), STORE_DOMAIN);
     assert_eq!(there(&objects), three(3));
     let opened = open(&objects, 1).unwrap();
     assert_eq!(domain(&opened, OWNER), 2);
-    assert_eq!(opened.domain(2).unwrap().name(&[1; 32]), keys.domain(2).unwrap().name(&[1; 32]));
-    assert_ne!(opened.domain(2).unwrap().name(&[1; 32]), opened.domain(3).unwrap().name(&[1; 32]));
+    assert_eq!(key(&opened, 2).unwrap().name(&[1; 32]), key(&keys, 2).unwrap().name(&[1; 32]));
+    assert_ne!(key(&opened, 2).unwrap().name(&[1; 32]), key(&opened, 3).unwrap().name(&[1; 32]));
 
     keys.erase(&objects, 2, &OsEntropy).unwrap();
     for keys in [&keys, &open(&objects, 1).unwrap()] {
-        assert_eq!(keys.domain(2).unwrap_err(), KeyError::Revoked(2));
-        assert!(keys.domain(3).is_ok() && keys.domain(STORE_DOMAIN).is_ok());
+        assert_eq!(key(keys, 2).unwrap_err(), KeyError::Revoked(2));
+        assert!(key(keys, 3).is_ok() && key(keys, STORE_DOMAIN).is_ok());
     }
     keys.erase(&objects, 2, &OsEntropy).unwrap();
     assert_eq!(keys.erase(&objects, STORE_DOMAIN, &OsEntropy).unwrap_err(), KeyError::StoreDomain);
     assert_eq!(keys.erase(&objects, 9, &OsEntropy).unwrap_err(), KeyError::Unknown(9));
     assert_eq!(domain(&keys, OWNER), 4, "its number is not given out again");
     let status: Vec<_> = keys.status(&objects).unwrap().domains;
-    let seen: Vec<_> = status.iter().map(|domain| (domain.domain, domain.owner, domain.revoked)).collect();
-    let expected = [(1, None, false), (2, None, true), (3, Some([8; 16]), false), (4, Some(OWNER), false)];
+    let seen: Vec<_> = status.iter().map(|domain| (domain.domain, domain.owner, &domain.note[..])).collect();
+    let expected = [(1, None, &b""[..]), (3, Some([8; 16]), b"note"), (4, Some(OWNER), b"note")];
     assert_eq!(seen, expected);
 }
 
@@ -217,17 +221,17 @@ fn p9_an_erased_key_is_in_no_ring_and_an_erasure_cut_off_is_repeated() {
     for (at, takes_effect) in (0..30).flat_map(|at| [(at, false), (at, true)]) {
         let objects = Flaky::default();
         let keys = Keys::create(&objects, &master(1), &OsEntropy, STORE).unwrap();
-        keys.domain_for(&objects, OWNER, &OsEntropy).unwrap();
+        keys.domain_for(&objects, OWNER, b"note", &OsEntropy).unwrap();
         objects.fail_after(Some(at), takes_effect);
         let outcome = keys.erase(&objects, 2, &OsEntropy);
         objects.fail_after(None, false);
         // Another process finds the key or the revocation, and other keys in any case.
         let opened = open(&objects, 1).unwrap_or_else(|error| panic!("step {at}: {error}"));
-        assert!(opened.domain(STORE_DOMAIN).is_ok());
-        assert!(outcome.is_err() || opened.domain(2).is_err(), "step {at}");
+        assert!(key(&opened, STORE_DOMAIN).is_ok());
+        assert!(outcome.is_err() || key(&opened, 2).is_err(), "step {at}");
         opened.erase(&objects, 2, &OsEntropy).unwrap();
         assert!(opened.status(&objects).unwrap().others.is_empty(), "step {at}");
-        assert_eq!(open(&objects, 1).unwrap().domain(2).unwrap_err(), KeyError::Revoked(2));
+        assert_eq!(key(&open(&objects, 1).unwrap(), 2).unwrap_err(), KeyError::Revoked(2));
     }
 }
 
@@ -237,26 +241,31 @@ fn a_domain_whose_making_failed_is_made_again() {
         let objects = Flaky::default();
         let keys = Keys::create(&objects, &master(1), &OsEntropy, STORE).unwrap();
         objects.fail_after(Some(at), takes_effect);
-        let told = keys.domain_for(&objects, OWNER, &OsEntropy);
+        let told = keys.domain_for(&objects, OWNER, b"note", &OsEntropy);
         objects.fail_after(None, false);
-        let domain = keys.domain_for(&objects, OWNER, &OsEntropy).unwrap();
+        let domain = keys.domain_for(&objects, OWNER, b"note", &OsEntropy).unwrap();
         assert!(told.is_err() || told == Ok(domain), "step {at}");
         let opened = open(&objects, 1).unwrap();
-        let name = |keys: &Keys| keys.domain(domain).unwrap().name(&[1; 32]);
+        let name = |keys: &Keys| key(keys, domain).unwrap().name(&[1; 32]);
         assert_eq!(name(&opened), name(&keys), "step {at}");
     }
 }
 
 #[test]
-fn a_ring_of_the_first_version_of_the_record_opens() {
-    let golden = FIRST_RECORD.concat();
-    let objects = Memory::new();
-    objects.put(&copy(1, 'a'), &hex::decode(golden).unwrap()).unwrap();
-    let keys = open(&objects, 1).unwrap();
+fn rings_of_earlier_versions_of_the_record_open() {
+    for golden in [FIRST_RECORD.concat(), SECOND_RECORD.concat()] {
+        let objects = Memory::new();
+        objects.put(&copy(1, 'a'), &hex::decode(golden).unwrap()).unwrap();
+        expect_first_ring(&objects);
+    }
+}
+
+fn expect_first_ring(objects: &Memory) {
+    let keys = open(objects, 1).unwrap();
     assert_eq!(name(&keys), name(&stored().1));
-    assert_eq!(keys.domain_for(&objects, [0; 16], &OsEntropy).unwrap(), STORE_DOMAIN);
-    assert_eq!(keys.domain_for(&objects, OWNER, &OsEntropy).unwrap(), 2);
-    assert_eq!(name(&open(&objects, 1).unwrap()), name(&keys));
+    assert_eq!(keys.domain_for(objects, [0; 16], &[], &OsEntropy).unwrap(), STORE_DOMAIN);
+    assert_eq!(keys.domain_for(objects, OWNER, b"note", &OsEntropy).unwrap(), 2);
+    assert_eq!(name(&open(objects, 1).unwrap()), name(&keys));
 }
 
 #[test]
@@ -400,12 +409,42 @@ const FIRST_RECORD: [&str; 13] = [
     "c697c317fd1bcbedb66f7bd297c0ac03142276a17ac7146f6753995cb24cbcb5",
 ];
 
+/// The same as the second version of the record has it.
+const SECOND_RECORD: [&str; 14] = [
+    // The record version.
+    "02",
+    // The store id.
+    "05050505050505050505050505050505",
+    // The ring version.
+    "01000000",
+    // The random id.
+    "404142434445464748494a4b4c4d4e4f",
+    // The master check.
+    "e2753ec4b23e8fe153e46bbafce9eebcf2042933998ae2a357295b0b9be22c66",
+    // The one domain.
+    "0100000000000000",
+    // Its id.
+    "01000000",
+    // The length of the wrapped keys and owner.
+    "6000000000000000",
+    // The wrapped keys and owner.
+    "62bba39bdf76a42f5b530ec5d546c80ad31769f5b01d507fd3b01d4bc7d2bebc",
+    "d4a3ced84004b17a550df19c56c6da0e9f42490f20a103e0c2e020bccddca509",
+    "2076588b07e8296fe37aafcbb0e6b1c6ca467b1b12cdfb901616588d2d1c8b22",
+    // The domain check.
+    "c358ca32e36034c8fa8250e2c46f8b2a2d4fab2d1f752de801b8f7c944499c35",
+    // No domain revoked.
+    "0000000000000000",
+    // The hash.
+    "f57bb4c08c56a8655e77d2019a81efe72d4c38083e4ba0727158de6c00e92f0d",
+];
+
 #[test]
 fn the_stored_form_is_golden() {
     let (objects, _) = stored();
     let golden = [
         // The record version.
-        "02",
+        "03",
         // The store id.
         "05050505050505050505050505050505",
         // The ring version.
@@ -418,18 +457,67 @@ fn the_stored_form_is_golden() {
         "0100000000000000",
         // Its id.
         "01000000",
-        // The length of the wrapped keys and owner.
-        "6000000000000000",
-        // The wrapped keys and owner.
+        // The length of what is wrapped.
+        "6800000000000000",
+        // What is wrapped: its form is golden by itself.
         "62bba39bdf76a42f5b530ec5d546c80ad31769f5b01d507fd3b01d4bc7d2bebc",
         "d4a3ced84004b17a550df19c56c6da0e9f42490f20a103e0c2e020bccddca509",
-        "2076588b07e8296fe37aafcbb0e6b1c6ca467b1b12cdfb901616588d2d1c8b22",
+        "2076588b07e8296fe37aafcbb0e6b1c6c8d93aecdc1e48e2be84c40512a6e3af7a6abd23d3cc6547",
         // The domain check.
-        "c358ca32e36034c8fa8250e2c46f8b2a2d4fab2d1f752de801b8f7c944499c35",
-        // No domain revoked.
-        "0000000000000000",
+        "8ddea2823c663bc598556b9733cac3b358d12e1f3a10f4f6652bffd75e281abc",
+        // The next domain.
+        "02000000",
         // The hash.
-        "f57bb4c08c56a8655e77d2019a81efe72d4c38083e4ba0727158de6c00e92f0d",
+        "1fa62d9009e728efb3b308e2ad2374770362ac231cdd8fd4ccc4a74876ee7f7a",
     ];
     assert_eq!(hex::encode(objects.get(&copy(1, 'a')).unwrap()), golden.concat());
+}
+
+#[test]
+fn a_domain_has_another_key_and_older_ones_until_they_are_dropped() {
+    let (objects, keys) = stored();
+    keys.domain_for(&objects, OWNER, b"note", &OsEntropy).unwrap();
+    let (version, first) = (|| keys.newest(2).map(|newest| newest.version), keys.key(2, 0).unwrap());
+    assert_eq!(keys.add_key(&objects, 2, &OsEntropy), Ok(1));
+    assert_eq!((keys.add_key(&objects, 2, &OsEntropy), version()), (Ok(1), Ok(1)));
+    for keys in [&keys, &open(&objects, 1).unwrap()] {
+        assert_eq!(keys.key(2, 0).unwrap().to_bytes(&[]), first.to_bytes(&[]));
+        let second = keys.key(2, 1).unwrap();
+        assert_ne!(second.sealing(), first.sealing());
+        assert_eq!(second.name(&[1; 32]), first.name(&[1; 32]), "chunks keep their names");
+        assert_eq!(keys.domains()[1].key_versions, [0, 1]);
+        assert_eq!(keys.domains()[1].note, b"note");
+    }
+    keys.drop_older_keys(&objects, 2, &OsEntropy).unwrap();
+    for keys in [&keys, &open(&objects, 1).unwrap()] {
+        let gone = KeyError::UnknownVersion { domain: 2, version: 0 };
+        assert_eq!(keys.key(2, 0).unwrap_err(), gone);
+        assert_eq!((keys.domains()[1].key_versions.clone(), keys.key(2, 1).is_ok()), (vec![1], true));
+        assert_eq!(keys.key(2, 2).unwrap_err(), KeyError::UnknownVersion { domain: 2, version: 2 });
+    }
+    assert_eq!(there(&objects).len(), 3);
+    assert_eq!(keys.add_key(&objects, 9, &OsEntropy), Err(KeyError::Unknown(9)));
+    keys.erase(&objects, 2, &OsEntropy).unwrap();
+    assert_eq!(keys.add_key(&objects, 2, &OsEntropy), Err(KeyError::Revoked(2)));
+    assert_eq!(keys.drop_older_keys(&objects, 2, &OsEntropy), Err(KeyError::Revoked(2)));
+    assert_eq!(keys.key(2, 1).unwrap_err(), KeyError::Revoked(2));
+}
+
+#[test]
+fn p9_dropping_older_keys_cut_off_anywhere_keeps_the_newest_and_is_repeated() {
+    for (at, takes_effect) in (0..30).flat_map(|at| [(at, false), (at, true)]) {
+        let objects = Flaky::default();
+        let keys = Keys::create(&objects, &master(1), &OsEntropy, STORE).unwrap();
+        keys.add_key(&objects, STORE_DOMAIN, &OsEntropy).unwrap();
+        let newest = keys.key(STORE_DOMAIN, 1).unwrap();
+        objects.fail_after(Some(at), takes_effect);
+        let outcome = keys.drop_older_keys(&objects, STORE_DOMAIN, &OsEntropy);
+        objects.fail_after(None, false);
+        let opened = open(&objects, 1).unwrap_or_else(|error| panic!("step {at}: {error}"));
+        assert_eq!(opened.key(STORE_DOMAIN, 1).unwrap().to_bytes(&[]), newest.to_bytes(&[]), "step {at}");
+        assert!(outcome.is_err() || opened.key(STORE_DOMAIN, 0).is_err(), "step {at}");
+        opened.drop_older_keys(&objects, STORE_DOMAIN, &OsEntropy).unwrap();
+        assert!(open(&objects, 1).unwrap().key(STORE_DOMAIN, 0).is_err(), "step {at}");
+        assert_eq!(there(&objects).len(), 3, "step {at}");
+    }
 }

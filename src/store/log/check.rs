@@ -6,6 +6,8 @@
 
 use super::super::Store;
 use super::super::error::Error;
+use super::super::object::{read_header, verify_stored};
+use super::super::tend::Incident;
 use super::shelf::{Shelf, Shelved};
 use super::ship::unshipped;
 use super::{Repair, lock};
@@ -68,7 +70,7 @@ impl Store {
         // The catalog first: the medium then has at least what its journal has no longer.
         let read = self.inner.db.read()?;
         let (next, shipped) = (read.journal_next()?, unshipped(&read)?);
-        let shelf = Shelf::list(&*self.inner.objects)?;
+        let shelf = self.shelf()?;
         let mut findings = Findings::default();
         let base = self.newest_snapshot(&shelf, next, &mut findings)?;
         let logs = self.readable_logs(&shelf, &mut findings)?;
@@ -95,6 +97,44 @@ impl Store {
             objects: (shelf.snapshots.len() + shelf.logs.len()) as u64,
             damage: findings.damage,
         })
+    }
+
+    /// Compares every object of the description with its trailer. What is damaged is told again by a
+    /// fresh snapshot of the catalog, which is what it was written from, and deleted after that.
+    ///
+    /// # Errors
+    /// When the database or the medium does not answer.
+    pub(in super::super) fn tend_description(&self) -> Result<Vec<Incident>, Error> {
+        let mut found = Vec::new();
+        let mut broken = Vec::new();
+        let reading = lock(&self.inner.log.reading);
+        let shelf = Shelf::list(&*self.inner.objects)?;
+        for shelved in shelf.snapshots.iter().chain(&shelf.logs) {
+            match self.compare_shelved(shelved) {
+                Ok(()) => {}
+                Err(Error::Damaged { reason, .. }) => {
+                    found.push((shelved.key.to_string(), reason));
+                    broken.push(shelved.key.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        drop(reading);
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        *lock(&self.inner.log.repair) = Repair { needs_snapshot: true, broken };
+        let outcome = match self.ship() {
+            Ok(()) => Ok("told again by a new snapshot".to_owned()),
+            Err(error) => Err(format!("it is told again once that can be written: {error}")),
+        };
+        let incident = |(object, reason)| Incident { object, reason, outcome: outcome.clone() };
+        Ok(found.into_iter().map(incident).collect())
+    }
+
+    fn compare_shelved(&self, shelved: &Shelved) -> Result<(), Error> {
+        let header = read_header(&*self.inner.objects, &shelved.key)?;
+        verify_stored(&*self.inner.objects, &header, shelved.bytes)
     }
 
     /// Reads every snapshot; gives the newest whole one that is not newer than entry `next`.

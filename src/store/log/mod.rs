@@ -23,13 +23,15 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::Description;
 pub use replay::Replayed;
 
 use super::Store;
+use super::error::Error;
 use super::format::{Header, Kind};
+use super::seal::DomainKey;
 use crate::base::Time;
 use crate::objects::ObjectKey;
 use ship::Standing;
@@ -95,10 +97,12 @@ impl Store {
         Lag { entries: progress.entries, seconds: u64::try_from(behind).unwrap_or(0) }
     }
 
-    /// The header of a new log object or snapshot.
-    fn described(&self, kind: Kind, number: u64) -> Header {
+    /// The header of a new log object or snapshot, and the key that seals it. Whoever writes one holds
+    /// the log's standing, and whoever drops keys takes that too: the key stays until it is written.
+    fn described(&self, kind: Kind, number: u64) -> Result<(Header, Option<Arc<DomainKey>>), Error> {
         let domain = self.inner.domain;
-        Header { kind, sealed: domain != 0, domain, id: self.inner.entropy.id(), number, generation: 0 }
+        let (version, key) = self.newest_key(domain)?;
+        Ok((Header::plain(kind, self.inner.entropy.id(), number).in_domain(domain, version), key))
     }
 }
 

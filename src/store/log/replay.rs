@@ -77,28 +77,31 @@ impl Store {
     /// [`Error::Damaged`] when nothing can be told at all; the medium's or the database's failure.
     pub(in super::super) fn replay(&self, tell: &mut dyn FnMut(u64)) -> Result<Replayed, Error> {
         let db = &self.inner.db;
-        let shelf = Shelf::list(&*self.inner.objects)?;
+        let shelf = self.whole_shelf()?;
         let mut replayed = Replayed { commits: 0, complete_until: None, has_gap: false, damage: Vec::new() };
         let mut batch = Batch { db, changes: Vec::new(), bytes: 0 };
         let mut objects = 0;
         if let Some(base) = self.readable_snapshot(&shelf, &mut replayed.damage)? {
-            let footer = self.read_snapshot(base, &mut |table, key, value| {
+            let footer = self.read_snapshot(&base, &mut |table, key, value| {
                 let value = Some(value.to_vec());
                 batch.push(Change { table: table.to_owned(), key: key.to_vec(), value })
             })?;
             (replayed.commits, replayed.complete_until) = (base.number, Some(Time(footer.written_at)));
+            replayed.damage.extend(lost(&base));
             objects = 1;
         }
         tell(objects);
         for log in shelf.logs_since(replayed.commits) {
             // A later object may repeat what this one would have told.
-            match self.read_entries(log, replayed.commits) {
+            match self.anywhere(log, |log| self.read_entries(log, replayed.commits)) {
                 Ok(None) => {}
                 Ok(Some(told)) => {
                     told.entries
                         .into_iter()
                         .flat_map(|entry| entry.changes)
                         .try_for_each(|c| batch.push(c))?;
+                    // Nobody knows what else was lost, so that its numbers are not gone on with.
+                    replayed.damage.extend(lost(log));
                     replayed.commits = log.number;
                     replayed.complete_until = told.complete_until.or(replayed.complete_until);
                 }
@@ -116,20 +119,58 @@ impl Store {
         Ok(replayed)
     }
 
+    /// What the medium lists, and what copies of this store have beside that.
+    fn whole_shelf(&self) -> Result<Shelf, Error> {
+        let mut shelf = self.shelf()?;
+        let own = vault::store_id(&*self.inner.objects)?;
+        for source in self.inner.objects.copies() {
+            let added = vault::store_id(&**source.objects()).and_then(|id| match id == own {
+                true => shelf.add_lost(source),
+                false => Err(Error::Foreign(format!("it is a copy of another store, {}", hex::encode(id)))),
+            });
+            if let Err(error) = added {
+                tracing::warn!(%error, copy = source.name(), "a copy of the store cannot be used");
+            }
+        }
+        Ok(shelf)
+    }
+
     /// The newest snapshot that is whole, read once to know it.
-    fn readable_snapshot<'a>(
-        &self,
-        shelf: &'a Shelf,
-        damage: &mut Vec<String>,
-    ) -> Result<Option<&'a Shelved>, Error> {
+    fn readable_snapshot(&self, shelf: &Shelf, damage: &mut Vec<String>) -> Result<Option<Shelved>, Error> {
+        let read = |snapshot: &Shelved| {
+            self.read_snapshot(snapshot, &mut |_, _, _| Ok(())).map(|_| snapshot.clone())
+        };
         for snapshot in &shelf.snapshots {
-            match self.read_snapshot(snapshot, &mut |_, _, _| Ok(())) {
-                Ok(_) => return Ok(Some(snapshot)),
+            match self.anywhere(snapshot, read) {
+                Ok(readable) => return Ok(Some(readable)),
                 Err(error @ Error::Damaged { .. }) => damage.push(error.to_string()),
                 Err(error) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    /// Reads an object of the description; where it is damaged, from the first copy of the store that
+    /// has it whole. A copy that is away or damaged too changes nothing.
+    fn anywhere<T>(
+        &self,
+        shelved: &Shelved,
+        read: impl Fn(&Shelved) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let damaged = match read(shelved) {
+            Err(error @ Error::Damaged { .. }) => error,
+            outcome => return outcome,
+        };
+        for (name, copy) in shelved.copies(&*self.inner.objects) {
+            match read(&copy) {
+                Ok(told) => {
+                    tracing::warn!(%damaged, copy = name, "a part of the store's log is read from a copy of the store");
+                    return Ok(told);
+                }
+                Err(error) => tracing::warn!(%error, copy = name, "a copy cannot be used"),
+            }
+        }
+        Err(damaged)
     }
 
     /// The entries of a log object from number `at` on; `None` when there is a gap before it.
@@ -158,4 +199,10 @@ impl Store {
         }
         Err(Error::damaged("the store's log", reason))
     }
+}
+
+/// What to say of an object that is only in a copy of the store.
+fn lost(shelved: &Shelved) -> Option<String> {
+    let source = shelved.elsewhere.as_ref().filter(|_| shelved.is_lost)?;
+    Some(format!("{} is not there; it was read from the copy in {}", shelved.key, source.name()))
 }

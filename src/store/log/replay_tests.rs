@@ -267,6 +267,7 @@ fn a_log_of_another_store_or_release_is_refused_by_name() {
     let header = ObjectKey::new("tintype-store".to_owned()).unwrap();
     let text = String::from_utf8(medium.get(&header).unwrap()).unwrap();
     medium.delete(&header).unwrap();
+    medium.delete(&ObjectKey::new("tintype-store-copy".to_owned()).unwrap()).unwrap();
     assert!(matches!(rebuilt(&medium, None), Err(Error::Absent)));
     let other = text.replacen(&text[text.find("\"id\":\"").unwrap()..][..14], "\"id\":\"deadbeef", 1);
     medium.put(&header, other.as_bytes()).unwrap();

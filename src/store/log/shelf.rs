@@ -1,12 +1,15 @@
 //! Which log objects and snapshots there are, and reading them back, verified.
 
+use std::collections::HashSet;
+
 use super::super::Store;
 use super::super::error::Error;
 use super::super::format::{Kind, number_in_name};
+use super::super::keyring::KeyError;
 use super::super::object::{Object, Section, read_header, verify_stored};
 use super::records::{LogRecord, SnapshotFooter, SnapshotRows};
 use crate::db::codec::{self, RECORD_BYTES_MAX, Record};
-use crate::objects::{ObjectKey, Objects};
+use crate::objects::{CopySource, ObjectKey, Objects};
 
 /// What is called with each row of a snapshot: table, key, value.
 pub type RowVisit<'a> = dyn FnMut(&str, &[u8], &[u8]) -> Result<(), Error> + 'a;
@@ -20,6 +23,22 @@ pub struct Shelved {
     pub number: u64,
     /// Its length.
     pub bytes: u64,
+    /// Where to read it instead of the store's own medium.
+    pub elsewhere: Option<CopySource>,
+    /// Whether the store's own medium does not list it.
+    pub is_lost: bool,
+}
+
+impl Shelved {
+    /// The same object in each copy of the store that has one.
+    pub fn copies(&self, objects: &dyn Objects) -> Vec<(String, Shelved)> {
+        let found = |source: &CopySource| {
+            let bytes = source.objects().size(&self.key).ok()?;
+            let elsewhere = Some(source.clone());
+            Some((source.name().to_owned(), Shelved { bytes, elsewhere, ..self.clone() }))
+        };
+        objects.copies().iter().filter_map(found).collect()
+    }
 }
 
 /// What the medium lists.
@@ -38,13 +57,37 @@ impl Shelf {
         for (kind, found) in [(Kind::Snapshot, &mut shelf.snapshots), (Kind::Log, &mut shelf.logs)] {
             objects.list(&format!("{}/", kind.prefix()), &mut |info| {
                 if let Some(number) = number_in_name(kind, info.key.as_str()) {
-                    found.push(Shelved { key: info.key, number, bytes: info.size_bytes });
+                    let bytes = info.size_bytes;
+                    found.push(Shelved { key: info.key, number, bytes, elsewhere: None, is_lost: false });
                 }
             })?;
+        }
+        shelf.sort();
+        Ok(shelf)
+    }
+
+    fn sort(&mut self) {
+        for found in [&mut self.snapshots, &mut self.logs] {
             found.sort_unstable_by(|a, b| (a.number, &a.key).cmp(&(b.number, &b.key)));
         }
-        shelf.snapshots.reverse();
-        Ok(shelf)
+        self.snapshots.reverse();
+    }
+
+    /// Adds what a copy of the store has and the medium does not list: it was made unnecessary since the
+    /// copy was made, or is lost.
+    pub fn add_lost(&mut self, source: &CopySource) -> Result<(), Error> {
+        let Shelf { snapshots, logs } = Shelf::list(&**source.objects())?;
+        for (own, found) in [(&mut self.snapshots, snapshots), (&mut self.logs, logs)] {
+            let known: HashSet<ObjectKey> = own.iter().map(|shelved| shelved.key.clone()).collect();
+            let lost = found.into_iter().filter(|shelved| !known.contains(&shelved.key));
+            own.extend(lost.map(|shelved| Shelved {
+                elsewhere: Some(source.clone()),
+                is_lost: true,
+                ..shelved
+            }));
+        }
+        self.sort();
+        Ok(())
     }
 
     /// The number that everything together reaches.
@@ -67,6 +110,26 @@ impl Shelf {
 }
 
 impl Store {
+    /// What the medium lists, but for left-overs of a key that the ring has dropped: two snapshots
+    /// took their place before that, and only a delete that failed, or that a power cut undid, leaves
+    /// one. The next snapshot deletes it.
+    pub(super) fn shelf(&self) -> Result<Shelf, Error> {
+        let mut shelf = Shelf::list(&*self.inner.objects)?;
+        // The first key is the newest one until it is replaced.
+        if self.newest_key(self.inner.domain)?.0 > 0 {
+            shelf.snapshots.retain(|shelved| !self.is_left_over(shelved));
+            shelf.logs.retain(|shelved| !self.is_left_over(shelved));
+        }
+        Ok(shelf)
+    }
+
+    /// Whether an object needs a key before the newest that is there no more.
+    fn is_left_over(&self, shelved: &Shelved) -> bool {
+        let Ok(header) = read_header(&*self.inner.objects, &shelved.key) else { return false };
+        let is_older = self.newest_key(header.domain).is_ok_and(|(newest, _)| header.key_version < newest);
+        is_older && matches!(self.key_of(&header), Err(Error::Key(KeyError::UnknownVersion { .. })))
+    }
+
     /// A log object's content.
     pub(super) fn read_log(&self, shelved: &Shelved) -> Result<LogRecord, Error> {
         let record: LogRecord = decode(shelved, &self.open_shelved(shelved)?.footer()?)?;
@@ -106,12 +169,17 @@ impl Store {
 
     /// The object, compared with its trailer.
     fn open_shelved(&self, shelved: &Shelved) -> Result<Object, Error> {
-        let header = read_header(&*self.inner.objects, &shelved.key)?;
+        let objects = shelved.elsewhere.as_ref().map_or(&self.inner.objects, CopySource::objects);
+        let header = read_header(&**objects, &shelved.key)?;
         if header.domain != self.inner.domain {
             return Err(damaged(shelved, "it is not sealed as the store is"));
         }
-        verify_stored(&*self.inner.objects, &header, shelved.bytes)?;
-        Ok(Object::new(self.inner.objects.clone(), header, self.key(header.domain)?.as_deref()))
+        verify_stored(&**objects, &header, shelved.bytes)?;
+        let key = match self.key_of(&header) {
+            Err(error @ Error::Key(KeyError::UnknownVersion { .. })) => return Err(damaged(shelved, error)),
+            key => key?,
+        };
+        Ok(Object::new(objects.clone(), header, key.as_deref()))
     }
 }
 

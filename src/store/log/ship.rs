@@ -6,7 +6,7 @@
 use super::super::Store;
 use super::super::error::Error;
 use super::super::format::Kind;
-use super::super::object::Builder;
+use super::super::object::{Builder, read_header};
 use super::records::{LogRecord, UNKNOWN};
 use super::shelf::Shelf;
 use super::{LOG_BYTES, LOG_OBJECTS_MAX, lock};
@@ -49,6 +49,35 @@ impl Store {
     /// is nearly full.
     pub(in super::super) fn ship_deaths(&self) -> Result<(), Error> {
         self.ship_until(|standing| standing.snapshot_bytes.is_none())
+    }
+
+    /// Sees to it that no log object or snapshot is there which a key before `version` sealed; says
+    /// whether that is so. Another try may be needed while somebody reads them.
+    pub(in super::super) fn describe_anew(&self, version: u32) -> Result<bool, Error> {
+        // The older of two snapshots stays as a spare: the second makes that a new one too.
+        for _ in 0..2 {
+            if !self.is_under_older_key(version)? {
+                return Ok(true);
+            }
+            self.ship_until(|_| true)?;
+        }
+        Ok(!self.is_under_older_key(version)?)
+    }
+
+    fn is_under_older_key(&self, version: u32) -> Result<bool, Error> {
+        // Whoever is writing one has the standing, and takes the newest key after this.
+        let _standing = lock(&self.inner.log.standing);
+        let objects = &*self.inner.objects;
+        let Shelf { snapshots, logs } = Shelf::list(objects)?;
+        for shelved in snapshots.iter().chain(&logs) {
+            match read_header(objects, &shelved.key) {
+                Ok(header) if header.is_under_older(self.inner.domain, version) => return Ok(true),
+                // One that cannot be read at all needs no key.
+                Ok(_) | Err(Error::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     fn ship_until(&self, wants_snapshot: impl FnOnce(&Standing) -> bool) -> Result<(), Error> {
@@ -138,8 +167,8 @@ impl Store {
         while let Some(record) = self.next_record()?
             && record.first < end
         {
-            let header = self.described(Kind::Log, record.next());
-            let builder = Builder::start(&*self.inner.objects, &header, self.key(header.domain)?.as_deref())?;
+            let (header, key) = self.described(Kind::Log, record.next())?;
+            let builder = Builder::start(&*self.inner.objects, &header, key.as_deref())?;
             let written = builder.finish(codec::encode(&record))?;
             standing.log_objects += 1;
             standing.log_bytes += written.object_bytes;

@@ -32,8 +32,7 @@ impl Store {
         let written_at = self.inner.clock.now().0;
         let read = self.inner.db.read()?;
         let next = read.journal_next()?;
-        let header = self.described(Kind::Snapshot, next);
-        let key = self.key(header.domain)?;
+        let (header, key) = self.described(Kind::Snapshot, next)?;
         let mut sections = Sections {
             builder: Builder::start(&*self.inner.objects, &header, key.as_deref())?,
             level: self.inner.options.zstd_level,

@@ -4,6 +4,7 @@
 //! compared with its names. While a [`Pack`] exists, its object is not deleted.
 
 mod footer;
+mod frame;
 mod write;
 
 use std::ops::Range;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use footer::{FrameEntry, PackFooter};
+pub use frame::OpenFrame;
 pub use write::{FinishedPack, PackWriter};
 
 use super::decompress::{self, Decompressor};
@@ -19,6 +21,7 @@ use super::error::Error;
 use super::format::Header;
 use super::object::{Object, Section, Written};
 use super::pins::Lease;
+use super::recycle;
 use super::seal::DomainKey;
 use crate::db::codec;
 use crate::model::ByteRange;
@@ -101,6 +104,11 @@ impl Pack {
     /// Memory it takes, about.
     pub fn weight(&self) -> usize {
         self.footer.names.len() * 44 + self.footer.frames.len() * 44 + self.footer.runs.len() * 12 + 256
+    }
+
+    /// The length of its chunks together, before compression.
+    pub fn raw_bytes(&self) -> u64 {
+        self.starts.last().copied().unwrap_or(0)
     }
 
     /// The generation of its object.
@@ -186,15 +194,40 @@ impl Pack {
     /// Some frames that follow each other, decompressed, every chunk of them verified. Frames that
     /// lie side by side cost the medium one request.
     pub fn frames(&self, indexes: Range<usize>) -> Result<Vec<Bytes>, Error> {
-        self.each_frame(indexes, |_, _, raw| raw)
+        self.each_frame(indexes, |index, _, frame| self.prove(index, frame, self.frame_span(index)))
     }
 
     /// As [`Pack::frames`], with the stored bytes beside what they hold.
     pub fn whole_frames(&self, indexes: Range<usize>) -> Result<Vec<Frame>, Error> {
-        self.each_frame(indexes, |index, stored, raw| {
+        self.each_frame(indexes, |index, stored, frame| {
             let FrameEntry { count, codec, .. } = self.footer.frames[index];
             let base = self.frame_bases[index] as usize;
-            Frame { stored: stored.to_vec(), codec, raw, positions: base..base + count as usize }
+            let raw = self.prove(index, frame, self.frame_span(index))?;
+            Ok(Frame { stored: stored.to_vec(), codec, raw, positions: base..base + count as usize })
+        })
+    }
+
+    /// As [`Pack::frames`], verifying of each no more than reaches into `wanted`, a range of the frames
+    /// laid end to end.
+    pub fn open_frames(&self, indexes: Range<usize>, wanted: ByteRange) -> Result<Vec<OpenFrame>, Error> {
+        self.each_frame(indexes, |index, _, frame| {
+            self.prove(index, frame, wanted)?;
+            Ok(frame.clone())
+        })
+    }
+
+    /// The bytes of a frame that lie in `wanted`, a range of the frames laid end to end; verified.
+    pub fn prove(&self, index: usize, frame: &OpenFrame, wanted: ByteRange) -> Result<Bytes, Error> {
+        let span = self.frame_span(index);
+        let from = wanted.start.clamp(span.start, span.end) - span.start;
+        let to = wanted.end.clamp(span.start, span.end) - span.start;
+        let base = self.frame_bases[index] as usize;
+        let positions = base..base + self.footer.frames[index].count as usize;
+        let chunks =
+            self.footer.lengths[positions.clone()].iter().copied().zip(&self.footer.names[positions]);
+        frame.prove((from as usize, to as usize), chunks).map_err(|place| {
+            let reason = format!("chunk {} is changed", self.ordinal(base + place));
+            Error::damaged(pack_name(self.number), reason)
         })
     }
 
@@ -202,7 +235,7 @@ impl Pack {
     fn each_frame<T>(
         &self,
         indexes: Range<usize>,
-        make: impl Fn(usize, &[u8], Bytes) -> T,
+        make: impl Fn(usize, &[u8], &OpenFrame) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         let section = |index: usize| {
             let entry = &self.footer.frames[index];
@@ -214,7 +247,7 @@ impl Pack {
                 let mut made = Vec::with_capacity(sections.len());
                 self.object.sections(&sections, stored, |stored| {
                     let index = indexes.start + made.len();
-                    made.push(make(index, stored, self.unpack(index, stored, zstd)?));
+                    made.push(make(index, stored, &self.unpack(index, stored, zstd)?)?);
                     Ok(())
                 })?;
                 Ok(made)
@@ -227,34 +260,22 @@ impl Pack {
         index: usize,
         stored: &[u8],
         zstd: &mut zstd::bulk::Decompressor<'static>,
-    ) -> Result<Bytes, Error> {
+    ) -> Result<OpenFrame, Error> {
         let damaged = |reason: String| Error::damaged(pack_name(self.number), reason);
         let entry = &self.footer.frames[index];
-        let raw = match entry.codec {
-            0 => stored.to_vec(),
-            1 => zstd
-                .decompress(stored, entry.raw_bytes as usize)
-                .map_err(|e| damaged(format!("frame {index} does not decompress: {e}")))?,
-            other => return Err(damaged(format!("frame {index} has the unknown codec {other}"))),
-        };
-        self.verify(index, entry, &raw).map_err(damaged)?;
-        Ok(Bytes::from(raw))
-    }
-
-    fn verify(&self, index: usize, entry: &FrameEntry, raw: &[u8]) -> Result<(), String> {
-        if raw.len() != entry.raw_bytes as usize {
-            return Err(format!("frame {index} has {} bytes, not {}", raw.len(), entry.raw_bytes));
-        }
-        let base = self.frame_bases[index] as usize;
-        let mut rest = raw;
-        for position in base..base + entry.count as usize {
-            let (chunk, after) = rest.split_at(self.footer.lengths[position] as usize);
-            if blake3::hash(chunk).as_bytes() != &self.footer.names[position] {
-                return Err(format!("chunk {} is changed", self.ordinal(position)));
+        let mut raw = recycle::room(entry.raw_bytes as usize);
+        match entry.codec {
+            0 => raw.extend_from_slice(stored),
+            1 => {
+                zstd.decompress_to_buffer(stored, &mut raw)
+                    .map_err(|e| damaged(format!("frame {index} does not decompress: {e}")))?;
             }
-            rest = after;
+            other => return Err(damaged(format!("frame {index} has the unknown codec {other}"))),
         }
-        Ok(())
+        if raw.len() != entry.raw_bytes as usize {
+            return Err(damaged(format!("frame {index} has {} bytes, not {}", raw.len(), entry.raw_bytes)));
+        }
+        Ok(OpenFrame::new(recycle::share(raw), entry.count as usize))
     }
 }
 

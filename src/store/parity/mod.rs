@@ -27,6 +27,7 @@ use records::{PARITY, PARITY_TOTALS, ParityFooter, ParityRow};
 
 use super::Store;
 use super::error::Error;
+use super::events::EventKind;
 use super::format::{Header, Kind};
 use super::object::Builder;
 use super::stored::{Stored, StoredObject};
@@ -43,7 +44,7 @@ impl From<CodeError> for Error {
 
 /// The header of what protects an object.
 pub(super) fn parity_header(object: &[u8; 16]) -> Header {
-    Header { kind: Kind::Parity, sealed: false, domain: 0, id: *object, number: 0, generation: 0 }
+    Header::plain(Kind::Parity, *object, 0)
 }
 
 impl Store {
@@ -56,27 +57,32 @@ impl Store {
     }
 
     /// Sees to it that an object, which was just found whole, has whole parity where settings want
-    /// any. `watch` can end the look at what is there.
+    /// any, and none that is damaged. `watch` can end the look at what is there.
     pub(super) fn protect(
         &self,
         stored: Stored,
         object: &StoredObject,
         watch: &mut Watch<'_>,
     ) -> Result<ControlFlow<()>, Error> {
-        let Some(ratio) = self.inner.options.parity else { return Ok(ControlFlow::Continue(())) };
         let id = object.header.id;
+        let wanted = self.inner.options.parity;
         if let Some(row) = self.inner.db.read()?.record::<ParityRow>(&PARITY, &id)? {
             match survey(&*self.inner.objects, &parity_header(&id), row.stored.object_bytes, watch)? {
-                Found::Whole => return Ok(ControlFlow::Continue(())),
+                Found::Whole { .. } => return Ok(ControlFlow::Continue(())),
                 Found::Stopped => return Ok(ControlFlow::Break(())),
                 Found::Rotten(rot) => {
-                    tracing::warn!(object = %stored, reason = %rot.reason, "parity is damaged and made anew");
                     self.inner.db.write(move |txn| records::forget(txn, &id))?;
+                    let done = if wanted.is_some() { "made anew" } else { "deleted, as settings want none" };
+                    let detail = format!("{}; {done}", rot.reason);
+                    self.record(EventKind::Healed, parity_header(&id).key(), detail, Vec::new());
                 }
             }
+        } else if wanted.is_none() {
+            return Ok(ControlFlow::Continue(()));
         }
         // One without a row was left by a scrub that was cut off, or is damaged.
         self.inner.objects.delete(&parity_header(&id).key())?;
+        let Some(ratio) = wanted else { return Ok(ControlFlow::Continue(())) };
         let ratio = match stored {
             Stored::Pack(_) => ratio,
             Stored::Manifest(_) => Ratio::WHOLE,

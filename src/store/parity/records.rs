@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::error::Error;
 use super::super::object::Written;
 use super::code::Shape;
-use crate::db::codec::Record;
+use crate::db::codec::{self, Record, Unreadable};
 use crate::db::{Rows, Table, WriteTxn};
 
 /// Parity objects, by the id of the object each protects.
@@ -24,8 +24,15 @@ pub struct ParityRow {
 }
 
 impl Record for ParityRow {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "parity";
+
+    fn decode_other(version: u8, body: &[u8]) -> Result<ParityRow, Unreadable> {
+        match version {
+            1 => codec::decode_body(&Written::add_unknown_sum(body, 0)),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
+        }
+    }
 }
 
 /// What all parity takes.
@@ -107,9 +114,16 @@ mod tests {
     #[test]
     fn records_are_golden() {
         let row = ParityRow {
-            stored: Written { object_bytes: 1, footer: Section { offset: 2, bytes: 3, counter: 4 } },
+            stored: Written {
+                object_bytes: 1,
+                footer: Section { offset: 2, bytes: 3, counter: 4 },
+                sum: [8; 32],
+            },
         };
-        assert_eq!(hex::encode(encode(&row)), "0101000000000000000200000000000000030000000400000000000000");
+        let start = "01000000000000000200000000000000030000000400000000000000";
+        assert_eq!(hex::encode(encode(&row)), format!("02{start}{}", "08".repeat(32)));
+        let first_form = codec::decode::<ParityRow>(&hex::decode(format!("01{start}")).unwrap()).unwrap();
+        assert_eq!(first_form, ParityRow { stored: Written { sum: [0; 32], ..row.stored } });
         let footer = ParityFooter {
             kind: 1,
             bytes: 2,

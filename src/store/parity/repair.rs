@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::super::Store;
 use super::super::error::Error;
+use super::super::events::EventKind;
 use super::super::format::HEADER_BYTES;
 use super::super::object::{Object, verify_stored};
 use super::super::stored::{Stored, StoredObject};
@@ -25,37 +26,29 @@ struct Parity {
 
 impl Store {
     /// Repairs an object with its parity. Says whether it was replaced: then its bytes are those that
-    /// the parity was made of.
+    /// the parity was made of. `reason` is what was found, for the record.
     ///
     /// # Errors
     /// When the database or the medium does not answer.
-    pub(in crate::store) fn repair(&self, stored: Stored, object: [u8; 16]) -> Result<bool, Error> {
-        let mut held = self.inner.pins.hold();
-        held.object(object);
-        if let Stored::Pack(number) = stored
-            && !held.pack(number)
-        {
-            return Ok(false);
+    pub(in crate::store) fn repair(
+        &self,
+        stored: Stored,
+        object: [u8; 16],
+        reason: &str,
+    ) -> Result<bool, Error> {
+        let mut shards = 0;
+        let repaired = self.put_right(stored, object, |object| {
+            let Some(parity) = self.open_parity(object)? else { return Ok(false) };
+            let Some(restored) = self.restore(stored, object, &parity)? else { return Ok(false) };
+            shards = restored.len();
+            Ok(shards > 0 && self.replace(object, &parity, restored)?)
+        })?;
+        if repaired {
+            self.inner.activity.repaired();
+            let detail = format!("{reason}; {shards} parts put right with its parity");
+            self.record(EventKind::Healed, stored, detail, Vec::new());
         }
-        let now = self.stored_object(stored)?.filter(|now| now.header.id == object);
-        let Some(object) = now else { return Ok(false) };
-        let Some(parity) = self.open_parity(&object)? else { return Ok(false) };
-        let Some(restored) = self.restore(stored, &object, &parity)? else { return Ok(false) };
-        let shards = restored.len();
-        if shards == 0 || !self.replace(&object, &parity, restored)? {
-            return Ok(false);
-        }
-        // What died meanwhile must not lie there again.
-        if self.stored_object(stored)?.is_none_or(|now| now.header.id != object.header.id) {
-            self.inner.objects.delete(&object.header.key())?;
-            return Ok(false);
-        }
-        self.inner.activity.repaired();
-        tracing::warn!(
-            event = "repaired", object = %stored, shards, shard_bytes = parity.shape.shard_bytes,
-            "a damaged object was repaired with its parity"
-        );
-        Ok(true)
+        Ok(repaired)
     }
 
     fn open_parity(&self, object: &StoredObject) -> Result<Option<Parity>, Error> {
@@ -164,7 +157,8 @@ impl Store {
             comparison.push(bytes);
             writer.write(bytes)?;
         }
-        if !comparison.finish() {
+        let sum = comparison.finish();
+        if sum.is_none() || object.sum.is_some_and(|known| sum != Some(known)) {
             tracing::warn!(object = %object.header.key(), "its parity gives other bytes than were written");
             return Ok(false);
         }

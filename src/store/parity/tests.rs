@@ -205,6 +205,6 @@ async fn p3_parity_made_of_what_was_read_wrongly_puts_nothing_in_an_objects_plac
     let row = b.store.write_parity(&object, Ratio { data: 16, parity: 1 }).unwrap();
     b.db.write(move |txn| records::put(txn, &id, &row)).unwrap();
     write(&b, &pack, &good);
-    assert!(!b.store.repair(Stored::Pack(1), id).unwrap());
+    assert!(!b.store.repair(Stored::Pack(1), id, "rot").unwrap());
     assert!(b.objects.get(&pack).unwrap() == good);
 }

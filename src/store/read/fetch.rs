@@ -7,7 +7,7 @@ use bytes::Bytes;
 use quick_cache::sync::{DefaultLifecycle, GuardResult, PlaceholderGuard};
 
 use super::super::error::Error;
-use super::super::pack::{Pack, pack_name};
+use super::super::pack::{OpenFrame, Pack, pack_name};
 use super::super::stored::Stored;
 use super::super::{FrameKey, FrameWeight, Store};
 use super::plan::Part;
@@ -15,8 +15,8 @@ use crate::model::ByteRange;
 
 /// The right, and the duty, to read a frame.
 type Guard<'c> =
-    PlaceholderGuard<'c, FrameKey, Bytes, FrameWeight, quick_cache::DefaultHashBuilder, Lifecycle>;
-type Lifecycle = DefaultLifecycle<FrameKey, Bytes>;
+    PlaceholderGuard<'c, FrameKey, OpenFrame, FrameWeight, quick_cache::DefaultHashBuilder, Lifecycle>;
+type Lifecycle = DefaultLifecycle<FrameKey, OpenFrame>;
 
 /// Zeros are handed out in pieces of this size.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
@@ -93,27 +93,43 @@ impl Store {
     pub(in crate::store) fn read_back(&self, (number, ordinal): (u64, u32)) -> Result<(), Error> {
         let pack = self.pack(number)?;
         let chunk = pack.span(ordinal, 1).ok_or_else(|| no_run(&pack, ordinal, 1))?;
-        self.frames(&pack, pack.frames_over(chunk)).map(|_| ())
+        self.push_run(&mut Vec::new(), &pack, chunk)
     }
 
     /// Adds the bytes of `wanted`, a range of the pack's frames laid end to end.
     fn push_run(&self, pieces: &mut Vec<Bytes>, pack: &Pack, wanted: ByteRange) -> Result<(), Error> {
         let indexes = pack.frames_over(wanted);
-        let frames = self.frames(pack, indexes.clone())?;
+        let frames = self.frames(pack, indexes.clone(), wanted)?;
         for (index, frame) in indexes.zip(frames) {
-            let span = pack.frame_span(index);
-            let from = wanted.start.max(span.start) - span.start;
-            let to = wanted.end.min(span.end) - span.start;
-            pieces.push(frame.slice(from as usize..to as usize));
+            pieces.push(match pack.prove(index, &frame, wanted) {
+                Ok(piece) => piece,
+                // It came from memory, and nobody had asked for these chunks yet.
+                Err(error @ Error::Damaged { .. }) => self.prove_anew(pack, index, wanted, &error)?,
+                Err(error) => return Err(error),
+            });
         }
         Ok(())
+    }
+
+    /// Reads a frame again, as what came before does not hold what is wanted of it.
+    fn prove_anew(
+        &self,
+        pack: &Pack,
+        index: usize,
+        wanted: ByteRange,
+        error: &Error,
+    ) -> Result<Bytes, Error> {
+        tracing::warn!(%error, "what came is damaged; it is read again");
+        self.inner.frames.remove(&frame_key(pack, index));
+        let frame = self.frame(pack, index, wanted)?;
+        pack.prove(index, &frame, wanted)
     }
 
     /// Frames that follow each other. Equal reads of a frame at the same time cost one: whoever comes
     /// first reads it. What others read is waited for last, and by nobody for whom others wait; so
     /// neighbouring fetches, which share a frame, go on side by side.
-    fn frames(&self, pack: &Pack, indexes: Range<usize>) -> Result<Vec<Bytes>, Error> {
-        let mut found: Vec<Option<Bytes>> = vec![None; indexes.len()];
+    fn frames(&self, pack: &Pack, indexes: Range<usize>, wanted: ByteRange) -> Result<Vec<OpenFrame>, Error> {
+        let mut found: Vec<Option<OpenFrame>> = vec![None; indexes.len()];
         let mut at = if indexes.len() > 1 { indexes.start } else { indexes.end };
         while at < indexes.end {
             let places = &mut found[at - indexes.start..];
@@ -123,27 +139,34 @@ impl Store {
                     at += 1;
                 }
                 GuardResult::Guard(first) => {
-                    let run = self.read_run(pack, first, at..indexes.end)?;
+                    let run = self.read_run(pack, first, at..indexes.end, wanted)?;
                     at += run.len();
                     places.iter_mut().zip(run).for_each(|(place, frame)| *place = Some(frame));
                 }
                 GuardResult::Timeout => at += 1,
             }
         }
-        let waited =
-            |(index, frame): (usize, Option<Bytes>)| frame.map_or_else(|| self.frame(pack, index), Ok);
+        let waited = |(index, frame): (usize, Option<OpenFrame>)| {
+            frame.map_or_else(|| self.frame(pack, index, wanted), Ok)
+        };
         indexes.zip(found).map(waited).collect()
     }
 
     /// One frame; waits for whoever reads it.
-    fn frame(&self, pack: &Pack, index: usize) -> Result<Bytes, Error> {
-        let read = || pack.frames(index..index + 1).map(|mut frames| frames.remove(0));
+    fn frame(&self, pack: &Pack, index: usize, wanted: ByteRange) -> Result<OpenFrame, Error> {
+        let read = || pack.open_frames(index..index + 1, wanted).map(|mut frames| frames.remove(0));
         self.inner.frames.get_or_insert_with(&frame_key(pack, index), read)
     }
 
     /// Reads the first of these frames, which is ours to read, and those after it that nobody has or
     /// reads, in one request.
-    fn read_run(&self, pack: &Pack, first: Guard<'_>, indexes: Range<usize>) -> Result<Vec<Bytes>, Error> {
+    fn read_run(
+        &self,
+        pack: &Pack,
+        first: Guard<'_>,
+        indexes: Range<usize>,
+        wanted: ByteRange,
+    ) -> Result<Vec<OpenFrame>, Error> {
         let mut guards = vec![first];
         for index in indexes.start + 1..indexes.end {
             match self.inner.frames.get_value_or_guard(&frame_key(pack, index), Some(Duration::ZERO)) {
@@ -152,7 +175,7 @@ impl Store {
             }
         }
         // Where this fails the guards go, and whoever waited for them reads, and fails, for itself.
-        let frames = pack.frames(indexes.start..indexes.start + guards.len())?;
+        let frames = pack.open_frames(indexes.start..indexes.start + guards.len(), wanted)?;
         for (guard, frame) in guards.into_iter().zip(&frames) {
             // Refused only where the frame was let go of meanwhile, which costs nothing but the next read.
             let _ = guard.insert(frame.clone());

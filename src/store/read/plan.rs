@@ -122,15 +122,14 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Digests;
     use crate::store::cutter::choose;
 
     fn layout(size_bytes: u64, extents: Vec<Extent>) -> Layout {
         Layout::new(Manifest {
             content: [0; 16],
             size_bytes,
-            md5: [0; 16],
-            sha512: [[0; 32]; 2],
-            blake3: [0; 32],
+            digests: (&Digests { md5: None, secure: None, blake3: [0; 32] }).into(),
             cutter: choose(&[]),
             extents,
             record: Vec::new(),

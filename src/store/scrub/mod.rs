@@ -22,6 +22,7 @@ pub(super) use turn::Turns;
 use super::Store;
 use super::damage::{Examined, Suspicion};
 use super::error::Error;
+use super::events::EventKind;
 use super::parity::{self, ParityTotals};
 use super::rows;
 use super::stored::Stored;
@@ -87,13 +88,15 @@ pub(super) fn forget(txn: &WriteTxn, object: &[u8]) -> Result<(), Error> {
 /// What was compared and is not written down yet.
 struct Batch {
     objects: Vec<[u8; 16]>,
+    /// Sums that rows of earlier releases lack.
+    sums: Vec<(Stored, [u8; 16], [u8; 32])>,
     bytes: u64,
     began: Instant,
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        Batch { objects: Vec::new(), bytes: 0, began: Instant::now() }
+        Batch { objects: Vec::new(), sums: Vec::new(), bytes: 0, began: Instant::now() }
     }
 }
 
@@ -140,7 +143,7 @@ impl Store {
 
     fn new_round(&self) -> Result<(), Error> {
         let now = self.inner.clock.now().0;
-        self.inner.db.write(move |txn| {
+        let number = self.inner.db.write(move |txn| {
             let last: Round = txn.record(&ROUND, &[])?.unwrap_or_default();
             let round = Round {
                 number: last.number + 1,
@@ -151,8 +154,11 @@ impl Store {
                 bytes: 0,
                 ..last
             };
-            Ok(txn.put_record(&ROUND, &[], &round)?)
-        })
+            txn.put_record(&ROUND, &[], &round)?;
+            Ok::<_, Error>(round.number)
+        })?;
+        self.record(EventKind::ScrubBegan, "the store", format!("round {number}"), Vec::new());
+        Ok(())
     }
 
     /// Compares everything stored, anew from now on, as fast as the medium gives; `tell` hears of
@@ -226,12 +232,15 @@ impl Store {
             match self.look_at(*stored, Suspicion::None, watch) {
                 Ok(Examined::Stopped) => return Ok(ControlFlow::Break(())),
                 Ok(Examined::Damaged(_)) => self.count_affected()?,
-                Ok(Examined::Whole(id)) if id == object.header.id => {
+                Ok(Examined::Whole { object: id, sum }) if id == object.header.id => {
+                    if object.sum.is_none() {
+                        batch.sums.push((*stored, id, sum));
+                    }
                     if self.protect(*stored, &object, watch)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
-                Ok(Examined::Whole(_)) => continue,
+                Ok(Examined::Whole { .. }) => continue,
                 Ok(Examined::Gone | Examined::Replaced) => continue,
                 Err(error @ Error::Unavailable(_)) if skipped.len() < SKIPPED_MAX => {
                     tracing::warn!(%error, object = %stored, "an object does not answer and is passed over");
@@ -264,7 +273,7 @@ impl Store {
     }
 
     fn write_down(&self, round: &Round, batch: &mut Batch) -> Result<(), Error> {
-        let Batch { objects, bytes, .. } = std::mem::take(batch);
+        let Batch { objects, sums, bytes, .. } = std::mem::take(batch);
         if objects.is_empty() {
             return Ok(());
         }
@@ -273,6 +282,7 @@ impl Store {
             for object in &objects {
                 txn.put_record(&VERIFIED, object, &verified)?;
             }
+            sums.iter().try_for_each(|(stored, object, sum)| stored.learn_sum(txn, object, *sum))?;
             let mut round: Round = txn.record(&ROUND, &[])?.unwrap_or_default();
             round.objects += objects.len() as u64;
             round.bytes += bytes;
@@ -282,12 +292,20 @@ impl Store {
 
     fn finish_round(&self) -> Result<(), Error> {
         let now = self.inner.clock.now().0;
-        self.inner.db.write(move |txn| {
+        let round = self.inner.db.write(move |txn| {
             let mut round: Round = txn.record(&ROUND, &[])?.unwrap_or_default();
             (round.is_under_way, round.completed_at) = (false, now);
-            Ok::<_, Error>(txn.put_record(&ROUND, &[], &round)?)
+            txn.put_record(&ROUND, &[], &round)?;
+            Ok::<_, Error>(round)
         })?;
         self.inner.scrub.completed(Time(now));
+        let Round { number, objects, bytes, .. } = round;
+        let damage = self.damage_counts();
+        let detail = format!(
+            "round {number}: {objects} objects with {bytes} bytes were compared, {} are damaged now",
+            damage.packs + damage.manifests
+        );
+        self.record(EventKind::ScrubEnded, "the store", detail, Vec::new());
         self.count_affected()
     }
 }

@@ -15,6 +15,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::base::Entropy;
 use crate::db::SealKey;
 pub(super) use aead::Aead;
 #[cfg(test)]
@@ -56,6 +57,23 @@ impl DomainKey {
         bytes.extend_from_slice(&*self.naming);
         bytes.extend_from_slice(with);
         bytes
+    }
+
+    /// The half that seals objects.
+    pub(super) fn sealing(&self) -> &[u8; KEY_BYTES] {
+        &self.sealing
+    }
+
+    /// Another key of the same domain: it seals with this half, and names chunks alike.
+    pub(super) fn with_sealing(&self, sealing: &[u8; KEY_BYTES]) -> DomainKey {
+        DomainKey { sealing: Zeroizing::new(*sealing), naming: self.naming.clone() }
+    }
+
+    /// A fresh key of the same domain.
+    pub(super) fn successor(&self, entropy: &dyn Entropy) -> DomainKey {
+        let mut sealing = Zeroizing::new([0; KEY_BYTES]);
+        entropy.fill(&mut *sealing);
+        self.with_sealing(&sealing)
     }
 
     /// The key of one object.

@@ -4,7 +4,9 @@ says so, and nothing is left behind."""
 import json
 import os
 import pathlib
+import random
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -13,7 +15,7 @@ from box import Box, wait_until
 from client import LOST, admin
 from proxy import Proxy
 from servers import BUCKET
-from verdict import Failed, equal, expect, has
+from verdict import Failed, NotRun, equal, expect, has
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
 # Small packs of several parts, so that small images show everything.
@@ -282,6 +284,58 @@ def lies_are_not_believed(context):
         expect_nothing_left(server, box, admin(box))
 
 
+def rot(path, choices):
+    """Changes one byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[choices.randrange(len(content))] ^= 0x20
+    path.write_bytes(content)
+
+
+def expect_put_right(box, image, data, folder):
+    """Rots every pack and manifest below `folder` while the box is off; fails unless its start on copies heals all."""
+    objects = [path for kind in ('pack', 'manifest') for path in (folder / kind).rglob('*')
+               if path.is_file() and not path.name.startswith('.')]
+    expect(objects, f'there are no objects in {folder}')
+    good = {path: path.read_bytes() for path in objects}
+    for path in objects:
+        rot(path, random.Random(str(path)))
+    box.start()
+    client = admin(box)
+    equal('damaged objects', box.result('scrub')['damaged_objects'], 0)
+    client.expect_whole(image, data)
+    equal('objects put right', figure(client, 'tintype_copied_objects_total'), len(objects))
+    for path, content in good.items():
+        expect(path.read_bytes() == content, f'{path} is not what it was')
+    equal('check', box.check(), [])
+    equal('stop', box.stop(), 0)
+
+
+def copies_put_it_right(context):
+    """What rots of a store in a directory is put right from a mirror in a bucket, and the other way round."""
+    data = context.random.randbytes(6 << 20)
+    with context.server(context.work / 's3') as server:
+        if not server.has_files:
+            raise NotRun('the files of this server cannot be seen')
+        mirror = server.folder / 'data' / BUCKET / 'mirror'
+        folder = context.work / 'local'
+        folder.mkdir()
+        places = json.dumps([f's3://{BUCKET}/mirror'])
+        with Box(context.binary, folder, variables=variables(server), repair_copies=places) as box:
+            box.start()
+            image = admin(box).add('kept', data)
+            equal('stop', box.stop(), 0)
+            shutil.copytree(box.data / 'store', mirror)
+            expect_put_right(box, image, data, box.data / 'store')
+        copy = context.work / 'copy'
+        with bucket_box(context, server, repair_copies=json.dumps([str(copy)]), bucket_cache_bytes=0) as box:
+            box.start()
+            image = admin(box).add('kept', data)
+            equal('stop', box.stop(), 0)
+            below = server.folder / 'data' / BUCKET / 'a' / 'box'
+            shutil.copytree(below, copy)
+            expect_put_right(box, image, data, below)
+
+
 def quietly(action, *arguments):
     """Does what may be cut off."""
     try:
@@ -298,4 +352,5 @@ CASES = [
     survives_a_restart_of_the_server,
     answers_without_its_bucket,
     lies_are_not_believed,
+    copies_put_it_right,
 ]

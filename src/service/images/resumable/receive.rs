@@ -96,7 +96,7 @@ impl Service {
         let image = owned(&read, id, token)?.ok_or_else(|| gone(id))?;
         drop(read);
         let mut screen = Screen::new(&image, self.rules.require_format_match);
-        let scope = self.stream_scope(image.owner.as_ref())?;
+        let scope = self.stream_scope(&image)?;
         let ingest = match &upload.checkpoint {
             None => self.store.ingest(scope)?,
             Some(kept) => {

@@ -1,0 +1,95 @@
+//! How the memory ceiling is divided among the parts of a box: the one place that knows them all.
+//!
+//! Invariant: what the parts may hold, and what they cost beside that, together stay below the
+//! ceiling. Must not know what a part does with its share.
+
+use super::medium;
+use super::settings::Settings;
+
+/// The program, its tables, and one password's hash, in bytes.
+const PROGRAM_BYTES: u64 = 32 << 20;
+/// Catalog pages get a setting's worth, and of small ceilings one byte in so many.
+const CATALOG_SHARE: u64 = 16;
+/// Half of the rest is for what transfers cost beside the bytes they are counted by: threads, contexts
+/// of the compressor, connections, and what the allocator holds back.
+const TRANSFERS_SHARE: u64 = 2;
+/// Of what transfers may hold, one byte in so many is for parts on their way to a bucket.
+const SENDING_SHARE: u64 = 4;
+/// An image may fall into one piece for this much of what transfers may hold, in bytes.
+const EXTENT_SHARE: u64 = 64;
+/// A connection's buffer is one byte in so many, within bounds.
+const CONNECTION_SHARE: u64 = 1024;
+/// Less would cost a request to the kernel for every few KiB.
+const CONNECTION_BYTES_MIN: u64 = 32 << 10;
+/// More makes nothing faster, and would be a large block to the allocator.
+const CONNECTION_BYTES_MAX: u64 = 96 << 10;
+/// A connection whose client is slow holds a frame beside its buffers: there may be one for this much.
+const CONNECTION_COST: u64 = 512 << 10;
+
+/// The shares, in bytes unless they say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// Catalog pages.
+    pub catalog_cache: usize,
+    /// The store: transfers, footers, frames.
+    pub store: usize,
+    /// Parts on their way to a bucket.
+    pub sending: usize,
+    /// What one connection may buffer each way.
+    pub connection_buffer: usize,
+    /// Connections open at once, in number.
+    pub connections_max: usize,
+    /// Pieces an image may fall into, in number.
+    pub extents_max: usize,
+}
+
+/// Divides the ceiling that the settings name.
+pub(super) fn divide(settings: &Settings) -> Shares {
+    let ceiling = settings.store.memory_bytes;
+    let catalog_cache = settings.store.catalog_cache_bytes.min(ceiling / CATALOG_SHARE);
+    let transfers = ceiling.saturating_sub(PROGRAM_BYTES + catalog_cache) / TRANSFERS_SHARE;
+    let sending = if medium::is_bucket(settings) { transfers / SENDING_SHARE } else { 0 };
+    let connection = (ceiling / CONNECTION_SHARE).clamp(CONNECTION_BYTES_MIN, CONNECTION_BYTES_MAX);
+    Shares {
+        catalog_cache: catalog_cache as usize,
+        store: (transfers - sending) as usize,
+        sending: sending as usize,
+        connection_buffer: connection as usize,
+        connections_max: settings.server.connections_max.min((ceiling / CONNECTION_COST) as usize),
+        extents_max: (transfers / EXTENT_SHARE) as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(ceiling: u64, is_bucket: bool) -> Shares {
+        let mut settings = Settings::default();
+        settings.store.memory_bytes = ceiling;
+        if is_bucket {
+            settings.store.location = "s3://images/box".into();
+        }
+        divide(&settings)
+    }
+
+    #[test]
+    fn p5_the_shares_stay_below_the_ceiling() {
+        for ceiling in [64 << 20, 128 << 20, 256 << 20, 4 << 30] {
+            for is_bucket in [false, true] {
+                let Shares { catalog_cache, store, sending, .. } = shares(ceiling, is_bucket);
+                assert!((catalog_cache + 2 * (store + sending)) as u64 + PROGRAM_BYTES <= ceiling);
+                assert!(store >= 10 << 20 && catalog_cache >= 4 << 20);
+                assert_eq!(sending > 0, is_bucket);
+            }
+        }
+    }
+
+    #[test]
+    fn the_catalog_gets_no_more_than_its_setting() {
+        assert_eq!(
+            shares(4 << 30, false).catalog_cache as u64,
+            Settings::default().store.catalog_cache_bytes
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! Memory of decompressed frames, used again once nobody holds them: new memory costs the kernel a
+//! fault and a page of zeros for every 4 KiB, which is a good part of what decompressing costs.
+//!
+//! Invariant: what is kept idle is a few MiB at most, which comes on top of the store's memory; no
+//! byte of an old frame is ever seen in a new one, since room is handed out empty.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// Rooms kept while nobody needs them: a little more than one batch of a reader.
+const IDLE_MAX: usize = 16;
+/// The largest room kept. Frames are 256 KiB at most; what is larger came of a setting that changed.
+const ROOM_BYTES_MAX: usize = 512 << 10;
+
+/// They belong to no store.
+static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// An empty room for `bytes`.
+pub fn room(bytes: usize) -> Vec<u8> {
+    let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let mut room = idle.unwrap_or_default();
+    room.reserve_exact(bytes);
+    room
+}
+
+/// Shares what was put in a room; the room comes back when the last holder lets go.
+pub fn share(filled: Vec<u8>) -> Bytes {
+    Bytes::from_owner(Lent(filled))
+}
+
+struct Lent(Vec<u8>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut room = std::mem::take(&mut self.0);
+        if room.capacity() > ROOM_BYTES_MAX {
+            return;
+        }
+        room.clear();
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_handed_out_empty_and_large_enough() {
+        drop(share(vec![7; 1000]));
+        for bytes in [10, 1000, 100_000] {
+            let room = room(bytes);
+            assert!(room.is_empty() && room.capacity() >= bytes);
+        }
+    }
+
+    #[test]
+    fn p5_idle_rooms_are_few_and_none_is_huge() {
+        let held: Vec<Bytes> = (0..100).map(|_| share(vec![1; 4096])).collect();
+        drop(held);
+        drop(share(vec![1; ROOM_BYTES_MAX + 1]));
+        let idle = IDLE.lock().unwrap();
+        assert!(idle.len() <= IDLE_MAX && idle.iter().all(|room| room.capacity() <= ROOM_BYTES_MAX));
+    }
+
+    #[test]
+    fn what_is_shared_stays_while_somebody_holds_a_part() {
+        let whole = share((0..=255).collect());
+        let part = whole.slice(100..110);
+        drop(whole);
+        drop(share(vec![0; 256]));
+        assert_eq!(part[..], (100..110).collect::<Vec<u8>>()[..]);
+    }
+}
