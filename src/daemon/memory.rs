@@ -8,6 +8,9 @@ use super::settings::Settings;
 
 /// The program, its tables, and one password's hash, in bytes.
 const PROGRAM_BYTES: u64 = 32 << 20;
+/// What a bucket takes beside that: one part at least on its way, the client's own copies of it, and its
+/// connections.
+const BUCKET_BYTES: u64 = 16 << 20;
 /// Catalog pages get a setting's worth, and of small ceilings one byte in so many.
 const CATALOG_SHARE: u64 = 16;
 /// Half of the rest is for what transfers cost beside the bytes they are counted by: threads, contexts
@@ -47,8 +50,10 @@ pub(super) struct Shares {
 pub(super) fn divide(settings: &Settings) -> Shares {
     let ceiling = settings.store.memory_bytes;
     let catalog_cache = settings.store.catalog_cache_bytes.min(ceiling / CATALOG_SHARE);
-    let transfers = ceiling.saturating_sub(PROGRAM_BYTES + catalog_cache) / TRANSFERS_SHARE;
-    let sending = if medium::is_bucket(settings) { transfers / SENDING_SHARE } else { 0 };
+    let is_bucket = medium::is_bucket(settings);
+    let fixed = PROGRAM_BYTES + if is_bucket { BUCKET_BYTES } else { 0 };
+    let transfers = ceiling.saturating_sub(fixed + catalog_cache) / TRANSFERS_SHARE;
+    let sending = if is_bucket { transfers / SENDING_SHARE } else { 0 };
     let connection = (ceiling / CONNECTION_SHARE).clamp(CONNECTION_BYTES_MIN, CONNECTION_BYTES_MAX);
     Shares {
         catalog_cache: catalog_cache as usize,
@@ -79,7 +84,7 @@ mod tests {
             for is_bucket in [false, true] {
                 let Shares { catalog_cache, store, sending, .. } = shares(ceiling, is_bucket);
                 assert!((catalog_cache + 2 * (store + sending)) as u64 + PROGRAM_BYTES <= ceiling);
-                assert!(store >= 10 << 20 && catalog_cache >= 4 << 20);
+                assert!(store >= 4 << 20 && catalog_cache >= 4 << 20);
                 assert_eq!(sending > 0, is_bucket);
             }
         }

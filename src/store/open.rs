@@ -206,7 +206,7 @@ impl Store {
         let Vault { objects, keys, header, .. } = vault;
         let newest = keys.as_ref().map(|keys| keys.newest(STORE_DOMAIN)).transpose()?;
         let catalog_key_version = newest.map_or(0, |newest| newest.version);
-        let fetchers = read::fetches_at_once(objects.traffic().is_some());
+        let fetchers = read::fetches_at_once(objects.traffic().is_some(), options.memory_bytes);
         let next_pack = AtomicU64::new(rows::next_pack(&db.read()?)?);
         let log = Log::new(clock.now());
         let (damage, scrub) = (Damage::load(&db)?, Turns::load(&db)?);

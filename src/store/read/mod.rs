@@ -27,16 +27,19 @@ use crate::model::ByteRange;
 const BATCH_BYTES: u64 = 1 << 20;
 
 /// Fetches at work at once, of all readers: one a core decodes as fast as any number would, and a few
-/// more keep a medium busy that answers late; many where it is `distant`.
-pub(super) fn fetches_at_once(distant: bool) -> usize {
+/// more keep a medium busy that answers late; many where it is `distant`, as far as there is memory.
+pub(super) fn fetches_at_once(distant: bool, memory_bytes: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    cores.max(if distant { FETCHES_DISTANT_MIN } else { FETCHES_MIN })
+    let distant_max = FETCHES_DISTANT_MIN.min(memory_bytes / FETCH_BYTES);
+    cores.max(FETCHES_MIN).max(if distant { distant_max } else { 0 })
 }
 
 /// See [`fetches_at_once`].
 const FETCHES_MIN: usize = 4;
 /// Answers of a bucket take tens of milliseconds.
 const FETCHES_DISTANT_MIN: usize = 32;
+/// Memory of the store for each of those, in bytes: a frame, and what it is made of.
+const FETCH_BYTES: usize = 512 << 10;
 
 /// A published stream, open for reading. Holding it keeps its packs from being deleted.
 #[derive(Clone)]
