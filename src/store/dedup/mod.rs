@@ -75,8 +75,17 @@ struct Limits {
     packs: u64,
 }
 
-/// 64 MiB of names, which are 174 GB of data as real disks have it; 26 MiB of stretches.
-const LIMITS: Limits = Limits { names: 1 << 23, stretches: 1 << 18, packs: 256 };
+impl Limits {
+    /// 64 MiB of names at most, which are 174 GB of data as real disks have it, and 26 MiB of stretches;
+    /// less where the store has less, as the pass has most of it to itself.
+    fn within(memory_bytes: usize) -> Limits {
+        Limits {
+            names: (memory_bytes / 2 / 8).min(1 << 23),
+            stretches: (memory_bytes / 8 / 100).clamp(1, 1 << 18),
+            packs: 256,
+        }
+    }
+}
 
 impl Store {
     /// Compares packs, and has streams share what is found.
@@ -91,7 +100,8 @@ impl Store {
             cursor = Cursor { finished_at: cursor.finished_at, ..Cursor::default() };
             self.keep_dedup_cursor(cursor)?;
         }
-        let mut pass = Pass { store: self, limits: LIMITS, steps, shared, changes: true };
+        let limits = Limits::within(self.inner.options.memory_bytes);
+        let mut pass = Pass { store: self, limits, steps, shared, changes: true };
         let outcome = pass.run(cursor);
         self.inner.activity.shared(shared);
         outcome
@@ -100,7 +110,8 @@ impl Store {
     /// What comparing all packs would find, without changing anything.
     pub(super) fn count_duplicates(&self, steps: &mut Steps<'_, '_>) -> Result<Shared, Stop> {
         let mut shared = Shared::default();
-        let mut pass = Pass { store: self, limits: LIMITS, steps, shared: &mut shared, changes: false };
+        let limits = Limits::within(self.inner.options.memory_bytes);
+        let mut pass = Pass { store: self, limits, steps, shared: &mut shared, changes: false };
         pass.run(Cursor::default())?;
         Ok(shared)
     }

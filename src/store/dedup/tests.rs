@@ -277,3 +277,12 @@ async fn p6_a_pack_that_is_still_being_filled_is_compared_later() {
     drop(other);
     assert_eq!(b.store.rewrite(NEW, &mut on).unwrap().shared.packs, 2);
 }
+
+#[test]
+fn p5_a_pass_holds_no_more_than_a_part_of_the_stores_memory() {
+    for memory in [4usize << 20, 108 << 20, 1 << 40] {
+        let Limits { names, stretches, .. } = Limits::within(memory);
+        assert!(names * 8 <= memory / 2 && stretches * 100 <= memory / 8);
+        assert!(names * 8 <= 64 << 20 && stretches > 0);
+    }
+}

@@ -56,8 +56,8 @@ impl Sharing {
 fn pass<T>(b: &Bench, work: impl FnOnce(&mut Pass<'_, '_, '_>) -> Result<T, Stop>) -> Option<T> {
     let (mut watch, mut shared) = (on, Shared::default());
     let mut steps = Steps::new(&b.store, &mut watch);
-    work(&mut Pass { store: &b.store, limits: LIMITS, steps: &mut steps, shared: &mut shared, changes: true })
-        .ok()
+    let limits = Limits::within(b.store.inner.options.memory_bytes);
+    work(&mut Pass { store: &b.store, limits, steps: &mut steps, shared: &mut shared, changes: true }).ok()
 }
 
 impl Actor for Sharing {
