@@ -223,15 +223,20 @@ impl Pass<'_, '_, '_> {
     fn compare(&mut self, batch: &Batch, cursor: &mut Cursor) -> Result<(), Stop> {
         let store = self.store;
         let (mut stretches, mut unnoted) = (Stretches::default(), 0);
-        self.begin_comparing(cursor)?;
+        let mut left = self.raw_bytes(cursor.scanned, cursor.batch)?;
+        self.steps.begin(Progress::COMPARING, left)?;
         loop {
             let page = rows::packs_after(&store.inner.db.read()?, cursor.scanned, PAGE_PACKS)?;
-            let page: Vec<u64> =
-                page.iter().map(|(number, _)| *number).filter(|number| *number <= cursor.batch).collect();
+            let page: Vec<(u64, u64)> = page
+                .iter()
+                .filter(|(number, _)| *number <= cursor.batch)
+                .map(|(number, row)| (*number, row.raw_bytes))
+                .collect();
             if page.is_empty() {
                 break;
             }
-            for number in page {
+            for (number, raw_bytes) in page {
+                left = left.saturating_sub(raw_bytes);
                 if let Some((pack, realm)) = store.footer(number)? {
                     stretches.add(twins(batch, &pack, realm));
                     self.steps.step(pack.raw_bytes())?;
@@ -243,7 +248,7 @@ impl Pass<'_, '_, '_> {
                     self.deal_with(std::mem::take(&mut stretches))?;
                     self.keep(*cursor)?;
                     unnoted = 0;
-                    self.begin_comparing(cursor)?;
+                    self.steps.begin(Progress::COMPARING, left)?;
                 }
             }
         }
@@ -252,13 +257,14 @@ impl Pass<'_, '_, '_> {
         self.keep(*cursor)
     }
 
-    fn begin_comparing(&mut self, cursor: &Cursor) -> Result<(), Stop> {
-        let mut left = 0;
-        self.each_pack(cursor.scanned, cursor.batch, &mut |_, row| {
-            left += row.raw_bytes;
+    /// Bytes, before compression, of the packs after one, up to another.
+    fn raw_bytes(&self, after: u64, until: u64) -> Result<u64, Error> {
+        let mut bytes = 0;
+        self.each_pack(after, until, &mut |_, row| {
+            bytes += row.raw_bytes;
             ControlFlow::Continue(())
         })?;
-        self.steps.begin(Progress::COMPARING, left)
+        Ok(bytes)
     }
 
     /// Visits the rows of packs after one, up to another.
