@@ -87,3 +87,40 @@ async fn p3_no_changed_byte_of_a_plain_store_makes_an_image_wrong() {
     }
     assert!(get(&open(Arc::new(medium), &db, None), &content).unwrap() == image());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_a_frame_in_memory_is_compared_where_it_is_read_and_read_again_where_it_is_wrong() {
+    for heals in [true, false] {
+        let (medium, db) = (Memory::new(), database());
+        let content = put(&open(Arc::new(medium.clone()), &db, None), &db).await;
+        let store = open(Arc::new(medium.clone()), &db, None);
+        let (number, row) = rows::page::<PackRow>(&db.read().unwrap(), &PACKS, None, 1).unwrap().remove(0);
+        let number = u64::from_be_bytes(number.try_into().unwrap());
+        let pack = store.pack(number).unwrap();
+        let (frame, end) = (&pack.footer.frames[0], pack.frame_span(0).end);
+        assert!(frame.codec == 0 && frame.count > 1, "noise is stored as it is, and in several chunks");
+        let key = row.header(number).key();
+        let whole = medium.get(&key).unwrap();
+        let mut changed = whole.clone();
+        changed[(frame.offset + end) as usize - 1] ^= 1;
+        let put_object = |bytes: &[u8]| {
+            medium.delete(&key).unwrap();
+            medium.put(&key, bytes).unwrap();
+        };
+        put_object(&changed);
+        let reader = store.reader(&content).unwrap();
+        let mut block = [0; 100];
+        // The frame comes into memory, its last chunk not compared.
+        reader.read_at(0, &mut block).unwrap();
+        assert_eq!(block[..], image()[..100]);
+        if heals {
+            put_object(&whole);
+        }
+        let read = reader.read_at(end - 100, &mut block);
+        assert_eq!(read.is_ok(), heals, "{read:?}");
+        match read {
+            Ok(()) => assert_eq!(block[..], image()[end as usize - 100..end as usize]),
+            Err(error) => assert!(matches!(error, Error::Damaged { .. }), "{error}"),
+        }
+    }
+}
