@@ -56,7 +56,7 @@ pub fn run() -> Outcome {
         unit: "MB/s",
         yardstick: ("primitives, all cores", median(ceilings)),
         ratio: median(ratios),
-        wanted: Wanted::RatioAtLeast(0.6),
+        wanted: Wanted::RatioAtLeast(0.8),
     }
     .print();
     let (cost, least_cost) = (median(cost), median(least_cost));
