@@ -4,7 +4,7 @@
 //! `images` and `verdict`, are what programs may rely on. Invariant: events name images to administrators
 //! and to the log alone.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::{Actor, Error, Service};
 use crate::base::Time;
@@ -43,8 +43,11 @@ fn verdict(kind: EventKind) -> &'static str {
 pub(super) fn log(db: &Db, store: &Store) {
     let db = db.clone();
     store.listen(Box::new(move |event| {
-        let images = match hit(&db, &event.contents) {
-            Ok(images) => images.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        let images = match images_of(&db, event.contents.iter()) {
+            Ok(hit) => {
+                let images = event.contents.iter().filter_map(|content| hit.get(content)).flatten();
+                images.map(ToString::to_string).collect::<Vec<_>>().join(",")
+            }
             Err(error) => format!("cannot be told: {error:?}"),
         };
         let (name, verdict) = (event.kind.name(), verdict(event.kind));
@@ -60,18 +63,21 @@ pub(super) fn log(db: &Db, store: &Store) {
     }));
 }
 
-/// The images that have one of these contents.
-fn hit(db: &Db, contents: &[ContentId]) -> Result<Vec<ImageId>, Error> {
-    let contents: HashSet<&ContentId> = contents.iter().collect();
-    let mut hit = Vec::new();
-    if !contents.is_empty() {
+/// The images that have one of these contents, by content, from one look at all.
+fn images_of<'c>(
+    db: &Db,
+    contents: impl Iterator<Item = &'c ContentId>,
+) -> Result<HashMap<ContentId, Vec<ImageId>>, Error> {
+    let mut found: HashMap<ContentId, Vec<ImageId>> =
+        contents.map(|content| (*content, Vec::new())).collect();
+    if !found.is_empty() {
         images::for_each(&db.read()?, &mut |image| {
-            if image.content.as_ref().is_some_and(|content| contents.contains(content)) {
-                hit.push(image.id);
+            if let Some(images) = image.content.as_ref().and_then(|content| found.get_mut(content)) {
+                images.push(image.id);
             }
         })?;
     }
-    Ok(hit)
+    Ok(found)
 }
 
 impl Service {
@@ -81,15 +87,15 @@ impl Service {
     /// [`super::ErrorKind::Forbidden`], or when the catalog fails.
     pub fn events(&self, actor: &Actor) -> Result<Vec<Event>, Error> {
         self.authorise_upkeep(actor)?;
-        let told = |event: store::Event| {
-            Ok(Event {
-                at: event.at,
-                event: event.kind.name(),
-                images: hit(&self.db, &event.contents)?,
-                object: event.object,
-                detail: event.detail,
-            })
+        let events = self.store.events()?;
+        let hit = images_of(&self.db, events.iter().flat_map(|event| &event.contents))?;
+        let told = |event: store::Event| Event {
+            at: event.at,
+            event: event.kind.name(),
+            images: event.contents.iter().filter_map(|content| hit.get(content)).flatten().copied().collect(),
+            object: event.object,
+            detail: event.detail,
         };
-        self.store.events()?.into_iter().map(told).collect()
+        Ok(events.into_iter().map(told).collect())
     }
 }
