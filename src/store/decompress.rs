@@ -37,7 +37,8 @@ pub fn with<T>(work: impl FnOnce(&mut Decompressor) -> Result<T, Error>) -> Resu
         },
     };
     let outcome = work(&mut context);
-    context.stored.clear();
+    // What is in it stays: clearing it would only have it filled with zeros again.
+    context.stored.truncate(STORED_BYTES_MAX);
     context.stored.shrink_to(STORED_BYTES_MAX);
     let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
     if idle.len() < IDLE_MAX {

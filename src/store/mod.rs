@@ -99,7 +99,7 @@ use manifest::Manifest;
 use object::Object;
 use pack::{OpenFrame, Pack, PackWriter, pack_name};
 use pins::{Held, Lease, Pins};
-use read::Layout;
+use read::{Fetchers, Layout};
 use realm::Realm;
 use rows::{
     CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key,
@@ -148,7 +148,7 @@ struct Inner {
     /// Threads of the runtime's pool that may block on the medium at once.
     turns: Arc<Semaphore>,
     /// Fetches at work at once.
-    fetchers: Arc<Semaphore>,
+    fetchers: Fetchers,
     next_pack: AtomicU64,
     reclaiming: std::sync::Mutex<()>,
     rewriting: std::sync::Mutex<()>,

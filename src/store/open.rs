@@ -17,7 +17,7 @@ use super::keyring::{MasterKey, STORE_DOMAIN};
 use super::log::Log;
 use super::parity::Ratio;
 use super::pins::Pins;
-use super::read;
+use super::read::{self, Fetchers};
 use super::rows;
 use super::scrub::Turns;
 use super::share::Shares;
@@ -241,7 +241,7 @@ impl Store {
                 recompressors: Arc::new(Compressors::new(options.rewrite.level.into())),
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),
                 turns: Arc::new(Semaphore::new(TURNS)),
-                fetchers: Arc::new(Semaphore::new(fetchers)),
+                fetchers: Fetchers::new(fetchers),
                 next_pack,
                 reclaiming: Mutex::new(()),
                 rewriting: Mutex::new(()),

@@ -10,7 +10,7 @@ use super::super::error::Error;
 use super::super::pack::{OpenFrame, Pack, pack_name};
 use super::super::stored::Stored;
 use super::super::{FrameKey, FrameWeight, Store};
-use super::plan::Part;
+use super::plan::{Batch, Part};
 use crate::model::ByteRange;
 
 /// The right, and the duty, to read a frame.
@@ -28,6 +28,17 @@ impl Store {
     /// [`Error::Damaged`], or the medium's failure.
     pub(super) fn fetch(&self, parts: &[Part]) -> Result<Vec<Bytes>, Error> {
         self.pieces(parts).inspect_err(|error| self.inner.activity.failed_read(error))
+    }
+
+    /// Bytes from the end of a batch to the end of its last frame, or of its last run where that is
+    /// nearer; 0 where the pack's footer is not in memory.
+    pub(super) fn to_frame_end(&self, batch: &Batch) -> u64 {
+        let Some(Part::Run { pack, first, count, within }) = batch.parts.last() else { return 0 };
+        let Some(pack) = self.inner.index.pack(*pack) else { return 0 };
+        let Some(run) = pack.span(*first, *count) else { return 0 };
+        let end = run.start + within.end;
+        let frame = pack.frames_over(ByteRange { start: end.saturating_sub(1), end }).next();
+        frame.map_or(0, |frame| pack.frame_span(frame).end.min(run.end).saturating_sub(end))
     }
 
     fn pieces(&self, parts: &[Part]) -> Result<Vec<Bytes>, Error> {

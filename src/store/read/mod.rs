@@ -1,11 +1,14 @@
 //! Ranges of a stream: range → extents → frames → verified bytes, in order.
 //!
-//! [`plan`] says what a range is made of, [`fetch`] gets it, [`ahead`] keeps a client fed.
+//! [`plan`] says what a range is made of, [`fetch`] gets it, [`course`] gets the next ones meanwhile, with
+//! turns from [`fetchers`], and [`ahead`] hands them to a client.
 //! Invariant: what leaves here was compared with the name it was stored under, and memory held
 //! for a client that does not take its bytes is bounded. Must not know how clients ask.
 
 mod ahead;
+mod course;
 mod fetch;
+mod fetchers;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -15,8 +18,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub(super) use fetchers::Fetchers;
 pub(super) use plan::Layout;
 
+use self::plan::Batch;
 use super::Store;
 use super::error::Error;
 use super::manifest::Extent;
@@ -62,6 +67,16 @@ impl Reader {
     /// What the stream is made of, in order.
     pub(super) fn extents(&self) -> &[Extent] {
         &self.layout.manifest().extents
+    }
+
+    /// Plans the beginning of `range`, some `data_max` stored bytes of it. It ends where a frame ends, when
+    /// memory knows where that is: what comes next then needs no frame that this one needs too.
+    fn plan(&self, range: ByteRange, data_max: u64) -> Result<Batch, Error> {
+        let batch = self.layout.plan(range, data_max)?;
+        match self.store.to_frame_end(&batch) {
+            0 => Ok(batch),
+            more => self.layout.plan(range, data_max + more),
+        }
     }
 
     /// The bytes of `range`, in order, verified; ends with an error where they are damaged. Needs a

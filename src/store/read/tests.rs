@@ -1,7 +1,7 @@
-//! What reads cost the medium: one request for equal ones, little for the first byte, and all of it for
-//! whoever goes on.
+//! What reads cost the medium: one request for equal ones, little for the first byte, and all of it once for
+//! whoever goes on; and that clients keep neither each other nor a thread for themselves.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -18,6 +18,8 @@ struct Counting {
     memory: Memory,
     requests: AtomicU64,
     bytes: AtomicU64,
+    /// Whether threads that read die of it.
+    deadly: AtomicBool,
 }
 
 impl Objects for Counting {
@@ -33,6 +35,7 @@ impl Objects for Counting {
         if key.as_str().starts_with("pack/") {
             self.requests.fetch_add(1, Ordering::Relaxed);
             self.bytes.fetch_add(out.len() as u64, Ordering::Relaxed);
+            assert!(!self.deadly.load(Ordering::Relaxed), "a defect, for a test");
             std::thread::sleep(Duration::from_millis(20));
         }
         self.memory.read(key, offset, out)
@@ -116,4 +119,76 @@ async fn the_first_byte_costs_a_frame_and_the_whole_is_read_once() {
     assert!(whole <= data.len() as u64 + 256 * 1024, "{whole} bytes for {}", data.len());
     let requests = medium.requests.load(Ordering::Relaxed);
     assert!(requests <= 16, "{requests} requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_share_no_frame() {
+    let (medium, reader, data) = stored(6 << 20).await;
+    // Its footer is in memory from here on.
+    reader.read_at(0, &mut [0]).unwrap();
+    medium.bytes.store(0, Ordering::Relaxed);
+    let (mut rest, mut frames) = (ByteRange::whole(data.len() as u64), 0);
+    while !rest.is_empty() {
+        let batch = reader.plan(rest, 100_000).unwrap();
+        let pieces = reader.store.fetch(&batch.parts).unwrap();
+        assert_eq!(pieces.concat(), data[rest.start as usize..batch.end as usize]);
+        frames += pieces.len();
+        rest.start = batch.end;
+    }
+    // A batch of less than a frame is a whole one, so none is handed out in two pieces.
+    let packs = reader.extents().iter().filter_map(|extent| match extent {
+        Extent::Run { pack, .. } => Some(reader.store.pack(*pack).unwrap().footer.frames.len()),
+        Extent::Zeros { .. } => None,
+    });
+    assert_eq!(frames, packs.sum::<usize>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_later_gets_its_turn_while_others_are_fed() {
+    let (_, reader, data) = stored(24 << 20).await;
+    let whole = ByteRange::whole(data.len() as u64);
+    let fetches = fetches_at_once(false, 0);
+    // More clients than turns: each ends, none of them waits for another to end.
+    let clients = (0..fetches * 3).map(|_| {
+        let reader = reader.clone();
+        tokio::spawn(async move {
+            let mut pieces = reader.stream(whole);
+            let first = pieces.next().await.unwrap().unwrap();
+            (first, pieces)
+        })
+    });
+    let mut fed = futures::future::join_all(clients).await;
+    for (first, pieces) in fed.iter_mut().map(|client| client.as_mut().unwrap()) {
+        let mut read = first.to_vec();
+        while let Some(piece) = pieces.next().await {
+            read.extend_from_slice(&piece.unwrap());
+        }
+        assert!(read == data);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_that_left_would_have_wanted_is_not_fetched() {
+    let (medium, reader, data) = stored(24 << 20).await;
+    let mut pieces = reader.stream(ByteRange::whole(data.len() as u64));
+    pieces.next().await.unwrap().unwrap();
+    drop(pieces);
+    let free = reader.store.inner.read_budget.available_permits();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let after = medium.bytes.load(Ordering::Relaxed);
+    assert!(after < data.len() as u64 / 4, "{after} bytes for a client that took one piece");
+    assert!(reader.store.inner.read_budget.available_permits() >= free);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_dies_ends_the_stream_with_an_error() {
+    let (medium, reader, data) = stored(3 << 20).await;
+    let mut pieces = reader.stream(ByteRange::whole(data.len() as u64));
+    assert!(pieces.next().await.unwrap().is_ok());
+    medium.deadly.store(true, Ordering::Relaxed);
+    let mut last = None;
+    while let Some(piece) = pieces.next().await {
+        last = Some(piece);
+    }
+    assert!(matches!(last, Some(Err(Error::Broken))));
 }
