@@ -21,7 +21,7 @@ use crate::service::{Actor, Error, ErrorKind, Service};
 use crate::store::Ingest;
 
 /// Bytes after which a part that goes on is made durable: what a crash costs a fast client.
-const CHECKPOINT_BYTES: u64 = 256 << 20;
+const CHECKPOINT_BYTES: u64 = 1 << 30;
 /// Time after which it is: what a crash costs a slow one.
 const CHECKPOINT_TIME: Duration = Duration::from_secs(30);
 /// Bytes before a part that its screening looks at: the end of a stream tells some formats.
