@@ -94,7 +94,10 @@ impl Store {
             self.inner.index.forget_domain(domain);
             self.inner.layouts.clear();
             self.inner.frames.clear();
-            let detail = format!("domain {domain} was erased: what it sealed cannot be read any more");
+            let detail = match &erased {
+                Ok(()) => format!("domain {domain} was erased: what it sealed cannot be read any more"),
+                Err(error) => format!("domain {domain} has no key in the ring any more, but: {error}"),
+            };
             self.record(EventKind::KeysChanged, "the key ring", detail, Vec::new());
         }
         Ok(erased?)
@@ -171,5 +174,44 @@ impl Store {
     /// The ring, where something says that it has this domain.
     fn ring(&self, domain: u32) -> Result<&Keys, Error> {
         Ok(self.inner.keys.as_ref().ok_or(KeyError::Unknown(domain))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{OsEntropy, SystemClock};
+    use crate::db::Db;
+    use crate::objects::Flaky;
+    use crate::store::{Event, Options};
+
+    #[test]
+    fn an_erasure_that_leaves_an_older_ring_is_told_as_what_it_is() {
+        let (objects, master) = (Flaky::default(), MasterKey::generate(&OsEntropy));
+        let db = Db::open_on(redb::backends::InMemoryBackend::new(), Default::default()).unwrap();
+        let (medium, clock, entropy) =
+            (Arc::new(objects.clone()), Arc::new(SystemClock), Arc::new(OsEntropy));
+        let store = Store::open(db, medium, Some(&master), Options::default(), clock, entropy).unwrap();
+        let newest = |store: &Store| -> Event { store.events().unwrap().remove(0) };
+        for left in 0.. {
+            let owner = Scope::of("project", &left.to_string());
+            store.sealed_for(owner, &[], Scope::STORE).unwrap();
+            let domain = store.domains().last().unwrap().domain;
+            objects.fail_after(Some(left), false);
+            let erased = store.erase_domain(domain);
+            objects.fail_after(None, false);
+            let gone = format!("domain {domain} was erased");
+            match erased {
+                Err(Error::Key(KeyError::OlderRemains { .. })) => {
+                    let told = newest(&store).detail;
+                    assert!(told.contains("could not be deleted") && !told.contains(&gone), "{told}");
+                    store.erase_domain(domain).unwrap();
+                    assert!(newest(&store).detail.contains(&gone));
+                    return;
+                }
+                Err(_) => {}
+                Ok(()) => panic!("no older ring was ever left"),
+            }
+        }
     }
 }
