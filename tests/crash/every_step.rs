@@ -70,6 +70,9 @@ pub fn prepared(build: Build, before: &Before) -> Result<Start, String> {
     if let Some((more, at)) = interrupted {
         machine.arm(Some(Plan { at, fault: Fault::CutAfter }));
         machine.perform(more)?;
+        if machine.power.struck().is_none() {
+            return Err(format!("{more:?} ended before step {at}, and nothing was interrupted"));
+        }
     } else {
         machine.stop()?;
     }
@@ -114,6 +117,13 @@ pub fn case(build: Build, start: &Start, workload: &Workload, at: u64, way: Way)
     }
     if !machine.power.is_gone() && machine.is_running() {
         judge_survivor(&machine, &workload.recovery)?;
+    }
+    // The steps of an orderly end are among those that fail.
+    if machine.power.struck().is_none()
+        && let Err(refusal) = machine.stop()
+        && machine.power.struck().is_none()
+    {
+        return Err(format!("the end of the process was refused without a fault: {refusal}"));
     }
     let (media, world) = machine.remains(way.1, &mut dice);
     let machine = Machine::new(Build::honest(build.sealed, build.seed), &media, world);

@@ -197,6 +197,17 @@ impl Machine {
         *self.copy.borrow_mut() = Some(self.shelf.stock());
     }
 
+    /// Changes a byte of the first pack in the copy.
+    pub fn rot_copy(&self, at: usize) {
+        let mut copy = self.copy.borrow_mut();
+        let stock = copy.iter_mut().flatten().find(|(key, _)| key.as_str().starts_with("pack/"));
+        if let Some((_, bytes)) = stock {
+            let mut changed = bytes.to_vec();
+            changed[at] ^= 1;
+            *bytes = changed.into();
+        }
+    }
+
     /// The medium, with the copy of it if there is one.
     fn objects(&self) -> Arc<dyn Objects> {
         let shelf = Arc::new(self.shelf.clone());
@@ -383,6 +394,11 @@ impl Machine {
         };
         drop(self.running);
         (media, self.world.into_inner())
+    }
+
+    /// Whether its store is sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.build.sealed
     }
 
     /// Whether the box is on.
