@@ -231,7 +231,7 @@ impl Store {
             let Some(object) = self.stored_object(*stored)? else { continue };
             match self.look_at(*stored, Suspicion::None, watch) {
                 Ok(Examined::Stopped) => return Ok(ControlFlow::Break(())),
-                Ok(Examined::Damaged(_)) => self.count_affected()?,
+                Ok(Examined::Damaged(_)) => {}
                 Ok(Examined::Whole { object: id, sum }) if id == object.header.id => {
                     if object.sum.is_none() {
                         batch.sums.push((*stored, id, sum));
@@ -272,7 +272,14 @@ impl Store {
         })
     }
 
+    /// Writes down what was compared, and tells of all damage found since the last time at once.
     fn write_down(&self, round: &Round, batch: &mut Batch) -> Result<(), Error> {
+        let written = self.put_verified(round, batch);
+        let told = self.tell_untold();
+        written.and(told)
+    }
+
+    fn put_verified(&self, round: &Round, batch: &mut Batch) -> Result<(), Error> {
         let Batch { objects, sums, bytes, .. } = std::mem::take(batch);
         if objects.is_empty() {
             return Ok(());
@@ -306,6 +313,6 @@ impl Store {
             damage.packs + damage.manifests
         );
         self.record(EventKind::ScrubEnded, "the store", detail, Vec::new());
-        self.count_affected()
+        self.tell_damage()
     }
 }
