@@ -32,6 +32,8 @@ pub enum Before {
     Nothing,
     /// A box that did these things and was stopped.
     Done(Vec<Act>),
+    /// A box of an earlier release, with a sealed store and a plain catalog, that did these things.
+    PlainCatalog(Vec<Act>),
     /// A box that did the first things, and lost power at this step of the second.
     Interrupted(Vec<Act>, Vec<Act>, u64),
 }
@@ -61,10 +63,11 @@ pub struct Start {
 pub fn prepared(build: Build, before: &Before) -> Result<Start, String> {
     let (acts, interrupted) = match before {
         Before::Nothing => return Ok(Start { media: Media::default(), world: World::default() }),
-        Before::Done(acts) => (acts, None),
+        Before::Done(acts) | Before::PlainCatalog(acts) => (acts, None),
         Before::Interrupted(acts, more, at) => (acts, Some((more, *at))),
     };
-    let machine = Machine::new(build, &Media::default(), World::default());
+    let plain_catalog = matches!(before, Before::PlainCatalog(_));
+    let machine = Machine::new(Build { plain_catalog, ..build }, &Media::default(), World::default());
     machine.start()?;
     machine.perform(acts)?;
     if let Some((more, at)) = interrupted {

@@ -16,6 +16,7 @@ mod acts;
 mod chance;
 mod disk;
 mod every_step;
+mod folder;
 mod machine;
 mod parts;
 mod planted;

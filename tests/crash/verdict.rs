@@ -153,6 +153,9 @@ impl Machine {
             return Err(format!("{} unfinished objects are left", self.shelf.unfinished()));
         }
         self.judge_ring()?;
+        if self.is_catalog_sealed() != self.is_sealed() {
+            return Err("the catalog is plain in a sealed box, or sealed in a plain one".into());
+        }
         let user = UserRef::Name("admin".into(), DomainRef::Name("Default".into()));
         let request = SignIn { proof: Proof::Password(user, password()), scope: ScopeWish::Unscoped };
         self.service().sign_in(request).map(drop).map_err(text)

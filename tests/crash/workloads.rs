@@ -3,7 +3,7 @@
 use tintype::store::Activity;
 
 use crate::acts::{Act, Part};
-use crate::every_step::{Before, Workload, prepared, run, undisturbed};
+use crate::every_step::{Before, Workload, prepared, run, trace, undisturbed};
 use crate::machine::{Build, PIECE_BYTES};
 
 const KIB: usize = 1 << 10;
@@ -414,6 +414,17 @@ fn resealing_the_store() -> Workload {
     Workload { name: "resealing_the_store", before: Before::Done(before), acts, recovery, stride: 2 }
 }
 
+/// The start that seals the plain catalog of an earlier release, and a change on it.
+fn sealing_the_catalog() -> Workload {
+    Workload {
+        name: "sealing_the_catalog",
+        before: Before::PlainCatalog(filled(0, vec![Part::Noise(6, 30_000)])),
+        acts: vec![Act::Update(0, 1)],
+        recovery: Vec::new(),
+        stride: 1,
+    }
+}
+
 /// One of two domains with the same data is erased, amid being sealed anew.
 pub fn erasing() -> Workload {
     let data = vec![Part::Noise(8, 30_000)];
@@ -452,6 +463,25 @@ fn p9_resealing_sealed() {
 #[test]
 fn p9_resealing_the_store_sealed() {
     run(&resealing_the_store(), true);
+}
+
+#[test]
+fn p9_sealing_the_catalog_sealed() {
+    run(&sealing_the_catalog(), true);
+}
+
+#[test]
+fn each_durable_step_of_a_catalogs_sealing_is_among_those_that_fail() {
+    for workload in [sealing_the_catalog(), resealing_the_store()] {
+        let build = Build::honest(true, 1);
+        let steps = trace(build, &prepared(build, &workload.before).unwrap(), &workload.acts).unwrap();
+        let at = |action| steps.iter().position(|step| step.on == "the folder" && step.action == action);
+        let [create, rename, sync] = ["create", "rename", "sync"].map(|action| at(action).unwrap());
+        let copied = &steps[create..rename];
+        assert!(copied.iter().filter(|step| step.action == "write").count() > 1, "{copied:?}");
+        assert_eq!(copied.last().unwrap().action, "sync", "the copy is durable before it has the name");
+        assert_eq!(sync, rename + 1);
+    }
 }
 
 #[test]
