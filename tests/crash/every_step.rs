@@ -173,7 +173,7 @@ pub fn run(workload: &Workload, sealed: bool) {
                 panic!(
                     "{name}: step {at}, {step:?}, failed as {way:?}\n{verdict}\nrepeat it with\n  \
                      TINTYPE_CRASH_SEED={seed} TINTYPE_CRASH_CASE={name}:{at}:{number} \
-                     cargo test --test crash workloads"
+                     cargo test --test crash"
                 );
             }
         }

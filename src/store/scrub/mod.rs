@@ -207,7 +207,7 @@ impl Store {
         loop {
             let due = self.due(&round, &skipped)?;
             if due.is_empty() {
-                self.finish_round()?;
+                self.finish_round(skipped.len())?;
                 return Ok(Scrubbed::Round);
             }
             let mut batch = Batch::default();
@@ -297,7 +297,8 @@ impl Store {
         })
     }
 
-    fn finish_round(&self) -> Result<(), Error> {
+    /// Ends the round; `passed_over` objects of it did not answer.
+    fn finish_round(&self, passed_over: usize) -> Result<(), Error> {
         let now = self.inner.clock.now().0;
         let round = self.inner.db.write(move |txn| {
             let mut round: Round = txn.record(&ROUND, &[])?.unwrap_or_default();
@@ -308,10 +309,13 @@ impl Store {
         self.inner.scrub.completed(Time(now));
         let Round { number, objects, bytes, .. } = round;
         let damage = self.damage_counts();
-        let detail = format!(
+        let mut detail = format!(
             "round {number}: {objects} objects with {bytes} bytes were compared, {} are damaged now",
             damage.packs + damage.manifests
         );
+        if passed_over > 0 {
+            detail += &format!("; {passed_over} did not answer and were passed over");
+        }
         self.record(EventKind::ScrubEnded, "the store", detail, Vec::new());
         self.tell_damage()
     }
