@@ -78,9 +78,12 @@ impl Parts {
         api::router(ApiState { service: self.service.clone(), public_url })
     }
 
-    /// Makes the store describe what was committed last, before the box is closed. When it cannot
-    /// now, the next start does. Needs the runtime the box was opened on.
+    /// Tells what is not told yet, and makes the store describe what was committed last, before the box is
+    /// closed. When it cannot now, the next start does. Needs the runtime the box was opened on.
     pub fn settle(&self) {
+        if let Err(error) = self.service.store().tell_untold() {
+            tracing::warn!(%error, "damage was found, and whom it hits cannot be told now");
+        }
         if let Err(error) = self.service.store().ship() {
             tracing::warn!(%error, "the store's log lacks the newest changes; the next start adds them");
         }

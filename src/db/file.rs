@@ -6,14 +6,14 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
 
 use super::error::Error;
 use super::open::{Db, Options};
-use super::sealed::{self, SEALED_HEADER_BYTES, SealKey, Sealed};
+use super::sealed::{self, Original, Place, SEALED_HEADER_BYTES, SealKey, Sealed};
 use crate::base::Entropy;
 
 /// What is in the file.
@@ -71,17 +71,7 @@ impl CatalogFile {
     /// # Errors
     /// The medium's failure.
     pub fn form(&self) -> Result<Form, Error> {
-        let failed = |error: io::Error| Error::from_io(&error);
-        let length = self.file.metadata().map_err(failed)?.len();
-        let start = self.start(SEALED_HEADER_BYTES.min(length))?;
-        Ok(match sealed::is_header(&start) {
-            // A sealed file grows past its header only when that is durable.
-            true if length > SEALED_HEADER_BYTES => Form::Sealed,
-            true => Form::Empty,
-            false if start.iter().all(|byte| *byte == 0) && length <= SEALED_HEADER_BYTES => Form::Empty,
-            false if start.starts_with(&PLAIN_MAGIC) => Form::Plain,
-            false => Form::Foreign,
-        })
+        form_of(&self.file)
     }
 
     /// Opens it as it is; an empty one becomes a plain database.
@@ -103,31 +93,106 @@ impl CatalogFile {
     /// [`Error::OtherKey`] when it is under none of the keys, or as [`Db::open_on`].
     pub fn open_sealed(self, keys: &[SealKey], entropy: &dyn Entropy, options: Options) -> Result<Db, Error> {
         let key = keys.first().ok_or(Error::OtherKey)?;
-        let pages = match self.form()? {
-            Form::Foreign => {
-                return Err(Error::Corrupt("the file is no catalog, or its start is damaged".into()));
-            }
-            Form::Empty => None,
-            Form::Sealed => match sealed::opened_with(&self.start(SEALED_HEADER_BYTES)?, keys)? {
-                (0, _) => None,
-                (_, pages) => Some(Some(pages)),
-            },
-            Form::Plain => Some(None),
-        };
-        let Some(pages) = pages else {
-            return Db::open_on(Sealed::open(FileBackend::new(self.file)?, key, entropy)?, options);
-        };
-        let was = if pages.is_some() { "sealed with an older key" } else { "plain" };
         // `self` keeps the lock on the old file until the new one has its place and its lock.
-        let medium = sealed::convert(&self.path, &sealed::Source { file: &self.file, pages }, key, entropy)?;
-        tracing::info!(path = %self.path.display(), was, "sealed the catalog");
-        Db::open_on(medium, options)
+        match seal_anew(&Folder { catalog: &self.path }, &self.file, keys, entropy)? {
+            Some(copy) => Db::open_on(copy, options),
+            None => Db::open_on(Sealed::open(FileBackend::new(self.file)?, key, entropy)?, options),
+        }
+    }
+}
+
+fn form_of(original: &dyn Original) -> Result<Form, Error> {
+    let length = original.bytes().map_err(|error| Error::from_io(&error))?;
+    let start = start_of(original, SEALED_HEADER_BYTES.min(length))?;
+    Ok(match sealed::is_header(&start) {
+        // A sealed file grows past its header only when that is durable.
+        true if length > SEALED_HEADER_BYTES => Form::Sealed,
+        true => Form::Empty,
+        false if start.iter().all(|byte| *byte == 0) && length <= SEALED_HEADER_BYTES => Form::Empty,
+        false if start.starts_with(&PLAIN_MAGIC) => Form::Plain,
+        false => Form::Foreign,
+    })
+}
+
+/// Its first bytes.
+fn start_of(original: &dyn Original, bytes: u64) -> Result<Vec<u8>, Error> {
+    let mut start = vec![0; bytes as usize];
+    original.read(0, &mut start).map_err(|error| Error::from_io(&error))?;
+    Ok(start)
+}
+
+/// Puts a copy under the first of `keys` in the place of a catalog that is plain or under another of
+/// them. `None` where nothing was to be done: it is under that key, or empty.
+///
+/// # Errors
+/// [`Error::OtherKey`] when it is under none of the keys, [`Error::Corrupt`] when it is no catalog, or the
+/// medium's failure; what is there is whole then, and is what it was or the copy.
+pub fn seal_anew<P: Place>(
+    place: &P,
+    original: &dyn Original,
+    keys: &[SealKey],
+    entropy: &dyn Entropy,
+) -> Result<Option<Sealed<P::File>>, Error> {
+    let key = keys.first().ok_or(Error::OtherKey)?;
+    let (pages, was) = match form_of(original)? {
+        Form::Foreign => {
+            return Err(Error::Corrupt("the file is no catalog, or its start is damaged".into()));
+        }
+        Form::Empty => return Ok(None),
+        Form::Sealed => match sealed::opened_with(&start_of(original, SEALED_HEADER_BYTES)?, keys)? {
+            (0, _) => return Ok(None),
+            (_, pages) => (Some(pages), "sealed with an older key"),
+        },
+        Form::Plain => (None, "plain"),
+    };
+    let copy = sealed::convert(place, &sealed::Source { original, pages }, key, entropy)?;
+    tracing::info!(was, "sealed the catalog");
+    Ok(Some(copy))
+}
+
+impl Original for File {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
     }
 
-    /// Its first bytes.
-    fn start(&self, bytes: u64) -> Result<Vec<u8>, Error> {
-        let mut start = vec![0; bytes as usize];
-        self.file.read_exact_at(&mut start, 0).map_err(|error| Error::from_io(&error))?;
-        Ok(start)
+    fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(out, at)
+    }
+}
+
+/// The folder a catalog's file lies in.
+struct Folder<'p> {
+    catalog: &'p Path,
+}
+
+impl Folder<'_> {
+    fn copy(&self) -> PathBuf {
+        let name = self.catalog.file_name().unwrap_or_default().to_string_lossy();
+        self.catalog.with_file_name(format!(".{name}.sealed"))
+    }
+}
+
+impl Place for Folder<'_> {
+    type File = FileBackend;
+
+    fn copy_name(&self) -> String {
+        self.copy().display().to_string()
+    }
+
+    fn create(&self) -> Result<FileBackend, Error> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(self.copy()).map_err(|error| Error::from_io(&error))?;
+        file.try_lock().map_err(|_| Error::InUse)?;
+        Ok(FileBackend::new(file)?)
+    }
+
+    fn rename(&self) -> Result<(), Error> {
+        std::fs::rename(self.copy(), self.catalog).map_err(|error| Error::from_io(&error))
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        let Some(folder) = self.catalog.parent() else { return Ok(()) };
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::from_io(&error))
     }
 }

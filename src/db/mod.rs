@@ -20,11 +20,13 @@ mod writer;
 
 pub use digests::{DigestsForm, FirstDigestsForm};
 pub use error::Error;
-pub use file::{CatalogFile, Form};
+pub use file::{CatalogFile, Form, seal_anew};
 pub use journal::{Change, JournalEntry};
 pub use open::{Db, Options};
 pub use redb::StorageBackend;
-pub use sealed::{SEAL_KEY_BYTES, SEALED_HEADER_BYTES, SEALED_MAGIC, SEALED_VERSION, SealKey, Sealed};
+pub use sealed::{
+    Original, Place, SEAL_KEY_BYTES, SEALED_HEADER_BYTES, SEALED_MAGIC, SEALED_VERSION, SealKey, Sealed,
+};
 pub use sum::{RowHash, RowSum, row_hash};
 pub use table::{Key, KeyReader, Table};
 pub use txn::{ReadTxn, Rows, Visit, WriteTxn};

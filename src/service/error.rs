@@ -109,7 +109,7 @@ impl From<store::Error> for Error {
                 Error::inside(ErrorKind::TooLarge, "the server has no space left for image data", error)
             }
             store::Error::TooFragmented(_) => Error::too_large(error.to_string()),
-            store::Error::Reclaimed(_) | store::Error::Lost(_) => {
+            store::Error::Reclaimed(_) | store::Error::Lost(_) | store::Error::Crowded => {
                 Error::new(ErrorKind::Unavailable, error.to_string())
             }
             store::Error::Unavailable(_) => {

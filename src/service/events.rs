@@ -42,25 +42,30 @@ fn verdict(kind: EventKind) -> &'static str {
 /// Has a store's events told in the log.
 pub(super) fn log(db: &Db, store: &Store) {
     let db = db.clone();
-    store.listen(Box::new(move |event| {
-        let images = match images_of(&db, event.contents.iter()) {
-            Ok(hit) => {
-                let images = event.contents.iter().filter_map(|content| hit.get(content)).flatten();
-                images.map(ToString::to_string).collect::<Vec<_>>().join(",")
-            }
-            Err(error) => format!("cannot be told: {error:?}"),
-        };
-        let (name, verdict) = (event.kind.name(), verdict(event.kind));
-        let (object, detail) = (&event.object, &event.detail);
-        match event.kind {
-            EventKind::Damaged | EventKind::Lost | EventKind::Healed => tracing::warn!(
-                target: "tintype::audit", event = name, object, detail, images, verdict, "stored data"
-            ),
-            _ => tracing::info!(
-                target: "tintype::audit", event = name, object, detail, images, verdict, "stored data"
-            ),
-        }
+    store.listen(Box::new(move |events| {
+        let hit = images_of(&db, events.iter().flat_map(|event| &event.contents));
+        events.iter().for_each(|event| log_one(event, &hit));
     }));
+}
+
+fn log_one(event: &store::Event, hit: &Result<HashMap<ContentId, Vec<ImageId>>, Error>) {
+    let images = match hit {
+        Ok(hit) => {
+            let images = event.contents.iter().filter_map(|content| hit.get(content)).flatten();
+            images.map(ToString::to_string).collect::<Vec<_>>().join(",")
+        }
+        Err(error) => format!("cannot be told: {error:?}"),
+    };
+    let (name, verdict) = (event.kind.name(), verdict(event.kind));
+    let (object, detail) = (&event.object, &event.detail);
+    match event.kind {
+        EventKind::Damaged | EventKind::Lost | EventKind::Healed => tracing::warn!(
+            target: "tintype::audit", event = name, object, detail, images, verdict, "stored data"
+        ),
+        _ => tracing::info!(
+            target: "tintype::audit", event = name, object, detail, images, verdict, "stored data"
+        ),
+    }
 }
 
 /// The images that have one of these contents, by content, from one look at all.

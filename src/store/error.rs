@@ -53,6 +53,9 @@ pub enum Error {
     /// The stream falls into more pieces than a manifest may have: compress it, then send it.
     #[error("the image falls into more than {0} pieces; send it compressed, for example as qcow2 -c")]
     TooFragmented(usize),
+    /// There is no memory for the stream's list of pieces beside those of others: try again later.
+    #[error("too many images that fall into very many pieces are being read at once; try again later")]
+    Crowded,
     /// A worker died: a fault of the program.
     #[error("a worker of the store failed; the log says why")]
     Broken,

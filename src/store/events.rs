@@ -1,18 +1,21 @@
 //! What happened to stored data, for whoever has to answer for it: damage, healing, scrubs, keys.
 //!
-//! Owns: the last [`KEPT`] events, in the catalog, and whoever listens to new ones. Invariant: an event that
-//! cannot be written down is told all the same, and stops nothing. Names and streams are the store's own;
-//! who listens knows whose they are.
+//! Owns: the last [`KEPT`] events, in the catalog, whoever listens to new ones, and events that wait until it
+//! is known whom they hit. Invariants: an event that cannot be written down is told all the same, and stops
+//! nothing; events are told in the order in which they came. Names and streams are the store's own; who
+//! listens knows whose they are.
 //!
 //! Events are derived in the sense that a rebuilt catalog begins without any.
 
+use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::Store;
 use super::error::Error;
+use super::stored::Stored;
+use super::{Store, thread};
 use crate::base::Time;
 use crate::db::codec::Record;
 use crate::db::{Rows, Table, WriteTxn};
@@ -125,26 +128,88 @@ impl EventRow {
     }
 }
 
-/// Is told of each event, on whatever thread it happens.
-pub type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+/// Is told of events, those that are known at once together.
+pub type Listener = Box<dyn Fn(&[Event]) + Send + Sync>;
 
-/// Who is told.
+/// Who is told, and of what not yet.
 #[derive(Default)]
 pub(super) struct Events {
     listener: OnceLock<Listener>,
+    pending: Mutex<Pending>,
+    /// One tells at a time.
+    telling: Mutex<()>,
 }
 
-/// Writes an event down in a transaction, and forgets the oldest beyond [`KEPT`].
-fn put(txn: &WriteTxn, row: &EventRow) -> Result<(), Error> {
+/// Events that wait.
+#[derive(Default)]
+struct Pending {
+    events: Vec<Untold>,
+    /// Whether a thread is about to tell them.
+    has_teller: bool,
+}
+
+/// An event that was written down, and is told once it is known whom it hits.
+struct Untold {
+    /// Its number; `None` where it could not be written down.
+    number: Option<u64>,
+    event: Event,
+    /// The object whose damage it tells of.
+    damaged: Option<Stored>,
+}
+
+impl Events {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an event of damage that was written down under `number` until it is told.
+    pub fn wait(&self, number: u64, event: Event, damaged: Stored) {
+        let untold = Untold { number: Some(number), event, damaged: Some(damaged) };
+        self.pending().events.push(untold);
+    }
+
+    /// Whether somebody has to be found who tells what waits; whoever asks is that.
+    fn needs_teller(&self) -> bool {
+        let mut pending = self.pending();
+        !pending.events.is_empty() && !std::mem::replace(&mut pending.has_teller, true)
+    }
+
+    /// Whether the teller may go: nothing waits.
+    fn is_done(&self) -> bool {
+        let mut pending = self.pending();
+        pending.has_teller = !pending.events.is_empty();
+        !pending.has_teller
+    }
+
+    fn tell(&self, events: &[Event]) {
+        if let Some(listener) = self.listener.get().filter(|_| !events.is_empty()) {
+            listener(events);
+        }
+    }
+}
+
+/// Writes an event down in a transaction, and forgets the oldest beyond [`KEPT`]; gives its number.
+pub(super) fn put(txn: &WriteTxn, event: &Event) -> Result<u64, Error> {
     let mut last = None;
     txn.scan(&EVENTS, (Bound::Unbounded, Bound::Unbounded), true, &mut |key, _| {
         last = key.try_into().ok().map(u64::from_be_bytes);
         ControlFlow::Break(())
     })?;
     let number = last.map_or(0, |last| last + 1);
-    txn.put_record(&EVENTS, &number.to_be_bytes(), row)?;
+    txn.put_record(&EVENTS, &number.to_be_bytes(), &EventRow::from(event))?;
     if let Some(old) = number.checked_sub(KEPT) {
         txn.remove(&EVENTS, &old.to_be_bytes())?;
+    }
+    Ok(number)
+}
+
+/// Writes down whom events hit, of those that are still kept.
+fn amend(txn: &WriteTxn, rows: &[(u64, EventRow)]) -> Result<(), Error> {
+    for (number, row) in rows {
+        let key = number.to_be_bytes();
+        if txn.get(&EVENTS, &key)?.is_some() {
+            txn.put_record(&EVENTS, &key, row)?;
+        }
     }
     Ok(())
 }
@@ -162,6 +227,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn events(&self) -> Result<Vec<Event>, Error> {
+        self.tell_untold()?;
         let mut events = Vec::new();
         super::rows::each(&self.inner.db.read()?, &EVENTS, |_, row: EventRow| {
             events.extend(row.event());
@@ -181,12 +247,88 @@ impl Store {
     ) {
         let (at, object, detail) = (self.inner.clock.now(), object.to_string(), detail.to_string());
         let event = Event { at, kind, object, detail, contents };
-        let row = EventRow::from(&event);
-        if let Err(error) = self.inner.db.write(move |txn| put(txn, &row)) {
-            tracing::warn!(%error, event = kind.name(), object = event.object, "an event could not be written down");
+        let written = event.clone();
+        let number = match self.inner.db.write(move |txn| put(txn, &written)) {
+            Ok(number) => Some(number),
+            Err(error) => {
+                let (event, object) = (kind.name(), &event.object);
+                tracing::warn!(%error, event, object, "an event could not be written down");
+                None
+            }
+        };
+        let mut pending = self.inner.events.pending();
+        if pending.events.is_empty() {
+            drop(pending);
+            self.inner.events.tell(&[event]);
+        } else {
+            pending.events.push(Untold { number, event, damaged: None });
         }
-        if let Some(listener) = self.inner.events.listener.get() {
-            listener(&event);
+    }
+
+    /// Tells of damage that was found and not told yet, and counts the streams that lost something: both
+    /// from one look at all streams, so that much damage found at once costs no more than a little.
+    ///
+    /// # Errors
+    /// When the database or the medium does not answer; what waited is told all the same, without
+    /// whom it hits.
+    pub(super) fn tell_damage(&self) -> Result<(), Error> {
+        let _one = self.inner.events.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let untold = std::mem::take(&mut self.inner.events.pending().events);
+        let damage = self.count_affected();
+        let hit: BTreeMap<Stored, Vec<ContentId>> = match &damage {
+            Ok(damage) => damage.iter().map(|damaged| (damaged.stored, damaged.hit().collect())).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell now whom damage hits");
+                BTreeMap::new()
+            }
+        };
+        let (mut events, mut rows) = (Vec::new(), Vec::new());
+        for Untold { number, mut event, damaged } in untold {
+            if let Some(contents) = damaged.and_then(|damaged| hit.get(&damaged)) {
+                event.contents.clone_from(contents);
+                rows.extend(number.map(|number| (number, EventRow::from(&event))));
+            }
+            events.push(event);
+        }
+        if !rows.is_empty()
+            && let Err(error) = self.inner.db.write(move |txn| amend(txn, &rows))
+        {
+            tracing::warn!(%error, "whom events hit could not be written down");
+        }
+        self.inner.events.tell(&events);
+        damage.map(drop)
+    }
+
+    /// Tells of damage that was found and not told yet, if there is any; waits for whoever does it.
+    ///
+    /// # Errors
+    /// As telling: when the database or the medium does not answer.
+    pub fn tell_untold(&self) -> Result<(), Error> {
+        drop(self.inner.events.telling.lock().unwrap_or_else(PoisonError::into_inner));
+        let waits = !self.inner.events.pending().events.is_empty();
+        if waits { self.tell_damage() } else { Ok(()) }
+    }
+
+    /// Has a thread tell of damage that was found: whoever met it, and reads on, does not wait.
+    pub(super) fn tell_damage_soon(&self) {
+        if !self.inner.events.needs_teller() {
+            return;
+        }
+        let store = self.clone();
+        let started = thread::spawn("damage", move || store.tell_until_done());
+        if let Err(error) = started {
+            tracing::warn!(%error, "damage is told where it was met");
+            self.tell_until_done();
+        }
+    }
+
+    fn tell_until_done(&self) {
+        loop {
+            // What failed has told so.
+            let _ = self.tell_damage();
+            if self.inner.events.is_done() {
+                return;
+            }
         }
     }
 }
@@ -220,9 +362,9 @@ mod tests {
         let b = fresh(None);
         let heard = Arc::new(Mutex::new(0));
         let ear = heard.clone();
-        b.store.listen(Box::new(move |event| {
-            assert_eq!(event.kind, EventKind::Healed);
-            *ear.lock().unwrap() += 1;
+        b.store.listen(Box::new(move |events| {
+            assert!(events.iter().all(|event| event.kind == EventKind::Healed));
+            *ear.lock().unwrap() += events.len() as u64;
         }));
         for number in 0..KEPT + 5 {
             b.store.record(EventKind::Healed, number, "again", vec![ContentId([1; 16])]);

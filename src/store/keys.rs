@@ -94,7 +94,10 @@ impl Store {
             self.inner.index.forget_domain(domain);
             self.inner.layouts.clear();
             self.inner.frames.clear();
-            let detail = format!("domain {domain} was erased: what it sealed cannot be read any more");
+            let detail = match &erased {
+                Ok(()) => format!("domain {domain} was erased: what it sealed cannot be read any more"),
+                Err(error) => format!("domain {domain} has no key in the ring any more, but: {error}"),
+            };
             self.record(EventKind::KeysChanged, "the key ring", detail, Vec::new());
         }
         Ok(erased?)

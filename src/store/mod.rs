@@ -23,9 +23,14 @@ mod index;
 mod ingest;
 mod keyring;
 mod keys;
+#[cfg(test)]
+mod keys_tests;
+mod layouts;
 mod log;
 mod manifest;
 mod mark;
+#[cfg(test)]
+mod mute;
 mod object;
 mod open;
 mod pace;
@@ -99,7 +104,7 @@ use manifest::Manifest;
 use object::Object;
 use pack::{OpenFrame, Pack, PackWriter, pack_name};
 use pins::{Held, Lease, Pins};
-use read::{Fetchers, Layout};
+use read::Fetchers;
 use realm::Realm;
 use rows::{
     CONTENT_PACKS, CONTENTS, ContentRow, GRAVES, HOOKS, PACKS, PackRow, grave_key, hook_key, pack_key,
@@ -129,8 +134,7 @@ struct Inner {
     index: Index,
     /// Frames read lately, by pack, generation and place.
     frames: quick_cache::sync::Cache<FrameKey, OpenFrame, FrameWeight>,
-    /// Layouts of the streams read lately, by their manifest's object.
-    layouts: quick_cache::sync::Cache<[u8; 16], Arc<Layout>, LayoutWeight>,
+    layouts: layouts::Layouts,
     pins: Pins,
     budget: Arc<Semaphore>,
     budget_units: usize,
@@ -169,15 +173,6 @@ struct FrameWeight;
 impl quick_cache::Weighter<FrameKey, OpenFrame> for FrameWeight {
     fn weight(&self, _: &FrameKey, frame: &OpenFrame) -> u64 {
         frame.weight() as u64
-    }
-}
-
-#[derive(Clone)]
-struct LayoutWeight;
-
-impl quick_cache::Weighter<[u8; 16], Arc<Layout>> for LayoutWeight {
-    fn weight(&self, _: &[u8; 16], layout: &Arc<Layout>) -> u64 {
-        layout.weight()
     }
 }
 
@@ -259,9 +254,8 @@ impl Store {
             let row = self.content_row(content)?.ok_or(Error::Missing(*content))?;
             // What is in memory does not outlive its key.
             self.expect_domain(row.domain)?;
-            let layouts = &self.inner.layouts;
-            let layout = layouts
-                .get_or_insert_with(&row.object, || self.manifest(&row).map(Layout::new).map(Arc::new));
+            let bytes = row.stored.object_bytes;
+            let layout = self.inner.layouts.get(&row.object, bytes, || self.manifest(&row));
             let mut held = self.inner.pins.hold();
             let all_held = layout
                 .as_ref()

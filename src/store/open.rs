@@ -14,6 +14,7 @@ use super::events::Events;
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
 use super::keyring::{MasterKey, STORE_DOMAIN};
+use super::layouts::Layouts;
 use super::log::Log;
 use super::parity::Ratio;
 use super::pins::Pins;
@@ -23,7 +24,7 @@ use super::scrub::Turns;
 use super::share::Shares;
 use super::totals;
 use super::vault::{Vault, refuse_data};
-use super::{FrameWeight, Inner, LayoutWeight, Store};
+use super::{FrameWeight, Inner, Store};
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{Clock, Entropy};
 use crate::db::Db;
@@ -35,8 +36,6 @@ use crate::objects::Objects;
 const STREAM_BYTES: usize = 1 << 20;
 /// Streams that may be at work however little memory there is.
 const PLACES_MIN: usize = 8;
-/// Layouts that are expected in memory at once; their bytes are bounded apart from that.
-const LAYOUTS: usize = 64;
 /// Threads of the runtime's pool that may block on the medium at once, of the 512 it has.
 const TURNS: usize = 64;
 
@@ -230,7 +229,7 @@ impl Store {
                     (memory / 8) as u64,
                     FrameWeight,
                 ),
-                layouts: quick_cache::sync::Cache::with_weighter(LAYOUTS, (memory / 16) as u64, LayoutWeight),
+                layouts: Layouts::new((memory / 16) as u64, (memory / 4 * 3) as u64),
                 pins: Pins::default(),
                 budget: Arc::new(Semaphore::new(budget_units)),
                 budget_units,

@@ -38,13 +38,18 @@ impl Store {
     /// # Errors
     /// When the database or the medium does not answer. Damage is no error but the outcome.
     pub fn tend(&self) -> Result<Vec<Incident>, Error> {
-        let mut found = vault::tend_header(&*self.inner.objects, &self.inner.header)?;
+        // Each is told before the next is looked at, which may fail.
+        let mut found = self.told(vault::tend_header(&*self.inner.objects, &self.inner.header)?);
         if let Some(keys) = &self.inner.keys {
-            found.extend(keys.tend(&*self.inner.objects)?);
+            found.extend(self.told(keys.tend(&*self.inner.objects)?));
         }
-        found.extend(self.tend_description()?);
-        found.iter().for_each(|incident| self.record_incident(incident));
+        found.extend(self.told(self.tend_description()?));
         Ok(found)
+    }
+
+    fn told(&self, found: Vec<Incident>) -> Vec<Incident> {
+        found.iter().for_each(|incident| self.record_incident(incident));
+        found
     }
 
     pub(super) fn record_incident(&self, incident: &Incident) {
@@ -53,5 +58,32 @@ impl Store {
             Err(why) => (EventKind::Damaged, why),
         };
         self.record(kind, &incident.object, format!("{}; {what}", incident.reason), Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::mute::Mute;
+    use super::super::tests::fresh;
+    use super::super::{Options, Store};
+    use super::*;
+    use crate::base::{OsEntropy, SystemClock};
+    use crate::objects::{ObjectKey, Objects};
+
+    #[test]
+    fn what_was_put_right_is_told_although_the_rest_cannot_be_looked_at() {
+        let b = fresh(None);
+        b.store.ship().unwrap();
+        let medium = Mute::new(b.objects.clone());
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+        let store =
+            Store::open(b.db, Arc::new(medium.clone()), None, Options::default(), clock, entropy).unwrap();
+        b.objects.delete(&ObjectKey::new("tintype-store-copy").unwrap()).unwrap();
+        medium.list_no_more("log/");
+        assert!(matches!(store.tend(), Err(Error::Unavailable(_))));
+        let told = store.events().unwrap();
+        assert_eq!((told[0].kind, &told[0].object[..]), (EventKind::Healed, "tintype-store-copy"));
     }
 }

@@ -1,4 +1,4 @@
-//! Threads of a stream: started where there is work, ended by it.
+//! Threads of a stream or of a short work: started where there is work, ended by it.
 
 use super::error::Error;
 

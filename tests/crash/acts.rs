@@ -49,8 +49,12 @@ pub enum Act {
     Rot,
     /// The disk changes a byte of the first manifest; nobody is told.
     RotManifest,
+    /// The disk changes a byte of the first pack's parity; nobody is told.
+    RotParity,
     /// Copies everything stored to where nothing happens to it; starts from here on know where.
     Copy,
+    /// There a byte of the first pack changes.
+    RotCopy,
     /// Compares everything stored with what was written, and repairs it.
     Scrub,
     /// Heals what was lost from what was stored again.
@@ -85,6 +89,9 @@ pub enum Act {
 const ROT_AT: usize = 1000;
 /// Where a manifest rots: in what it says.
 const MANIFEST_ROT_AT: usize = 100;
+
+/// Where parity rots: in its footer, before its sum, the locator, one block's hash and the tail.
+const PARITY_ROT_FROM_END: usize = 32 + 24 + 32 + 64 + 10;
 
 /// A stretch of a body.
 #[derive(Debug, Clone, Copy)]
@@ -176,6 +183,11 @@ impl Machine {
             Act::Ship => self.service().store().ship().map_err(text),
             Act::Rot => self.rot("pack/", ROT_AT),
             Act::RotManifest => self.rot("manifest/", MANIFEST_ROT_AT),
+            Act::RotParity => self.rot_parity(),
+            Act::RotCopy => {
+                self.rot_copy(ROT_AT + 1);
+                Ok(())
+            }
             Act::Copy => {
                 self.copy();
                 Ok(())
@@ -207,6 +219,16 @@ impl Machine {
         let stock = self.shelf.stock();
         let object = stock.keys().find(|key| key.as_str().starts_with(kind));
         object.into_iter().for_each(|key| self.shelf.rot(key, at));
+        Ok(())
+    }
+
+    /// Changes a byte of the first pack's parity, near its end, where it says what it is.
+    fn rot_parity(&self) -> Result<(), String> {
+        let stock = self.shelf.stock();
+        let pack = stock.keys().find_map(|key| key.as_str().strip_prefix("pack/"));
+        let name = pack.map(|pack| format!("parity/{pack}"));
+        let parity = stock.iter().find(|(key, _)| Some(key.as_str()) == name.as_deref());
+        parity.into_iter().for_each(|(key, bytes)| self.shelf.rot(key, bytes.len() - PARITY_ROT_FROM_END));
         Ok(())
     }
 

@@ -120,16 +120,6 @@ impl Disk {
         bytes
     }
 
-    /// Puts other bytes in the place of all, durably and in one step, as a rename of a file does.
-    pub fn replace(&self, bytes: Vec<u8>) -> Result<(), Error> {
-        let mut platter = self.lock();
-        let answer = self.power.ask(Step::new("db", "replace", bytes.len()));
-        if matches!(answer, Answer::Done | Answer::DoneButFailed) {
-            *platter = Platter { seen: bytes.clone(), durable: bytes, ..Platter::default() };
-        }
-        outcome(answer)
-    }
-
     /// What reads see.
     pub fn bytes(&self) -> Vec<u8> {
         self.lock().seen.clone()
@@ -165,7 +155,8 @@ impl Platter {
     }
 }
 
-fn outcome(answer: Answer) -> Result<(), Error> {
+/// What a disk says.
+pub fn outcome(answer: Answer) -> Result<(), Error> {
     match answer {
         Answer::Done => Ok(()),
         Answer::Full => Err(Error::new(ErrorKind::StorageFull, "simulated: no space left on the disk")),

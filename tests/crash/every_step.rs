@@ -32,6 +32,8 @@ pub enum Before {
     Nothing,
     /// A box that did these things and was stopped.
     Done(Vec<Act>),
+    /// A box of an earlier release, with a sealed store and a plain catalog, that did these things.
+    PlainCatalog(Vec<Act>),
     /// A box that did the first things, and lost power at this step of the second.
     Interrupted(Vec<Act>, Vec<Act>, u64),
 }
@@ -61,15 +63,19 @@ pub struct Start {
 pub fn prepared(build: Build, before: &Before) -> Result<Start, String> {
     let (acts, interrupted) = match before {
         Before::Nothing => return Ok(Start { media: Media::default(), world: World::default() }),
-        Before::Done(acts) => (acts, None),
+        Before::Done(acts) | Before::PlainCatalog(acts) => (acts, None),
         Before::Interrupted(acts, more, at) => (acts, Some((more, *at))),
     };
-    let machine = Machine::new(build, &Media::default(), World::default());
+    let plain_catalog = matches!(before, Before::PlainCatalog(_));
+    let machine = Machine::new(Build { plain_catalog, ..build }, &Media::default(), World::default());
     machine.start()?;
     machine.perform(acts)?;
     if let Some((more, at)) = interrupted {
         machine.arm(Some(Plan { at, fault: Fault::CutAfter }));
         machine.perform(more)?;
+        if machine.power.struck().is_none() {
+            return Err(format!("{more:?} ended before step {at}, and nothing was interrupted"));
+        }
     } else {
         machine.stop()?;
     }
@@ -114,6 +120,13 @@ pub fn case(build: Build, start: &Start, workload: &Workload, at: u64, way: Way)
     }
     if !machine.power.is_gone() && machine.is_running() {
         judge_survivor(&machine, &workload.recovery)?;
+    }
+    // The steps of an orderly end are among those that fail.
+    if machine.power.struck().is_none()
+        && let Err(refusal) = machine.stop()
+        && machine.power.struck().is_none()
+    {
+        return Err(format!("the end of the process was refused without a fault: {refusal}"));
     }
     let (media, world) = machine.remains(way.1, &mut dice);
     let machine = Machine::new(Build::honest(build.sealed, build.seed), &media, world);
@@ -160,7 +173,7 @@ pub fn run(workload: &Workload, sealed: bool) {
                 panic!(
                     "{name}: step {at}, {step:?}, failed as {way:?}\n{verdict}\nrepeat it with\n  \
                      TINTYPE_CRASH_SEED={seed} TINTYPE_CRASH_CASE={name}:{at}:{number} \
-                     cargo test --test crash workloads"
+                     cargo test --test crash"
                 );
             }
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tintype::base::{Clock, Entropy, Time};
-use tintype::db::{self, Db, SealKey, Sealed, StorageBackend};
+use tintype::db::{self, Db, SEALED_MAGIC, Sealed};
 use tintype::model::ProjectId;
 use tintype::objects::{CopySource, Memory, Objects, WithCopies};
 use tintype::service::identity::{Password, PasswordCost};
@@ -17,7 +17,8 @@ use tintype::service::{Actor, Rules, Service};
 use tintype::store::{self, KeyError, MasterKey, Receipt, RewritePolicy, Scope, Store, Unfinished, Vault};
 
 use crate::chance::{Dice, SeededEntropy, SteppedClock};
-use crate::disk::{Disk, DiskHabit, Loss};
+use crate::disk::{DiskHabit, Loss};
+use crate::folder::Folder;
 use crate::power::{Plan, Power};
 use crate::shelf::{Shelf, ShelfHabit, Stock};
 use crate::world::{Body, World};
@@ -44,12 +45,14 @@ pub struct Build {
     pub disk: DiskHabit,
     /// How its shelf works.
     pub shelf: ShelfHabit,
+    /// Whether its catalog is plain all the same, as an earlier release's was.
+    pub plain_catalog: bool,
 }
 
 impl Build {
     /// A box on honest media.
     pub fn honest(sealed: bool, seed: u64) -> Build {
-        Build { sealed, seed, disk: DiskHabit::Honest, shelf: ShelfHabit::Honest }
+        Build { sealed, seed, disk: DiskHabit::Honest, shelf: ShelfHabit::Honest, plain_catalog: false }
     }
 
     /// The master key with this number, of a sealed box.
@@ -88,7 +91,7 @@ pub struct Machine {
     /// What callers might expect at each moment so far.
     moments: RefCell<Vec<(Time, World)>>,
     build: Build,
-    disk: Disk,
+    folder: Folder,
     starts: Cell<u64>,
     /// Master keys of which this start showed that they are not the store's.
     refused: RefCell<Vec<u64>>,
@@ -114,7 +117,7 @@ impl Machine {
     pub fn new(build: Build, media: &Media, world: World) -> Machine {
         let power = Power::default();
         Machine {
-            disk: Disk::new(power.clone(), build.disk, media.disk.clone()),
+            folder: Folder::new(power.clone(), build.disk, media.disk.clone()),
             shelf: Shelf::new(power.clone(), build.shelf, media.stock.clone(), media.left_over),
             power,
             clock: Arc::new(SteppedClock::new(media.now.0.max(BIRTH))),
@@ -179,22 +182,36 @@ impl Machine {
             derived: tintype::service::derived_tables(),
         };
         let keys = vault.catalog_keys().map_err(|e| format!("the store: {e}"))?;
-        let db = match keys.split_first() {
-            Some((newest, older)) => {
-                let medium = match Sealed::open(self.disk.clone(), newest, entropy) {
-                    Err(db::Error::OtherKey) => self.seal_catalog_anew(newest, older, entropy),
-                    medium => medium,
-                };
-                medium.and_then(|medium| Db::open_on(medium, options))
-            }
-            None => Db::open_on(self.disk.clone(), options),
+        let db = match keys.first().filter(|_| !self.build.plain_catalog) {
+            Some(newest) => db::seal_anew(&self.folder, &self.folder.catalog(), &keys, entropy)
+                .and_then(|copy| {
+                    copy.map_or_else(|| Sealed::open(self.folder.catalog(), newest, entropy), Ok)
+                })
+                .and_then(|medium| Db::open_on(medium, options)),
+            None => Db::open_on(self.folder.catalog(), options),
         };
         db.map_err(|e| format!("the catalog: {e}"))
+    }
+
+    /// Whether nothing of the catalog's file can be read without a key.
+    pub fn is_catalog_sealed(&self) -> bool {
+        self.folder.catalog().bytes().starts_with(&SEALED_MAGIC)
     }
 
     /// Makes a copy of the store as it is now, which later starts know of.
     pub fn copy(&self) {
         *self.copy.borrow_mut() = Some(self.shelf.stock());
+    }
+
+    /// Changes a byte of the first pack in the copy.
+    pub fn rot_copy(&self, at: usize) {
+        let mut copy = self.copy.borrow_mut();
+        let stock = copy.iter_mut().flatten().find(|(key, _)| key.as_str().starts_with("pack/"));
+        if let Some((_, bytes)) = stock {
+            let mut changed = bytes.to_vec();
+            changed[at] ^= 1;
+            *bytes = changed.into();
+        }
     }
 
     /// The medium, with the copy of it if there is one.
@@ -205,27 +222,6 @@ impl Machine {
         stock.iter().for_each(|(key, bytes)| copy.put(key, bytes).unwrap());
         let source = CopySource::medium("the copy".to_owned(), Arc::new(copy));
         Arc::new(WithCopies::new(shelf, vec![source]))
-    }
-
-    /// Puts a copy under the newest key in the place of a catalog that is under an older one. The
-    /// product does that with files: whatever happens to the copy, it takes its name in one step.
-    fn seal_catalog_anew(
-        &self,
-        newest: &SealKey,
-        older: &[SealKey],
-        entropy: &dyn Entropy,
-    ) -> Result<Sealed<Disk>, db::Error> {
-        let opened = older.iter().find_map(|key| Sealed::open(self.disk.clone(), key, entropy).ok());
-        let opened = opened.ok_or(db::Error::OtherKey)?;
-        let failed = |error: std::io::Error| db::Error::Io(error.to_string());
-        let mut bytes = vec![0; opened.len().map_err(failed)? as usize];
-        opened.read(0, &mut bytes).map_err(failed)?;
-        let copy = Disk::new(Power::default(), DiskHabit::Honest, Vec::new());
-        let sealed = Sealed::open(copy.clone(), newest, entropy)?;
-        sealed.set_len(bytes.len() as u64).map_err(failed)?;
-        sealed.write(0, &bytes).map_err(failed)?;
-        self.disk.replace(copy.bytes()).map_err(failed)?;
-        Sealed::open(self.disk.clone(), newest, entropy)
     }
 
     /// Changes what callers may expect.
@@ -374,7 +370,7 @@ impl Machine {
         self.power.cut();
         let (stock, left_over) = self.shelf.remains();
         let media = Media {
-            disk: self.disk.remains(loss, dice),
+            disk: self.folder.remains(loss, dice),
             stock,
             copy: self.copy.take(),
             left_over,
@@ -383,6 +379,11 @@ impl Machine {
         };
         drop(self.running);
         (media, self.world.into_inner())
+    }
+
+    /// Whether its store is sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.build.sealed
     }
 
     /// Whether the box is on.

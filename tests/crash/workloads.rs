@@ -23,7 +23,8 @@ fn long(label: u64) -> Vec<Part> {
     vec![Part::Noise(label, 5 * PIECE_BYTES)]
 }
 
-fn filled(slot: u64, parts: Vec<Part>) -> Vec<Act> {
+/// An image with these data.
+pub fn filled(slot: u64, parts: Vec<Part>) -> Vec<Act> {
     vec![Act::Create(slot), Act::Upload(slot, parts, Vec::new())]
 }
 
@@ -141,6 +142,19 @@ fn repair_from_copy() -> Workload {
         name: "repair_from_copy",
         before: Before::Done([filled(0, dense(0)), vec![Act::Copy]].concat()),
         acts: vec![Act::Rot, Act::RotManifest, Act::Scrub],
+        recovery: vec![Act::Scrub],
+        stride: 1,
+    }
+}
+
+/// A scrub that puts a pack right with parity from a copy of the store: both rotted here, and the pack
+/// there.
+fn repair_with_copied_parity() -> Workload {
+    let before = [filled(0, dense(0)), vec![Act::Scrub, Act::Copy, Act::RotCopy]].concat();
+    Workload {
+        name: "repair_with_copied_parity",
+        before: Before::Done(before),
+        acts: vec![Act::Rot, Act::RotParity, Act::Scrub],
         recovery: vec![Act::Scrub],
         stride: 1,
     }
@@ -387,7 +401,7 @@ pub fn resealing() -> Workload {
 }
 
 /// The store's own domain is sealed anew: its description at once, its catalog at the next start.
-fn resealing_the_store() -> Workload {
+pub fn resealing_the_store() -> Workload {
     let before = vec![Act::Create(0), Act::Upload(0, vec![Part::Noise(6, 30_000)], Vec::new()), Act::Ship];
     let acts = vec![
         Act::RotateDomain(0),
@@ -475,10 +489,15 @@ fn domains_sealed() {
 #[test]
 fn undisturbed_they_do_what_they_are_for() {
     type Count = fn(&Activity) -> u64;
-    let cases: [(Workload, Count); 3] = [
+    let cases: [(Workload, Count); 8] = [
         (compaction(), |did| did.compacted_packs),
         (recompression(), |did| did.recompressed_packs),
         (duplicates(), |did| did.shared_streams),
+        (repair(), |did| did.repaired_objects),
+        (repair_from_copy(), |did| did.copied_objects / 2),
+        (repair_with_copied_parity(), |did| did.copied_objects.min(did.repaired_objects)),
+        (heal(), |did| did.healed_objects),
+        (heal_manifest(), |did| did.healed_objects),
     ];
     for (workload, count) in cases {
         let build = Build::honest(false, 1);
@@ -589,6 +608,16 @@ fn repair_from_copy_plain() {
 #[test]
 fn repair_from_copy_sealed() {
     run(&repair_from_copy(), true);
+}
+
+#[test]
+fn repair_with_copied_parity_plain() {
+    run(&repair_with_copied_parity(), false);
+}
+
+#[test]
+fn repair_with_copied_parity_sealed() {
+    run(&repair_with_copied_parity(), true);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::super::client::{Api, Client, Payload, Target};
 use super::super::failure::Failure;
@@ -33,11 +33,12 @@ impl Rotate {
         }
         let path = &self.new_key_file;
         let made = master_key::make_file(path, &target.settings(Vec::new())?)?;
-        let key = Zeroizing::new(std::fs::read(path).map_err(|e| Failure::file(path, &e))?);
+        let key = master_key::read_file(path)?;
         let payload = Payload {
             content_type: "application/octet-stream",
             length: Some(key.len() as u64),
-            body: key.to_vec().into(),
+            // Wiped when it was sent.
+            body: Bytes::from_owner(key).into(),
         };
         let reply = client.send(Method::POST, Api::Native, "/key/rotate", Some(payload)).await?;
         let answer: Value = reply.json().await?;

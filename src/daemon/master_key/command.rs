@@ -3,7 +3,7 @@
 //! Invariants: it ends within a bounded time, with everything it started; what it prints is held in
 //! memory that is wiped, and is never repeated in an error.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::sync_channel;
@@ -12,12 +12,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
-use super::KEY_VARIABLE;
+use super::{BYTES_MAX, KEY_VARIABLE, read_short};
 
 /// Longest time a command may take: a key service behind a network, not a person at a keyboard.
 const TIME_MAX: Duration = Duration::from_secs(30);
-/// Longest output that is read; no form of a key is nearly as long.
-const OUTPUT_BYTES_MAX: usize = 4096;
 
 /// What the command printed; the error says what is wrong with it.
 pub(super) fn output(command: &[String]) -> Result<Zeroizing<Vec<u8>>, String> {
@@ -49,8 +47,8 @@ fn output_within(command: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8
         Ok(Ok((_, status))) if !status.success() => {
             Err(format!("{program} failed ({status}); what it says is on standard error"))
         }
-        Ok(Ok((printed, _))) if printed.len() > OUTPUT_BYTES_MAX => {
-            Err(format!("{program} printed more than {OUTPUT_BYTES_MAX} bytes, which is no key"))
+        Ok(Ok((printed, _))) if printed.len() > BYTES_MAX => {
+            Err(format!("{program} printed more than {BYTES_MAX} bytes, which is no key"))
         }
         Ok(Ok((printed, _))) => Ok(printed),
         Ok(Err(cause)) => Err(format!("cannot read what {program} prints: {cause}")),
@@ -67,28 +65,12 @@ fn output_within(command: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8
 /// What the child printed, and how it ended.
 fn finish(mut child: Child) -> io::Result<(Zeroizing<Vec<u8>>, ExitStatus)> {
     let printed = match child.stdout.take() {
-        Some(mut pipe) => read_all(&mut pipe),
+        Some(mut pipe) => read_short(&mut pipe),
         None => Ok(Zeroizing::default()),
     };
     // The pipe is closed by now: who prints on without end, ends.
     let status = child.wait()?;
     Ok((printed?, status))
-}
-
-/// Reads to the end, or just past the longest output, into one allocation.
-fn read_all(pipe: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(vec![0; OUTPUT_BYTES_MAX + 1]);
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match pipe.read(&mut bytes[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
 }
 
 #[cfg(test)]

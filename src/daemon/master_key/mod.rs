@@ -9,7 +9,7 @@ mod command;
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,9 @@ use crate::store::MasterKey;
 
 /// The environment variable that may hold the key itself. No setting: settings can be printed.
 pub const KEY_VARIABLE: &str = "TINTYPE_STORE_KEY";
+
+/// Most bytes that are read of a source; no form of a key is nearly as long.
+const BYTES_MAX: usize = 4096;
 
 /// Where the key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,12 +111,41 @@ fn bytes_of(source: &Source, settings: &Settings) -> Result<Zeroizing<Vec<u8>>, 
     match source {
         Source::File(path) | Source::Credential(path) => {
             refuse_beside_data(path, settings)?;
-            let read = std::fs::read(path).map(Zeroizing::new);
-            read.map_err(|cause| Error::KeyFile { path: path.clone(), cause })
+            read_file(path)
         }
         Source::Variable => Ok(Zeroizing::new(std::env::var_os(KEY_VARIABLE).unwrap_or_default().into_vec())),
         Source::Command(command) => command::output(command).map_err(Error::KeyCommand),
     }
+}
+
+/// What a key file holds, whether or not it is a key.
+///
+/// # Errors
+/// [`Error::KeyFile`] when it cannot be read, or is longer than any key.
+pub fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let wrong = |cause| Error::KeyFile { path: path.to_owned(), cause };
+    let bytes = File::open(path).and_then(|mut file| read_short(&mut file)).map_err(wrong)?;
+    if bytes.len() > BYTES_MAX {
+        let reason = format!("it has more than {BYTES_MAX} bytes, which is no key");
+        return Err(wrong(io::Error::new(io::ErrorKind::InvalidData, reason)));
+    }
+    Ok(bytes)
+}
+
+/// Reads to the end, or just past the longest form, into one allocation.
+fn read_short(from: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; BYTES_MAX + 1]);
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match from.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 /// Makes the key's file with a fresh key, unless it is there or the key comes from elsewhere; says
@@ -161,9 +193,15 @@ fn write_new(path: &Path) -> io::Result<()> {
 fn refuse_beside_data(key: &Path, settings: &Settings) -> Result<(), Error> {
     let wrong = |cause: io::Error| Error::KeyFile { path: key.to_owned(), cause };
     let real = resolved(key).map_err(wrong)?;
-    let location = Some(&settings.store.location).filter(|location| location.starts_with('/'));
-    for folder in [Some(settings.server.data.as_path()), location.map(Path::new)].into_iter().flatten() {
-        if real.starts_with(resolved(folder).map_err(wrong)?) {
+    let on_disk = |place: &&String| place.starts_with('/');
+    let location = Some(&settings.store.location).filter(on_disk).map(|place| resolved(Path::new(place)));
+    let data = &settings.server.data;
+    let own = [Some(resolved(data)), location].into_iter().flatten().collect::<Result<Vec<_>, _>>();
+    // A copy that is away stops nothing.
+    let copies = settings.repair.copies.iter().filter(on_disk);
+    let copies = copies.map(|place| resolved(Path::new(place)).unwrap_or_else(|_| place.into()));
+    for folder in own.map_err(wrong)?.into_iter().chain(copies) {
+        if real.starts_with(&folder) {
             return Err(Error::Settings(format!(
                 "store.key_file: {} lies in {}, beside the data it seals: whoever takes the disk \
                  would have both; keep it elsewhere",
@@ -266,6 +304,9 @@ mod tests {
         let mut other = settings(outer.path(), "store/key");
         other.store.location = outer.path().join("store").to_str().unwrap().to_owned();
         assert!(make(&other).unwrap_err().to_string().contains("beside the data"));
+        let mut copied = settings(outer.path(), "copy/key");
+        copied.repair.copies = vec![outer.path().join("copy").to_str().unwrap().to_owned()];
+        assert!(make(&copied).unwrap_err().to_string().contains("beside the data"));
     }
 
     #[test]
@@ -274,6 +315,9 @@ mod tests {
         std::fs::write(outer.path().join("key"), "hush").unwrap();
         let error = read(&settings(outer.path(), "key")).unwrap_err().to_string();
         assert!(error.contains("64 hexadecimal digits") && !error.contains("hush"), "{error}");
+        // Nothing says that a file ends.
+        let endless = read_file(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(endless.contains("/dev/zero") && endless.contains("more than 4096 bytes"), "{endless}");
         let error = read(&settings(outer.path(), "none")).unwrap_err().to_string();
         assert!(error.contains("none") && error.contains("cannot be used"), "{error}");
     }

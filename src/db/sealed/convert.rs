@@ -3,13 +3,9 @@
 //!
 //! Invariant: under its name there is the whole file as it was or the whole new one, after any crash.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
 
 use redb::StorageBackend;
-use redb::backends::FileBackend;
 
 use super::header::HEADER_BYTES;
 use super::pages::Pages;
@@ -19,10 +15,52 @@ use crate::base::Entropy;
 /// Bytes copied at once: whole pages.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// The file as it is: locked by the caller.
-pub struct Source<'f> {
-    /// The file.
-    pub file: &'f File,
+/// A catalog as it is, before anybody knows its form: a file, or what a test brings.
+pub trait Original {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// The medium's failure.
+    fn bytes(&self) -> io::Result<u64>;
+
+    /// Reads from byte `at` on.
+    ///
+    /// # Errors
+    /// The medium's failure, or when it ends before.
+    fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()>;
+}
+
+/// Where a catalog lies, and a copy can take its name: a folder, or what a test brings.
+pub trait Place {
+    /// What the copy is written to.
+    type File: StorageBackend;
+
+    /// The name of the copy while it is written, for people.
+    fn copy_name(&self) -> String;
+
+    /// Makes the copy's file, empty and locked, under a name of its own; what an earlier try left there goes.
+    ///
+    /// # Errors
+    /// The medium's failure, or [`Error::InUse`].
+    fn create(&self) -> Result<Self::File, Error>;
+
+    /// Gives the copy the catalog's name, in one step.
+    ///
+    /// # Errors
+    /// The medium's failure.
+    fn rename(&self) -> Result<(), Error>;
+
+    /// Makes that durable.
+    ///
+    /// # Errors
+    /// The medium's failure.
+    fn sync(&self) -> Result<(), Error>;
+}
+
+/// What is copied: nobody else works on it.
+pub struct Source<'o> {
+    /// The catalog as it is.
+    pub original: &'o dyn Original,
     /// Its pages, where it is sealed.
     pub pages: Option<Pages>,
 }
@@ -35,12 +73,12 @@ impl Source<'_> {
 
     /// The length of the database in it.
     fn bytes(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len().saturating_sub(self.start()))
+        Ok(self.original.bytes()?.saturating_sub(self.start()))
     }
 
     /// Reads a piece of the database, from the start of a page on.
     fn read(&self, at: u64, piece: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(piece, self.start() + at)?;
+        self.original.read(self.start() + at, piece)?;
         if let Some(pages) = &self.pages {
             let first = at / PAGE_BYTES as u64;
             for (page, bytes) in (first..).zip(piece.chunks_mut(PAGE_BYTES)) {
@@ -51,46 +89,23 @@ impl Source<'_> {
     }
 }
 
-/// Puts a copy that is sealed with `key` in the place of the file at `path`, which is `source`. What
-/// comes back is locked before it has the name.
+/// Puts a copy that is sealed with `key` in the place of what is there, which is `source`. What comes back
+/// is locked before it has the name.
 ///
 /// # Errors
-/// The medium's failure; the file is untouched then.
-pub fn convert(
-    path: &Path,
+/// The medium's failure. What has the name then is whole: the copy only where its name could not be made
+/// durable.
+pub fn convert<P: Place>(
+    place: &P,
     source: &Source<'_>,
     key: &SealKey,
     entropy: &dyn Entropy,
-) -> Result<Sealed<FileBackend>, Error> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = path.with_file_name(format!(".{name}.sealed"));
-    let file = copy_of(source, &fresh, key, entropy).map_err(|error| at(&fresh, error))?;
-    let put_in_place = || {
-        std::fs::rename(&fresh, path)?;
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-    };
-    put_in_place().map_err(|error| Error::from_io(&error))?;
-    Ok(file)
-}
-
-/// The sealed copy, durable under a name of its own. What an earlier try left there is overwritten.
-fn copy_of(
-    source: &Source<'_>,
-    fresh: &Path,
-    key: &SealKey,
-    entropy: &dyn Entropy,
-) -> Result<Sealed<FileBackend>, Error> {
-    let failed = |error: io::Error| Error::from_io(&error);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(fresh)
-        .map_err(failed)?;
-    file.try_lock().map_err(|_| Error::InUse)?;
-    copy_to(FileBackend::new(file)?, source, key, entropy)
+) -> Result<Sealed<P::File>, Error> {
+    let copied = place.create().and_then(|file| copy_to(file, source, key, entropy));
+    let copy = copied.map_err(|error| at(&place.copy_name(), error))?;
+    place.rename()?;
+    place.sync()?;
+    Ok(copy)
 }
 
 /// Fills an empty medium with the sealed copy, durably.
@@ -117,8 +132,8 @@ pub(super) fn copy_to<M: StorageBackend>(
 }
 
 /// Says where it failed: not in the file the operator knows.
-fn at(fresh: &Path, error: Error) -> Error {
-    let told = |text: String| format!("{}: {text}", fresh.display());
+fn at(copy: &str, error: Error) -> Error {
+    let told = |text: String| format!("{copy}: {text}");
     match error {
         Error::Full(text) => Error::Full(told(text)),
         Error::Denied(text) => Error::Denied(told(text)),

@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::base::Entropy;
+pub use convert::{Original, Place};
 pub(super) use convert::{Source, convert};
 pub(super) use header::is_header;
 use header::{HEADER_BYTES, Header};

@@ -336,7 +336,7 @@ impl StorageBackend for Failing {
 fn cut_off_after(steps: usize, path: &std::path::Path, pages: Option<Pages>) -> Option<Vec<u8>> {
     let (file, medium) = (std::fs::File::open(path).unwrap(), Shared::default());
     let failing = Failing(medium.clone(), steps.into());
-    let source = Source { file: &file, pages };
+    let source = Source { original: &file, pages };
     convert::copy_to(failing, &source, &key(2), &OsEntropy).is_err().then(|| medium.bytes())
 }
 

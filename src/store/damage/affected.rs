@@ -39,6 +39,13 @@ pub struct DamagedObject {
     pub contents: Vec<(ContentId, Vec<ByteRange>)>,
 }
 
+impl DamagedObject {
+    /// The streams that lose something by it.
+    pub(in crate::store) fn hit(&self) -> impl Iterator<Item = ContentId> {
+        self.contents.iter().map(|(content, _)| *content)
+    }
+}
+
 /// A damaged pack, made ready for asking.
 struct LostPack {
     /// Length of each lost chunk by ordinal; `None` for all of them.
@@ -154,14 +161,14 @@ impl Store {
         }
     }
 
-    /// Counts the streams that lost something, for whoever watches.
-    pub(in crate::store) fn count_affected(&self) -> Result<(), Error> {
-        let mut contents: Vec<ContentId> =
-            self.damage()?.iter().flat_map(|object| object.contents.iter().map(|(id, _)| *id)).collect();
+    /// Counts the streams that lost something, for whoever watches; gives what was found.
+    pub(in crate::store) fn count_affected(&self) -> Result<Vec<DamagedObject>, Error> {
+        let damage = self.damage()?;
+        let mut contents: Vec<ContentId> = damage.iter().flat_map(DamagedObject::hit).collect();
         contents.sort_unstable_by_key(|content| content.0);
         contents.dedup();
         self.inner.damage.contents.store(contents.len() as u64, Ordering::Relaxed);
-        Ok(())
+        Ok(damage)
     }
 }
 

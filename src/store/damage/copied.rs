@@ -1,8 +1,11 @@
-//! Repair from a copy: an object that also lies elsewhere is put back in its own place.
+//! Repair from a copy: an object that also lies elsewhere is put back in its own place, and where no copy
+//! has it, the damaged parity that would repair it.
 //!
 //! Invariants: what a copy holds takes an object's place only when all of its bytes are those that were
 //! written, which the row says that names the object, or else what is left of the object's own trailer.
 //! A copy is never written to, and one that is away, foreign or damaged itself stops nothing.
+
+use std::fmt::Display;
 
 use super::super::Store;
 use super::super::error::Error;
@@ -25,8 +28,9 @@ enum Unfit {
 }
 
 impl Store {
-    /// Puts a damaged object right from the first copy that has it as it was written. Says whether
-    /// it was replaced. `reason` is what was found, for the record.
+    /// Puts a damaged object right from the first copy that has it as it was written, or with parity
+    /// that is damaged here and whole in a copy. Says whether it was replaced. `reason` is what was
+    /// found, for the record.
     ///
     /// # Errors
     /// When the database or the store's own medium does not answer.
@@ -36,43 +40,68 @@ impl Store {
         object: [u8; 16],
         reason: &str,
     ) -> Result<bool, Error> {
-        let copies = self.inner.objects.copies();
-        if copies.is_empty() {
+        if self.inner.objects.copies().is_empty() {
             return Ok(false);
         }
         let mut source = None;
         let repaired = self.put_right(stored, object, |object| {
-            let written = object
-                .sum
-                .or_else(|| Trailer::sum_of(&*self.inner.objects, &object.header.key(), object.bytes));
-            let Some(written) = written else {
-                tracing::warn!(
-                    object = %stored,
-                    "copies cannot be used: neither the catalog nor the object says any more what was written"
-                );
-                return Ok(false);
-            };
-            for copy in copies {
-                match take(&*self.inner.objects, copy, object, &written) {
-                    Ok(()) => {
-                        source = Some(copy.name());
-                        return Ok(true);
-                    }
-                    Err(Unfit::Medium(error)) => return Err(error.into()),
-                    Err(Unfit::Copy(why)) => {
-                        let why = self.absence(copy).unwrap_or(why);
-                        tracing::warn!(object = %stored, copy = copy.name(), %why, "a copy cannot be used");
-                    }
+            source = self.copy_back(&stored, object)?;
+            Ok(source.is_some())
+        })?;
+        match source.filter(|_| repaired) {
+            Some(source) => self.tell_copied(stored, reason, source),
+            // Its own copies are away or damaged too: those of what repairs it may not be.
+            None => return Ok(self.copy_parity_back(stored, object)? && self.repair(stored, object, reason)?),
+        }
+        Ok(true)
+    }
+
+    /// Puts damaged parity of an object right from the first copy that has it as it was written; says
+    /// whether it was replaced.
+    fn copy_parity_back(&self, stored: Stored, object: [u8; 16]) -> Result<bool, Error> {
+        let Some((parity, reason)) = self.damaged_parity(&object)? else { return Ok(false) };
+        let (name, mut source) = (parity.header.key(), None);
+        let held = self.put_right(stored, object, |_| {
+            source = self.copy_back(&name, &parity)?;
+            Ok(source.is_some())
+        })?;
+        match source {
+            Some(source) if held => self.tell_copied(name, &reason, source),
+            // What it protects died meanwhile.
+            Some(_) => self.inner.objects.delete(&name)?,
+            None => {}
+        }
+        Ok(held)
+    }
+
+    /// Puts an object right from the first copy that has it as it was written: from which, if one has.
+    fn copy_back(&self, what: &dyn Display, object: &StoredObject) -> Result<Option<&str>, Error> {
+        let written =
+            object.sum.or_else(|| Trailer::sum_of(&*self.inner.objects, &object.header.key(), object.bytes));
+        let Some(written) = written else {
+            tracing::warn!(
+                object = %what,
+                "copies cannot be used: neither the catalog nor the object says any more what was written"
+            );
+            return Ok(None);
+        };
+        for copy in self.inner.objects.copies() {
+            match take(&*self.inner.objects, copy, object, &written) {
+                Ok(()) => return Ok(Some(copy.name())),
+                Err(Unfit::Medium(error)) => return Err(error.into()),
+                Err(Unfit::Copy(why)) => {
+                    let why = self.absence(copy).unwrap_or(why);
+                    tracing::warn!(object = %what, copy = copy.name(), %why, "a copy cannot be used");
                 }
             }
-            Ok(false)
-        })?;
-        if let Some(source) = source.filter(|_| repaired) {
-            self.inner.activity.copied();
-            let detail = format!("{reason}; put right from the copy in {source}");
-            self.record(EventKind::Healed, stored, detail, Vec::new());
         }
-        Ok(repaired)
+        Ok(None)
+    }
+
+    fn tell_copied(&self, what: impl ToString, reason: &str, source: &str) {
+        self.inner.activity.copied();
+        let detail = format!("{reason}; put right from the copy in {source}");
+        self.record(EventKind::Healed, what, detail, Vec::new());
     }
 
     /// What is wrong with a copy as a whole, if something is.

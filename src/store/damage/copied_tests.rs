@@ -42,6 +42,11 @@ fn flip(objects: &dyn Objects, key: &ObjectKey, at: usize) {
     write(objects, key, &bytes);
 }
 
+/// Hurts what says how a parity object is to be read.
+fn flip_footer(objects: &dyn Objects, key: &ObjectKey) {
+    flip(objects, key, objects.size(key).unwrap() as usize - format::TAIL_BYTES - 32 - 24 - 32 - 10);
+}
+
 impl Copied {
     async fn new(sealed: bool) -> Copied {
         let options = crate::db::Options { journal: FACTS.to_vec(), ..Default::default() };
@@ -72,10 +77,19 @@ impl Copied {
         self.try_open(copies).unwrap()
     }
 
+    /// One that makes parity, and knows of the copy.
+    fn open_with_parity(&self) -> Store {
+        self.open_as(vec![self.source()], Some(ParityRatio { data: 16, parity: 1 })).unwrap()
+    }
+
     fn try_open(&self, copies: Vec<CopySource>) -> Result<Store, Error> {
+        self.open_as(copies, None)
+    }
+
+    fn open_as(&self, copies: Vec<CopySource>, parity: Option<ParityRatio>) -> Result<Store, Error> {
         let medium = Arc::new(WithCopies::new(Arc::new(self.objects.clone()), copies));
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-        let options = Options { pack_bytes: 1 << 20, ..Options::default() };
+        let options = Options { pack_bytes: 1 << 20, parity, ..Options::default() };
         Store::open(self.db.clone(), medium, self.master.as_ref(), options, clock, entropy)
     }
 
@@ -269,27 +283,39 @@ async fn what_an_earlier_release_wrote_is_proven_by_its_own_trailer_and_noted_by
 async fn damaged_parity_does_not_keep_a_copy_from_serving() {
     let c = Copied::new(false).await;
     let [pack, _] = c.keys();
-    let options = Options {
-        pack_bytes: 1 << 20,
-        parity: Some(ParityRatio { data: 16, parity: 1 }),
-        ..Options::default()
-    };
-    let with_parity = || {
-        let medium = Arc::new(WithCopies::new(Arc::new(c.objects.clone()), vec![c.source()]));
-        Store::open(c.db.clone(), medium, None, options, Arc::new(SystemClock), Arc::new(OsEntropy)).unwrap()
-    };
-    scrub(&with_parity());
-    for key in names(&c.objects, "parity/") {
-        // What says how it is to be read.
-        let footer = c.objects.size(&key).unwrap() as usize - format::TAIL_BYTES - 32 - 24 - 32 - 10;
-        flip(&c.objects, &key, footer);
-    }
+    scrub(&c.open_with_parity());
+    names(&c.objects, "parity/").iter().for_each(|key| flip_footer(&c.objects, key));
     flip(&c.objects, &pack, 5000);
-    let store = with_parity();
+    let store = c.open_with_parity();
     scrub(&store);
     let done = store.activity();
     assert_eq!((done.copied_objects, done.repaired_objects), (1, 0));
     c.expect_well(&store, "parity was made anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_parity_that_is_damaged_here_is_put_right_from_a_copy_and_repairs_its_object() {
+    let ways: [fn(&dyn Objects, &ObjectKey); 3] = [flip_footer, DAMAGE[3], DAMAGE[4]];
+    for (sealed, way) in [false, true].into_iter().flat_map(|sealed| ways.map(|way| (sealed, way))) {
+        let c = Copied::new(sealed).await;
+        scrub(&c.open_with_parity());
+        mirror(&c.objects, &c.copy);
+        for key in c.keys() {
+            let parity =
+                ObjectKey::new(format!("parity/{}", key.as_str().split_once('/').unwrap().1)).unwrap();
+            let good = [&key, &parity].map(|key| c.objects.get(key).unwrap());
+            way(&c.objects, &parity);
+            flip(&c.objects, &key, 100);
+            // The copy of the object itself does not serve.
+            flip(&c.copy, &key, 90);
+            let store = c.open_with_parity();
+            scrub(&store);
+            assert!([&key, &parity].map(|key| c.objects.get(key).unwrap()) == good, "{key}");
+            let done = store.activity();
+            assert_eq!((done.copied_objects, done.repaired_objects), (1, 1), "{key}");
+            c.expect_well(&store, "with the copy's parity");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

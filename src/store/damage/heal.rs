@@ -56,6 +56,12 @@ impl Store {
             return Ok(mended);
         }
         let _one = self.inner.damage.mending.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.mend_each(&mut mended);
+        let told = self.tell_damage();
+        done.and(told).map(|()| mended)
+    }
+
+    fn mend_each(&self, mended: &mut Mended) -> Result<(), Error> {
         for (stored, row) in self.damage_rows()? {
             let now = self.stored_object(stored)?;
             match stored {
@@ -69,7 +75,7 @@ impl Store {
                 _ if self.repair_from_copy(stored, row.object, &row.reason)? => {
                     self.look_at(stored, Suspicion::None, &mut |_| ControlFlow::Continue(()))?;
                 }
-                Stored::Pack(number) => self.mend_pack(number, &row, &mut mended)?,
+                Stored::Pack(number) => self.mend_pack(number, &row, mended)?,
                 // Only its trailer or padding is hurt: it says itself what it says.
                 Stored::Manifest(content) if !row.all => {
                     let manifest = self.content_manifest(&content)?;
@@ -80,8 +86,7 @@ impl Store {
                 Stored::Manifest(_) => {}
             }
         }
-        self.count_affected()?;
-        Ok(mended)
+        Ok(())
     }
 
     fn damage_rows(&self) -> Result<Vec<(Stored, DamageRow)>, Error> {

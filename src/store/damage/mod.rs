@@ -31,12 +31,11 @@ use records::{DAMAGE, DamageRow, LOST, lost_keys};
 
 use super::Store;
 use super::error::Error;
-use super::events::EventKind;
+use super::events::{self, Event, EventKind};
 use super::manifest::Extent;
 use super::rows;
 use super::stored::Stored;
 use crate::db::{Db, Rows};
-use crate::model::ContentId;
 
 /// The damage in memory.
 #[derive(Default)]
@@ -150,8 +149,8 @@ impl Store {
         })
     }
 
-    /// Writes down what a look at an object found: damage, or none any more. An object that has
-    /// been replaced meanwhile is left alone.
+    /// Writes down what a look at an object found, damage or none any more, and the event, which waits
+    /// until it is told. An object that has been replaced meanwhile is left alone.
     pub(super) fn note(
         &self,
         stored: Stored,
@@ -164,12 +163,13 @@ impl Store {
         if before.as_ref() == found {
             return Ok(());
         }
+        let Some(event) = self.event_of(stored, before.as_ref(), found) else { return Ok(()) };
         let now = found.cloned();
         let (old_keys, new_keys) = (self.lost_keys(stored, &before)?, self.lost_keys(stored, &now)?);
-        let written = now.clone();
+        let (written, event_written) = (now.clone(), event.clone());
         let noted = self.inner.db.write(move |txn| {
             if written.is_some() && stored.object(txn)?.is_none_or(|now| now.header.id != object) {
-                return Ok(false);
+                return Ok(None);
             }
             for key in old_keys.iter().filter(|key| new_keys.binary_search(key).is_err()) {
                 txn.remove(&LOST, key)?;
@@ -184,23 +184,20 @@ impl Store {
                     txn.put(&LOST, key, &[])?;
                 }
             }
-            Ok::<_, Error>(true)
+            events::put(txn, &event_written).map(Some)
         })?;
-        if noted {
+        if let Some(number) = noted {
             self.inner.damage.learn(stored, now.as_ref());
-            self.tell(stored, before.as_ref(), now.as_ref());
+            self.inner.events.wait(number, event, stored);
         }
         Ok(())
     }
 
-    /// The event: damage was found, has changed, or is over.
-    fn tell(&self, stored: Stored, before: Option<&DamageRow>, now: Option<&DamageRow>) {
-        match (before, now) {
+    /// The event: damage was found, has changed, or is over. Whom it hits is found out when it is told,
+    /// by a look at all streams that nobody who reads should wait for.
+    fn event_of(&self, stored: Stored, before: Option<&DamageRow>, now: Option<&DamageRow>) -> Option<Event> {
+        let (kind, detail) = match (before, now) {
             (_, Some(row)) => {
-                let contents = self.contents_hit(stored).unwrap_or_else(|error| {
-                    tracing::warn!(%error, object = %stored, "cannot tell now what the damage hits");
-                    Vec::new()
-                });
                 let is_lost = row.all || !row.lost.is_empty();
                 let kind = if is_lost { EventKind::Lost } else { EventKind::Damaged };
                 let detail = match (row.all, row.lost.len()) {
@@ -208,20 +205,13 @@ impl Store {
                     (false, 0) => format!("{}; nothing is lost by it", row.reason),
                     (false, chunks) => format!("{}; {chunks} chunks are lost", row.reason),
                 };
-                self.record(kind, stored, detail, contents);
+                (kind, detail)
             }
-            (Some(row), None) => {
-                let detail = format!("{}; whole again, or needed no more", row.reason);
-                self.record(EventKind::Over, stored, detail, Vec::new());
-            }
-            (None, None) => {}
-        }
-    }
-
-    /// The streams that lose something by one damaged object.
-    fn contents_hit(&self, stored: Stored) -> Result<Vec<ContentId>, Error> {
-        let damage = self.damage()?.into_iter().filter(|damage| damage.stored == stored);
-        Ok(damage.flat_map(|damage| damage.contents.into_iter().map(|(content, _)| content)).collect())
+            (Some(row), None) => (EventKind::Over, format!("{}; whole again, or needed no more", row.reason)),
+            (None, None) => return None,
+        };
+        let (at, object) = (self.inner.clock.now(), stored.to_string());
+        Some(Event { at, kind, object, detail, contents: Vec::new() })
     }
 
     fn lost_keys(&self, stored: Stored, row: &Option<DamageRow>) -> Result<Vec<Vec<u8>>, Error> {
@@ -265,7 +255,7 @@ impl Store {
             return Ok(false);
         }
         let found = self.look_at(stored, Suspicion::ReadFailed, &mut |_| ControlFlow::Continue(()))?;
-        self.count_affected()?;
+        self.tell_damage_soon();
         Ok(matches!(found, Examined::Whole { .. } | Examined::Replaced))
     }
 

@@ -43,7 +43,7 @@ impl Store {
         let rewritten =
             self.rewrite_manifest(content, Manifest { content: content.0, record, ..manifest })?;
         if rewritten {
-            self.count_affected()?;
+            self.tell_damage()?;
         }
         Ok(rewritten)
     }

@@ -1,8 +1,11 @@
 //! Damage of every kind: never wrong bytes, recorded as what it is, and healed.
 
-use bytes::Bytes;
-
 use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::super::format::{HEADER_BYTES, TAIL_BYTES};
 use super::super::tests::{Bench, fresh, get, noise, open, put};
@@ -154,9 +157,67 @@ async fn p3_a_read_that_meets_damage_records_it() {
         assert!(whole(&b, &content, BYTES).is_err());
         let counts = b.store.damage_counts();
         assert_eq!((counts.packs, counts.manifests), if manifest { (0, 1) } else { (1, 0) });
-        assert_eq!(counts.contents, 1);
+        b.store.tell_untold().unwrap();
+        assert_eq!(b.store.damage_counts().contents, 1);
         assert_eq!(b.store.activity().damaged_reads, 1);
     }
+}
+
+/// Writes a listener's calls into a channel.
+fn heard(b: &Bench) -> Receiver<Vec<Event>> {
+    let (send, receive) = channel();
+    let send = Mutex::new(send);
+    // Nobody may listen any more when the store goes.
+    b.store.listen(Box::new(move |events| drop(send.lock().unwrap().send(events.to_vec()))));
+    receive
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_meets_damage_does_not_wait_until_whom_it_hits_is_told() {
+    let b = fresh(None);
+    let content = put(&b, &noise(1, BYTES)).await;
+    flip(&b, &pack_row(&b).1.header(0).key(), 100);
+    let b = restarted(&b, None);
+    let (read_ended, wait) = channel();
+    let (tell, told) = channel();
+    let (wait, tell) = (Mutex::new(wait), Mutex::new(tell));
+    b.store.listen(Box::new(move |events| {
+        // A read that waited for this would wait in vain, which ends by itself to say so.
+        let has_ended = wait.lock().unwrap().recv_timeout(Duration::from_secs(20)).is_ok();
+        tell.lock().unwrap().send((has_ended, events.to_vec())).unwrap();
+    }));
+    assert!(whole(&b, &content, BYTES).is_err());
+    read_ended.send(()).unwrap();
+    let (has_ended, events) = told.recv().unwrap();
+    assert!(has_ended, "the read waited for the event to be told");
+    let [event] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((event.kind, &event.contents[..]), (EventKind::Lost, &[content][..]));
+    assert_eq!(b.store.events().unwrap()[0], *event);
+    assert_eq!(b.store.damage_counts().contents, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_a_scrub_finds_is_told_together_with_whom_each_hits() {
+    let b = fresh(None);
+    let mut contents = Vec::new();
+    for label in 1..=4 {
+        contents.push(put(&b, &noise(label, BYTES)).await);
+    }
+    let packs: Vec<(Vec<u8>, PackRow)> = rows::page(&b.db.read().unwrap(), &PACKS, None, 9).unwrap();
+    assert_eq!(packs.len(), 4);
+    packs[..3].iter().for_each(|(_, row)| flip(&b, &row.header(0).key(), 100));
+    let b = restarted(&b, None);
+    let heard = heard(&b);
+    scrub(&b);
+    let lost: Vec<Vec<Event>> =
+        heard.try_iter().filter(|events| events.iter().any(|event| event.kind == EventKind::Lost)).collect();
+    let [events] = &lost[..] else { panic!("told in {} goes", lost.len()) };
+    let hit: Vec<_> = events.iter().flat_map(|event| event.contents.clone()).collect();
+    assert_eq!((events.len(), hit.len()), (3, 3));
+    assert!(contents[..3].iter().all(|content| hit.contains(content)) && !hit.contains(&contents[3]));
+    let kept = b.store.events().unwrap();
+    assert!(events.iter().all(|event| kept.contains(event)), "{kept:?}");
+    assert_eq!(b.store.damage_counts().contents, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,26 @@ pub(super) fn count_whole(objects: &dyn Objects, version: u32, copies: &[ObjectK
     copies.iter().filter(is_whole).count()
 }
 
+/// Whether a version has a whole copy, whoever can open it.
+///
+/// # Errors
+/// When none is and no copy can be read: the medium may be away, and what it has be whole.
+pub(super) fn has_whole(
+    objects: &dyn Objects,
+    version: u32,
+    copies: &[ObjectKey],
+) -> Result<bool, objects::Error> {
+    let (mut readable, mut failure) = (false, None);
+    for key in copies {
+        match objects.get(key) {
+            Ok(bytes) if whole(&bytes, version).is_ok() => return Ok(true),
+            Ok(_) | Err(objects::Error::NotFound(_)) => readable = true,
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure.filter(|_| !readable).map_or(Ok(false), Err)
+}
+
 /// Writes three copies.
 pub(super) fn put(objects: &dyn Objects, version: u32, bytes: &[u8]) -> Result<(), objects::Error> {
     names(version)?.iter().try_for_each(|key| objects.put(key, bytes))

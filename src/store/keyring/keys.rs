@@ -371,7 +371,8 @@ fn incident((key, reason): (ObjectKey, String)) -> Incident {
     Incident { object: key.to_string(), reason, outcome: Ok("written again from another copy".to_owned()) }
 }
 
-/// Puts a lost ring back from a backup; gives its version. With a master key, only if it opens.
+/// Puts a lost ring back from a backup; gives its version. With a master key, only if it opens. A ring
+/// that cannot be read at the moment is not lost.
 pub(in crate::store) fn restore(
     objects: &dyn Objects,
     bytes: &[u8],
@@ -384,7 +385,7 @@ pub(in crate::store) fn restore(
     }
     let version = record.version;
     for (there, copies) in copies::versions(objects)? {
-        if copies::count_whole(objects, there, &copies) > 0 {
+        if copies::has_whole(objects, there, &copies)? {
             return Err(KeyError::NotLost(there));
         }
     }

@@ -54,7 +54,7 @@ impl MasterKey {
 
     /// The key as 64 hexadecimal digits, to be written to a key file.
     pub fn to_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex::encode(*self.0))
+        Zeroizing::new(hex::encode(self.0.as_slice()))
     }
 
     /// Whether both are the same key.

@@ -65,11 +65,18 @@ impl Record for RingRecord {
             let SecondRing { store_id, version, id, master_check, domains, revoked } = codec::decode(&whole)?;
             // Numbers were given out in order, and each is among one or the other.
             let last = domains.iter().map(|domain| domain.id).chain(revoked).max().unwrap_or_default();
-            return Ok(RingRecord { store_id, version, id, master_check, domains, next_domain: last + 1 });
+            return Ok(RingRecord {
+                store_id,
+                version,
+                id,
+                master_check,
+                domains,
+                next_domain: last.saturating_add(1),
+            });
         }
         let FirstRing { store_id, version, id, master_check, domains } = codec::decode(&whole)?;
         let last = domains.iter().map(|domain| domain.id).max().unwrap_or_default();
-        Ok(RingRecord { store_id, version, id, master_check, domains, next_domain: last + 1 })
+        Ok(RingRecord { store_id, version, id, master_check, domains, next_domain: last.saturating_add(1) })
     }
 }
 

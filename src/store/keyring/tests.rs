@@ -381,6 +381,16 @@ fn a_medium_that_fails_is_not_taken_for_damage() {
     assert_eq!(error, KeyError::Objects(objects::Error::Unavailable("unplugged".into())));
 }
 
+#[test]
+fn a_ring_on_a_medium_that_fails_is_not_taken_for_lost() {
+    let (objects, keys) = stored();
+    let older = keys.backup();
+    keys.rotate(&objects, master(2), &OsEntropy).unwrap();
+    let refused = restore(&Unreadable(objects.clone()), &older, STORE, None).unwrap_err();
+    assert_eq!(refused, KeyError::Objects(objects::Error::Unavailable("unplugged".into())));
+    assert_eq!(there(&objects), three(2), "nothing was written");
+}
+
 /// The copies of [`stored`] as the first version of the record has them.
 const FIRST_RECORD: [&str; 13] = [
     // The record version.

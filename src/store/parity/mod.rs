@@ -102,6 +102,26 @@ impl Store {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// The parity object that protects an object, where there should be one and it is damaged or gone, and
+    /// what is wrong with it.
+    pub(super) fn damaged_parity(&self, object: &[u8; 16]) -> Result<Option<(StoredObject, String)>, Error> {
+        let header = parity_header(object);
+        let row: Option<ParityRow> = self.inner.db.read()?.record(&PARITY, object)?;
+        let (bytes, sum) = match row {
+            Some(row) => (row.stored.object_bytes, row.stored.known_sum()),
+            // A rebuilt catalog has no rows of parity yet: what it was, only its own trailer says.
+            None => match self.inner.objects.size(&header.key()) {
+                Err(objects::Error::NotFound(_)) => return Ok(None),
+                bytes => (bytes?, None),
+            },
+        };
+        let mut undisturbed = |_| ControlFlow::Continue(());
+        match survey(&*self.inner.objects, &header, bytes, &mut undisturbed)? {
+            Found::Rotten(rot) => Ok(Some((StoredObject { header, bytes, sum }, rot.reason))),
+            Found::Whole { .. } | Found::Stopped => Ok(None),
+        }
+    }
+
     /// Writes the parity of an object; returns once it is durable.
     fn write_parity(&self, object: &StoredObject, ratio: Ratio) -> Result<ParityRow, Error> {
         let shape = Shape::of(object.bytes, ratio);

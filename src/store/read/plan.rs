@@ -1,6 +1,7 @@
 //! What a range of a stream is made of. Pure: reads nothing.
 
 use super::super::error::Error;
+use super::super::layouts::Room;
 use super::super::manifest::{Extent, Manifest};
 use crate::model::ByteRange;
 
@@ -12,6 +13,8 @@ pub struct Layout {
     manifest: Manifest,
     /// Where each extent begins.
     starts: Vec<u64>,
+    /// What it takes of the memory for layouts, where that is counted.
+    _room: Option<Room>,
 }
 
 /// A stretch of a range.
@@ -44,15 +47,25 @@ pub struct Batch {
 }
 
 impl Layout {
+    /// What one takes without extents.
+    const OWN_BYTES: usize = 512;
+
     /// A manifest's layout.
-    pub fn new(manifest: Manifest) -> Layout {
+    pub fn new(mut manifest: Manifest) -> Layout {
+        // Decoding leaves up to twice as much.
+        manifest.extents.shrink_to_fit();
         let mut starts = Vec::with_capacity(manifest.extents.len());
         let mut at = 0u64;
         for extent in &manifest.extents {
             starts.push(at);
             at = at.saturating_add(extent.bytes());
         }
-        Layout { manifest, starts }
+        Layout { manifest, starts, _room: None }
+    }
+
+    /// The same, which keeps its room for as long as it is there.
+    pub fn within(self, room: Room) -> Layout {
+        Layout { _room: Some(room), ..self }
     }
 
     /// The manifest.
@@ -65,10 +78,17 @@ impl Layout {
         self.manifest.size_bytes
     }
 
-    /// Memory it takes, about.
+    /// Memory it takes, in bytes, about: 40 for each extent.
     pub fn weight(&self) -> u64 {
-        (self.starts.len() * (size_of::<Extent>() + size_of::<u64>()) + self.manifest.record.len() + 512)
-            as u64
+        let extents = self.manifest.extents.capacity() * size_of::<Extent>();
+        let starts = self.starts.capacity() * size_of::<u64>();
+        (extents + starts + self.manifest.record.len() + Layout::OWN_BYTES) as u64
+    }
+
+    /// The most that the layout of a manifest can take whose object has so many bytes: extents have 28
+    /// bytes there, zeros 12, and two of these never follow each other.
+    pub fn most(object_bytes: u64) -> u64 {
+        object_bytes.saturating_mul(2).saturating_add(Layout::OWN_BYTES as u64)
     }
 
     /// Plans the beginning of `range`: as much as has `data_max` (not 0) stored bytes.

@@ -207,7 +207,7 @@ impl Store {
         loop {
             let due = self.due(&round, &skipped)?;
             if due.is_empty() {
-                self.finish_round()?;
+                self.finish_round(skipped.len())?;
                 return Ok(Scrubbed::Round);
             }
             let mut batch = Batch::default();
@@ -231,7 +231,7 @@ impl Store {
             let Some(object) = self.stored_object(*stored)? else { continue };
             match self.look_at(*stored, Suspicion::None, watch) {
                 Ok(Examined::Stopped) => return Ok(ControlFlow::Break(())),
-                Ok(Examined::Damaged(_)) => self.count_affected()?,
+                Ok(Examined::Damaged(_)) => {}
                 Ok(Examined::Whole { object: id, sum }) if id == object.header.id => {
                     if object.sum.is_none() {
                         batch.sums.push((*stored, id, sum));
@@ -272,7 +272,14 @@ impl Store {
         })
     }
 
+    /// Writes down what was compared, and tells of all damage found since the last time at once.
     fn write_down(&self, round: &Round, batch: &mut Batch) -> Result<(), Error> {
+        let written = self.put_verified(round, batch);
+        let told = self.tell_untold();
+        written.and(told)
+    }
+
+    fn put_verified(&self, round: &Round, batch: &mut Batch) -> Result<(), Error> {
         let Batch { objects, sums, bytes, .. } = std::mem::take(batch);
         if objects.is_empty() {
             return Ok(());
@@ -290,7 +297,8 @@ impl Store {
         })
     }
 
-    fn finish_round(&self) -> Result<(), Error> {
+    /// Ends the round; `passed_over` objects of it did not answer.
+    fn finish_round(&self, passed_over: usize) -> Result<(), Error> {
         let now = self.inner.clock.now().0;
         let round = self.inner.db.write(move |txn| {
             let mut round: Round = txn.record(&ROUND, &[])?.unwrap_or_default();
@@ -301,11 +309,14 @@ impl Store {
         self.inner.scrub.completed(Time(now));
         let Round { number, objects, bytes, .. } = round;
         let damage = self.damage_counts();
-        let detail = format!(
+        let mut detail = format!(
             "round {number}: {objects} objects with {bytes} bytes were compared, {} are damaged now",
             damage.packs + damage.manifests
         );
+        if passed_over > 0 {
+            detail += &format!("; {passed_over} did not answer and were passed over");
+        }
         self.record(EventKind::ScrubEnded, "the store", detail, Vec::new());
-        self.count_affected()
+        self.tell_damage()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::mute::Mute;
 use super::super::tests::{Bench, fresh, noise, open, put};
 use super::super::*;
 use super::Scrubbed;
@@ -25,6 +26,21 @@ async fn stocked() -> Bench {
         put(&b, &noise(seed, 1_300_000)).await;
     }
     b
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_passes_objects_over_says_so() {
+    let b = stocked().await;
+    let medium = Mute::new(b.objects.clone());
+    let (clock, entropy) = (Arc::new(crate::base::SystemClock), Arc::new(crate::base::OsEntropy));
+    let store = Store::open(b.db.clone(), Arc::new(medium.clone()), None, Options::default(), clock, entropy);
+    let (store, stats) = (store.unwrap(), b.store.stats().unwrap());
+    medium.read_no_more("manifest/");
+    assert_eq!(store.scrub_all(&mut |_| ()).unwrap(), Scrubbed::Round);
+    assert_eq!(store.scrub_status().unwrap().objects, stats.packs);
+    let ended = store.events().unwrap().remove(0);
+    let told = format!("{} did not answer", stats.contents);
+    assert!(ended.kind == EventKind::ScrubEnded && ended.detail.contains(&told), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

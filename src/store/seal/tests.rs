@@ -24,6 +24,14 @@ fn opens(key: &DomainKey, context: SealContext, counter: u64, mut data: Vec<u8>)
 }
 
 #[test]
+fn what_works_with_keys_wipes_them() {
+    fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
+    is_wiped::<aes_gcm::Aes256Gcm>();
+    is_wiped::<aes::Aes256>();
+    is_wiped::<Sha256>();
+}
+
+#[test]
 fn what_was_sealed_opens() {
     assert_eq!(sealed(9).len(), 21 + TAG_BYTES);
     assert!(opens(&key(0), CONTEXT, 9, sealed(9)));
