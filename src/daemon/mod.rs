@@ -6,6 +6,7 @@
 mod allocator;
 pub mod compose;
 pub mod data_dir;
+mod entering;
 mod error;
 mod expiry;
 pub mod init;

@@ -112,7 +112,7 @@ impl Bucket {
             uploads,
             prefix,
             handle,
-            calls: Calls::new(counts, options.patience),
+            calls: Calls::new(counts, options.patience, options.first_patience),
             spool: Spool::open(folder, &options)?,
             sending: Arc::new(Semaphore::new((options.sending_bytes / options.part_bytes).max(1))),
             naming: std::array::from_fn(|_| Arc::default()),

@@ -11,6 +11,7 @@
 mod bucket;
 mod cache;
 mod copies;
+mod entrance;
 mod error;
 mod handles;
 mod key;
@@ -27,6 +28,7 @@ mod flaky;
 pub use bucket::{Bucket, BucketOptions, ListUnfinished, Probe, Store, UnfinishedUpload, open_url};
 pub use cache::Cached;
 pub use copies::{CopySource, WithCopies};
+pub use entrance::{Entrance, Trial};
 pub use error::Error;
 #[cfg(test)]
 pub use flaky::Flaky;

@@ -38,7 +38,11 @@ impl Store {
     /// # Errors
     /// When the database or the medium does not answer. Damage is no error but the outcome.
     pub fn tend(&self) -> Result<Vec<Incident>, Error> {
-        let mut found = vault::tend_header(&*self.inner.objects, &self.inner.header)?;
+        self.expect_entered()?;
+        let mut found = match self.inner.header.get() {
+            Some(header) => vault::tend_header(&*self.inner.objects, header)?,
+            None => Vec::new(),
+        };
         if let Some(keys) = &self.inner.keys {
             found.extend(keys.tend(&*self.inner.objects)?);
         }

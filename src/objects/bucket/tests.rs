@@ -23,6 +23,7 @@ const OPTIONS: BucketOptions = BucketOptions {
     connect_timeout: Duration::from_secs(1),
     request_timeout: Duration::from_secs(1),
     patience: Duration::from_millis(600),
+    first_patience: Duration::from_millis(600),
     requests_max: 4,
     part_bytes: 512 << 10,
     sending_bytes: 1 << 20,
