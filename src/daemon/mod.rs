@@ -23,6 +23,7 @@ mod scrub;
 pub mod serve;
 pub mod settings;
 mod shipping;
+mod sweeping;
 pub mod telemetry;
 mod window;
 

@@ -29,6 +29,7 @@ use super::rewriting::{self, Hours};
 use super::scrub;
 use super::settings::Settings;
 use super::shipping;
+use super::sweeping;
 use crate::api::server::{self, Listener};
 use crate::service::Service;
 
@@ -142,6 +143,7 @@ async fn look_after(settings: Settings, service: Service, tasks: TaskTracker, st
     if settings.scrub.enabled {
         tasks.spawn(scrub::run(service.clone(), (&settings.scrub).into(), stop.clone()));
     }
+    tasks.spawn(sweeping::run(service.clone(), sweeping::INTERVAL, stop.clone()));
     tasks.spawn(resealing::run(service.clone(), stop.clone()));
     tasks.spawn(scrub::mend(service, stop));
 }

@@ -134,8 +134,9 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
         Ok(None)
     }
 
-    /// Removes what creates left behind that a crash cut off, and says how many there were.
-    /// Only when no writer is running: it can't tell a left-over from one at work.
+    /// Removes what writers left behind that a crash or a failure cut off, and says how many there were.
+    /// What a writer of this process is at work on stays. No other process may write meanwhile: its writers
+    /// cannot be told from left-overs.
     ///
     /// # Errors
     /// Whatever the medium says; the sweep can be repeated.

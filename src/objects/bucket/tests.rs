@@ -65,6 +65,63 @@ fn an_upload_that_a_crash_cut_off_before_its_copy_is_swept() {
 }
 
 #[test]
+fn what_a_writer_is_at_work_on_is_not_swept() {
+    for conditional_puts in [true, false] {
+        let world = world(BucketOptions { conditional_puts, ..OPTIONS }, false);
+        let mut writers: Vec<_> = (0..2).map(|_| Some(world.bucket.create(&key("a")).unwrap())).collect();
+        for writer in writers.iter_mut().flatten() {
+            writer.write(&bytes(1200 << 10)).unwrap();
+        }
+        let left = Path::from("boxes/one/tmp/pack/1/77-0");
+        world.runtime.block_on(world.store.inner.put(&left, PutPayload::from_static(b"left over"))).unwrap();
+        assert_eq!(world.bucket.sweep_unfinished(), Ok(1));
+        // While one is put together under a name of its own.
+        let mine = world.bucket.place("tmp/pack/2/1-0");
+        let claim = world.bucket.inner.in_use.claim(mine.clone());
+        world.runtime.block_on(world.store.inner.put(&mine, PutPayload::from_static(b"at work"))).unwrap();
+        assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
+        drop(claim);
+        assert_eq!(world.bucket.sweep_unfinished(), Ok(1));
+        writers[0].take().unwrap().commit().unwrap();
+        assert!(world.bucket.get(&key("a")).unwrap() == bytes(1200 << 10));
+        drop(writers);
+        assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
+    }
+}
+
+#[test]
+fn an_upload_in_parts_is_aborted_once_its_writer_has_ended_and_not_before() {
+    let runtime = Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = Path::from("boxes/one/pack/1");
+    let store = Arc::new(Shaky::default());
+    let id = runtime.block_on(store.inner.create_multipart(&path)).unwrap();
+    let upload = || vec![UnfinishedUpload { path: path.clone(), id: id.clone() }];
+    let told = Arc::new(Told(Mutex::new(upload())));
+    let bucket = Bucket::with_counts(
+        store.clone(),
+        Some(told.clone()),
+        Path::from("boxes/one"),
+        runtime.handle().clone(),
+        folder.path(),
+        OPTIONS,
+        Arc::default(),
+    )
+    .unwrap();
+    // Two want one name.
+    let claims = [(); 2].map(|()| bucket.inner.in_use.claim(path.clone()));
+    let mut swept = Vec::new();
+    for claim in claims {
+        *told.0.lock().unwrap() = upload();
+        swept.push(bucket.sweep_unfinished().unwrap());
+        drop(claim);
+    }
+    *told.0.lock().unwrap() = upload();
+    swept.push(bucket.sweep_unfinished().unwrap());
+    assert_eq!(swept, [0, 0, 1]);
+}
+
+#[test]
 fn a_create_that_meets_its_own_success_succeeds() {
     let world = world(OPTIONS, false);
     for bytes in [vec![7; 100], vec![7; 900 << 10]] {
