@@ -16,7 +16,7 @@ use super::data_dir::DataDir;
 use super::memory;
 use super::settings::Settings;
 #[cfg(feature = "buckets")]
-use crate::objects::{BucketOptions, Cached, Probe, open_url};
+use crate::objects::{Bucket, BucketOptions, Cached, Probe, open_url};
 use crate::objects::{CopySource, Entrance, Error, Native, Objects, WithCopies};
 use crate::store;
 
@@ -168,7 +168,7 @@ fn bucket(
         Purpose::Read => (None, bucket),
         Purpose::Serve => {
             let probe = if goes_without { Probe::Quick } else { Probe::Whole };
-            let entrance = Entrance::new(ground, place.clone(), Box::new(move || bucket.probe(probe)));
+            let entrance = Entrance::new(ground, place.clone(), Box::new(move || try_out(&bucket, probe)));
             let guarded = entrance.guarded();
             (Some(entrance), guarded)
         }
@@ -179,6 +179,19 @@ fn bucket(
     let (folder, reserve) = (local.join("cache"), settings.store.reserve_bytes);
     let cached = Cached::open(near, &folder, chosen.cache_bytes, reserve)?;
     Ok(Medium { objects: with_copies(Arc::new(cached), copies), entrance })
+}
+
+/// Tries a bucket, and says what is no reason to refuse it.
+#[cfg(feature = "buckets")]
+fn try_out(bucket: &Bucket, probe: Probe) -> Result<(), Error> {
+    if !bucket.probe(probe)?.decides_races {
+        tracing::warn!(
+            "the bucket took several creates of one name at the same time: it looks whether a name is taken, and then \
+             writes. That is safe for one box; never let another process write below this prefix, such as a \
+             copy of this box"
+        );
+    }
+    Ok(())
 }
 
 /// A bucket that is only read: nothing is tried out on it, and its spool stays empty.

@@ -44,7 +44,7 @@ use self::calls::Calls;
 use self::counts::Counts;
 use self::fault::fault;
 pub use self::options::BucketOptions;
-pub use self::probe::Probe;
+pub use self::probe::{Probe, Verdict};
 use self::spool::Spool;
 use self::sweep::InUse;
 pub use self::unfinished::{ListUnfinished, UnfinishedUpload};

@@ -25,7 +25,7 @@ mod conformance;
 mod flaky;
 
 #[cfg(feature = "buckets")]
-pub use bucket::{Bucket, BucketOptions, ListUnfinished, Probe, Store, UnfinishedUpload, open_url};
+pub use bucket::{Bucket, BucketOptions, ListUnfinished, Probe, Store, UnfinishedUpload, Verdict, open_url};
 pub use cache::Cached;
 pub use copies::{CopySource, WithCopies};
 pub use entrance::{Entrance, Trial};

@@ -245,7 +245,7 @@ fn a_capable_bucket_passes_and_is_left_clean() {
     for probe in [Probe::Quick, Probe::Whole] {
         let world = world(OPTIONS, false);
         world.store.expect([Fate::Done, Fate::AnswerLost, Fate::Done, Fate::Lost]);
-        assert_eq!(world.bucket.probe(probe), Ok(()));
+        assert_eq!(world.bucket.probe(probe), Ok(Verdict { decides_races: true }));
         assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
     }
 }
@@ -261,9 +261,22 @@ fn a_bucket_that_ignores_conditions_is_refused_unless_told() {
         );
         assert_eq!(careless.bucket.sweep_unfinished(), Ok(0));
         let told = world(BucketOptions { conditional_puts: false, ..OPTIONS }, true);
-        assert_eq!(told.bucket.probe(probe), Ok(()));
+        assert!(told.bucket.probe(probe).is_ok());
         assert_eq!(told.bucket.sweep_unfinished(), Ok(0));
     }
+}
+
+#[test]
+fn a_bucket_that_looks_first_and_then_writes_is_told_from_one_that_decides() {
+    let mut world = world(OPTIONS, false);
+    let store = Arc::new(Shaky::racy());
+    let folder = tempfile::tempdir().unwrap();
+    let (prefix, handle) = (Path::from("boxes/one"), world.runtime.handle().clone());
+    world.bucket = Bucket::new(store, prefix, handle, folder.path(), OPTIONS).unwrap();
+    assert_eq!(world.bucket.probe(Probe::Whole), Ok(Verdict { decides_races: false }));
+    // A start does not look.
+    assert_eq!(world.bucket.probe(Probe::Quick), Ok(Verdict { decides_races: true }));
+    assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
 }
 
 #[test]
