@@ -17,6 +17,7 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
         free_bytes,
         traffic,
         reachable,
+        recognised,
     } = figures;
     let gauge = Figure::gauge;
     let counter = Figure::counter;
@@ -89,6 +90,8 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
         ));
     }
     all.push(gauge("tintype_store_reachable", "Whether image data can be reached", (*reachable).into()));
+    let help = "Whether the store's medium was recognised since the start";
+    all.push(gauge("tintype_store_recognised", help, (*recognised).into()));
     if let Some(traffic) = traffic {
         all.extend(of_bucket(traffic));
     }

@@ -12,15 +12,15 @@ use tokio::runtime::Handle;
 
 use super::data_dir::DataDir;
 use super::error::Error;
+use super::medium::{self, Medium};
 use super::settings::{self, DedupVerify, Settings};
-use super::{master_key, medium, memory};
+use super::{master_key, memory};
 use crate::api;
 use crate::api::context::ApiState;
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, CatalogFile, Db, Form};
 use crate::model::{DigestChoice, HashAlgorithm};
-use crate::objects::Objects;
 use crate::service::identity::{Password, PasswordCost};
 use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
 use crate::store::{self, MasterKey, ParityRatio, RewritePolicy, Store, Vault, VerifyHits};
@@ -44,8 +44,9 @@ pub struct Parts {
 /// Each cause as its own [`Error`].
 pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let dir = DataDir::create(&settings.server.data)?;
-    let objects = medium::open(settings, &dir, handle, medium::Purpose::Serve)?;
-    if !dir.catalog().exists() && store::catalog_objects(&*objects)? > 0 {
+    let was_set_up = DataDir::is_set_up(dir.path());
+    let medium = medium::open(settings, &dir, handle, medium::Purpose::Serve)?;
+    if !dir.catalog().exists() && store::catalog_objects(&**medium.ground())? > 0 {
         // Before anything is made that would look like the catalog that is missing.
         return Err(Error::CatalogLost(dir.path().to_owned()));
     }
@@ -53,10 +54,14 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     // The lock comes first: finding the store may finish what a change of its keys left behind.
     let file = claim(&dir, &dir.catalog())?;
     let master = master_key::read(settings)?;
-    let (file, vault) = vault(&dir, file, objects, master.as_ref())?;
+    let (file, vault) = vault(&dir, file, &medium, master.as_ref())?;
     let db = catalog(&dir, &dir.catalog(), file, &vault, settings)?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
     let store = Store::open_in(db.clone(), vault, store_options(settings), clock, entropy)?;
+    if !was_set_up {
+        // There is no box yet that could go on without its bucket.
+        store.expect_entered()?;
+    }
     if master.is_some() && !store.is_sealed() {
         tracing::warn!("a master key is given, but the store is plain and stays so");
     }
@@ -138,25 +143,90 @@ pub(super) fn catalog(
 fn vault(
     dir: &DataDir,
     file: CatalogFile,
-    objects: Arc<dyn Objects>,
+    medium: &Medium,
     master: Option<&MasterKey>,
 ) -> Result<(CatalogFile, Vault), Error> {
-    if let Some(vault) = Vault::open(objects.clone(), master)? {
-        return Ok((file, vault));
-    }
-    let failed = |cause| catalog_error(dir, &dir.catalog(), cause);
-    let file = match file.form().map_err(failed)? {
-        Form::Empty => file,
-        Form::Sealed => return Err(store::Error::lost().into()),
-        // A set-up that was cut off, or a store that is not where it was.
-        Form::Plain | Form::Foreign => {
-            let db = file.open_plain(db::Options::default()).map_err(failed)?;
-            Store::refuse_lost(&db)?;
-            db.close().map_err(failed)?;
-            CatalogFile::claim(&dir.catalog()).map_err(failed)?
+    let found = match Vault::look(medium.ground().clone(), master) {
+        Ok(found) => found,
+        Err(error) => return awaited(dir, file, medium, error),
+    };
+    let (file, vault) = match found {
+        Some(mut vault) => {
+            let file = expect_own(dir, file, &vault)?;
+            vault.settle_keys();
+            (file, vault)
+        }
+        None => {
+            let file = expect_new(dir, file)?;
+            medium.try_out()?;
+            (file, Vault::create(medium.ground().clone(), master, &SystemClock, &OsEntropy)?)
         }
     };
-    Ok((file, Vault::create(objects, master, &SystemClock, &OsEntropy)?))
+    Ok((file, vault.behind(medium.objects.clone(), medium.entrance.clone())))
+}
+
+/// Refuses a sealed store that is not the catalog's, before anything is changed in it. A plain store is compared
+/// when it opens, and nothing is changed before.
+fn expect_own(dir: &DataDir, file: CatalogFile, vault: &Vault) -> Result<CatalogFile, Error> {
+    let keys = vault.catalog_keys()?;
+    if keys.is_empty() {
+        return Ok(file);
+    }
+    let failed = |cause| catalog_error(dir, &dir.catalog(), cause);
+    file.expect_under(&keys).map_err(failed)?;
+    if file.form().map_err(failed)? != Form::Plain {
+        return Ok(file);
+    }
+    let (file, known) = plain_store_id(dir, file)?;
+    match known {
+        Some(known) if known != vault.id() => Err(store::Error::another(&vault.id()).into()),
+        _ => Ok(file),
+    }
+}
+
+/// Refuses to make a store for a catalog that belongs to one.
+fn expect_new(dir: &DataDir, file: CatalogFile) -> Result<CatalogFile, Error> {
+    match file.form().map_err(|cause| catalog_error(dir, &dir.catalog(), cause))? {
+        Form::Empty => Ok(file),
+        Form::Sealed => Err(store::Error::lost().into()),
+        // A set-up that was cut off, or a store that is not where it was.
+        Form::Plain | Form::Foreign => match plain_store_id(dir, file)? {
+            (_, Some(_)) => Err(store::Error::lost().into()),
+            (file, None) => Ok(file),
+        },
+    }
+}
+
+/// The store of a box whose medium does not answer, as far as the catalog alone can tell of it; else `error`.
+fn awaited(
+    dir: &DataDir,
+    file: CatalogFile,
+    medium: &Medium,
+    error: store::Error,
+) -> Result<(CatalogFile, Vault), Error> {
+    let is_silent = medium.ground().trouble().is_some();
+    let Some(entrance) = medium.entrance.as_ref().filter(|_| is_silent && DataDir::is_set_up(dir.path()))
+    else {
+        return Err(error.into());
+    };
+    match file.form().map_err(|cause| catalog_error(dir, &dir.catalog(), cause))? {
+        Form::Plain => {}
+        Form::Sealed => return Err(Error::RingAway { place: entrance.place().to_owned(), cause: error }),
+        Form::Empty | Form::Foreign => return Err(error.into()),
+    }
+    let (file, known) = plain_store_id(dir, file)?;
+    let Some(known) = known else { return Err(error.into()) };
+    entrance.stays_closed(error.to_string());
+    Ok((file, Vault::awaited(known, entrance).behind(medium.objects.clone(), Some(entrance.clone()))))
+}
+
+/// Which store a plain catalog belongs to, if to any.
+fn plain_store_id(dir: &DataDir, file: CatalogFile) -> Result<(CatalogFile, Option<[u8; 16]>), Error> {
+    let failed = |cause| catalog_error(dir, &dir.catalog(), cause);
+    let db = file.open_plain(db::Options::default()).map_err(failed)?;
+    let known = Store::known_id(&db)?;
+    db.close().map_err(failed)?;
+    Ok((CatalogFile::claim(&dir.catalog()).map_err(failed)?, known))
 }
 
 /// What the settings say of the chunk store.

@@ -63,6 +63,17 @@ pub enum Error {
     /// The keys of the store are not as they must be.
     #[error("{0}")]
     Keys(store::KeyError),
+    /// A sealed box needs its bucket to start, and that does not answer.
+    #[error(
+        "{place} does not answer ({cause}). This box is sealed: the key of its catalog follows from the key ring, which \
+         lies there, so that it cannot start without; start it again when the bucket answers"
+    )]
+    RingAway {
+        /// The bucket.
+        place: String,
+        /// What was met.
+        cause: store::Error,
+    },
     /// The catalog does not open.
     #[error("{path}: {cause}", path = .path.display())]
     Catalog {

@@ -31,6 +31,7 @@ pub fn restore(settings: &Settings, backup: &[u8]) -> Result<u32, Error> {
         .enable_all()
         .build()
         .map_err(Error::Process)?;
-    let objects = medium::open(settings, &dir, runtime.handle(), medium::Purpose::Serve)?;
-    Ok(Vault::restore_ring(&*objects, backup, master.as_ref())?)
+    // The backup names its store, and is compared with the header before anything is written.
+    let medium = medium::open(settings, &dir, runtime.handle(), medium::Purpose::Read)?;
+    Ok(Vault::restore_ring(&**medium.ground(), backup, master.as_ref())?)
 }

@@ -1,7 +1,8 @@
 //! Opens what image data lies on: a directory, or a bucket with what it needs on local disk.
 //!
-//! Invariant: a bucket is given to the store only after it has shown that it can do what the store
-//! relies on, and its memory comes out of `store.memory_bytes`, as the store's own does.
+//! Invariant: a bucket that is written to lies behind an entrance, which the store opens once it has recognised
+//! the bucket and that has shown that it can do what is relied on; its memory comes out of
+//! `store.memory_bytes`, as the store's own does.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,20 +16,54 @@ use super::data_dir::DataDir;
 use super::memory;
 use super::settings::Settings;
 #[cfg(feature = "buckets")]
-use crate::objects::{BucketOptions, Cached, Probe, open_url};
-use crate::objects::{CopySource, Error, Native, Objects, WithCopies};
+use crate::objects::{Bucket, BucketOptions, Cached, Probe, open_url};
+use crate::objects::{CopySource, Entrance, Error, Native, Objects, WithCopies};
 use crate::store;
+
+/// How long the start of a box that was set up waits for its bucket before it goes on without it.
+#[cfg(feature = "buckets")]
+const START_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a medium is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To be written to.
     Serve,
-    /// To be read: nothing is tried out on it.
+    /// To be looked at: nothing is tried out on it, and nothing stands before it.
     Read,
 }
 
-/// The medium that the settings name, with the copies of it that they name.
+/// A medium as the store is to use it.
+pub(super) struct Medium {
+    /// What is used; refuses everything until the entrance is open, where there is one.
+    pub(super) objects: Arc<dyn Objects>,
+    /// The way to a bucket that may be written to.
+    pub(super) entrance: Option<Entrance>,
+}
+
+impl Medium {
+    /// The medium itself, whatever stands before it.
+    pub(super) fn ground(&self) -> &Arc<dyn Objects> {
+        self.entrance.as_ref().map_or(&self.objects, Entrance::medium)
+    }
+
+    /// Tries what the store relies on, where that is not known.
+    ///
+    /// # Errors
+    /// What the medium lacks, or its failure.
+    pub(super) fn try_out(&self) -> Result<(), super::error::Error> {
+        let tried = self.entrance.as_ref().map_or(Ok(()), Entrance::try_out);
+        tried.map_err(|error| store::Error::from(error).into())
+    }
+}
+
+impl From<Arc<dyn Objects>> for Medium {
+    fn from(objects: Arc<dyn Objects>) -> Medium {
+        Medium { objects, entrance: None }
+    }
+}
+
+/// The medium that the settings name, with the copies of it that they name. Nothing is asked of a bucket.
 ///
 /// # Errors
 /// When the medium does not open, or a copy is the store itself.
@@ -37,7 +72,7 @@ pub(super) fn open(
     dir: &DataDir,
     handle: &Handle,
     purpose: Purpose,
-) -> Result<Arc<dyn Objects>, super::error::Error> {
+) -> Result<Medium, super::error::Error> {
     let own = folder(settings);
     let is_own = |place: &&String| own.as_ref().is_some_and(|own| is_same(own, Path::new(place)));
     if let Some(place) = settings.repair.copies.iter().find(is_own) {
@@ -45,16 +80,19 @@ pub(super) fn open(
         return Err(super::error::Error::Settings(text));
     }
     let opened = || {
-        let medium = match own {
-            Some(folder) => Arc::new(Native::open(folder)?),
-            None => bucket(settings, dir, handle, purpose)?,
-        };
         let places = settings.repair.copies.iter().enumerate();
         let copies = places.map(|(number, place)| copy(settings, dir, handle, number, place));
         let copies = copies.collect::<Result<Vec<_>, Error>>()?;
-        Ok(if copies.is_empty() { medium } else { Arc::new(WithCopies::new(medium, copies)) })
+        match own {
+            Some(folder) => Ok(with_copies(Arc::new(Native::open(folder)?), &copies).into()),
+            None => bucket(settings, dir, handle, purpose, &copies),
+        }
     };
     opened().map_err(|error: Error| store::Error::from(error).into())
+}
+
+fn with_copies(medium: Arc<dyn Objects>, copies: &[CopySource]) -> Arc<dyn Objects> {
+    if copies.is_empty() { medium } else { Arc::new(WithCopies::new(medium, copies.to_vec())) }
 }
 
 /// A place that holds copies. Whether it is there is found out when it is needed.
@@ -99,6 +137,7 @@ fn bucket_options(settings: &Settings) -> BucketOptions {
         connect_timeout: Duration::from_secs(chosen.connect_timeout_s),
         request_timeout: Duration::from_secs(chosen.request_timeout_s),
         patience: Duration::from_secs(chosen.operation_timeout_s),
+        first_patience: Duration::from_secs(chosen.operation_timeout_s),
         requests_max: chosen.requests_max,
         part_bytes: chosen.part_bytes as usize,
         sending_bytes: memory::divide(settings).sending,
@@ -114,19 +153,45 @@ fn bucket(
     dir: &DataDir,
     handle: &Handle,
     purpose: Purpose,
-) -> Result<Arc<dyn Objects>, Error> {
-    let chosen = &settings.bucket;
+    copies: &[CopySource],
+) -> Result<Medium, Error> {
+    let (chosen, place) = (&settings.bucket, &settings.store.location);
     let local = dir.bucket(&chosen.local_dir);
-    let options = bucket_options(settings);
-    let bucket = open_url(&settings.store.location, [], handle.clone(), &local.join("spool"), options)?;
-    if purpose == Purpose::Serve {
-        bucket.probe(if DataDir::is_set_up(dir.path()) { Probe::Quick } else { Probe::Whole })?;
+    let goes_without = purpose == Purpose::Serve && DataDir::is_set_up(dir.path());
+    let mut options = bucket_options(settings);
+    if goes_without {
+        options.first_patience = START_PATIENCE;
     }
+    let bucket = Arc::new(open_url(place, [], handle.clone(), &local.join("spool"), options)?);
+    let ground = with_copies(bucket.clone(), copies);
+    let (entrance, near): (_, Arc<dyn Objects>) = match purpose {
+        Purpose::Read => (None, bucket),
+        Purpose::Serve => {
+            let probe = if goes_without { Probe::Quick } else { Probe::Whole };
+            let entrance = Entrance::new(ground, place.clone(), Box::new(move || try_out(&bucket, probe)));
+            let guarded = entrance.guarded();
+            (Some(entrance), guarded)
+        }
+    };
     if chosen.cache_bytes == 0 {
-        return Ok(Arc::new(bucket));
+        return Ok(Medium { objects: with_copies(near, copies), entrance });
     }
     let (folder, reserve) = (local.join("cache"), settings.store.reserve_bytes);
-    Ok(Arc::new(Cached::open(Arc::new(bucket), &folder, chosen.cache_bytes, reserve)?))
+    let cached = Cached::open(near, &folder, chosen.cache_bytes, reserve)?;
+    Ok(Medium { objects: with_copies(Arc::new(cached), copies), entrance })
+}
+
+/// Tries a bucket, and says what is no reason to refuse it.
+#[cfg(feature = "buckets")]
+fn try_out(bucket: &Bucket, probe: Probe) -> Result<(), Error> {
+    if !bucket.probe(probe)?.decides_races {
+        tracing::warn!(
+            "the bucket took several creates of one name at the same time: it looks whether a name is taken, and then \
+             writes. That is safe for one box; never let another process write below this prefix, such as a \
+             copy of this box"
+        );
+    }
+    Ok(())
 }
 
 /// A bucket that is only read: nothing is tried out on it, and its spool stays empty.
@@ -144,7 +209,13 @@ fn bucket_copy(
 }
 
 #[cfg(not(feature = "buckets"))]
-fn bucket(settings: &Settings, _: &DataDir, _: &Handle, _: Purpose) -> Result<Arc<dyn Objects>, Error> {
+fn bucket(
+    settings: &Settings,
+    _: &DataDir,
+    _: &Handle,
+    _: Purpose,
+    _: &[CopySource],
+) -> Result<Medium, Error> {
     Err(unsupported(&settings.store.location))
 }
 
@@ -173,7 +244,7 @@ mod tests {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let dir = DataDir::create(&settings.server.data).unwrap();
-        let medium = open(&settings, &dir, runtime.handle(), Purpose::Read).unwrap();
+        let medium = open(&settings, &dir, runtime.handle(), Purpose::Read).unwrap().objects;
         let names: Vec<&str> = medium.copies().iter().map(CopySource::name).collect();
         assert_eq!(names, ["s3://another.invalid/box", "/never/mounted"]);
         assert_eq!(medium.traffic().map(|traffic| traffic.requests), Some(0));

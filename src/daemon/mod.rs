@@ -6,6 +6,7 @@
 mod allocator;
 pub mod compose;
 pub mod data_dir;
+mod entering;
 mod error;
 mod expiry;
 pub mod init;
@@ -22,6 +23,7 @@ mod scrub;
 pub mod serve;
 pub mod settings;
 mod shipping;
+mod sweeping;
 pub mod telemetry;
 mod window;
 

@@ -58,8 +58,8 @@ fn expect_store(settings: &Settings) -> Result<(), Error> {
 /// Makes the catalog under its temporary name; it is durable when this returns.
 fn fill(settings: &Settings, dir: &DataDir, handle: &Handle, tell: &mut Tell<'_>) -> Result<Rebuilt, Error> {
     let master = master_key::read(settings)?;
-    let objects = medium::open(settings, dir, handle, medium::Purpose::Read)?;
-    let vault = Vault::open(objects, master.as_ref())?.ok_or(store::Error::Absent)?;
+    let medium = medium::open(settings, dir, handle, medium::Purpose::Read)?;
+    let vault = Vault::open(medium.objects, master.as_ref())?.ok_or(store::Error::Absent)?;
     let path = dir.unfinished_catalog();
     let db = compose::catalog(dir, &path, compose::claim(dir, &path)?, &vault, settings)?;
     let options = compose::store_options(settings);

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::allocator;
 use super::compose::{self, Parts};
 use super::data_dir::{DataDir, local_url};
+use super::entering;
 use super::error::Error;
 use super::expiry;
 use super::memory;
@@ -28,7 +29,9 @@ use super::rewriting::{self, Hours};
 use super::scrub;
 use super::settings::Settings;
 use super::shipping;
+use super::sweeping;
 use crate::api::server::{self, Listener};
+use crate::service::Service;
 
 /// Worker threads of the runtime. Handlers only move bytes and wait; hashing, compression and
 /// the database have threads of their own.
@@ -99,21 +102,9 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     let router = parts.router(settings);
     tasks.spawn(server::serve(Listener::Tcp(public), router.clone(), options, stop.clone()));
     tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
-    let interval = Duration::from_secs(settings.store.log_interval_s);
-    tasks.spawn(shipping::run(parts.service.clone(), interval, stop.clone()));
     let expiry = Duration::from_secs(settings.images.upload_expiry_s);
     tasks.spawn(expiry::run(parts.service.clone(), expiry, stop.clone()));
-    if settings.reclaim.automatic {
-        let pace = Pace::from(&settings.reclaim);
-        tasks.spawn(reclaim::run(parts.service.clone(), pace, stop.clone()));
-        let hours = Hours::from(&settings.reclaim);
-        tasks.spawn(rewriting::run(parts.service.clone(), hours, stop.clone()));
-    }
-    if settings.scrub.enabled {
-        tasks.spawn(scrub::run(parts.service.clone(), (&settings.scrub).into(), stop.clone()));
-    }
-    tasks.spawn(resealing::run(parts.service.clone(), stop.clone()));
-    tasks.spawn(scrub::mend(parts.service.clone(), stop.clone()));
+    tasks.spawn(look_after(settings.clone(), parts.service.clone(), tasks.clone(), stop.clone()));
     tasks.close();
 
     tracing::info!(%address, data = %parts.dir.path().display(), "ready");
@@ -135,6 +126,26 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     }
     remove_control(&control_path);
     outcome
+}
+
+/// Begins all work that needs the medium, once that was recognised.
+async fn look_after(settings: Settings, service: Service, tasks: TaskTracker, stop: CancellationToken) {
+    entering::run(&service, &stop).await;
+    if stop.is_cancelled() {
+        return;
+    }
+    let interval = Duration::from_secs(settings.store.log_interval_s);
+    tasks.spawn(shipping::run(service.clone(), interval, stop.clone()));
+    if settings.reclaim.automatic {
+        tasks.spawn(reclaim::run(service.clone(), Pace::from(&settings.reclaim), stop.clone()));
+        tasks.spawn(rewriting::run(service.clone(), Hours::from(&settings.reclaim), stop.clone()));
+    }
+    if settings.scrub.enabled {
+        tasks.spawn(scrub::run(service.clone(), (&settings.scrub).into(), stop.clone()));
+    }
+    tasks.spawn(sweeping::run(service.clone(), sweeping::INTERVAL, stop.clone()));
+    tasks.spawn(resealing::run(service.clone(), stop.clone()));
+    tasks.spawn(scrub::mend(service, stop));
 }
 
 /// Waits for a failed commit and says what failed.

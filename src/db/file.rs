@@ -74,6 +74,17 @@ impl CatalogFile {
         form_of(&self.file)
     }
 
+    /// Refuses keys that none of opens it, where it is sealed.
+    ///
+    /// # Errors
+    /// [`Error::OtherKey`], or the medium's failure.
+    pub fn expect_under(&self, keys: &[SealKey]) -> Result<(), Error> {
+        match self.form()? {
+            Form::Sealed => sealed::opened_with(&self.start(SEALED_HEADER_BYTES)?, keys).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens it as it is; an empty one becomes a plain database.
     ///
     /// # Errors

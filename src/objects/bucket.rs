@@ -32,21 +32,21 @@ mod tests;
 
 use std::fmt;
 use std::path::Path as Folder;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{Error as Answer, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
 
 use self::calls::Calls;
 use self::counts::Counts;
 use self::fault::fault;
 pub use self::options::BucketOptions;
-pub use self::probe::Probe;
+pub use self::probe::{Probe, Verdict};
 use self::spool::Spool;
+use self::sweep::InUse;
 pub use self::unfinished::{ListUnfinished, UnfinishedUpload};
 pub use self::url::open_url;
 use self::writer::BucketWriter;
@@ -77,8 +77,8 @@ struct Inner {
     /// Parts that may be in memory, on their way.
     sending: Arc<Semaphore>,
     naming: [Arc<Mutex<()>>; NAMING_LOCKS],
-    /// Aborts of uploads that nobody waits for.
-    aborting: TaskTracker,
+    in_use: InUse,
+    told_unlisted: Once,
 }
 
 impl Bucket {
@@ -112,11 +112,12 @@ impl Bucket {
             uploads,
             prefix,
             handle,
-            calls: Calls::new(counts, options.patience),
+            calls: Calls::new(counts, options.patience, options.first_patience),
             spool: Spool::open(folder, &options)?,
             sending: Arc::new(Semaphore::new((options.sending_bytes / options.part_bytes).max(1))),
             naming: std::array::from_fn(|_| Arc::default()),
-            aborting: TaskTracker::new(),
+            in_use: InUse::default(),
+            told_unlisted: Once::new(),
             options,
         };
         Ok(Bucket { inner: Arc::new(inner) })
@@ -148,7 +149,7 @@ impl Bucket {
     }
 
     fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.inner.aborting.spawn_on(work, &self.inner.handle);
+        self.inner.handle.spawn(work);
     }
 
     /// Keeps others of this process from taking a name, where the bucket does not.

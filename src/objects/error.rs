@@ -21,6 +21,17 @@ pub enum Error {
     /// The medium does not answer or failed. Repeating later may help.
     #[error("medium unavailable: {0}")]
     Unavailable(String),
+    /// The medium was not recognised since this process began, and nobody is let in before. A server goes
+    /// on trying.
+    #[error(
+        "{place} has not been reached since the start ({why}); a server tries it again every few seconds"
+    )]
+    Away {
+        /// What people know the medium by.
+        place: String,
+        /// What the last try met.
+        why: String,
+    },
     /// The request and the object do not fit together: an illegal name, a range past the end, a
     /// foreign thing under an object's name. Repeating does not help.
     #[error("{0}")]

@@ -11,6 +11,7 @@
 mod bucket;
 mod cache;
 mod copies;
+mod entrance;
 mod error;
 mod handles;
 mod key;
@@ -24,9 +25,10 @@ mod conformance;
 mod flaky;
 
 #[cfg(feature = "buckets")]
-pub use bucket::{Bucket, BucketOptions, ListUnfinished, Probe, Store, UnfinishedUpload, open_url};
+pub use bucket::{Bucket, BucketOptions, ListUnfinished, Probe, Store, UnfinishedUpload, Verdict, open_url};
 pub use cache::Cached;
 pub use copies::{CopySource, WithCopies};
+pub use entrance::{Entrance, Trial};
 pub use error::Error;
 #[cfg(test)]
 pub use flaky::Flaky;
@@ -132,8 +134,9 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
         Ok(None)
     }
 
-    /// Removes what creates left behind that a crash cut off, and says how many there were.
-    /// Only when no writer is running: it can't tell a left-over from one at work.
+    /// Removes what writers left behind that a crash or a failure cut off, and says how many there were.
+    /// What a writer of this process is at work on stays. No other process may write meanwhile: its writers
+    /// cannot be told from left-overs.
     ///
     /// # Errors
     /// Whatever the medium says; the sweep can be repeated.

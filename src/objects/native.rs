@@ -3,13 +3,13 @@
 //! Invariant: a file outside `tmp` is complete and its bytes were synced before it got its name.
 //! Folders are 0700 and files 0600: image data is nobody else's business.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
@@ -25,6 +25,9 @@ const WRITE_BUFFER_BYTES: usize = 32 << 10;
 
 /// Numbers unfinished files; one counter for the process, as two mediums may share a directory.
 static UNFINISHED_COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// Numbers of those that have a writer, of all mediums of this process.
+static IN_USE: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
 /// A directory that keeps objects.
 #[derive(Debug)]
@@ -123,8 +126,16 @@ impl Objects for Native {
         let mut swept = 0;
         for entry in fs::read_dir(&folder).map_err(failed(&folder))? {
             let path = entry.map_err(failed(&folder))?.path();
-            ignore_missing(fs::remove_file(&path)).map_err(failed(&path))?;
-            swept += 1;
+            // A file is in use before it is there, and no number comes twice: what is in no use now stays so.
+            if Unfinished::number_of(&path).is_some_and(|number| in_use().contains(&number)) {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Ok(()) => swept += 1,
+                // Its writer ended meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(&path)(error)),
+            }
         }
         Ok(swept)
     }
@@ -176,9 +187,15 @@ impl ObjectWriter for NativeWriter {
     }
 }
 
-/// A file in `tmp`; removed when dropped, which does nothing once it has its final name.
+/// A file in `tmp`; removed when dropped, which does nothing once it has its final name. It is in use until then.
 struct Unfinished {
     path: PathBuf,
+    number: u64,
+}
+
+fn in_use() -> MutexGuard<'static, BTreeSet<u64>> {
+    // Each change is one step: whatever a panic left is still true.
+    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Unfinished {
@@ -186,13 +203,24 @@ impl Unfinished {
         loop {
             let number = UNFINISHED_COUNT.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("{}-{number}", std::process::id()));
+            in_use().insert(number);
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => return Ok((Unfinished { path }, file)),
-                // Left over from a process that had the same id.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(&path)(error)),
+                Ok(file) => return Ok((Unfinished { path, number }, file)),
+                Err(error) => {
+                    in_use().remove(&number);
+                    // Else it is left over from a process that had the same id.
+                    if error.kind() != ErrorKind::AlreadyExists {
+                        return Err(failed(&path)(error));
+                    }
+                }
             }
         }
+    }
+
+    /// The number in a file's name, where this process may have given it.
+    fn number_of(path: &Path) -> Option<u64> {
+        let (process, number) = path.file_name()?.to_str()?.split_once('-')?;
+        (process.parse() == Ok(std::process::id())).then(|| number.parse().ok())?
     }
 }
 
@@ -201,6 +229,7 @@ impl Drop for Unfinished {
         if let Err(error) = ignore_missing(fs::remove_file(&self.path)) {
             tracing::warn!(%error, path = %self.path.display(), "an abandoned object stays until the next sweep");
         }
+        in_use().remove(&self.number);
     }
 }
 
@@ -341,16 +370,36 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let native = Native::open(directory.path()).unwrap();
         native.put(&key("a/b"), b"kept").unwrap();
-        let mut writer = native.create(&key("a/c")).unwrap();
-        writer.write(b"half").unwrap();
-        // A killed process runs no destructor.
-        std::mem::forget(writer);
-
+        // A killed process runs no destructor; the one after it may have its id, and numbers of its own.
+        let tmp = directory.path().join(UNFINISHED);
+        fs::write(tmp.join("1-0"), b"half").unwrap();
+        fs::write(tmp.join(format!("{}-{}", std::process::id(), u64::MAX)), b"half").unwrap();
         let native = Native::open(directory.path()).unwrap();
-        assert_eq!(native.sweep_unfinished(), Ok(1));
+        assert_eq!(native.sweep_unfinished(), Ok(2));
         assert_eq!(native.sweep_unfinished(), Ok(0));
         assert_eq!(native.get(&key("a/b")).unwrap(), b"kept");
-        assert_eq!(native.size(&key("a/c")), Err(Error::NotFound(key("a/c"))));
+    }
+
+    #[test]
+    fn what_a_writer_is_at_work_on_is_not_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let native = Native::open(directory.path()).unwrap();
+        let tmp = directory.path().join(UNFINISHED);
+        for replaces in [false, true] {
+            let writer = if replaces { native.replace(&key("a")) } else { native.create(&key("a")) };
+            let mut writer = writer.unwrap();
+            writer.write(&[7; 100_000]).unwrap();
+            fs::write(tmp.join("1-0"), b"left over").unwrap();
+            assert_eq!(native.sweep_unfinished(), Ok(1));
+            writer.write(b"and its end").unwrap();
+            writer.commit().unwrap();
+            assert_eq!(native.size(&key("a")), Ok(100_011));
+        }
+        // One that was dropped, but whose file could not be removed, is in use no more.
+        let path = Unfinished::create(&tmp).unwrap().0.path.clone();
+        fs::write(&path, b"left over").unwrap();
+        assert_eq!(native.sweep_unfinished(), Ok(1));
+        assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
     }
 
     #[test]

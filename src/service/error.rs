@@ -115,6 +115,13 @@ impl From<store::Error> for Error {
             store::Error::Unavailable(_) => {
                 Error::inside(ErrorKind::Unavailable, "image data cannot be reached now; try again", error)
             }
+            store::Error::Away { place, .. } => {
+                let text = format!(
+                    "image data lies in {place}, which cannot be reached now; it is tried again every few seconds: \
+                     repeat the request then"
+                );
+                Error::inside(ErrorKind::Unavailable, &text, error)
+            }
             store::Error::Damaged { .. } => Error::inside(
                 ErrorKind::Corrupt,
                 "stored image data is damaged; the server's log says where",

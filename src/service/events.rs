@@ -34,7 +34,8 @@ fn verdict(kind: EventKind) -> &'static str {
         EventKind::Damaged => "damage, nothing lost",
         EventKind::Lost => "data lost",
         EventKind::Healed => "healed",
-        EventKind::Over => "over",
+        EventKind::Over | EventKind::Back => "over",
+        EventKind::Away => "waiting",
         EventKind::ScrubBegan | EventKind::ScrubEnded | EventKind::KeysChanged => "done",
     }
 }
@@ -59,7 +60,7 @@ fn log_one(event: &store::Event, hit: &Result<HashMap<ContentId, Vec<ImageId>>, 
     let (name, verdict) = (event.kind.name(), verdict(event.kind));
     let (object, detail) = (&event.object, &event.detail);
     match event.kind {
-        EventKind::Damaged | EventKind::Lost | EventKind::Healed => tracing::warn!(
+        EventKind::Damaged | EventKind::Lost | EventKind::Healed | EventKind::Away => tracing::warn!(
             target: "tintype::audit", event = name, object, detail, images, verdict, "stored data"
         ),
         _ => tracing::info!(

@@ -29,6 +29,8 @@ pub struct Figures {
     pub traffic: Option<Traffic>,
     /// Whether image data can be reached, as far as is known without asking.
     pub reachable: bool,
+    /// Whether the medium was recognised since the process started.
+    pub recognised: bool,
 }
 
 impl Service {
@@ -47,6 +49,7 @@ impl Service {
             free_bytes: self.store.free_bytes()?,
             traffic: self.store.traffic(),
             reachable: self.store.trouble().is_none(),
+            recognised: self.store.is_entered(),
         })
     }
 }

@@ -14,6 +14,16 @@ pub enum Error {
     /// The medium does not answer, or not now: try again later.
     #[error("the store's medium failed: {0}")]
     Unavailable(String),
+    /// The medium was not recognised since this process began: what is not at hand is had later.
+    #[error(
+        "{place} has not been reached since the start ({why}); a server tries it again every few seconds"
+    )]
+    Away {
+        /// What people know the medium by.
+        place: String,
+        /// What the last try met.
+        why: String,
+    },
     /// Stored bytes are not what was written.
     #[error("{what} is damaged: {reason}")]
     Damaged {
@@ -70,12 +80,22 @@ impl Error {
         Error::Foreign("the store's header is gone: is the medium mounted?".into())
     }
 
+    /// Another store than the catalog's.
+    pub fn another(id: &[u8; 16]) -> Error {
+        Error::Foreign(format!("the store there is {}", hex::encode(id)))
+    }
+
     /// Whether something stored cannot be read now, and waiting alone will not change that.
     pub fn is_unreadable(&self) -> bool {
         matches!(
             self,
             Error::Damaged { .. } | Error::Key(KeyError::Unknown(_) | KeyError::UnknownVersion { .. })
         )
+    }
+
+    /// Whether the medium does not answer, or does not yet.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Error::Unavailable(_) | Error::Away { .. })
     }
 
     pub(super) fn damaged(what: impl Into<String>, reason: impl std::fmt::Display) -> Error {
@@ -87,6 +107,7 @@ impl From<objects::Error> for Error {
     fn from(error: objects::Error) -> Error {
         match error {
             objects::Error::Full(text) => Error::Full(text),
+            objects::Error::Away { place, why } => Error::Away { place, why },
             objects::Error::NotFound(key) => Error::damaged(key.to_string(), "the object is not there"),
             objects::Error::Invalid(text) => Error::damaged("an object", text),
             other => Error::Unavailable(other.to_string()),

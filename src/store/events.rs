@@ -47,10 +47,14 @@ pub enum EventKind {
     ScrubEnded = 6,
     /// The key ring has another version.
     KeysChanged = 7,
+    /// The medium did not answer when the store was opened, and is not used until it was recognised.
+    Away = 8,
+    /// The medium was recognised after that.
+    Back = 9,
 }
 
 impl EventKind {
-    const ALL: [EventKind; 7] = [
+    const ALL: [EventKind; 9] = [
         EventKind::Damaged,
         EventKind::Lost,
         EventKind::Healed,
@@ -58,6 +62,8 @@ impl EventKind {
         EventKind::ScrubBegan,
         EventKind::ScrubEnded,
         EventKind::KeysChanged,
+        EventKind::Away,
+        EventKind::Back,
     ];
 
     /// Its name, which never changes.
@@ -70,6 +76,8 @@ impl EventKind {
             EventKind::ScrubBegan => "scrub-began",
             EventKind::ScrubEnded => "scrub-ended",
             EventKind::KeysChanged => "keys-changed",
+            EventKind::Away => "medium-away",
+            EventKind::Back => "medium-back",
         }
     }
 }

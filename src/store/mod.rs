@@ -15,6 +15,7 @@ mod decompress;
 mod dedup;
 mod digest;
 mod enrol;
+mod enter;
 mod error;
 mod events;
 mod filling;
@@ -95,7 +96,7 @@ pub use verify::Damage;
 use crate::base::{Clock, Entropy};
 use crate::db::{Db, Rows, WriteTxn};
 use crate::model::ContentId;
-use crate::objects::{Objects, Traffic};
+use crate::objects::{Entrance, Objects, Traffic};
 use compress::Compressors;
 use format::{FRAME_BYTES, Header, Kind};
 use index::Index;
@@ -161,8 +162,13 @@ struct Inner {
     damage: damage::Damage,
     scrub: scrub::Turns,
     events: events::Events,
-    /// The bytes of the store's clear header.
-    header: Vec<u8>,
+    /// The bytes of the store's clear header, once they were read.
+    header: std::sync::OnceLock<Vec<u8>>,
+    /// Which store it is.
+    id: [u8; 16],
+    /// The way to the medium, where there is one to be opened.
+    entrance: Option<Entrance>,
+    entering: std::sync::Mutex<()>,
 }
 
 type FrameKey = (u64, u32, usize);
@@ -180,8 +186,10 @@ impl Store {
     /// Starts a stream that shares its chunks within `scope`.
     ///
     /// # Errors
-    /// When no thread can be had for it.
+    /// [`Error::Away`] while the medium was not recognised, or when no thread can be had for it.
     pub fn ingest(&self, scope: Scope) -> Result<Ingest, Error> {
+        // At once: nobody should send what has no place to go to.
+        self.expect_entered()?;
         Ingest::start(self.clone(), Realm::new(self.inner.domain, scope))
     }
 
@@ -433,6 +441,8 @@ use index::hooks;
 mod distrust_tests;
 #[cfg(test)]
 mod enrol_tests;
+#[cfg(test)]
+mod enter_tests;
 #[cfg(test)]
 mod fairness_tests;
 #[cfg(test)]

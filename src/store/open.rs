@@ -1,7 +1,7 @@
 //! Opening a store with the catalog it belongs to.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::Semaphore;
 
@@ -125,13 +125,28 @@ impl Store {
     /// # Errors
     /// [`Error::Foreign`], or the database's failure.
     pub fn refuse_lost(db: &Db) -> Result<(), Error> {
-        match rows::store_id(&db.read()?)? {
+        match Store::known_id(db)? {
             Some(_) => Err(Error::lost()),
             None => Ok(()),
         }
     }
 
-    /// Opens the store of a vault with its catalog, which it binds to itself when it is new.
+    /// Which store a catalog belongs to; `None` of one that was not bound to any yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn known_id(db: &Db) -> Result<Option<[u8; 16]>, Error> {
+        let known = rows::store_id(&db.read()?)?;
+        let id = |bytes: Vec<u8>| {
+            bytes
+                .try_into()
+                .map_err(|_| Error::damaged("the store's id in the catalog", "it is not 16 bytes"))
+        };
+        known.map(id).transpose()
+    }
+
+    /// Opens the store of a vault with its catalog, which it binds to itself when it is new. Behind an
+    /// entrance the store may open though its medium does not answer: see [`Store::enter`].
     ///
     /// # Errors
     /// [`Error::Foreign`] when the two do not belong together, or the medium's or the database's
@@ -144,23 +159,21 @@ impl Store {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
         let id = vault.id;
-        match rows::store_id(&db.read()?)? {
-            Some(known) if known[..] != id[..] => {
-                return Err(Error::Foreign(format!("the store there is {}", hex::encode(id))));
+        match Store::known_id(&db)? {
+            Some(known) if known != id => {
+                return Err(Error::another(&id));
             }
             Some(_) => {}
             None => {
-                refuse_data(&*vault.objects)?;
+                refuse_data(&**vault.ground())?;
                 db.write(move |txn| rows::set_store_id(txn, &id))?;
             }
         }
         if totals::read(&db.read()?)?.is_none() {
             db.write(totals::recount)?;
         }
-        vault.objects.sweep_unfinished()?;
-        let incidents = vault.settle()?;
         let store = Store::assemble(db, vault, options, clock, entropy)?;
-        incidents.iter().for_each(|incident| store.record_incident(incident));
+        store.enter_first()?;
         Ok(store)
     }
 
@@ -202,7 +215,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
-        let Vault { objects, keys, header, .. } = vault;
+        let Vault { id, objects, keys, header, entrance } = vault;
         let newest = keys.as_ref().map(|keys| keys.newest(STORE_DOMAIN)).transpose()?;
         let catalog_key_version = newest.map_or(0, |newest| newest.version);
         let fetchers = read::fetches_at_once(objects.traffic().is_some(), options.memory_bytes);
@@ -249,7 +262,10 @@ impl Store {
                 scrub,
                 log,
                 events: Events::default(),
-                header,
+                header: header.map(OnceLock::from).unwrap_or_default(),
+                id,
+                entrance,
+                entering: Mutex::new(()),
             }),
         })
     }

@@ -58,6 +58,15 @@ pub enum Reach {
 }
 
 impl Store {
+    /// Removes what failed writers could not remove themselves; says how many objects that were. What a writer
+    /// is at work on stays.
+    ///
+    /// # Errors
+    /// The medium's failure: call again.
+    pub fn sweep_unfinished(&self) -> Result<u64, Error> {
+        Ok(self.inner.objects.sweep_unfinished()?)
+    }
+
     /// Deletes what nothing needs any more. Safe beside uploads and reads.
     ///
     /// # Errors

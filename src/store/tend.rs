@@ -38,8 +38,12 @@ impl Store {
     /// # Errors
     /// When the database or the medium does not answer. Damage is no error but the outcome.
     pub fn tend(&self) -> Result<Vec<Incident>, Error> {
+        self.expect_entered()?;
         // Each is told before the next is looked at, which may fail.
-        let mut found = self.told(vault::tend_header(&*self.inner.objects, &self.inner.header)?);
+        let mut found = match self.inner.header.get() {
+            Some(header) => self.told(vault::tend_header(&*self.inner.objects, header)?),
+            None => Vec::new(),
+        };
         if let Some(keys) = &self.inner.keys {
             found.extend(self.told(keys.tend(&*self.inner.objects)?));
         }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a header is written last, after the key ring it calls for, and once more with a sum beside
 //! it, so that one of the two may rot; a medium that holds image
-//! data and no header is never made a new store. Must not know the catalog: its key comes from here.
+//! data and no header is never made a new store; and what may be another's is only looked at, until whoever
+//! has the catalog says that it is theirs. Must not know the catalog: its key comes from here.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::keyring::{KeyError, Keys, MasterKey, restore};
 use super::tend::Incident;
 use crate::base::{Clock, Entropy};
 use crate::db::SealKey;
-use crate::objects::{self, ObjectKey, Objects};
+use crate::objects::{self, Entrance, ObjectKey, Objects};
 
 /// A store that was recognised, or just made.
 pub struct Vault {
@@ -22,8 +23,10 @@ pub struct Vault {
     pub(super) id: [u8; 16],
     /// `None` in a plain store.
     pub(super) keys: Option<Keys>,
-    /// The bytes of the clear header, as they were written.
-    pub(super) header: Vec<u8>,
+    /// The bytes of the clear header, as they were written; `None` where they are still to be read.
+    pub(super) header: Option<Vec<u8>>,
+    /// The way to the medium, where there is one to be opened.
+    pub(super) entrance: Option<Entrance>,
 }
 
 /// The clear object that says what the directory or bucket is. JSON, so that a person can read it.
@@ -68,6 +71,17 @@ impl Vault {
     /// # Errors
     /// [`Error::Key`], [`Error::NewerFormat`], or the medium's failure.
     pub fn open(objects: Arc<dyn Objects>, master: Option<&MasterKey>) -> Result<Option<Vault>, Error> {
+        let mut vault = Vault::look(objects, master)?;
+        vault.iter_mut().for_each(Vault::settle_keys);
+        Ok(vault)
+    }
+
+    /// As [`Vault::open`], and changes nothing: whoever knows that the store is theirs has to call
+    /// [`Vault::settle_keys`] before they use its keys.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn look(objects: Arc<dyn Objects>, master: Option<&MasterKey>) -> Result<Option<Vault>, Error> {
         let Some(text) = read_header(&*objects)? else { return Ok(None) };
         let header = parse(&text)?;
         let id = parse_id(&header)?;
@@ -76,7 +90,39 @@ impl Vault {
             (true, None) => return Err(KeyError::Absent.into()),
             (true, Some(master)) => Some(Keys::open(&*objects, master, id)?),
         };
-        Ok(Some(Vault { objects, id, keys, header: text }))
+        Ok(Some(Vault { objects, id, keys, header: Some(text), entrance: None }))
+    }
+
+    /// Finishes or undoes a change of the keys that was cut off. What cannot be done now, the next change
+    /// of them does first.
+    pub fn settle_keys(&mut self) {
+        if let Some(keys) = &mut self.keys {
+            keys.settle(&*self.objects);
+        }
+    }
+
+    /// The plain store `id` of a catalog that is there, behind a way that stays closed until the store can be
+    /// recognised. Nothing is asked of the medium.
+    pub fn awaited(id: [u8; 16], entrance: &Entrance) -> Vault {
+        let objects = entrance.guarded();
+        Vault { objects, id, keys: None, header: None, entrance: Some(entrance.clone()) }
+    }
+
+    /// Has the store used through `objects`, which lie behind `entrance` where there is one: that is opened
+    /// once the store was recognised.
+    #[must_use]
+    pub fn behind(self, objects: Arc<dyn Objects>, entrance: Option<Entrance>) -> Vault {
+        Vault { objects, entrance, ..self }
+    }
+
+    /// Which store it is.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// The medium itself.
+    pub(super) fn ground(&self) -> &Arc<dyn Objects> {
+        self.entrance.as_ref().map_or(&self.objects, Entrance::medium)
     }
 
     /// Makes a store where there is none; `master` seals it.
@@ -93,21 +139,7 @@ impl Vault {
         refuse_data(&*objects)?;
         let keys = master.map(|master| Keys::create(&*objects, master, entropy, id)).transpose()?;
         let header = write_header(&*objects, &id, keys.is_some(), clock)?;
-        Ok(Vault { objects, id, keys, header })
-    }
-
-    /// Puts right what of the store's header and ring was found damaged when it was opened; says what that
-    /// was. The catalog has confirmed the store's id by now.
-    ///
-    /// # Errors
-    /// The medium's failure.
-    pub(super) fn settle(&self) -> Result<Vec<Incident>, Error> {
-        let is_first = !has_header_copy(&*self.objects);
-        let mut found = tend_header(&*self.objects, &self.header)?;
-        // A store of an earlier release is given its copy, which is no incident.
-        found.retain(|incident| !is_first || incident.object != header_copy_key().as_str());
-        found.extend(self.keys.iter().flat_map(|keys| keys.mended_at_open()));
-        Ok(found)
+        Ok(Vault { objects, id, keys, header: Some(header), entrance: None })
     }
 
     /// What the store's catalog is to be sealed with; `None` in a plain store. Follows from the key
@@ -175,6 +207,33 @@ pub fn catalog_objects(objects: &dyn Objects) -> Result<u64, Error> {
 /// The id in the store's header.
 pub(super) fn store_id(objects: &dyn Objects) -> Result<[u8; 16], Error> {
     parse_id(&parse(&read_header(objects)?.ok_or(Error::Absent)?)?)
+}
+
+/// The header on `objects`, which must be that of the store `id`, sealed or not as the catalog took it to be.
+///
+/// # Errors
+/// [`Error::Foreign`], or the medium's failure.
+pub(super) fn recognise(objects: &dyn Objects, id: &[u8; 16], sealed: bool) -> Result<Vec<u8>, Error> {
+    let text = read_header(objects)?.ok_or_else(Error::lost)?;
+    let header = parse(&text)?;
+    let found = parse_id(&header)?;
+    if found != *id {
+        return Err(Error::another(&found));
+    }
+    if header.sealed != sealed {
+        return Err(Error::Foreign("the store there is not sealed as the catalog is".into()));
+    }
+    Ok(text)
+}
+
+/// Puts right what of the store's header is not what it was; says what that was. The catalog has confirmed the
+/// store's id by now.
+pub(super) fn settle_header(objects: &dyn Objects, header: &[u8]) -> Result<Vec<Incident>, Error> {
+    let is_first = !has_header_copy(objects);
+    let mut found = tend_header(objects, header)?;
+    // A store of an earlier release is given its copy, which is no incident.
+    found.retain(|incident| !is_first || incident.object != header_copy_key().as_str());
+    Ok(found)
 }
 
 /// What the header is called where it is damaged.

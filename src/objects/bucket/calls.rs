@@ -25,13 +25,16 @@ pub(super) struct Calls {
     pub(super) counts: Arc<Counts>,
     pub(super) pulse: Pulse,
     patience: Duration,
+    /// That of operations before anything was answered.
+    first_patience: Duration,
     /// Spreads rests, so that those who failed together do not come back together.
     spread: AtomicU64,
 }
 
 impl Calls {
-    pub(super) fn new(counts: Arc<Counts>, patience: Duration) -> Calls {
-        Calls { counts, pulse: Pulse::default(), patience, spread: AtomicU64::new(0) }
+    pub(super) fn new(counts: Arc<Counts>, patience: Duration, first_patience: Duration) -> Calls {
+        let first_patience = first_patience.min(patience);
+        Calls { counts, pulse: Pulse::default(), patience, first_patience, spread: AtomicU64::new(0) }
     }
 
     /// Runs an operation.
@@ -44,11 +47,15 @@ impl Calls {
             self.counts.given_up.add(1);
             generic(silent)
         })?;
-        let outcome = match timeout(self.patience, self.tries(attempt, admission, began)).await {
+        // A trial waits longer, so that a bucket that is slow to begin with is not taken for one that is away.
+        let is_first = admission == Admission::Free && !self.pulse.has_answered();
+        let patience = if is_first { self.first_patience } else { self.patience };
+        let limits = Limits { admission, began, patience };
+        let outcome = match timeout(patience, self.tries(attempt, limits)).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                self.gave_up(began, format!("no answer within {} s", self.patience.as_secs_f32()));
-                return Err(generic(TimedOut(self.patience)));
+                self.gave_up(began, format!("no answer within {} s", patience.as_secs_f32()));
+                return Err(generic(TimedOut(patience)));
             }
         };
         match &outcome {
@@ -58,16 +65,17 @@ impl Calls {
         outcome
     }
 
-    async fn tries<T, F>(&self, attempt: impl Fn() -> F, admission: Admission, began: Instant) -> Result<T>
+    async fn tries<T, F>(&self, attempt: impl Fn() -> F, limits: Limits) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
+        let Limits { admission, began, patience } = limits;
         let mut rest = REST_MIN;
         loop {
             let outcome = attempt().await;
             let Err(error) = &outcome else { return outcome };
             let wait = self.spread(rest);
-            let too_late = began.elapsed() + wait >= self.patience;
+            let too_late = began.elapsed() + wait >= patience;
             if !is_passing(error) || admission == Admission::Trial || too_late {
                 return outcome;
             }
@@ -92,6 +100,13 @@ impl Calls {
     }
 }
 
+/// How long one operation may go on.
+struct Limits {
+    admission: Admission,
+    began: Instant,
+    patience: Duration,
+}
+
 /// An operation ran out of time.
 #[derive(Debug, thiserror::Error)]
 #[error("the bucket did not answer within {} s", .0.as_secs_f32())]
@@ -114,7 +129,7 @@ mod tests {
     }
 
     fn calls(patience: Duration) -> Calls {
-        Calls::new(Arc::default(), patience)
+        Calls::new(Arc::default(), patience, patience)
     }
 
     #[tokio::test]
@@ -149,6 +164,20 @@ mod tests {
         let at_once = calls.run(|| async { Ok(1) }).await.unwrap_err();
         assert!(at_once.to_string().contains("has not answered"), "{at_once}");
         assert_eq!(calls.counts.given_up.read(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_never_answered_is_given_less_time_than_one_that_did() {
+        let calls = Calls::new(Arc::default(), Duration::from_secs(600), SHORT);
+        let hung = calls.run(std::future::pending::<Result<()>>).await.unwrap_err();
+        assert!(hung.to_string().contains("within 0.4 s"), "{hung}");
+        let calls = Calls::new(Arc::default(), Duration::from_secs(600), SHORT);
+        calls.run(|| async { Ok(()) }).await.unwrap();
+        let slow = || async {
+            sleep(2 * SHORT).await;
+            Ok(7)
+        };
+        assert_eq!(calls.run(slow).await.unwrap(), 7);
     }
 
     #[tokio::test]

@@ -11,6 +11,9 @@ pub struct BucketOptions {
     pub request_timeout: Duration,
     /// Longest time of one operation, all its tries and the rests between them included.
     pub patience: Duration,
+    /// The same for as long as nothing was ever answered: short where something can go on without the
+    /// bucket.
+    pub first_patience: Duration,
     /// Requests under way at once.
     pub requests_max: usize,
     /// Bytes of a part of a large object; what is smaller goes in one request.
@@ -32,6 +35,7 @@ impl Default for BucketOptions {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             patience: Duration::from_secs(60),
+            first_patience: Duration::from_secs(60),
             requests_max: 16,
             part_bytes: 8 << 20,
             sending_bytes: 32 << 20,

@@ -3,6 +3,7 @@
 //! Invariant: what a probe leaves is under `tmp/`, where sweeps remove it, and it removes it itself.
 //! Each missing capability has an error of its own, which says what to do.
 
+use futures::future::join_all;
 use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, Error as Answer, PutMode, PutPayload};
 
@@ -15,6 +16,11 @@ const BYTES: &[u8] = b"written by Tintype to find out what this bucket can do";
 /// The range that is read.
 const RANGE: std::ops::Range<usize> = 8..15;
 
+/// Creates of one name at once.
+const RACERS: usize = 8;
+/// How often they are set against each other.
+const HEATS: usize = 3;
+
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
@@ -22,6 +28,15 @@ pub enum Probe {
     Whole,
     /// What costs four requests: for a start. A gateway that is replaced may forget conditions.
     Quick,
+}
+
+/// What a bucket that can be used was found to be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether of several creates of one name at the same time only one succeeded. A server that looks first
+    /// and then writes may pass by luck. True where nothing is known: it is tried where conditions are
+    /// relied on, in a whole probe.
+    pub decides_races: bool,
 }
 
 /// Something a bucket cannot do.
@@ -60,30 +75,55 @@ impl Bucket {
     ///
     /// # Errors
     /// What the bucket lacks, or whatever it says.
-    pub fn probe(&self, probe: Probe) -> Result<(), Error> {
+    pub fn probe(&self, probe: Probe) -> Result<Verdict, Error> {
         self.handle().block_on(async {
             let folder = self.place(&format!("{UNFINISHED}/probe/{}", std::process::id()));
             let names = ["a", "b", "c"].map(|name| folder.clone().join(name));
-            let found = self.find_missing(probe, &folder, &names).await;
+            let mut found = self.find_missing(probe, &folder, &names).await;
+            if probe == Probe::Whole && found.is_ok() && self.options().conditional_puts {
+                found = self.race(&folder).await;
+            }
             let cleaned = if found.is_ok() && probe == Probe::Quick { &names[..1] } else { &names[..] };
             for name in cleaned {
                 self.remove(name).await.map_err(fault::of_bucket)?;
             }
-            found?;
+            if probe == Probe::Whole {
+                for heat in 0..HEATS {
+                    self.remove(&contested(&folder, heat)).await.map_err(fault::of_bucket)?;
+                }
+            }
+            let verdict = found?;
             if probe == Probe::Whole && !self.find(&folder).await?.is_empty() {
                 return Err(Missing::Delete.into());
             }
-            Ok(())
+            Ok(verdict)
         })
     }
 
-    async fn find_missing(&self, probe: Probe, folder: &Path, names: &[Path; 3]) -> Result<(), Error> {
+    /// Creates one name several times at once, and that a few times.
+    async fn race(&self, folder: &Path) -> Result<Verdict, Error> {
+        for heat in 0..HEATS {
+            let path = contested(folder, heat);
+            let mut won = 0;
+            for put in join_all((0..RACERS).map(|_| self.put(&path, true))).await {
+                won += usize::from(!is_refused(put)?);
+            }
+            if won > 1 {
+                return Ok(Verdict { decides_races: false });
+            }
+        }
+        Ok(Verdict { decides_races: true })
+    }
+
+    async fn find_missing(&self, probe: Probe, folder: &Path, names: &[Path; 3]) -> Result<Verdict, Error> {
+        let unknown = Verdict { decides_races: true };
         let [small, large, copy] = names;
         let conditional = self.options().conditional_puts;
         if probe == Probe::Whole {
             // A process of the same id may have left some.
-            for name in names {
-                self.remove(name).await.map_err(fault::of_bucket)?;
+            let races = (0..HEATS).map(|heat| contested(folder, heat));
+            for name in names.iter().cloned().chain(races) {
+                self.remove(&name).await.map_err(fault::of_bucket)?;
             }
         }
         self.put(small, conditional).await.map_err(fault::of_bucket)?;
@@ -92,7 +132,7 @@ impl Bucket {
         }
         self.expect(small, Missing::Ranges).await?;
         if probe == Probe::Quick {
-            return Ok(());
+            return Ok(unknown);
         }
         if self.find(folder).await? != [small.clone()] {
             return Err(Missing::Listing.into());
@@ -106,7 +146,7 @@ impl Bucket {
                 return Err(Missing::ConditionalCopies.into());
             }
         }
-        Ok(())
+        Ok(unknown)
     }
 
     async fn put(&self, path: &Path, conditional: bool) -> object_store::Result<()> {
@@ -148,6 +188,11 @@ impl Bucket {
         let found = self.below(Some(folder)).await.map_err(fault::of_bucket)?;
         Ok(found.into_iter().map(|meta| meta.location).collect())
     }
+}
+
+/// The name that is fought for in one heat.
+fn contested(folder: &Path, heat: usize) -> Path {
+    folder.clone().join(format!("race-{heat}"))
 }
 
 fn is_refused(created: object_store::Result<()>) -> Result<bool, Error> {

@@ -70,6 +70,11 @@ impl Pulse {
         Ok(Admission::Trial)
     }
 
+    /// Whether the bucket answered anything yet.
+    pub(super) fn has_answered(&self) -> bool {
+        self.lock().answered.is_some()
+    }
+
     /// The bucket answered, whatever it said.
     pub(super) fn answered(&self) {
         let mut state = self.lock();

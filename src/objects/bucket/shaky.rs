@@ -14,8 +14,8 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error as Answer, GetOptions, GetResult, GetResultPayload, ListResult, MultipartId,
-    MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult, Result,
+    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, Result,
 };
 
 /// What becomes of a request.
@@ -40,11 +40,18 @@ pub(super) struct Shaky {
     fates: Mutex<VecDeque<Fate>>,
     /// Ignores the conditions of puts and copies, as simple servers do.
     careless: bool,
+    /// Looks whether a name is taken, and writes a while after.
+    slow_to_write: bool,
 }
 
 impl Shaky {
     pub(super) fn new(careless: bool) -> Shaky {
         Shaky { careless, ..Shaky::default() }
+    }
+
+    /// One that does not decide between writers.
+    pub(super) fn racy() -> Shaky {
+        Shaky { slow_to_write: true, ..Shaky::default() }
     }
 
     /// Decides the coming requests.
@@ -84,6 +91,10 @@ impl fmt::Display for Shaky {
 #[async_trait]
 impl ObjectStore for Shaky {
     async fn put_opts(&self, path: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
+        if self.slow_to_write && options.mode == PutMode::Create && self.inner.head(path).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            options.mode = PutMode::Overwrite;
+        }
         if self.careless {
             options.mode = PutMode::Overwrite;
         }

@@ -23,6 +23,7 @@ const OPTIONS: BucketOptions = BucketOptions {
     connect_timeout: Duration::from_secs(1),
     request_timeout: Duration::from_secs(1),
     patience: Duration::from_millis(600),
+    first_patience: Duration::from_millis(600),
     requests_max: 4,
     part_bytes: 512 << 10,
     sending_bytes: 1 << 20,
@@ -61,6 +62,63 @@ fn an_upload_that_a_crash_cut_off_before_its_copy_is_swept() {
     assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
     assert_eq!(world.bucket.get(&key("a")).unwrap(), b"kept");
     assert!(world.runtime.block_on(world.store.inner.head(&others)).is_ok(), "another box's is not ours");
+}
+
+#[test]
+fn what_a_writer_is_at_work_on_is_not_swept() {
+    for conditional_puts in [true, false] {
+        let world = world(BucketOptions { conditional_puts, ..OPTIONS }, false);
+        let mut writers: Vec<_> = (0..2).map(|_| Some(world.bucket.create(&key("a")).unwrap())).collect();
+        for writer in writers.iter_mut().flatten() {
+            writer.write(&bytes(1200 << 10)).unwrap();
+        }
+        let left = Path::from("boxes/one/tmp/pack/1/77-0");
+        world.runtime.block_on(world.store.inner.put(&left, PutPayload::from_static(b"left over"))).unwrap();
+        assert_eq!(world.bucket.sweep_unfinished(), Ok(1));
+        // While one is put together under a name of its own.
+        let mine = world.bucket.place("tmp/pack/2/1-0");
+        let claim = world.bucket.inner.in_use.claim(mine.clone());
+        world.runtime.block_on(world.store.inner.put(&mine, PutPayload::from_static(b"at work"))).unwrap();
+        assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
+        drop(claim);
+        assert_eq!(world.bucket.sweep_unfinished(), Ok(1));
+        writers[0].take().unwrap().commit().unwrap();
+        assert!(world.bucket.get(&key("a")).unwrap() == bytes(1200 << 10));
+        drop(writers);
+        assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
+    }
+}
+
+#[test]
+fn an_upload_in_parts_is_aborted_once_its_writer_has_ended_and_not_before() {
+    let runtime = Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = Path::from("boxes/one/pack/1");
+    let store = Arc::new(Shaky::default());
+    let id = runtime.block_on(store.inner.create_multipart(&path)).unwrap();
+    let upload = || vec![UnfinishedUpload { path: path.clone(), id: id.clone() }];
+    let told = Arc::new(Told(Mutex::new(upload())));
+    let bucket = Bucket::with_counts(
+        store.clone(),
+        Some(told.clone()),
+        Path::from("boxes/one"),
+        runtime.handle().clone(),
+        folder.path(),
+        OPTIONS,
+        Arc::default(),
+    )
+    .unwrap();
+    // Two want one name.
+    let claims = [(); 2].map(|()| bucket.inner.in_use.claim(path.clone()));
+    let mut swept = Vec::new();
+    for claim in claims {
+        *told.0.lock().unwrap() = upload();
+        swept.push(bucket.sweep_unfinished().unwrap());
+        drop(claim);
+    }
+    *told.0.lock().unwrap() = upload();
+    swept.push(bucket.sweep_unfinished().unwrap());
+    assert_eq!(swept, [0, 0, 1]);
 }
 
 #[test]
@@ -187,7 +245,7 @@ fn a_capable_bucket_passes_and_is_left_clean() {
     for probe in [Probe::Quick, Probe::Whole] {
         let world = world(OPTIONS, false);
         world.store.expect([Fate::Done, Fate::AnswerLost, Fate::Done, Fate::Lost]);
-        assert_eq!(world.bucket.probe(probe), Ok(()));
+        assert_eq!(world.bucket.probe(probe), Ok(Verdict { decides_races: true }));
         assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
     }
 }
@@ -203,9 +261,22 @@ fn a_bucket_that_ignores_conditions_is_refused_unless_told() {
         );
         assert_eq!(careless.bucket.sweep_unfinished(), Ok(0));
         let told = world(BucketOptions { conditional_puts: false, ..OPTIONS }, true);
-        assert_eq!(told.bucket.probe(probe), Ok(()));
+        assert!(told.bucket.probe(probe).is_ok());
         assert_eq!(told.bucket.sweep_unfinished(), Ok(0));
     }
+}
+
+#[test]
+fn a_bucket_that_looks_first_and_then_writes_is_told_from_one_that_decides() {
+    let mut world = world(OPTIONS, false);
+    let store = Arc::new(Shaky::racy());
+    let folder = tempfile::tempdir().unwrap();
+    let (prefix, handle) = (Path::from("boxes/one"), world.runtime.handle().clone());
+    world.bucket = Bucket::new(store, prefix, handle, folder.path(), OPTIONS).unwrap();
+    assert_eq!(world.bucket.probe(Probe::Whole), Ok(Verdict { decides_races: false }));
+    // A start does not look.
+    assert_eq!(world.bucket.probe(Probe::Quick), Ok(Verdict { decides_races: true }));
+    assert_eq!(world.bucket.sweep_unfinished(), Ok(0));
 }
 
 #[test]

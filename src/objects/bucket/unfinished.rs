@@ -19,6 +19,9 @@ use super::wire::refusal;
 /// Life of the signature of one listing.
 const SIGNATURE_LIFE: Duration = Duration::from_secs(300);
 
+/// Of an answer that cannot be used, what is passed on.
+const TEXT_CHARS_MAX: usize = 400;
+
 /// An upload that was begun, and neither completed nor aborted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedUpload {
@@ -107,9 +110,20 @@ impl S3Uploads {
                 path: "the list of unfinished uploads".into(),
                 source: String::from_utf8_lossy(&body).into(),
             }),
-            status => Err(generic(std::io::Error::other(format!("an answer with status {status}")))),
+            status => explain(status, &String::from_utf8_lossy(&body)),
         }
     }
+}
+
+/// What another answer means. Some servers call the list missing while nothing was ever uploaded in parts.
+fn explain(status: StatusCode, text: &str) -> Result<Page> {
+    if status == StatusCode::NOT_FOUND && text.contains("<Code>NoSuchUpload</Code>") {
+        return Ok(Page::default());
+    }
+    let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
+    Err(generic(std::io::Error::other(format!(
+        "an answer with status {status} to a list of uploads: {text}"
+    ))))
 }
 
 fn is_unknown(error: &Answer) -> bool {
@@ -123,6 +137,19 @@ fn generic(source: impl std::error::Error + Send + Sync + 'static) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_that_is_missing_is_empty_and_a_bucket_that_is_missing_an_error() {
+        let code = |code: &str| format!("<Error><Code>{code}</Code></Error>");
+        let page = explain(StatusCode::NOT_FOUND, &code("NoSuchUpload")).unwrap();
+        assert!(page.upload.is_empty() && !page.is_truncated);
+        let missing = explain(StatusCode::NOT_FOUND, &code("NoSuchBucket")).unwrap_err();
+        assert!(matches!(
+            crate::objects::bucket::fault::of_bucket(missing),
+            crate::objects::Error::Denied(_)
+        ));
+        assert!(explain(StatusCode::CONFLICT, &code("NoSuchUpload")).is_err());
+    }
 
     #[test]
     fn what_servers_answer_is_understood() {

@@ -13,6 +13,7 @@ use object_store::{CopyMode, CopyOptions, Error as Answer, PutMode, PutPayload};
 use tokio::task::JoinSet;
 
 use super::spool::Part;
+use super::sweep::Claim;
 use super::{Bucket, fault};
 use crate::objects::key::UNFINISHED;
 use crate::objects::{Error, ObjectKey, ObjectWriter};
@@ -49,8 +50,14 @@ struct Upload {
 /// What the bucket knows an upload by.
 struct Name {
     /// Where the parts become an object: its own name, or one it has until it is copied.
-    path: Path,
+    place: Claim,
     id: String,
+}
+
+impl Name {
+    fn path(&self) -> &Path {
+        self.place.path()
+    }
 }
 
 impl BucketWriter {
@@ -93,7 +100,7 @@ impl BucketWriter {
                 upload.count += 1;
                 upload.sending.spawn(async move {
                     let part = PutPayload::from(part);
-                    let put = || bucket.store().put_part(&name.path, &name.id, number, part.clone());
+                    let put = || bucket.store().put_part(name.path(), &name.id, number, part.clone());
                     let sent = bucket.calls().run(put).await;
                     drop(slot);
                     sent.map(|id| (number, id))
@@ -116,9 +123,10 @@ impl BucketWriter {
         } else {
             self.bucket.path(&self.key)
         };
-        let create = || self.bucket.store().create_multipart(&path);
+        let place = self.bucket.inner.in_use.claim(path);
+        let create = || self.bucket.store().create_multipart(place.path());
         let id = self.bucket.calls().run(create).await.map_err(|error| fault(&self.key, error))?;
-        let name = Arc::new(Name { path, id });
+        let name = Arc::new(Name { place, id });
         Ok(Upload { name, count: 0, sending: JoinSet::new(), sent: Vec::new() })
     }
 
@@ -146,7 +154,7 @@ impl BucketWriter {
         if !self.bucket.options().conditional_puts {
             return Ok(());
         }
-        let (from, to) = (&upload.name.path, &self.bucket.path(&self.key));
+        let (from, to) = (upload.name.path(), &self.bucket.path(&self.key));
         let mode = if self.replaces { CopyMode::Overwrite } else { CopyMode::Create };
         let options = || CopyOptions { mode, ..CopyOptions::default() };
         let copied = self.bucket.calls().run(|| self.bucket.store().copy_opts(from, to, options())).await;
@@ -158,7 +166,7 @@ impl BucketWriter {
 
     async fn complete(&self, upload: &mut Upload) -> Result<(), Error> {
         let parts = upload.all().await.map_err(|error| self.upload_fault(error))?;
-        let Name { path, id } = &*upload.name;
+        let (path, id) = (upload.name.path(), &upload.name.id);
         let complete = || self.bucket.store().complete_multipart(path, id, parts.clone());
         match self.bucket.calls().run(complete).await {
             // The upload is gone when an earlier try completed it.
@@ -273,7 +281,7 @@ impl Upload {
     async fn abort(mut self, bucket: &Bucket) {
         // A part that arrives after the abort would stay.
         self.sending.shutdown().await;
-        let Name { path, id } = &*self.name;
+        let (path, id) = (self.name.path(), &self.name.id);
         match bucket.calls().run(|| bucket.store().abort_multipart(path, id)).await {
             // An earlier try was heard.
             Ok(()) | Err(Answer::NotFound { .. }) => {}

@@ -189,8 +189,8 @@ impl Store {
             }
             match pack.frames(index..index + 1) {
                 Ok(_) => {}
-                Err(Error::Unavailable(reason)) if !blocks.iter().any(|b| touched.contains(b)) => {
-                    return Err(Error::Unavailable(reason));
+                Err(error) if error.is_absence() && !blocks.iter().any(|b| touched.contains(b)) => {
+                    return Err(error);
                 }
                 Err(_) => lost.extend(self.chunks_of(pack, index)?),
             }

@@ -22,6 +22,8 @@ pub struct Keys {
     /// Held while the ring is changed.
     master: Mutex<MasterKey>,
     ring: RwLock<Arc<Saved>>,
+    /// The version right after the one in force, which another master key opens.
+    other: Option<u32>,
     at_open: AtOpen,
     /// Copies that were written again when the ring was opened, each with the reason.
     mended: Vec<(ObjectKey, String)>,
@@ -81,11 +83,12 @@ impl Keys {
         let bytes = record::to_bytes(&ring, master, entropy.id());
         copies::put(objects, ring.version, &bytes)?;
         copies::read_back(objects, ring.version, &bytes)?;
-        Ok(Keys::new(Saved { ring, bytes }, master, AtOpen::Settled, Vec::new()))
+        Ok(Keys::new(Saved { ring, bytes }, master, None))
     }
 
     /// Opens the newest version that has a whole copy, or the one before it, when only that opens
-    /// with `master` because a change to another key was cut off; and settles what was.
+    /// with `master` because a change to another key was cut off. Changes nothing: whoever knows that the
+    /// ring is its own has to settle it before anything is sealed or opened with it.
     ///
     /// # Errors
     /// [`KeyError`]. An older version is used only when all copies of newer ones were read and none
@@ -96,12 +99,17 @@ impl Keys {
         store_id: [u8; 16],
     ) -> Result<Keys, KeyError> {
         let (saved, other) = load(objects, master, store_id)?;
-        let (at_open, mended) = settle(objects, &saved, other);
-        Ok(Keys::new(saved, master, at_open, mended))
+        Ok(Keys::new(saved, master, other))
     }
 
-    fn new(saved: Saved, master: &MasterKey, at_open: AtOpen, mended: Vec<(ObjectKey, String)>) -> Keys {
-        Keys { master: Mutex::new(master.clone()), ring: RwLock::new(Arc::new(saved)), at_open, mended }
+    /// Finishes or undoes a change that was cut off, and writes copies that are missing or damaged again.
+    pub(in crate::store) fn settle(&mut self, objects: &dyn Objects) {
+        (self.at_open, self.mended) = settle(objects, &self.saved(), self.other.take());
+    }
+
+    fn new(saved: Saved, master: &MasterKey, other: Option<u32>) -> Keys {
+        let (master, ring) = (Mutex::new(master.clone()), RwLock::new(Arc::new(saved)));
+        Keys { master, ring, other, at_open: AtOpen::Settled, mended: Vec::new() }
     }
 
     /// What was written again when the ring was opened.

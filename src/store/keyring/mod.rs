@@ -165,9 +165,14 @@ impl Keyring {
         })
     }
 
-    /// One of a domain's keys.
+    /// One of a domain's keys. Whoever asks for it has something that it sealed, so a ring without the
+    /// domain lacks a key that was there.
     fn key(&self, domain: u32, version: u32) -> Result<Arc<DomainKey>, KeyError> {
-        let found = self.domain(domain)?.keys.get(&version).cloned();
+        let keys = match self.domain(domain) {
+            Err(KeyError::Unknown(_)) => None,
+            found => Some(&found?.keys),
+        };
+        let found = keys.and_then(|keys| keys.get(&version).cloned());
         found.ok_or(KeyError::UnknownVersion { domain, version })
     }
 

@@ -35,7 +35,9 @@ fn stored() -> (Memory, Keys) {
 }
 
 fn open(objects: &dyn Objects, seed: u8) -> Result<Keys, KeyError> {
-    Keys::open(objects, &master(seed), STORE)
+    let mut keys = Keys::open(objects, &master(seed), STORE)?;
+    keys.settle(objects);
+    Ok(keys)
 }
 
 /// The copies there are: version and letter.

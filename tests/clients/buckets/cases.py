@@ -236,6 +236,122 @@ def answers_without_its_bucket(context):
         equal('readiness', client.want(200, 'GET', '/readyz').text(), 'ready\n')
 
 
+def starts_without_its_bucket(context):
+    """With the server off a box that was set up starts, serves what is at hand, and uses the bucket when it is back."""
+    data, other = context.random.randbytes(6 << 20), context.random.randbytes(6 << 20)
+    with context.server(context.work / 's3') as server, bucket_box(context, server) as box:
+        box.start()
+        client = admin(box)
+        read, unread = client.add('read', data), client.add('unread', other)
+        client.expect_whole(read, data)
+        equal('stop', box.stop(), 0)
+        server.kill()
+
+        box.start()
+        client = admin(box)
+        equal('list', len(client.all()), 2)
+        equal('show', client.show(unread)['status'], 'active')
+        client.expect_whole(read, data)
+        upload = client.create('refused')
+        for what, reply in (('download', client.ask('GET', f'/v2/images/{unread}/file')),
+                            ('upload', client.upload(upload, data))):
+            equal(what, reply.status, 503)
+            has(what, reply.text(), f's3://{BUCKET}/a/box')
+            has(what, reply.text(), 'tried again')
+        equal('the image after it', client.show(upload)['status'], 'queued')
+        has('readiness', client.want(200, 'GET', '/readyz').text(), 'image data cannot be reached')
+        equal('health', client.want(200, 'GET', '/healthz').text(), 'ok\n')
+        equal('figures', [figure(client, f'tintype_store_{name}') for name in ('reachable', 'recognised')], [0, 0])
+        has('the log', box.log.read_text(), 'the start goes on without it')
+        equal('events', [event['event'] for event in events(client)], ['medium-away'])
+        # It stops and starts as often as one likes, and a command without a server goes without too.
+        equal('stop', box.stop(), 0)
+        equal('list without a server', len(box.result('image', 'list')), 3)
+        box.start()
+        client = admin(box)
+
+        server.start()
+        wait_until('its return', lambda: figure(client, 'tintype_store_recognised') == 1)
+        equal('readiness', client.want(200, 'GET', '/readyz').text(), 'ready\n')
+        wait_until('the event', lambda: events(client)[0]['event'] == 'medium-back')
+        client.expect_whole(unread, other)
+        third = context.random.randbytes(6 << 20)
+        equal('upload', client.upload(upload, third).status, 204)
+        client.expect_whole(upload, third)
+        equal('check', box.check(), [])
+        equal('stop', box.stop(), 0)
+        equal('check of the closed store', box.check(), [])
+
+
+def events(client):
+    """What happened to stored data, the newest first."""
+    return client.want(200, 'GET', '/tintype/v1/events').json()['events']
+
+
+def writes_to_no_other_bucket(context):
+    """Where another box's store answers in its bucket's place, a box waits, says so, and changes nothing."""
+    data = context.random.randbytes(3 << 20)
+    with context.server(context.work / 's3') as server:
+        if not server.has_files:
+            raise NotRun('the files of this server cannot be seen')
+        with bucket_box(context, server) as box:
+            box.start()
+            image = admin(box).add('kept', data)
+            equal('stop', box.stop(), 0)
+            server.kill()
+            box.start()
+            client = admin(box)
+            own, moved = server.folder / 'data' / BUCKET / 'a' / 'box', server.folder / 'moved'
+            own.rename(moved)
+            shutil.copytree(moved, own)
+            for name in ('tintype-store', 'tintype-store-copy'):
+                (own / name).unlink()
+            # The header of a store that was never this box's.
+            header = {**json.loads((moved / 'tintype-store').read_text()), 'id': '00' * 16}
+            (own / 'tintype-store').write_text(json.dumps(header))
+            before = contents(own)
+            server.start()
+            wait_until('a look at it', lambda: 'cannot be used' in box.log.read_text())
+            has('the log', box.log.read_text(), 'the store there is ' + '00' * 16)
+            equal('upload', client.upload(client.create('refused'), data).status, 503)
+            equal('delete', client.delete(image).status, 204)
+            expect(box.command('gc')[0] != 0, 'it reclaimed in another\'s store')
+            equal('what lies there', contents(own), before)
+            equal('stop', box.stop(), 0)
+            equal('what lies there after the stop', contents(own), before)
+            # A start that meets it is refused.
+            status, said = box.refused_start()
+            equal('exit status', status, 1)
+            has('the refusal', said, 'does not belong to this catalog')
+            equal('what lies there after that', contents(own), before)
+
+
+def contents(folder):
+    """Every file below a folder with its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+def sealed_box_needs_its_ring(context):
+    """A sealed box says why it cannot start without its bucket, and starts with it again."""
+    data = context.random.randbytes(3 << 20)
+    with context.server(context.work / 's3') as server:
+        with bucket_box(context, server, store_key_file=context.work / 'key') as box:
+            status, said = box.command('init', '--sealed')
+            expect(status == 0, f'init --sealed ended with {status}: {said}')
+            box.start()
+            image = admin(box).add('kept', data)
+            equal('stop', box.stop(), 0)
+            server.kill()
+            status, said = box.refused_start()
+            equal('exit status', status, 1)
+            has('the refusal', said, 'the key ring')
+            has('the refusal', said, f's3://{BUCKET}/a/box')
+            server.start()
+            box.start()
+            admin(box).expect_whole(image, data)
+            equal('check', box.check(), [])
+
+
 def lies_are_not_believed(context):
     """Failures, lost answers, slow, short and corrupt bodies: what was acknowledged is exact."""
     faults = ['500', '503', 'lost', 'unanswered', 'slow', 'short', 'corrupt']
@@ -351,6 +467,9 @@ CASES = [
     survives_its_own_death,
     survives_a_restart_of_the_server,
     answers_without_its_bucket,
+    starts_without_its_bucket,
+    writes_to_no_other_bucket,
+    sealed_box_needs_its_ring,
     lies_are_not_believed,
     copies_put_it_right,
 ]
