@@ -80,7 +80,7 @@ impl CatalogFile {
     /// [`Error::OtherKey`], or the medium's failure.
     pub fn expect_under(&self, keys: &[SealKey]) -> Result<(), Error> {
         match self.form()? {
-            Form::Sealed => sealed::opened_with(&self.start(SEALED_HEADER_BYTES)?, keys).map(drop),
+            Form::Sealed => sealed::opened_with(&start_of(&self.file, SEALED_HEADER_BYTES)?, keys).map(drop),
             _ => Ok(()),
         }
     }
