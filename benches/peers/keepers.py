@@ -1,16 +1,21 @@
 """Programs that keep disk images in a repository of their own, each driven in the same way.
 
-A keeper has a new repository, `put`s a file under a name, and `get`s it back through a pipe.
+A keeper has a new repository, `put`s a file under a name, and `get`s it back through a pipe. Those that
+can be mounted show a file that they keep on a `mount`.
 """
 
+import contextlib
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 from measure import spend
 
+PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache'))
 
 
@@ -20,6 +25,25 @@ def debian(*packages):
         quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
         subprocess.run(['apt-get', 'update', '-q'], **quiet)
         subprocess.run(['apt-get', 'install', '-qy', *packages], **quiet)
+
+
+@contextlib.contextmanager
+def mounted(command, environment, folder, file):
+    """While a command that mounts something on `folder` runs: that file of it."""
+    folder.mkdir()
+    process = subprocess.Popen([*command, folder], env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not (folder / file).exists():
+            if process.poll() is not None or time.monotonic() > until:
+                raise SystemExit(f'{" ".join(map(str, command))} shows no {folder / file}')
+            time.sleep(0.05)
+        yield folder / file
+    finally:
+        subprocess.run(['fusermount', '-u', folder], check=False)
+        process.wait()
+        folder.rmdir()
 
 
 class Tintype:
@@ -40,8 +64,42 @@ class Tintype:
         command = [self.binary, '--data', self.folder, 'image', 'import', '--disk-format', 'raw', '--name', name]
         return spend([*command, path], self.settings)
 
-    def get(self, name):
+    def get(self, name, _):
         return spend([self.binary, '--data', self.folder, 'image', 'save', name, '-'], self.settings, counted=True)
+
+
+class Library:
+    """The library without a box around it (benches/keeper): BLAKE3 is its only digest."""
+
+    name = 'tintype, library'
+
+    def __init__(self):
+        build = ['cargo', 'bench', '--quiet', '--locked', '--profile', 'ci', '--bench', 'keeper', '--no-run',
+                 '--message-format', 'json']
+        told = subprocess.check_output(build, cwd=PACKAGE, text=True).splitlines()
+        built = [message['executable'] for message in map(json.loads, told) if message.get('executable')]
+        self.keeper = built[-1]
+
+    def version(self):
+        return self.name
+
+    def new(self, folder):
+        self.folder = folder
+        spend([self.keeper, 'init', folder])
+
+    def put(self, name, path):
+        return spend([self.keeper, 'put', self.folder, name, path])
+
+    def get(self, name, _):
+        return spend([self.keeper, 'get', self.folder, name], counted=True)
+
+    def random(self, name, length, count):
+        """Reads of so many bytes at places that `reads` takes too."""
+        return spend([self.keeper, 'random', self.folder, name, str(length), str(count)])
+
+    def reads(self, path, length, count):
+        """The same reads of any file."""
+        return spend([self.keeper, 'reads', path, str(length), str(count)])
 
 
 class Restic:
@@ -68,6 +126,9 @@ class Restic:
     def get(self, name, path):
         return spend(['restic', 'dump', '-q', '--tag', name, 'latest', path], self.environment, counted=True)
 
+    def mount(self, name, path, folder):
+        return mounted(['restic', 'mount', '-q'], self.environment, folder, f'tags/{name}/latest{path}')
+
 
 class Borg:
     """BorgBackup, from PyPI, without encryption, in fixed blocks of 4 MiB as it advises for disks."""
@@ -85,6 +146,13 @@ class Borg:
             subprocess.run([venv / 'bin' / 'pip', 'install', '-q', 'pkgconfig', f'borgbackup=={self.VERSION}'],
                            check=True)
 
+    def can_mount(self):
+        """Adds to it what its mounts need."""
+        python = self.borg.with_name('python')
+        if subprocess.run([python, '-c', 'import llfuse'], stderr=subprocess.DEVNULL).returncode != 0:
+            debian('fuse', 'libfuse-dev', 'libattr1-dev', 'pkg-config')
+            subprocess.run([self.borg.with_name('pip'), 'install', '-q', 'llfuse'], check=True)
+
     def version(self):
         return subprocess.check_output([self.borg, '--version'], text=True).strip()
 
@@ -101,6 +169,9 @@ class Borg:
     def get(self, name, path):
         return spend([self.borg, 'extract', '--stdout', f'::{name}', str(path).lstrip('/')], self.environment,
                      counted=True)
+
+    def mount(self, name, path, folder):
+        return mounted([self.borg, 'mount', '-f', f'::{name}'], self.environment, folder, str(path).lstrip('/'))
 
 
 class Rustic:

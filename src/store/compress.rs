@@ -2,7 +2,7 @@
 //! many but seldom at it at the same moment.
 //!
 //! Invariant: there are never more contexts than there is use for, however many streams there are;
-//! a stream that finds none waits for one. Whoever has one takes no other.
+//! a stream that finds none waits for one. Whoever has one takes no other, nor waits for anything else.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,12 +10,14 @@ use super::error::Error;
 use super::format::FRAME_BYTES_MAX;
 use super::seal::TAG_BYTES;
 
-/// Contexts for each core: while one waits for the medium, another compresses.
+/// Contexts for each core: threads that are put aside in the middle of a frame keep theirs.
 const CONTEXTS_A_CORE: usize = 2;
 /// Contexts at most; by then the medium is what is waited for.
 const CONTEXTS_MAX: usize = 32;
 /// Contexts kept for the next frame.
 const IDLE_MAX: usize = 4;
+/// Rooms kept for the next frame.
+const ROOMS_MAX: usize = 8;
 
 /// The store's contexts.
 pub struct Compressors {
@@ -23,6 +25,7 @@ pub struct Compressors {
     contexts_max: usize,
     contexts: Mutex<Contexts>,
     returned: Condvar,
+    rooms: Mutex<Vec<Vec<u8>>>,
 }
 
 #[derive(Default)]
@@ -41,24 +44,42 @@ impl Compressors {
     pub fn new(level: i32) -> Compressors {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let contexts_max = (cores * CONTEXTS_A_CORE).min(CONTEXTS_MAX);
-        Compressors { level, contexts_max, contexts: Mutex::default(), returned: Condvar::new() }
+        Compressors {
+            level,
+            contexts_max,
+            contexts: Mutex::default(),
+            returned: Condvar::new(),
+            rooms: Mutex::default(),
+        }
     }
 
-    /// Compresses a frame, if that helps, and hands it to `take`, which may write over it. Gives the
-    /// codec, 0 plain or 1 zstd, and what `take` gave.
-    pub fn compress<T>(
-        &self,
-        raw: &mut Vec<u8>,
-        take: impl FnOnce(&mut Vec<u8>) -> Result<T, Error>,
-    ) -> Result<(u8, T), Error> {
+    /// An empty room that takes any frame, and what becomes of it.
+    pub fn room(&self) -> Vec<u8> {
+        self.rooms().pop().unwrap_or_else(new_room)
+    }
+
+    /// Takes a room back, to be used again.
+    pub fn give_back(&self, mut room: Vec<u8>) {
+        room.clear();
+        let mut rooms = self.rooms();
+        if rooms.len() < ROOMS_MAX && room.capacity() >= FRAME_BYTES_MAX {
+            rooms.push(room);
+        }
+    }
+
+    /// Compresses a frame in its place, if that helps. Gives the codec: 0 plain, 1 zstd.
+    pub fn compress(&self, frame: &mut Vec<u8>) -> Result<u8, Error> {
         let mut lent = self.lend();
         let context = lent.context()?;
         context.out.clear();
-        context.zstd.compress_to_buffer(raw, &mut context.out).map_err(failed)?;
+        context.out.reserve(compressed_max(frame.len()));
+        context.zstd.compress_to_buffer(frame, &mut context.out).map_err(failed)?;
         // Less than a sixteenth saved is not worth decompressing on every read.
-        let saves = context.out.len() + raw.len() / 16 < raw.len();
-        let taken = take(if saves { &mut context.out } else { raw })?;
-        Ok((u8::from(saves), taken))
+        let saves = context.out.len() + frame.len() / 16 < frame.len();
+        if saves {
+            std::mem::swap(frame, &mut context.out);
+        }
+        Ok(u8::from(saves))
     }
 
     /// Waits for the right to use a context.
@@ -74,6 +95,10 @@ impl Compressors {
     fn contexts(&self) -> MutexGuard<'_, Contexts> {
         self.contexts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn rooms(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The right to use a context, and the context once there is one.
@@ -88,7 +113,7 @@ impl Lent<'_> {
             Some(context) => context,
             None => Context {
                 zstd: zstd::bulk::Compressor::new(self.owner.level).map_err(failed)?,
-                out: Vec::with_capacity(zstd::zstd_safe::compress_bound(FRAME_BYTES_MAX) + TAG_BYTES),
+                out: new_room(),
             },
         };
         Ok(self.context.insert(context))
@@ -105,6 +130,15 @@ impl Drop for Lent<'_> {
         drop(contexts);
         self.owner.returned.notify_one();
     }
+}
+
+/// What a frame of that many bytes may take once it is compressed, and sealed.
+fn compressed_max(bytes: usize) -> usize {
+    zstd::zstd_safe::compress_bound(bytes) + TAG_BYTES
+}
+
+fn new_room() -> Vec<u8> {
+    Vec::with_capacity(compressed_max(FRAME_BYTES_MAX))
 }
 
 fn failed(error: std::io::Error) -> Error {
@@ -125,13 +159,12 @@ mod tests {
             for _ in 0..4 * compressors.contexts_max {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        let count = |_: &mut Vec<u8>| {
-                            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                            std::thread::yield_now();
-                            now.fetch_sub(1, Ordering::SeqCst);
-                            Ok(())
-                        };
-                        assert_eq!(compressors.compress(&mut vec![7; 1000], count).unwrap().0, 1);
+                        let lent = compressors.lend();
+                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        std::thread::yield_now();
+                        now.fetch_sub(1, Ordering::SeqCst);
+                        drop(lent);
+                        assert_eq!(compressors.compress(&mut vec![7; 1000]).unwrap(), 1);
                     }
                 });
             }
@@ -142,13 +175,30 @@ mod tests {
     }
 
     #[test]
-    fn a_context_comes_back_from_work_that_fails() {
+    fn a_frame_is_kept_plain_where_compressing_saves_too_little() {
         let compressors = Compressors::new(1);
-        for _ in 0..2 * compressors.contexts_max {
-            let outcome: Result<(u8, ()), Error> =
-                compressors.compress(&mut vec![7; 1000], |_| Err(Error::Unavailable("no medium".into())));
-            assert!(outcome.is_err());
+        let mut noise = vec![0; 100_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        for (raw, codec) in [(noise, 0), (vec![7; 100_000], 1)] {
+            let mut frame = compressors.room();
+            frame.extend_from_slice(&raw);
+            assert_eq!(compressors.compress(&mut frame).unwrap(), codec);
+            let back =
+                if codec == 0 { frame.clone() } else { zstd::bulk::decompress(&frame, 100_000).unwrap() };
+            assert!(back == raw);
+            compressors.give_back(frame);
         }
-        assert_eq!(compressors.contexts().lent, 0);
+    }
+
+    #[test]
+    fn p5_few_rooms_are_kept_and_those_are_empty_and_large_enough() {
+        let compressors = Compressors::new(1);
+        for _ in 0..100 {
+            compressors.give_back(vec![7; FRAME_BYTES_MAX]);
+            compressors.give_back(vec![7; 10]);
+        }
+        let rooms = compressors.rooms();
+        assert!(rooms.len() <= ROOMS_MAX);
+        assert!(rooms.iter().all(|room| room.is_empty() && room.capacity() >= FRAME_BYTES_MAX));
     }
 }

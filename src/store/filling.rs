@@ -54,7 +54,7 @@ impl Filling {
 
     /// Stores a new chunk; says where. `held` pins what it goes into.
     pub fn add(&mut self, held: &mut Held, name: [u8; 32], chunk: &[u8]) -> Result<(u64, u32), Error> {
-        if self.is_full() {
+        if self.is_full()? {
             self.close()?;
         }
         let (pack, names) = match &mut self.open {
@@ -67,12 +67,13 @@ impl Filling {
     }
 
     /// Whether the open pack has its size, or as many chunks as this stream's share of memory can name.
-    fn is_full(&self) -> bool {
+    fn is_full(&mut self) -> Result<bool, Error> {
         let bytes_max = self.store.inner.options.pack_bytes;
         let chunks_max = self.names.bytes() / CHUNK_COST;
-        self.open
-            .as_ref()
-            .is_some_and(|(pack, names)| pack.stored_bytes() >= bytes_max || names.len() >= chunks_max)
+        match &mut self.open {
+            Some((pack, names)) => Ok(names.len() >= chunks_max || pack.has_stored(bytes_max)?),
+            None => Ok(false),
+        }
     }
 
     /// Ends the open pack; every pack is durable and has its row.

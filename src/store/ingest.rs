@@ -1,7 +1,8 @@
 //! A stream on its way in: digests beside cut → hash → look-up → frame → pack → durable.
 //!
-//! Up to four threads a stream work behind bounded queues ([`lanes`]), and one budget bounds what all
-//! streams hold in memory; both push back to the socket. A stream can be put down and taken up again
+//! Up to four threads a stream work behind bounded queues ([`lanes`]), helped by others where cores are
+//! idle ([`super::spare`]), and one budget bounds what all streams hold in memory; both push back to the
+//! socket. A stream can be put down and taken up again
 //! ([`progress`]). Invariant: a row is committed only after its object is durable, and nothing of the
 //! stream is visible before its receipt is published.
 

@@ -49,6 +49,7 @@ mod rows;
 mod scrub;
 mod seal;
 mod share;
+mod spare;
 mod stale_hooks;
 mod steps;
 mod stored;
@@ -103,7 +104,7 @@ use index::Index;
 use keyring::Keys;
 use manifest::Manifest;
 use object::Object;
-use pack::{OpenFrame, Pack, PackWriter, pack_name};
+use pack::{Line, OpenFrame, Pack, PackWriter, pack_name};
 use pins::{Held, Lease, Pins};
 use read::Fetchers;
 use realm::Realm;
@@ -145,6 +146,8 @@ struct Inner {
     batches: Shares,
     /// What streams keep of the packs they fill.
     names: Shares,
+    /// Frames of all streams that may wait on their way into a pack.
+    lines: Arc<Semaphore>,
     compressors: Arc<Compressors>,
     /// Those of packs that are written anew.
     recompressors: Arc<Compressors>,
@@ -428,8 +431,8 @@ impl Store {
         held.pack(number);
         let header = Header::plain(Kind::Pack, self.inner.entropy.id(), number);
         let (header, key) = self.sealing(held, header, realm.domain)?;
-        let compressors = self.inner.compressors.clone();
-        PackWriter::start(&*self.inner.objects, header, realm.scope, key.as_deref(), FRAME_BYTES, compressors)
+        let line = Line::new(self.inner.compressors.clone(), Some(self.inner.lines.clone()));
+        PackWriter::start(&*self.inner.objects, header, realm.scope, key.as_deref(), FRAME_BYTES, line)
     }
 }
 
@@ -451,6 +454,8 @@ mod flips_tests;
 mod format_tests;
 #[cfg(test)]
 mod nonce_tests;
+#[cfg(test)]
+mod packing_tests;
 #[cfg(test)]
 mod rebuild_tests;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::compress::Compressors;
 use super::damage::Damage;
 use super::error::Error;
 use super::events::Events;
+use super::format::{FRAME_BYTES, FRAME_BYTES_MAX};
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
 use super::keyring::{MasterKey, STORE_DOMAIN};
@@ -238,7 +239,7 @@ impl Store {
                 entropy,
                 index: Index::new(memory / 4),
                 frames: quick_cache::sync::Cache::with_weighter(
-                    (memory / 8 / super::format::FRAME_BYTES).max(16),
+                    (memory / 8 / FRAME_BYTES).max(16),
                     (memory / 8) as u64,
                     FrameWeight,
                 ),
@@ -247,8 +248,9 @@ impl Store {
                 budget: Arc::new(Semaphore::new(budget_units)),
                 budget_units,
                 places: Arc::new(Semaphore::new(places)),
-                batches: Shares::new(memory / 4, places),
+                batches: Shares::new(memory * 3 / 16, places),
                 names: Shares::new(memory / 8, places),
+                lines: Arc::new(Semaphore::new(memory / 16 / FRAME_BYTES_MAX)),
                 compressors: Arc::new(Compressors::new(options.zstd_level)),
                 recompressors: Arc::new(Compressors::new(options.rewrite.level.into())),
                 read_budget: Arc::new(Semaphore::new(memory / 16 / BUDGET_UNIT)),

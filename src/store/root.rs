@@ -2,15 +2,22 @@
 //!
 //! Owns the tree above subtrees that are complete. Invariant: what is kept of the bytes before
 //! [`Root::settled`] is chaining values, one for each bit of their number; the bytes after it are at
-//! most one group, and whoever takes a stream up again has to give them once more.
+//! most one group, and whoever takes a stream up again has to give them once more. Where cores are idle,
+//! large pieces are hashed on several of them.
+
+use std::sync::{Mutex, PoisonError};
 
 use blake3::Hasher;
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
+use super::spare;
+
 /// The smallest subtree: what the widest machines hash at once.
 pub const GROUP: usize = 16 << 10;
-/// The largest that is hashed at once, so that no shift overflows.
-const SUBTREE_MAX: u64 = 1 << 30;
+/// The largest that is hashed at once: what one thread does while others do theirs.
+const SUBTREE_MAX: u64 = 128 << 10;
+/// Bytes from which on others are asked to help: they need some microseconds to begin.
+const SHARED_MIN: usize = 512 << 10;
 
 /// The hash of a stream so far.
 #[derive(Clone, Default)]
@@ -52,35 +59,33 @@ impl Root {
                 return;
             }
             let tail = std::mem::take(&mut self.tail);
-            self.settle(&tail);
+            self.settle(hash((self.settled, &tail)), GROUP);
             self.tail = tail;
             self.tail.clear();
         }
+        let (mut subtrees, mut at) = (Vec::new(), self.settled);
         while data.len() > GROUP {
-            let (subtree, later) = data.split_at(self.next_subtree(data.len()));
-            self.settle(subtree);
+            let (subtree, later) = data.split_at(next_subtree(at, data.len()));
+            subtrees.push((at, subtree));
+            at += subtree.len() as u64;
             data = later;
+        }
+        for (value, (_, subtree)) in hash_all(&subtrees).into_iter().zip(subtrees) {
+            self.settle(value, subtree.len());
         }
         self.tail.extend_from_slice(data);
     }
 
-    /// The largest subtree that can come next and leaves something of `available` bytes.
-    fn next_subtree(&self, available: usize) -> usize {
-        let most = ((available - 1) as u64).min(SUBTREE_MAX);
-        1 << self.settled.trailing_zeros().min(most.ilog2())
-    }
-
     /// Adds a complete subtree, and joins those that it completes.
-    fn settle(&mut self, bytes: &[u8]) {
-        let mut value = Hasher::new().set_input_offset(self.settled).update(bytes).finalize_non_root();
-        let mut size = bytes.len() as u64;
+    fn settle(&mut self, mut value: ChainingValue, bytes: usize) {
+        let mut size = bytes as u64;
         while self.settled & size != 0 {
             let Some(left) = self.subtrees.pop() else { break };
             value = merge_subtrees_non_root(&left, &value, Mode::Hash);
             size *= 2;
         }
         self.subtrees.push(value);
-        self.settled += bytes.len() as u64;
+        self.settled += bytes as u64;
     }
 
     /// The hash of all bytes so far.
@@ -96,6 +101,34 @@ impl Root {
     }
 }
 
+/// The largest subtree that can begin at `at` and leaves something of `available` bytes.
+fn next_subtree(at: u64, available: usize) -> usize {
+    let most = ((available - 1) as u64).min(SUBTREE_MAX);
+    1 << at.trailing_zeros().min(most.ilog2())
+}
+
+/// The chaining value of a subtree that begins at this place of the stream.
+fn hash((at, bytes): (u64, &[u8])) -> ChainingValue {
+    Hasher::new().set_input_offset(at).update(bytes).finalize_non_root()
+}
+
+/// The chaining values of subtrees, in their order.
+fn hash_all(subtrees: &[(u64, &[u8])]) -> Vec<ChainingValue> {
+    let bytes: usize = subtrees.iter().map(|(_, bytes)| bytes.len()).sum();
+    if bytes < SHARED_MIN {
+        return subtrees.iter().copied().map(hash).collect();
+    }
+    let mut values = vec![ChainingValue::default(); subtrees.len()];
+    let left = Mutex::new(values.iter_mut().zip(subtrees));
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    spare::share(|| {
+        while let Some((value, subtree)) = next() {
+            *value = hash(*subtree);
+        }
+    });
+    values
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,10 +141,10 @@ mod tests {
 
     #[test]
     fn p1_the_root_is_blake3_however_the_bytes_arrive() {
-        let data = noise(5 * GROUP + 77);
+        let data = noise(2 * SHARED_MIN + 5 * GROUP + 77);
         for length in [0, 1, 1023, 1024, 1025, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP, 3 * GROUP, data.len()]
         {
-            for piece in [1000, GROUP - 1, GROUP, GROUP + 1, 4 * GROUP, data.len()] {
+            for piece in [1000, GROUP - 1, GROUP, GROUP + 1, 4 * GROUP, SHARED_MIN, data.len()] {
                 let mut root = Root::default();
                 data[..length].chunks(piece).for_each(|piece| root.update(piece));
                 let wanted = *blake3::hash(&data[..length]).as_bytes();

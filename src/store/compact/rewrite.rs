@@ -8,7 +8,7 @@ use std::ops::Range;
 use roaring::RoaringBitmap;
 
 use super::super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header};
-use super::super::pack::{FinishedPack, Frame, Pack, PackWriter, pack_name};
+use super::super::pack::{FinishedPack, Frame, Line, Pack, PackWriter, pack_name};
 use super::super::pins::Held;
 use super::super::rows::PackRow;
 use super::super::steps::Stop;
@@ -53,14 +53,14 @@ impl Run<'_, '_> {
             for frame in old.whole_frames(slice.clone())? {
                 keep(&mut writer, old, frame, manner)?;
             }
-            if writer.stored_bytes() > manner.bytes_max {
+            if writer.has_stored(manner.bytes_max.saturating_add(1))? {
                 return Ok(None);
             }
             self.step(old.frame_span(slice.end - 1).end - old.frame_span(slice.start).start)?;
             at = slice.end;
         }
         writer.close_frame()?;
-        if writer.stored_bytes() > manner.bytes_max {
+        if writer.has_stored(manner.bytes_max.saturating_add(1))? {
             return Ok(None);
         }
         Ok(Some(Generation { finished: writer.finish()?, held }))
@@ -88,7 +88,8 @@ impl Store {
         } else {
             (FRAME_BYTES, self.inner.compressors.clone())
         };
-        PackWriter::start(&*self.inner.objects, header, row.scope, key.as_deref(), frame_bytes, compressors)
+        let line = Line::new(compressors, None);
+        PackWriter::start(&*self.inner.objects, header, row.scope, key.as_deref(), frame_bytes, line)
     }
 }
 

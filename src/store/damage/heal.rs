@@ -19,7 +19,7 @@ use super::super::error::Error;
 use super::super::events::EventKind;
 use super::super::format::{FRAME_BYTES, Header, Kind};
 use super::super::manifest::Extent;
-use super::super::pack::{FinishedPack, Pack, PackWriter, pack_name};
+use super::super::pack::{FinishedPack, Line, Pack, PackWriter, pack_name};
 use super::super::pins::Held;
 use super::super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PackRow, grave_key, pack_key};
 use super::super::stored::Stored;
@@ -206,9 +206,8 @@ impl Store {
             Header { id: self.inner.entropy.id(), generation: row.generation + 1, ..row.header(number) };
         let (header, key) = self.sealing(held, header, row.domain)?;
         let objects = &*self.inner.objects;
-        let compressors = self.inner.compressors.clone();
-        let mut writer =
-            PackWriter::start(objects, header, row.scope, key.as_deref(), FRAME_BYTES, compressors)?;
+        let line = Line::new(self.inner.compressors.clone(), None);
+        let mut writer = PackWriter::start(objects, header, row.scope, key.as_deref(), FRAME_BYTES, line)?;
         let pack = self.pack(number)?;
         let mut chunks: BTreeMap<u32, Place> =
             pack.chunks().map(|(ordinal, _)| (ordinal, (number, ordinal))).collect();

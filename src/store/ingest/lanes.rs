@@ -15,7 +15,7 @@ use super::super::digest::{Md5Blocks, SecureBlocks};
 use super::super::error::Error;
 use super::super::manifest::Extent;
 use super::super::root::Root;
-use super::super::thread;
+use super::super::{spare, thread};
 use super::digesting::Digesting;
 
 /// Pieces a stream may have waiting before each of its threads: more than a batch of look-ups,
@@ -169,6 +169,7 @@ fn digest<D: Clone + Send + 'static>(
 ) -> Result<DigestLane<D>, Error> {
     lane(name, move |mut queue| {
         while let Some(work) = queue.blocking_recv() {
+            let _busy = spare::busy();
             match work {
                 Work::Piece(piece) => update(&mut digest, &piece.0),
                 Work::Mark(answer) => tell(answer, digest.clone()),
@@ -196,6 +197,7 @@ fn tell<T>(answer: oneshot::Sender<T>, what: T) {
 
 fn assemble(mut assembler: Assembler, mut queue: mpsc::Receiver<Work<Cut>>) -> Result<Assembled, Error> {
     while let Some(work) = queue.blocking_recv() {
+        let _busy = spare::busy();
         match work {
             Work::Piece(piece) => assembler.push(&piece.0)?,
             Work::Mark(answer) => tell(answer, assembler.put_down()?),

@@ -5,6 +5,7 @@
 
 mod footer;
 mod frame;
+mod line;
 mod write;
 
 use std::ops::Range;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 
 pub use footer::{FrameEntry, PackFooter};
 pub use frame::OpenFrame;
+pub use line::Line;
 pub use write::{FinishedPack, PackWriter};
 
 use super::decompress::{self, Decompressor};

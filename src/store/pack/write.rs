@@ -1,15 +1,14 @@
 //! Filling one pack, for a stream or from the generation before.
 //!
-//! Invariant: chunks come in the order of their ordinals, and no frame exceeds what a reader takes.
+//! Invariant: chunks come in the order of their ordinals, frames are written in the order in which they
+//! were filled, wherever they were compressed, and no frame exceeds what a reader takes.
 
-use std::sync::Arc;
-
-use super::super::compress::Compressors;
 use super::super::error::Error;
 use super::super::format::{FRAME_BYTES_MAX, Header};
 use super::super::object::{Builder, Written};
-use super::super::seal::{DomainKey, TAG_BYTES};
+use super::super::seal::DomainKey;
 use super::footer::{FrameEntry, PackFooter};
+use super::line::{Line, Ready};
 use crate::db::codec;
 use crate::objects::Objects;
 
@@ -22,7 +21,7 @@ pub struct PackWriter {
     raw: Vec<u8>,
     in_frame: u32,
     raw_total: u64,
-    compressors: Arc<Compressors>,
+    line: Line,
 }
 
 /// A finished pack, durable but not yet named by a row.
@@ -39,24 +38,24 @@ pub struct FinishedPack {
 
 impl PackWriter {
     /// Starts the pack that `header` names, in a deduplication scope. A frame is closed when it holds
-    /// `frame_bytes`.
+    /// `frame_bytes`, and goes through `line`.
     pub fn start(
         objects: &dyn Objects,
         header: Header,
         scope: [u8; 16],
         key: Option<&DomainKey>,
         frame_bytes: usize,
-        compressors: Arc<Compressors>,
+        line: Line,
     ) -> Result<PackWriter, Error> {
         Ok(PackWriter {
             builder: Builder::start(objects, &header, key)?,
             footer: PackFooter::empty(header.number, header.generation, scope),
             header,
             frame_bytes: frame_bytes.min(FRAME_BYTES_MAX),
-            raw: Vec::with_capacity(FRAME_BYTES_MAX + TAG_BYTES),
+            raw: line.room(),
             in_frame: 0,
             raw_total: 0,
-            compressors,
+            line,
         })
     }
 
@@ -65,9 +64,16 @@ impl PackWriter {
         self.header.number
     }
 
-    /// Bytes stored so far, the open frame not counted.
-    pub fn stored_bytes(&self) -> u64 {
-        self.builder.bytes()
+    /// Whether that many bytes are stored, the open frame not counted.
+    pub fn has_stored(&mut self, bytes: u64) -> Result<bool, Error> {
+        // As if each frame had been written at once: where a pack ends must not depend on the hour.
+        while self.builder.bytes() + self.line.bytes() >= bytes {
+            match self.line.pop()? {
+                Some(frame) => self.write(frame)?,
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     /// Adds a new chunk; gives its ordinal.
@@ -98,6 +104,7 @@ impl PackWriter {
         chunks: impl Iterator<Item = (u32, [u8; 32], u32)>,
     ) -> Result<(), Error> {
         self.close_frame()?;
+        self.write_line()?;
         let (mut count, mut raw_bytes) = (0, 0);
         for (ordinal, name, length) in chunks {
             self.footer.push(ordinal, name, length);
@@ -116,24 +123,44 @@ impl PackWriter {
         if self.raw.is_empty() {
             return Ok(());
         }
-        let raw_bytes = self.raw.len() as u32;
-        let builder = &mut self.builder;
-        let (codec, section) = self.compressors.compress(&mut self.raw, |frame| builder.append(frame))?;
-        self.footer.frames.push(FrameEntry {
-            count: self.in_frame,
-            offset: section.offset,
-            stored_bytes: section.bytes,
-            raw_bytes,
-            codec,
-        });
-        self.raw.clear();
-        self.in_frame = 0;
+        let next = self.line.room();
+        let mut raw = std::mem::replace(&mut self.raw, next);
+        let chunks = std::mem::take(&mut self.in_frame);
+        while let Some(frame) = self.line.pop_ready()? {
+            self.write(frame)?;
+        }
+        while let Some(refused) = self.line.push(raw, chunks) {
+            raw = match self.line.pop()? {
+                // There may be a place now.
+                Some(frame) => self.write(frame).map(|()| refused)?,
+                None => return self.line.compress(refused, chunks).and_then(|frame| self.write(frame)),
+            };
+        }
+        Ok(())
+    }
+
+    /// Writes all frames of the line.
+    fn write_line(&mut self) -> Result<(), Error> {
+        while let Some(frame) = self.line.pop()? {
+            self.write(frame)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, frame: Ready) -> Result<(), Error> {
+        let Ready { mut bytes, codec, raw_bytes, chunks: count } = frame;
+        let section = self.builder.append(&mut bytes)?;
+        self.line.give_back(bytes);
+        let (offset, stored_bytes) = (section.offset, section.bytes);
+        self.footer.frames.push(FrameEntry { count, offset, stored_bytes, raw_bytes, codec });
         Ok(())
     }
 
     /// Ends the pack; returns once its object is durable.
     pub fn finish(mut self) -> Result<FinishedPack, Error> {
         self.close_frame()?;
+        self.write_line()?;
+        self.line.give_back(std::mem::take(&mut self.raw));
         let names = &self.footer.names;
         let mut sorted: Vec<u32> = (0..names.len() as u32).collect();
         sorted.sort_unstable_by_key(|position| names[*position as usize]);
