@@ -76,9 +76,9 @@ class Library:
     def __init__(self):
         build = ['cargo', 'bench', '--quiet', '--locked', '--profile', 'ci', '--bench', 'keeper', '--no-run',
                  '--message-format', 'json']
-        told = subprocess.check_output(build, cwd=PACKAGE, text=True).splitlines()
-        built = [message['executable'] for message in map(json.loads, told) if message.get('executable')]
-        self.keeper = built[-1]
+        told = map(json.loads, subprocess.check_output(build, cwd=PACKAGE, text=True).splitlines())
+        built = [message for message in told if message.get('target', {}).get('name') == 'keeper']
+        self.keeper = built[0]['executable']
 
     def version(self):
         return self.name
