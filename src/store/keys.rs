@@ -39,6 +39,14 @@ impl Store {
         self.newest_key(domain).map(drop)
     }
 
+    /// The same of what a key of it sealed: a ring without the domain lacks that key, whatever else it has.
+    pub(super) fn expect_key(&self, domain: u32, version: u32) -> Result<(), Error> {
+        self.expect_domain(domain).map_err(|error| match error {
+            Error::Key(KeyError::Unknown(_)) => KeyError::UnknownVersion { domain, version }.into(),
+            other => other,
+        })
+    }
+
     /// Whether a domain's keys are gone for good, and with them everything it sealed.
     pub(super) fn is_revoked(&self, domain: u32) -> bool {
         matches!(self.newest_key(domain), Err(Error::Key(KeyError::Revoked(_))))

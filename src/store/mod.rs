@@ -264,7 +264,7 @@ impl Store {
         loop {
             let row = self.content_row(content)?.ok_or(Error::Missing(*content))?;
             // What is in memory does not outlive its key.
-            self.expect_domain(row.domain)?;
+            self.expect_key(row.domain, row.key_version)?;
             let bytes = row.stored.object_bytes;
             let layout = self.inner.layouts.get(&row.object, bytes, || self.manifest(&row));
             let mut held = self.inner.pins.hold();

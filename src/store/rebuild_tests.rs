@@ -314,13 +314,17 @@ async fn a_ring_that_lacks_a_key_is_told_apart_from_a_revoked_one() {
     while b.store.reseal(2, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().unfinished.is_some() {}
     b.store.ship().unwrap();
     // Older rings put back: one from before the domain, one from before its newest key.
-    let expected = KeyError::UnknownVersion { domain: 2, version: 1 };
     for ring in [backup, second] {
         names(&b.objects, "keyring/").iter().for_each(|key| b.objects.delete(key).unwrap());
         Vault::restore_ring(&b.objects, &ring, Some(&master)).unwrap();
         let (r, found) = rebuilt(&b.objects, Some(&master));
         assert_eq!((found.damaged_contents.len(), found.revoked_contents), (1, 0));
-        assert!(matches!(get(&r, &content), Err(Error::Key(error)) if error == expected));
+        let read = get(&r, &content);
+        assert!(
+            matches!(read, Err(Error::Key(KeyError::UnknownVersion { domain: 2, .. }))),
+            "{:?}",
+            read.err()
+        );
         // It may still be read one day, with the right ring.
         assert_eq!(reclaim(&r).withheld, 1);
         assert!(r.store.unlisted().unwrap()[0].1.to_string().contains("older backup"));

@@ -165,14 +165,9 @@ impl Keyring {
         })
     }
 
-    /// One of a domain's keys. Whoever asks for it has something that it sealed, so a ring without the
-    /// domain lacks a key that was there.
+    /// One of a domain's keys.
     fn key(&self, domain: u32, version: u32) -> Result<Arc<DomainKey>, KeyError> {
-        let keys = match self.domain(domain) {
-            Err(KeyError::Unknown(_)) => None,
-            found => Some(&found?.keys),
-        };
-        let found = keys.and_then(|keys| keys.get(&version).cloned());
+        let found = self.domain(domain)?.keys.get(&version).cloned();
         found.ok_or(KeyError::UnknownVersion { domain, version })
     }
 
