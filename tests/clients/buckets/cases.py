@@ -443,7 +443,10 @@ def copies_put_it_right(context):
             shutil.copytree(box.data / 'store', mirror)
             expect_put_right(box, image, data, box.data / 'store')
         copy = context.work / 'copy'
-        with bucket_box(context, server, repair_copies=json.dumps([str(copy)]), bucket_cache_bytes=0) as box:
+        # Nothing is silent here: a server that has much else to do may take its time.
+        patience = {'bucket_request_timeout_s': 30, 'bucket_operation_timeout_s': 60}
+        with bucket_box(context, server, repair_copies=json.dumps([str(copy)]), bucket_cache_bytes=0,
+                        **patience) as box:
             box.start()
             image = admin(box).add('kept', data)
             equal('stop', box.stop(), 0)
