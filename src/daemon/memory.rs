@@ -16,6 +16,8 @@ const CATALOG_SHARE: u64 = 16;
 /// Half of the rest is for what transfers cost beside the bytes they are counted by: threads, contexts
 /// of the compressor, connections, and what the allocator holds back.
 const TRANSFERS_SHARE: u64 = 2;
+/// With less nothing would move; the smallest ceiling has that much beside a bucket.
+const TRANSFERS_MIN: u64 = 6 << 20;
 /// Of what transfers may hold, one byte in so many is for parts on their way to a bucket.
 const SENDING_SHARE: u64 = 4;
 /// An image may fall into one piece for this much of what transfers may hold, in bytes.
@@ -28,6 +30,8 @@ const CONNECTION_BYTES_MIN: u64 = 32 << 10;
 const CONNECTION_BYTES_MAX: u64 = 96 << 10;
 /// A connection whose client is slow holds a frame beside its buffers: there may be one for this much.
 const CONNECTION_COST: u64 = 512 << 10;
+/// What a connection holds of that while all are in use: half of them, those that download, a frame each.
+const CONNECTION_HELD: u64 = 64 << 10;
 
 /// The shares, in bytes unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +55,10 @@ pub(super) fn divide(settings: &Settings) -> Shares {
     let ceiling = settings.store.memory_bytes;
     let catalog_cache = settings.store.catalog_cache_bytes.min(ceiling / CATALOG_SHARE);
     let is_bucket = medium::is_bucket(settings);
-    let fixed = PROGRAM_BYTES + if is_bucket { BUCKET_BYTES } else { 0 };
-    let transfers = ceiling.saturating_sub(fixed + catalog_cache) / TRANSFERS_SHARE;
+    let connections_max = settings.server.connections_max.min((ceiling / CONNECTION_COST) as usize);
+    let connections = connections_max as u64 * CONNECTION_HELD;
+    let fixed = PROGRAM_BYTES + connections + if is_bucket { BUCKET_BYTES } else { 0 };
+    let transfers = (ceiling.saturating_sub(fixed + catalog_cache) / TRANSFERS_SHARE).max(TRANSFERS_MIN);
     let sending = if is_bucket { transfers / SENDING_SHARE } else { 0 };
     let connection = (ceiling / CONNECTION_SHARE).clamp(CONNECTION_BYTES_MIN, CONNECTION_BYTES_MAX);
     Shares {
@@ -60,7 +66,7 @@ pub(super) fn divide(settings: &Settings) -> Shares {
         store: (transfers - sending) as usize,
         sending: sending as usize,
         connection_buffer: connection as usize,
-        connections_max: settings.server.connections_max.min((ceiling / CONNECTION_COST) as usize),
+        connections_max,
         extents_max: (transfers / EXTENT_SHARE) as usize,
     }
 }

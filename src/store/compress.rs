@@ -17,7 +17,7 @@ const CONTEXTS_MAX: usize = 32;
 /// Contexts kept for the next frame.
 const IDLE_MAX: usize = 4;
 /// Rooms kept for the next frame.
-const ROOMS_MAX: usize = 8;
+const ROOMS_MAX: usize = 4;
 
 /// The store's contexts.
 pub struct Compressors {

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Rooms kept while nobody needs them: a little more than one batch of a reader.
-const IDLE_MAX: usize = 16;
+/// Rooms kept while nobody needs them: one batch of a reader.
+const IDLE_MAX: usize = 8;
 /// The largest room kept. Frames are 256 KiB at most; what is larger came of a setting that changed.
 const ROOM_BYTES_MAX: usize = 512 << 10;
 

@@ -48,6 +48,8 @@ struct State {
     coming: VecDeque<Option<Result<Fetched, Error>>>,
     /// Threads at work, or on their way to it.
     threads: usize,
+    /// Whether the client has nothing and waits.
+    is_waiting: bool,
 }
 
 /// A batch in memory, and its room in the budget.
@@ -75,6 +77,7 @@ impl Course {
             taken: 0,
             coming: VecDeque::new(),
             threads: 0,
+            is_waiting: false,
         };
         Arc::new(Course { reader, state: Mutex::new(state), arrived: Notify::new() })
     }
@@ -96,7 +99,7 @@ impl Course {
         self.lock().end();
     }
 
-    /// As many threads as there are batches to begin.
+    /// As many threads as there are batches to begin, for a client that waits.
     fn start_threads(self: &Arc<Self>) {
         let more = self.lock().call_threads();
         for _ in 0..more {
@@ -105,8 +108,8 @@ impl Course {
         }
     }
 
-    /// The next batch to fetch, its number, and its room in the budget. Without room for more than
-    /// one there is none while another is on its way.
+    /// The next batch to fetch, its number, and its room in the budget. Without room there is one only
+    /// for a client that has nothing, and waits for it.
     fn begin(&self) -> Option<(u64, Batch, Option<OwnedSemaphorePermit>)> {
         let mut state = self.lock();
         if !state.has_work() {
@@ -114,7 +117,7 @@ impl Course {
         }
         let budget = self.reader.store.inner.read_budget.clone();
         let room = budget.try_acquire_many_owned((state.batch_bytes as usize / BUDGET_UNIT) as u32).ok();
-        if room.is_none() && !state.coming.is_empty() {
+        if room.is_none() && !(state.is_waiting && state.coming.is_empty()) {
             return None;
         }
         let bytes = if room.is_some() { state.batch_bytes } else { FRAME_BYTES as u64 };
@@ -149,8 +152,10 @@ impl State {
         !self.rest.is_empty() && self.coming.len() < self.reach
     }
 
-    /// How many threads what may be begun takes, beside those there are; they count from now on.
+    /// The client waits: how many threads what may be begun takes, beside those there are; they count
+    /// from now on.
     fn call_threads(&mut self) -> usize {
+        self.is_waiting = true;
         if !self.has_work() {
             return 0;
         }
@@ -167,6 +172,7 @@ impl State {
                 let Some(outcome) = first.take() else { return Some(None) };
                 self.coming.pop_front();
                 self.taken += 1;
+                self.is_waiting = false;
                 self.reach = (self.reach + 1).min(REACH_MAX);
                 if outcome.is_err() {
                     self.end();
