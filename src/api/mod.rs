@@ -7,6 +7,7 @@ mod body;
 pub mod context;
 mod edge;
 mod figures;
+mod gateway;
 pub mod glance;
 pub mod identity;
 mod json;
@@ -15,6 +16,7 @@ mod metrics;
 mod native;
 mod operations;
 pub mod server;
+mod signature;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -33,6 +35,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(native::routes())
         .merge(identity::routes(&state))
         .fallback(glance::routes::dispatch)
+        .layer(from_fn_with_state(state.clone(), signature::pass))
         .layer(from_fn_with_state(state.clone(), edge::pass))
         .layer(from_fn_with_state(metrics, metrics::measure))
         .with_state(state)

@@ -25,6 +25,8 @@ pub const PAGE_ROWS_DEFAULT: usize = 25;
 pub const PAGE_ROWS_MAX: usize = 1000;
 /// Largest value of `min_disk` and `min_ram` (Image API v2 schema: a signed 32-bit integer).
 pub const MIN_RESOURCE_MAX: u64 = 2_147_483_647;
+/// Access keys of one user: enough for a fleet's services, few enough to list.
+pub const ACCESS_KEYS_PER_USER_MAX: usize = 64;
 /// Longest password that is hashed, in bytes; longer ones only cost the server time.
 pub const PASSWORD_BYTES_MAX: usize = 4096;
 /// Extents of one manifest beyond which an upload is refused, so that hostile data cannot make the
