@@ -10,11 +10,13 @@ mod figures;
 mod gateway;
 pub mod glance;
 pub mod identity;
+mod ims;
 mod json;
 mod linger;
 mod metrics;
 mod native;
 mod operations;
+mod print;
 pub mod server;
 mod signature;
 
@@ -34,6 +36,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(operations::routes(metrics.clone()))
         .merge(native::routes())
         .merge(identity::routes(&state))
+        .merge(ims::routes())
         .fallback(glance::routes::dispatch)
         .layer(from_fn_with_state(state.clone(), signature::pass))
         .layer(from_fn_with_state(state.clone(), edge::pass))

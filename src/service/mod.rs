@@ -23,7 +23,7 @@ pub mod upkeep;
 use std::sync::{Arc, Mutex};
 
 pub use actor::Actor;
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Reason};
 pub use litter::Litter;
 
 use crate::base::{Clock, Entropy, Time};

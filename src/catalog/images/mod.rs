@@ -20,10 +20,10 @@ use super::index::{Index, Row};
 use super::members;
 use super::records::image::ImageRecord;
 use crate::db::codec::{self, Unreadable};
-use crate::db::{Rows, Table, WriteTxn};
-use crate::model::{Image, ImageId};
+use crate::db::{ReadTxn, Rows, Table, WriteTxn};
+use crate::model::{Image, ImageId, ProjectId, Visibility};
 
-pub use filters::{Comparison, Filters, NumberBounds};
+pub use filters::{Absent, Comparison, Filters, NumberBounds, PropertyTest, Standing, TagTest};
 pub use listing::{ListQuery, list};
 pub use order::{Direction, SortKey};
 pub use sources::Viewer;
@@ -111,6 +111,25 @@ pub fn decode(record: &[u8]) -> Result<Image, Error> {
 /// When the database fails.
 pub fn count(rows: &impl Rows) -> Result<u64, Error> {
     Ok(rows.count(&IMAGES)?)
+}
+
+/// How many images a project has that are not public.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_kept(read: &ReadTxn, owner: &ProjectId) -> Result<u64, Error> {
+    let mut found = 0;
+    for visibility in Visibility::ALL.into_iter().filter(|v| *v != Visibility::Public) {
+        for hidden in [false, true] {
+            let scope = rows::Scope::Owner(owner.as_str(), visibility);
+            let prefix = rows::prefix(rows::Column::Id, &scope, hidden);
+            read.scan_prefix(&rows::INDEX, prefix.bytes(), &mut |_, _| {
+                found += 1;
+                ControlFlow::Continue(())
+            })?;
+        }
+    }
+    Ok(found)
 }
 
 /// Visits every image, in id order.

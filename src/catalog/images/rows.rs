@@ -87,6 +87,13 @@ pub(super) fn text_value(text: &str) -> Key {
     Key::new().text(text)
 }
 
+/// What text that starts so has in front in a key's value part.
+pub(super) fn text_start(start: &str) -> Key {
+    let ended = text_value(start).into_bytes();
+    // The last two bytes end the text.
+    Key::new().fixed(&ended[..ended.len() - 2])
+}
+
 /// A number in a key's value part.
 pub(super) fn number_value(number: u64) -> Key {
     Key::new().number(number)
