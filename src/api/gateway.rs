@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::context::RequestId;
-use crate::service::ErrorKind;
+use crate::service::{ErrorKind, Reason};
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +42,11 @@ impl Refusal {
         }
         match error.kind {
             ErrorKind::Unauthenticated => Refusal::unauthenticated(&error.message),
-            ErrorKind::Unavailable => {
+            ErrorKind::Unavailable if error.reason == Some(Reason::TooManyRequests) => {
                 let (status, message) = (StatusCode::TOO_MANY_REQUESTS, error.message.clone());
                 Refusal { status, code: "APIGW.0308", message }
             }
+            ErrorKind::Unavailable => Refusal::unread(StatusCode::SERVICE_UNAVAILABLE, error.message.clone()),
             _ => Refusal::unread(StatusCode::INTERNAL_SERVER_ERROR, error.message.clone()),
         }
     }
@@ -58,5 +59,21 @@ impl Refusal {
             "request_id": id.map(|id| id.0.as_str()),
         });
         (self.status, Json(body)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Error;
+
+    #[test]
+    fn a_crowd_and_a_restart_are_told_apart() {
+        let busy = Error::new(ErrorKind::Unavailable, "busy");
+        assert_eq!(Refusal::of(&busy).status, StatusCode::SERVICE_UNAVAILABLE);
+        let crowd = Refusal::of(&busy.because(Reason::TooManyRequests));
+        assert_eq!((crowd.status, crowd.code), (StatusCode::TOO_MANY_REQUESTS, "APIGW.0308"));
+        let stranger = Refusal::of(&Error::new(ErrorKind::Unauthenticated, "no"));
+        assert_eq!((stranger.status, stranger.code), (StatusCode::UNAUTHORIZED, "APIGW.0301"));
     }
 }

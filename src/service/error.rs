@@ -49,6 +49,8 @@ pub enum Reason {
     TooManyTags,
     /// The image has no such tag.
     NoSuchTag,
+    /// More came lately than the server keeps in mind.
+    TooManyRequests,
 }
 
 /// A refusal. `message` is for the caller; `internal` is for the log only.

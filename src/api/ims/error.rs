@@ -83,5 +83,6 @@ fn of_reason(reason: Reason) -> (StatusCode, &'static str) {
         Reason::Exclusive => (StatusCode::BAD_REQUEST, "IMG.0035"),
         Reason::TooManyTags => (StatusCode::BAD_REQUEST, "IMG.0116"),
         Reason::NoSuchTag => (StatusCode::NOT_FOUND, "IMG.0121"),
+        Reason::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "IMG.0060"),
     }
 }

@@ -8,7 +8,7 @@ use crate::catalog::access_keys;
 use crate::model::identity::Scope;
 use crate::model::{AccessId, AccessKey, ProjectId};
 use crate::service::identity::standing::{role_names, standing};
-use crate::service::{Actor, Error, ErrorKind, Service};
+use crate::service::{Actor, Error, ErrorKind, Reason, Service};
 
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;
@@ -118,7 +118,8 @@ fn not_taken(refused: Refused) -> Error {
         Refused::TooMany => Error::new(
             ErrorKind::Unavailable,
             "more signed requests came in the last minutes than the server keeps in mind; try again later, or use a token",
-        ),
+        )
+        .because(Reason::TooManyRequests),
     }
 }
 
