@@ -231,11 +231,11 @@ fn described(n: u64) -> Image {
         1 => Visibility::Shared,
         _ => Visibility::Private,
     };
-    image.protected = n % 20 == 0;
+    image.protected = n.is_multiple_of(20);
     image.status = if n % 100 == 10 { Status::Queued } else { Status::Active };
     image.disk_format = Some(if n % 200 == 3 { "iso" } else { "qcow2" }.into());
     image.min_ram_mib = if n % 50 == 4 { 512 } else { 0 };
-    image.tags.extend([format!("env={}", if n % 3 == 0 { "prod" } else { "test" })]);
+    image.tags.extend([format!("env={}", if n.is_multiple_of(3) { "prod" } else { "test" })]);
     if n % 500 == 9 {
         image.tags.insert("rare".into());
     }
@@ -258,7 +258,7 @@ fn described(n: u64) -> Image {
         set("__support_arm", "true".into());
         set("__support_kvm_gpu_type", "V100".into());
     }
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         set("__support_kvm", "true".into());
     }
     if n % 16 == 7 {

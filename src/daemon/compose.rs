@@ -65,6 +65,9 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     if !is_sealed {
         service = service.with_access_root(dir.access_root(&OsEntropy)?);
     }
+    if service.renew_indexes()? {
+        tracing::info!("the index of images was made anew, in a form that knows more");
+    }
     let interrupted = service.recover_jobs(settings.reclaim.automatic)?;
     if interrupted > 0 {
         tracing::info!(interrupted, "jobs ended with the process that ran them");

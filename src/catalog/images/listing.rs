@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use super::filters::{Absent, Filters, Standing, TagTest, time_window};
+use super::filters::{Absent, Filters, NumberBounds, PropertyTest, Standing, TagTest, time_window};
 use super::order::{Direction, Order, SortKey};
 use super::rows::{self, Column};
 use super::sources::{Sources, Viewer, Window};
@@ -77,6 +77,8 @@ pub(super) fn list_gathering(
 struct Pick {
     column: Column,
     values: Vec<Key>,
+    /// Rows of another column that are picked as well.
+    also: Option<(Column, Vec<Key>)>,
     /// Whether one image may have several of these rows, or they come in no order.
     overlaps: bool,
 }
@@ -86,7 +88,7 @@ impl Pick {
         let mut values: Vec<Key> = values.into_iter().collect();
         values.sort_by(|a, b| a.bytes().cmp(b.bytes()));
         values.dedup_by(|a, b| a.bytes() == b.bytes());
-        Pick { column, values, overlaps: false }
+        Pick { column, values, also: None, overlaps: false }
     }
 
     /// The sort key that has the same value in every row picked, and in the marker too: one with
@@ -125,17 +127,36 @@ fn picks(filters: &Filters) -> Vec<Pick> {
     picks.extend(words(Column::Name, &filters.names));
     picks.extend(filters.properties.iter().map(property));
     picks.extend(filters.tags.iter().map(|tag| Pick::new(Column::Tag, [rows::text_value(tag)])));
-    let tests = filters.property_tests.iter().filter(|test| test.absent == Absent::Refused);
-    picks.extend(tests.map(|test| {
-        let values = test.any_of.iter().map(|value| rows::property_value(&test.name, value));
-        Pick::new(Column::Property, values)
-    }));
+    picks.extend(filters.property_tests.iter().filter_map(property_pick));
     picks.extend(filters.tag_tests.iter().map(tag_pick));
     picks.extend(size.map(|size| Pick::new(Column::Size, [rows::number_value(size)])));
+    picks.extend(least(Column::MinRam, filters.min_ram));
+    picks.extend(least(Column::MinDisk, filters.min_disk));
+    picks.extend((filters.protected == Some(true)).then(|| Pick::new(Column::Protected, [Key::new()])));
     picks.extend(words(Column::DiskFormat, &filters.disk_formats));
     picks.extend(words(Column::ContainerFormat, &filters.container_formats));
     picks.extend(words(Column::Status, &filters.statuses));
     picks
+}
+
+/// What a test of a property leaves to look at, where images without it do not all pass.
+fn property_pick(test: &PropertyTest) -> Option<Pick> {
+    let values = test.any_of.iter().map(|value| rows::property_value(&test.name, value));
+    let pick = Pick::new(Column::Property, values);
+    match test.absent {
+        Absent::Refused => Some(pick),
+        Absent::IfIso => {
+            let also = Some((Column::DiskFormat, vec![rows::text_value("iso")]));
+            Some(Pick { also, overlaps: true, ..pick })
+        }
+        Absent::Admitted | Absent::UnlessIso => None,
+    }
+}
+
+/// Rows with exactly this amount; an image without one has no row.
+fn least(column: Column, bounds: NumberBounds) -> Option<Pick> {
+    let amount = bounds.min.filter(|min| *min > 0 && bounds.max == Some(*min))?;
+    Some(Pick::new(column, [rows::number_value(amount)]))
 }
 
 fn tag_pick(test: &TagTest) -> Pick {
@@ -213,13 +234,15 @@ impl Listing<'_> {
             true => Window::default(),
             false => self.time_window(SortKey::CreatedAt),
         };
-        let walk = self.sources.walk(pick.column, Some(&pick.values), &window, Direction::Ascending)?;
+        let also = pick.also.iter().map(|(column, values)| (*column, values));
         let mut ids = Vec::new();
-        for rank in walk {
-            if ids.len() == most {
-                return Ok(None);
+        for (column, values) in std::iter::once((pick.column, &pick.values)).chain(also) {
+            for rank in self.sources.walk(column, Some(values), &window, Direction::Ascending)? {
+                if ids.len() == most {
+                    return Ok(None);
+                }
+                ids.push(rows::split_tail(&rank?)?.1);
             }
-            ids.push(rows::split_tail(&rank?)?.1);
         }
         if pick.overlaps {
             ids.sort_unstable();

@@ -545,6 +545,21 @@ proptest! {
     }
 
     #[test]
+    fn an_index_of_an_older_form_is_made_anew((world, first) in world()) {
+        let db = fill(&world, first);
+        prop_assert!(!renew_index(&db).unwrap());
+        // As a release before left it: its rows, none of ours, and perhaps some of a cut-off start.
+        let old = db.write(|txn| {
+            txn.put(&rows::OLD_INDEX, b"old", &[])?;
+            txn.put(&rows::INDEX, b"cut off", &[])
+        });
+        old.unwrap();
+        prop_assert!(renew_index(&db).unwrap());
+        prop_assert!(differing_indexes(&db.read().unwrap()).unwrap().is_empty());
+        prop_assert!(!renew_index(&db).unwrap());
+    }
+
+    #[test]
     fn reindexing_makes_exactly_what_follows((world, first) in world()) {
         let db = fill(&world, first);
         let before = index_rows(&db);

@@ -118,9 +118,9 @@ fn only_its_user_and_administrators_see_a_key() {
         (Some("admin"), Some("fleet"))
     );
     let ids = |keys: Vec<KnownKey>| keys.into_iter().map(|known| known.key.access).collect::<Vec<_>>();
-    assert_eq!(ids(service.access_keys(&ann, None).unwrap()), [of_ann.key.access.clone()]);
+    assert_eq!(ids(service.access_keys(&ann, None).unwrap()), vec![of_ann.key.access.clone()]);
     assert_eq!(service.access_keys(&admin, None).unwrap().len(), 2);
-    assert_eq!(ids(service.access_keys(&admin, Some("ann")).unwrap()), [of_ann.key.access.clone()]);
+    assert_eq!(ids(service.access_keys(&admin, Some("ann")).unwrap()), vec![of_ann.key.access.clone()]);
     assert_eq!(kind(service.access_keys(&ann, Some("admin"))), ErrorKind::Forbidden);
     assert_eq!(kind(service.access_keys(&ann, Some("nobody"))), ErrorKind::Forbidden);
     let foreign = &of_admin.key.access;
