@@ -34,6 +34,13 @@ impl Connection {
         self.answer()
     }
 
+    /// As [`Connection::get`], with headers of the caller's own, each with its line end.
+    pub fn get_with(&mut self, path: &str, headers: &str) -> Result<Answer, Box<dyn Error>> {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n");
+        self.stream.get_mut().write_all(head.as_bytes())?;
+        self.answer()
+    }
+
     /// Sends a request with a JSON body.
     pub fn post(&mut self, path: &str, token: &str, json: &str) -> Result<Answer, Box<dyn Error>> {
         self.begin("POST", path, token, "application/json", json.len() as u64)?;

@@ -11,6 +11,7 @@ mod download;
 mod http;
 #[path = "../catalog/images.rs"]
 mod images;
+mod ims;
 mod ingest;
 mod known;
 mod listing;
@@ -31,7 +32,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("ingest", ingest::run),
     ("known", known::run),
     ("sealed", sealed::run),
@@ -40,6 +41,7 @@ const PARTS: [Part; 10] = [
     ("random", random::run),
     ("start", start::run),
     ("listing", listing::run),
+    ("ims", ims::run),
     ("memory", memory::run),
     ("reclaim", reclaim::run),
 ];

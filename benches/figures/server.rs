@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::http::Connection;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tintype");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_tintype");
 /// How often a starting server is asked.
 const ASK_INTERVAL: Duration = Duration::from_millis(1);
 const START_MAX: Duration = Duration::from_secs(30);

@@ -14,6 +14,9 @@ pub const AUTH_TOKEN: &str = "x-auth-token";
 /// Carries the request's id, on every response.
 pub const REQUEST_ID: &str = "x-openstack-request-id";
 
+/// The same, under the name that clients of the image management service read.
+pub const PLAIN_REQUEST_ID: &str = "x-request-id";
+
 /// What the routes stand on. Cheap to share.
 #[derive(Clone)]
 pub struct ApiState {
@@ -62,11 +65,15 @@ fn is_host(text: &str) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub struct LocalAdmin;
 
+/// Who signed the request, whose signature held.
+#[derive(Debug, Clone)]
+pub(super) struct SignedBy(pub Actor);
+
 /// The request's id, `req-<uuid>`: in the log, and in the response.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Who is asking: the control socket's caller, or the owner of the token in `X-Auth-Token`.
+/// Who is asking: the control socket's caller, who signed the request, or the owner of the token in `X-Auth-Token`.
 /// Blocks: call it inside [`ApiState::blocking`].
 ///
 /// # Errors
@@ -74,6 +81,7 @@ pub struct RequestId(pub String);
 pub fn authenticate(service: &Service, credentials: &Credentials) -> Result<Actor, Error> {
     match credentials {
         Credentials::LocalAdmin => service.local_admin(),
+        Credentials::Signed(actor) => Ok(actor.clone()),
         Credentials::Token(token) => service.authenticate_token(token),
         Credentials::None => {
             Err(Error::new(ErrorKind::Unauthenticated, "The request you have made requires authentication."))
@@ -88,6 +96,8 @@ pub enum Credentials {
     None,
     /// A token.
     Token(String),
+    /// A signature, which was checked: its owner.
+    Signed(Actor),
     /// It came through the control socket.
     LocalAdmin,
 }
@@ -97,6 +107,9 @@ impl Credentials {
     pub fn of(parts: &Parts) -> Credentials {
         if parts.extensions.get::<LocalAdmin>().is_some() {
             return Credentials::LocalAdmin;
+        }
+        if let Some(SignedBy(actor)) = parts.extensions.get() {
+            return Credentials::Signed(actor.clone());
         }
         match parts.headers.get(AUTH_TOKEN).and_then(|value| value.to_str().ok()) {
             Some(token) => Credentials::Token(token.to_owned()),

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 
-use super::context::{ApiState, REQUEST_ID, RequestId};
+use super::context::{ApiState, PLAIN_REQUEST_ID, REQUEST_ID, RequestId};
 
 /// Longest request id that is adopted from a client, its `req-` included.
 const REQUEST_ID_CHARS_MAX: usize = 64;
@@ -33,7 +33,8 @@ pub async fn pass(State(state): State<ApiState>, mut request: Request, next: Nex
     let duration_ms = started.elapsed().as_millis();
     tracing::info!(target: "tintype::access", %method, path, status, duration_ms, request_id = id, "request");
     if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        response.headers_mut().insert(REQUEST_ID, value.clone());
+        response.headers_mut().insert(PLAIN_REQUEST_ID, value);
     }
     response
 }

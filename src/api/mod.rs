@@ -7,14 +7,18 @@ mod body;
 pub mod context;
 mod edge;
 mod figures;
+mod gateway;
 pub mod glance;
 pub mod identity;
+mod ims;
 mod json;
 mod linger;
 mod metrics;
 mod native;
 mod operations;
+mod print;
 pub mod server;
+mod signature;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -32,7 +36,9 @@ pub fn router(state: ApiState) -> Router {
         .merge(operations::routes(metrics.clone()))
         .merge(native::routes())
         .merge(identity::routes(&state))
+        .merge(ims::routes())
         .fallback(glance::routes::dispatch)
+        .layer(from_fn_with_state(state.clone(), signature::pass))
         .layer(from_fn_with_state(state.clone(), edge::pass))
         .layer(from_fn_with_state(metrics, metrics::measure))
         .with_state(state)

@@ -19,12 +19,18 @@ pub const IMAGE_PROPERTIES_MAX: usize = 128;
 pub const IMAGE_TAGS_MAX: usize = 128;
 /// See [`IMAGE_PROPERTIES_MAX`].
 pub const IMAGE_MEMBERS_MAX: usize = 128;
+/// Tags with key and value that an image takes through the image management API (the reference's limit).
+pub const IMAGE_LABELS_MAX: usize = 10;
 /// Rows of a page when the client names no limit, and the most it gets (Glance's defaults).
 pub const PAGE_ROWS_DEFAULT: usize = 25;
 /// See [`PAGE_ROWS_DEFAULT`].
 pub const PAGE_ROWS_MAX: usize = 1000;
+/// Rows of a page of the image management API when the client names no limit (the reference's default).
+pub const IMS_PAGE_ROWS_DEFAULT: usize = 500;
 /// Largest value of `min_disk` and `min_ram` (Image API v2 schema: a signed 32-bit integer).
 pub const MIN_RESOURCE_MAX: u64 = 2_147_483_647;
+/// Access keys of one user: enough for a fleet's services, few enough to list.
+pub const ACCESS_KEYS_PER_USER_MAX: usize = 64;
 /// Longest password that is hashed, in bytes; longer ones only cost the server time.
 pub const PASSWORD_BYTES_MAX: usize = 4096;
 /// Extents of one manifest beyond which an upload is refused, so that hostile data cannot make the

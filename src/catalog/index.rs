@@ -55,7 +55,7 @@ impl Index {
 
     /// Makes the table anew. For a catalog that nobody else writes to.
     pub(super) fn rebuild(&self, db: &Db) -> Result<(), Error> {
-        self.clear(db)?;
+        clear(db, &self.derived)?;
         let mut after = None;
         let (mut rows, mut bytes) = (Vec::new(), 0);
         loop {
@@ -83,18 +83,19 @@ impl Index {
         let table = self.derived;
         db.write(move |txn| Ok(rows.iter().try_for_each(|(key, value)| txn.put(&table, key, value))?))
     }
+}
 
-    fn clear(&self, db: &Db) -> Result<(), Error> {
-        loop {
-            let rows = page(&db.read()?, &self.derived, None, REMOVED_ROWS)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let table = self.derived;
-            db.write(move |txn| {
-                Ok::<_, Error>(rows.iter().try_for_each(|(key, _)| txn.remove(&table, key).map(drop))?)
-            })?;
+/// Removes every row of a derived table, some at a time.
+pub(super) fn clear(db: &Db, table: &Table) -> Result<(), Error> {
+    let table = *table;
+    loop {
+        let rows = page(&db.read()?, &table, None, REMOVED_ROWS)?;
+        if rows.is_empty() {
+            return Ok(());
         }
+        db.write(move |txn| {
+            Ok::<_, Error>(rows.iter().try_for_each(|(key, _)| txn.remove(&table, key).map(drop))?)
+        })?;
     }
 }
 

@@ -3,7 +3,7 @@
 //! Facts are kept by image and project; an index by project, status and image serves listings.
 //! Invariant: the index has exactly one row per fact. Must not know who may share what.
 
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 
 use super::error::Error;
 use super::index::{Index, Row};
@@ -48,6 +48,38 @@ pub fn list(rows: &impl Rows, image: &ImageId) -> Result<Vec<Member>, Error> {
         ControlFlow::Continue(())
     })?;
     Ok(members.into_iter().collect::<Result<_, _>>()?)
+}
+
+/// Whether an image has members.
+///
+/// # Errors
+/// When the database fails.
+pub fn has_any(rows: &impl Rows, image: &ImageId) -> Result<bool, Error> {
+    let mut found = false;
+    rows.scan_prefix(&MEMBERS, image.bytes(), &mut |_, _| {
+        found = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}
+
+/// The images that have members. Costs a step for each, not for each member.
+pub(super) fn images(rows: &impl Rows) -> Result<Vec<ImageId>, Error> {
+    let mut images = Vec::new();
+    let mut from = Key::new();
+    loop {
+        let mut next: Option<[u8; 16]> = None;
+        rows.scan(&MEMBERS, (Bound::Included(from.bytes()), Bound::Unbounded), false, &mut |key, _| {
+            next = key.first_chunk().copied();
+            ControlFlow::Break(())
+        })?;
+        let Some(id) = next else { return Ok(images) };
+        images.push(ImageId(uuid::Uuid::from_bytes(id)));
+        match Key::new().fixed(&id).successor() {
+            Some(after) => from = Key::new().fixed(&after),
+            None => return Ok(images),
+        }
+    }
 }
 
 /// Adds a member; the caller has checked that the image exists.

@@ -1,10 +1,11 @@
-//! Records: images, members, identities, tokens, jobs. Has never heard of a chunk.
+//! Records: images, members, identities, tokens, access keys, jobs. Has never heard of a chunk.
 //!
 //! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
 //! implementation. Writing operations take the caller's transaction, so that several layers
 //! commit together. Invariant: every index row follows from a fact row, and changes with it in
 //! the same transaction.
 
+pub mod access_keys;
 mod error;
 pub mod identity;
 pub mod images;
@@ -22,14 +23,15 @@ use index::Index;
 
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
-    [&images::FACTS[..], &[members::MEMBERS, uploads::UPLOADS, jobs::JOBS], &identity::FACTS].concat()
+    let others = [members::MEMBERS, uploads::UPLOADS, jobs::JOBS];
+    [&images::FACTS[..], &others, &identity::FACTS, &access_keys::FACTS].concat()
 }
 
-/// Every table of the catalog that is no fact: indexes, and tokens, which end with the file they
-/// are in.
+/// Every table of the catalog that is no fact: indexes, tokens, which end with the file they are in, and
+/// what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
-    tables.push(tokens::TOKENS);
+    tables.extend([tokens::TOKENS, images::OLD_INDEX]);
     tables
 }
 
@@ -59,5 +61,5 @@ pub fn reindex(db: &Db) -> Result<(), Error> {
 
 /// Every derived table that has a way back: the one place that names them.
 fn indexes() -> Vec<Index> {
-    [&[images::INDEX, members::INDEX][..], &identity::INDEXES, &tokens::INDEXES].concat()
+    [&[images::INDEX, members::INDEX, access_keys::INDEX][..], &identity::INDEXES, &tokens::INDEXES].concat()
 }

@@ -3,6 +3,7 @@
 //! Owns arguments, results on standard output, and exit statuses. Must not decide anything the
 //! server decides: every command but `serve`, `init` and `rebuild` is requests that any client could send.
 
+mod access_key;
 mod check;
 mod client;
 mod completions;
@@ -89,6 +90,9 @@ enum Ask {
     /// Roles and who has them
     #[command(subcommand)]
     Role(identity::role::Role),
+    /// Keys that programs sign their requests with
+    #[command(subcommand)]
+    AccessKey(access_key::AccessKey),
     /// Keys of a sealed box
     #[command(subcommand)]
     Key(key::Key),
@@ -152,6 +156,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::User(user) => user.run(&client, target, output).await,
         Ask::Project(project) => project.run(&client, output).await,
         Ask::Role(role) => role.run(&client, output).await,
+        Ask::AccessKey(key) => key.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,
         Ask::Check(check) => check.run(&client, output).await,
         Ask::Scrub(scrub) => scrub.run(&client, output).await,

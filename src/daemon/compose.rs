@@ -65,7 +65,14 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     if master.is_some() && !store.is_sealed() {
         tracing::warn!("a master key is given, but the store is plain and stays so");
     }
-    let service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
+    let is_sealed = store.is_sealed();
+    let mut service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
+    if !is_sealed {
+        service = service.with_access_root(dir.access_root(&OsEntropy)?);
+    }
+    if service.renew_indexes()? {
+        tracing::info!("the index of images was made anew, in a form that knows more");
+    }
     let interrupted = service.recover_jobs(settings.reclaim.automatic)?;
     if interrupted > 0 {
         tracing::info!(interrupted, "jobs ended with the process that ran them");

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::base::Entropy;
-use crate::service::identity::Password;
+use crate::service::identity::{AccessRoot, Password};
 
 /// Longest path the kernel takes for a Unix socket, without its closing zero.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -123,6 +124,31 @@ impl DataDir {
                 let password = Password::generate(entropy).expose().to_owned();
                 self.set_admin_password(&password)?;
                 Ok((Some(password), true))
+            }
+            Err(e) => Err(Error::directory(path, "read it", e)),
+        }
+    }
+
+    /// The file with the root that secrets of access keys follow from in a plain box.
+    pub fn access_root_file(&self) -> PathBuf {
+        self.path.join("access-root")
+    }
+
+    /// The root that secrets of access keys follow from: read, or made. Durable before it is used.
+    ///
+    /// # Errors
+    /// [`Error::Directory`], also when the file holds something else.
+    pub fn access_root(&self, entropy: &dyn Entropy) -> Result<AccessRoot, Error> {
+        let path = self.access_root_file();
+        match std::fs::read_to_string(&path).map(Zeroizing::new) {
+            Ok(text) => AccessRoot::parse(&text).ok_or_else(|| {
+                let told = "it is not 64 hex digits; put it back from a backup, or remove it and make new access keys";
+                Error::directory(path, "read it", io::Error::new(io::ErrorKind::InvalidData, told))
+            }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let root = AccessRoot::generate(entropy);
+                self.replace("access-root", root.to_hex().as_bytes())?;
+                Ok(root)
             }
             Err(e) => Err(Error::directory(path, "read it", e)),
         }
@@ -262,6 +288,18 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(dir.path()), 0o700);
         assert_eq!(mode(&dir.admin_password_file()), 0o600);
+    }
+
+    #[test]
+    fn the_root_of_access_keys_is_made_once_and_never_guessed() {
+        let outer = tempfile::tempdir().unwrap();
+        let dir = DataDir::create(outer.path()).unwrap();
+        let first = dir.access_root(&OsEntropy).unwrap();
+        assert_eq!(dir.access_root(&OsEntropy).unwrap().to_hex(), first.to_hex());
+        let mode = std::fs::metadata(dir.access_root_file()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(dir.access_root_file(), "x").unwrap();
+        assert!(dir.access_root(&OsEntropy).is_err());
     }
 
     #[test]

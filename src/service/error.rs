@@ -30,6 +30,29 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// What exactly was in the way, where a protocol has a word of its own for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The caller's role allows no changes.
+    Role,
+    /// The image belongs to another project.
+    NotOwner,
+    /// The image is public.
+    IsPublic,
+    /// The image is not active.
+    NotActive,
+    /// The image is not open to members.
+    NotShared,
+    /// Attributes of the image exclude each other.
+    Exclusive,
+    /// The image would have too many tags.
+    TooManyTags,
+    /// The image has no such tag.
+    NoSuchTag,
+    /// More came lately than the server keeps in mind.
+    TooManyRequests,
+}
+
 /// A refusal. `message` is for the caller; `internal` is for the log only.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -40,12 +63,19 @@ pub struct Error {
     pub message: String,
     /// What the log should keep besides.
     pub internal: Option<String>,
+    /// What exactly was in the way, where that matters.
+    pub reason: Option<Reason>,
 }
 
 impl Error {
     /// A refusal with a message for the caller.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), internal: None }
+        Error { kind, message: message.into(), internal: None, reason: None }
+    }
+
+    /// The same, with what exactly was in the way.
+    pub fn because(self, reason: Reason) -> Error {
+        Error { reason: Some(reason), ..self }
     }
 
     /// Nothing there, as far as the caller may know.
@@ -74,7 +104,7 @@ impl Error {
     }
 
     fn inside(kind: ErrorKind, message: &str, cause: impl std::fmt::Display) -> Error {
-        Error { kind, message: message.to_owned(), internal: Some(cause.to_string()) }
+        Error { kind, message: message.to_owned(), internal: Some(cause.to_string()), reason: None }
     }
 }
 

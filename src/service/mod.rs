@@ -23,10 +23,10 @@ pub mod upkeep;
 use std::sync::{Arc, Mutex};
 
 pub use actor::Actor;
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Reason};
 pub use litter::Litter;
 
-use crate::base::{Clock, Entropy};
+use crate::base::{Clock, Entropy, Time};
 use crate::catalog;
 use crate::db::{Db, Table};
 use crate::store::{self, Store};
@@ -115,6 +115,9 @@ pub struct Service {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) rules: Arc<Rules>,
     passwords: Arc<identity::Hasher>,
+    /// What secrets of access keys follow from in a plain box; a sealed one keeps its own in the catalog.
+    access_root: Option<Arc<identity::AccessRoot>>,
+    replays: Arc<identity::Replays>,
     litter: Litter,
     /// Held while a key domain is made for an image.
     key_making: Arc<Mutex<()>>,
@@ -133,6 +136,7 @@ impl Service {
     ) -> Service {
         events::log(&db, &store);
         let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
+        let replays = identity::Replays::new(clock.now());
         Service {
             db,
             store,
@@ -140,11 +144,18 @@ impl Service {
             entropy,
             rules: Arc::new(rules),
             passwords: Arc::new(passwords),
+            access_root: None,
+            replays: Arc::new(replays),
             litter: Litter::default(),
             key_making: Arc::default(),
             turns: images::Turns::default(),
             running: jobs::Running::default(),
         }
+    }
+
+    /// The same with a root for access keys, which a plain box has beside its catalog.
+    pub fn with_access_root(self, root: identity::AccessRoot) -> Service {
+        Service { access_root: Some(Arc::new(root)), ..self }
     }
 
     /// The chunk store, for operations that are its own (check, reclaim, statistics).
@@ -155,6 +166,11 @@ impl Service {
     /// What use cases leave to be reclaimed.
     pub fn litter(&self) -> &Litter {
         &self.litter
+    }
+
+    /// The moment by the box's clock.
+    pub fn now(&self) -> Time {
+        self.clock.now()
     }
 
     /// Largest image that is taken, in bytes.

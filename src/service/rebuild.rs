@@ -143,6 +143,7 @@ mod tests {
 
     use super::*;
     use crate::base::{OsEntropy, SystemClock};
+    use crate::catalog::access_keys;
     use crate::db::Table;
     use crate::model::{ProjectId, Visibility};
     use crate::objects::{Memory, Objects};
@@ -199,10 +200,14 @@ mod tests {
         let user = UserRef::Name("admin".into(), DomainRef::Name("Default".into()));
         let proof = Proof::Password(user, password("admin-pw"));
         service.sign_in(SignIn { proof, scope: ScopeWish::Unscoped }).unwrap();
+        let key = service.create_access_key(&service.local_admin().unwrap(), Default::default()).unwrap().0;
+        // What secrets follow from would lie in a plain store's log.
+        assert!(access_keys::root(&service.db().read().unwrap()).unwrap().is_none());
         service.store().ship().unwrap();
 
         let (db, rebuilt) = rebuilt(&objects);
         assert_eq!((rebuilt.images, rebuilt.users, rebuilt.packs), (1, 1, 1));
+        assert_eq!(access_keys::get(&db.read().unwrap(), &key.key.access).unwrap(), Some(key.key));
         assert_eq!((rebuilt.damaged, rebuilt.unfinished_uploads), (Vec::new(), Vec::new()));
         for table in [fact_tables(), crate::catalog::derived_tables()].concat() {
             let before = rows(service.db(), &table);

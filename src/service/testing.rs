@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::identity::{Password, PasswordCost};
+use super::identity::{AccessRoot, Password, PasswordCost};
 use super::{Rules, Service};
 use crate::base::{Clock, OsEntropy, Time};
 use crate::db::{Db, Options, StorageBackend};
@@ -85,7 +85,8 @@ pub fn assembled(
     let clock = Arc::new(ManualClock::new());
     let (objects, entropy) = (Arc::new(objects), Arc::new(OsEntropy));
     let store = Store::open(db.clone(), objects, master, options, clock.clone(), entropy).unwrap();
-    let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules);
+    let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules)
+        .with_access_root(AccessRoot::generate(&OsEntropy));
     assert!(service.bootstrap(&password("admin-pw")).unwrap());
     (service, clock)
 }

@@ -98,6 +98,15 @@ impl From<store::Description> for Described {
 }
 
 impl Service {
+    /// Makes what an earlier release left of indexes anew; says whether there was any. Takes a second for some ten
+    /// thousand images, once; nothing may be served before it ends.
+    ///
+    /// # Errors
+    /// When the database fails, or a record is unreadable.
+    pub fn renew_indexes(&self) -> Result<bool, Error> {
+        Ok(crate::catalog::images::renew_index(&self.db)?)
+    }
+
     /// Lets administrators through.
     ///
     /// # Errors

@@ -47,6 +47,23 @@ impl Call {
         }
     }
 
+    /// Refuses a body that is more than `{"delete_backup": true or false}`, which clients of the image management
+    /// service send along; there are no backups here that it could mean.
+    pub(super) async fn expect_only_delete_backup(&mut self) -> Result<(), Refusal> {
+        let bytes = json::read(std::mem::take(&mut self.body), JSON_BODY_BYTES_MAX).await.map_err(unread)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match json::parse(&bytes) {
+            Ok(Value::Object(keys))
+                if keys.len() == 1 && keys.get("delete_backup").is_some_and(Value::is_boolean) =>
+            {
+                Ok(())
+            }
+            _ => Err(Refusal::bad("this request takes no body, or only delete_backup with true or false")),
+        }
+    }
+
     /// The body as JSON, whatever its declared type.
     pub(super) async fn json(&mut self) -> Result<Value, Refusal> {
         let bytes = json::read(std::mem::take(&mut self.body), JSON_BODY_BYTES_MAX).await.map_err(unread)?;

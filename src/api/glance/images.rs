@@ -55,8 +55,10 @@ pub(super) async fn update(mut call: Call, id: ImageId) -> Result<Response, Refu
 }
 
 /// Deletes an image.
-pub(super) async fn delete(call: Call, id: ImageId) -> Result<Response, Refusal> {
-    act(call, move |service, actor| service.delete_image(actor, &id)).await
+pub(super) async fn delete(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
+    call.expect_only_delete_backup().await?;
+    call.run(move |service, actor| service.delete_image(actor, &id)).await?;
+    Ok(no_content())
 }
 
 /// Stops handing out an image's data.

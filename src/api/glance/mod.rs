@@ -12,7 +12,7 @@ mod patch;
 mod query;
 pub mod routes;
 mod schemas;
-mod versions;
+pub(super) mod versions;
 mod wire;
 
 #[cfg(test)]

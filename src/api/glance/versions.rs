@@ -17,11 +17,22 @@ pub(super) fn is_prefix(segment: &str) -> bool {
     segment == "v2" || MINORS.contains(&segment)
 }
 
+/// What a path that is a version alone answers: that version where it is spoken, else all of them.
+pub(in crate::api) fn of(segment: &str, base_url: &str) -> Response {
+    let spoken = MINORS.contains(&segment).then_some(segment);
+    print(StatusCode::MULTIPLE_CHOICES, base_url, spoken)
+}
+
 /// The list, with links that start with `base_url`.
 pub(super) fn list(status: StatusCode, base_url: &str) -> Response {
+    print(status, base_url, None)
+}
+
+fn print(status: StatusCode, base_url: &str, only: Option<&str>) -> Response {
     let versions: Vec<_> = MINORS
         .iter()
         .enumerate()
+        .filter(|(_, minor)| only.is_none_or(|only| only == **minor))
         .map(|(index, minor)| {
             json!({
                 "id": minor,

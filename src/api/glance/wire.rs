@@ -4,11 +4,11 @@
 //! them. Writes straight into bytes: listings are the hot path of every client.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 
 use serde_json::{Map, Value};
 
 use super::error::Refusal;
+use crate::api::print::{Keys, write_list, write_text};
 use crate::model::image::Member;
 use crate::model::{Image, ProjectId, Visibility};
 use crate::service::images::{Change, Existing, Field, NewImage};
@@ -141,8 +141,7 @@ pub(super) fn image(image: &Image) -> Vec<u8> {
 
 /// Appends a record as JSON.
 pub(super) fn write_image(out: &mut Vec<u8>, image: &Image) {
-    let mut keys = Keys { out, first: true };
-    keys.out.push(b'{');
+    let mut keys = Keys::open(out);
     for (name, value) in &image.properties {
         keys.text(name, value);
     }
@@ -164,14 +163,14 @@ pub(super) fn write_image(out: &mut Vec<u8>, image: &Image) {
     keys.raw("min_ram", image.min_ram_mib);
     keys.raw("min_disk", image.min_disk_gib);
     keys.key("tags");
-    write_list(keys.out, image.tags.iter(), |out, tag| write_text(out, tag));
+    write_list(keys.out(), image.tags.iter(), |out, tag| write_text(out, tag));
     keys.plain("created_at", &image.created_at.rfc3339_seconds());
     keys.plain("updated_at", &image.updated_at.rfc3339_seconds());
     keys.raw("id", format_args!("\"{}\"", image.id));
     keys.raw("self", format_args!("\"/v2/images/{}\"", image.id));
     keys.raw("file", format_args!("\"/v2/images/{}/file\"", image.id));
     keys.plain("schema", "/v2/schemas/image");
-    keys.out.push(b'}');
+    keys.close();
 }
 
 /// A page of records as JSON. `first` and `next` are the links to the first and next page.
@@ -180,7 +179,7 @@ pub(super) fn image_page(images: &[Image], first: &str, next: Option<&str>) -> V
     out.extend_from_slice(b"{\"images\":");
     write_list(&mut out, images.iter(), write_image);
     out.push(b',');
-    let mut keys = Keys { out: &mut out, first: true };
+    let mut keys = Keys::inside(&mut out);
     keys.text("first", first);
     if let Some(next) = next {
         keys.text("next", next);
@@ -206,85 +205,14 @@ pub(super) fn member_list(members: &[Member]) -> Vec<u8> {
 }
 
 fn write_member(out: &mut Vec<u8>, member: &Member) {
-    let mut keys = Keys { out, first: true };
-    keys.out.push(b'{');
+    let mut keys = Keys::open(out);
     keys.text("member_id", member.project.as_str());
     keys.raw("image_id", format_args!("\"{}\"", member.image));
     keys.plain("status", member.status.as_str());
     keys.plain("created_at", &member.created_at.rfc3339_seconds());
     keys.plain("updated_at", &member.updated_at.rfc3339_seconds());
     keys.plain("schema", "/v2/schemas/member");
-    keys.out.push(b'}');
-}
-
-/// The inside of a JSON object as it is written.
-struct Keys<'out> {
-    out: &'out mut Vec<u8>,
-    first: bool,
-}
-
-impl Keys<'_> {
-    /// A key that needs no escapes.
-    fn key(&mut self, key: &str) {
-        if !std::mem::take(&mut self.first) {
-            self.out.push(b',');
-        }
-        self.out.push(b'"');
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
-    }
-
-    /// Any key, any text.
-    fn text(&mut self, key: &str, text: &str) {
-        if !std::mem::take(&mut self.first) {
-            self.out.push(b',');
-        }
-        write_text(self.out, key);
-        self.out.push(b':');
-        write_text(self.out, text);
-    }
-
-    /// A key and a value that need no escapes.
-    fn plain(&mut self, key: &str, text: &str) {
-        self.raw(key, format_args!("\"{text}\""));
-    }
-
-    fn optional(&mut self, key: &str, text: Option<&str>) {
-        match text {
-            Some(text) => self.text(key, text),
-            None => self.raw(key, "null"),
-        }
-    }
-
-    fn number(&mut self, key: &str, number: Option<u64>) {
-        match number {
-            Some(number) => self.raw(key, number),
-            None => self.raw(key, "null"),
-        }
-    }
-
-    /// A key and what prints as JSON by itself.
-    fn raw(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.key(key);
-        // Writing into memory cannot fail.
-        let _ = write!(self.out, "{value}");
-    }
-}
-
-fn write_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
-    out.push(b'[');
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write(out, item);
-    }
-    out.push(b']');
-}
-
-fn write_text(out: &mut Vec<u8>, text: &str) {
-    // Writing a string into memory cannot fail.
-    let _ = serde_json::to_writer(out, text);
+    keys.close();
 }
 
 #[cfg(test)]

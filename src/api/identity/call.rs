@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use super::error::Refusal;
-use crate::api::context::{self, ApiState, Credentials};
+use crate::api::context::{self, ApiState, Credentials, SignedBy};
 use crate::api::json;
 use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::service::{self, Actor, Service};
@@ -57,6 +57,11 @@ impl Call {
         let credentials = Credentials::of(&self.parts);
         let work = move |service: &Service| work(service, context::authenticate(service, &credentials)?);
         Ok(self.state.blocking(work).await?)
+    }
+
+    /// Whether an access key signed the request.
+    pub(super) fn is_signed(&self) -> bool {
+        self.parts.extensions.get::<SignedBy>().is_some()
     }
 
     /// The part of the path that `routes.rs` calls `name`, decoded.

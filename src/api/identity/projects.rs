@@ -33,10 +33,20 @@ pub(super) fn print(call: &Call, project: &Project) -> Value {
 
 /// `GET /v3/projects`
 pub(super) async fn list(call: Call) -> Outcome {
+    if call.is_signed() && call.filter("name").is_some() {
+        return of_key(call).await;
+    }
     let filter = NameFilter { domain: call.filter("domain_id").map(DomainId), name: call.filter("name") };
     let projects = call.act(move |service, actor| service.list_projects(&actor, &filter)).await?;
     let projects = projects.iter().map(|project| print(&call, project)).collect();
     Ok(listing::filtered(&call, "projects", projects))
+}
+
+/// What a client that signs asks with the name of its region, to learn its project: regions have one
+/// project each for it, and a key has one here.
+async fn of_key(call: Call) -> Outcome {
+    let project = call.act(|service, actor| service.own_project(&actor)).await?;
+    Ok(listing::whole(&call, "projects", vec![print(&call, &project)]))
 }
 
 /// `GET /v3/users/{user}/projects`

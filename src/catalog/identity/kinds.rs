@@ -3,7 +3,7 @@
 use super::assignments;
 use super::entity::{self, Entity};
 use crate::catalog::records::identity::{DomainRecord, ProjectRecord, RoleRecord, UserRecord};
-use crate::catalog::{Error, tokens};
+use crate::catalog::{Error, access_keys, tokens};
 use crate::db::{Table, WriteTxn};
 use crate::model::identity::{Domain, Project, Role, Scope, User};
 use crate::model::{DomainId, ProjectId, RoleId, UserId};
@@ -57,7 +57,7 @@ entity!(User, UserId, "user", UserRecord, into_user, "users-1", "user-names-1",
 entity!(Role, RoleId, "role", RoleRecord, into_role, "roles-1", "role-names-1",
     space: |role| role.domain.as_ref().map_or("", |domain| domain.as_str()), folded: str::to_lowercase);
 
-/// Removes a user with its assignments and tokens; says whether there was one.
+/// Removes a user with its assignments, tokens and access keys; says whether there was one.
 ///
 /// # Errors
 /// When the database fails.
@@ -65,11 +65,12 @@ pub fn delete_user(txn: &WriteTxn, id: &UserId) -> Result<bool, Error> {
     let Some(user) = entity::get::<User>(txn, id)? else { return Ok(false) };
     assignments::remove_of_user(txn, id)?;
     tokens::delete_of_user(txn, id, None)?;
+    access_keys::delete_of_user(txn, id)?;
     entity::remove(txn, &user)?;
     Ok(true)
 }
 
-/// Removes a project with the assignments and tokens on it; says whether there was one.
+/// Removes a project with the assignments, tokens and access keys on it; says whether there was one.
 /// Images it owns stay.
 ///
 /// # Errors
@@ -77,6 +78,7 @@ pub fn delete_user(txn: &WriteTxn, id: &UserId) -> Result<bool, Error> {
 pub fn delete_project(txn: &WriteTxn, id: &ProjectId) -> Result<bool, Error> {
     let Some(project) = entity::get::<Project>(txn, id)? else { return Ok(false) };
     assignments::remove_at(txn, &Scope::Project(id.clone()))?;
+    access_keys::delete_of_project(txn, id)?;
     entity::remove(txn, &project)?;
     Ok(true)
 }

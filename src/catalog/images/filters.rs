@@ -30,6 +30,75 @@ impl Comparison {
     }
 }
 
+/// What an image without a property counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// It is left out.
+    Refused,
+    /// It passes.
+    Admitted,
+    /// It passes when it is an ISO image.
+    IfIso,
+    /// It passes when it is none.
+    UnlessIso,
+}
+
+/// A test of one custom property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PropertyTest {
+    /// Its name.
+    pub name: String,
+    /// Any of these values.
+    pub any_of: Vec<String>,
+    /// What an image without it counts as.
+    pub absent: Absent,
+}
+
+impl PropertyTest {
+    fn admit(&self, image: &Image) -> bool {
+        let is_iso = || image.disk_format.as_deref() == Some("iso");
+        match image.properties.get(&self.name) {
+            Some(value) => self.any_of.contains(value),
+            None => match self.absent {
+                Absent::Refused => false,
+                Absent::Admitted => true,
+                Absent::IfIso => is_iso(),
+                Absent::UnlessIso => !is_iso(),
+            },
+        }
+    }
+}
+
+/// A test of the tags: one of them must pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TagTest {
+    /// Any of these tags.
+    pub any_of: Vec<String>,
+    /// Or any that starts so.
+    pub prefix: Option<String>,
+}
+
+impl TagTest {
+    fn admit(&self, image: &Image) -> bool {
+        let starts = |prefix: &String| {
+            // Tags are in order: the first that is not before the prefix tells.
+            image.tags.range(prefix.clone()..).next().is_some_and(|tag| tag.starts_with(prefix))
+        };
+        self.any_of.iter().any(|tag| image.tags.contains(tag)) || self.prefix.as_ref().is_some_and(starts)
+    }
+}
+
+/// How images stand to the viewer's project, where a listing is to have one kind only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its own that are not public and have no member.
+    Kept,
+    /// Its own that have members, and others' that are shared with it.
+    Shared,
+    /// Others' that are shared with it.
+    Received,
+}
+
 /// What a listing leaves out. Empty fields leave nothing out; several must all hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filters {
@@ -56,6 +125,12 @@ pub struct Filters {
     pub tags: Vec<String>,
     /// Exactly these custom properties.
     pub properties: BTreeMap<String, String>,
+    /// Every one of these.
+    pub property_tests: Vec<PropertyTest>,
+    /// Every one of these.
+    pub tag_tests: Vec<TagTest>,
+    /// Only images that stand so to the viewer's project; an administrator's view of all projects has none.
+    pub standing: Option<Standing>,
     /// Exactly this MD5, in hex.
     pub checksum: Option<String>,
     /// Exactly this hash, in hex, whichever algorithm computed it.
@@ -95,8 +170,8 @@ impl NumberBounds {
 }
 
 impl Filters {
-    /// Whether the image passes. Which images a viewer may list at all, and the community rule
-    /// of the default listing, are the sources' business ([`super::sources`]).
+    /// Whether the image passes. Which images a viewer may list at all, how they stand to it, and the community
+    /// rule of the default listing, are the sources' business ([`super::sources`]).
     pub(super) fn admit(&self, image: &Image) -> bool {
         image.hidden == self.hidden
             && self.admit_words(image)
@@ -105,6 +180,8 @@ impl Filters {
             && self.owner.as_ref().is_none_or(|owner| image.owner.as_ref().is_some_and(|o| o.0 == *owner))
             && self.tags.iter().all(|tag| image.tags.contains(tag))
             && self.properties.iter().all(|(name, value)| image.properties.get(name) == Some(value))
+            && self.property_tests.iter().all(|test| test.admit(image))
+            && self.tag_tests.iter().all(|test| test.admit(image))
             && self.admit_digests(image.digests.as_ref())
             && self.size.admit(image.size_bytes)
             && self.min_ram.admit(Some(image.min_ram_mib))
@@ -172,6 +249,27 @@ mod tests {
         assert!(!NumberBounds { min: Some(0), max: None }.admit(None));
         assert!(NumberBounds { min: Some(3), max: Some(3) }.admit(Some(3)));
         assert!(!NumberBounds { min: Some(3), max: Some(3) }.admit(Some(4)));
+    }
+
+    #[test]
+    fn properties_and_tags_are_tested_with_their_defaults() {
+        let mut image = crate::catalog::images::tests::plain_image(1);
+        let test =
+            |absent| PropertyTest { name: "kind".into(), any_of: vec!["a".into(), "b".into()], absent };
+        assert!(!test(Absent::Refused).admit(&image) && test(Absent::Admitted).admit(&image));
+        assert!(!test(Absent::IfIso).admit(&image) && test(Absent::UnlessIso).admit(&image));
+        image.disk_format = Some("iso".into());
+        assert!(test(Absent::IfIso).admit(&image) && !test(Absent::UnlessIso).admit(&image));
+        image.properties.insert("kind".into(), "b".into());
+        assert!(test(Absent::Refused).admit(&image) && test(Absent::UnlessIso).admit(&image));
+        image.properties.insert("kind".into(), "c".into());
+        assert!(!test(Absent::Admitted).admit(&image));
+        let tags = TagTest { any_of: vec!["k".into()], prefix: Some("k=".into()) };
+        assert!(!tags.admit(&image));
+        for (tag, passes) in [("k", true), ("k=v", true), ("kk=v", false), ("j", false)] {
+            image.tags = [tag.to_owned()].into();
+            assert_eq!(tags.admit(&image), passes, "{tag}");
+        }
     }
 
     #[test]

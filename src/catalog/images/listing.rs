@@ -5,14 +5,15 @@
 
 use std::cmp::Ordering;
 
-use super::filters::{Filters, time_window};
+use super::filters::{Absent, Filters, NumberBounds, PropertyTest, Standing, TagTest, time_window};
 use super::order::{Direction, Order, SortKey};
 use super::rows::{self, Column};
 use super::sources::{Sources, Viewer, Window};
 use crate::base::Time;
 use crate::catalog::error::Error;
+use crate::catalog::members;
 use crate::db::{Key, ReadTxn};
-use crate::model::{Image, ImageId};
+use crate::model::{Image, ImageId, Visibility};
 
 /// Rows that are gathered and sorted before any thought is given to a cheaper way.
 const GATHER_ROWS_MIN: usize = 256;
@@ -66,6 +67,8 @@ pub(super) fn list_gathering(
         after,
         limit: query.limit,
         gather_rows_min,
+        kept_only: matches!(query.viewer, Viewer::Project { .. })
+            && query.filters.standing == Some(Standing::Kept),
     };
     listing.page(picks.into_iter().next())
 }
@@ -74,6 +77,10 @@ pub(super) fn list_gathering(
 struct Pick {
     column: Column,
     values: Vec<Key>,
+    /// Rows of another column that are picked as well.
+    also: Option<(Column, Vec<Key>)>,
+    /// Whether one image may have several of these rows, or they come in no order.
+    overlaps: bool,
 }
 
 impl Pick {
@@ -81,7 +88,7 @@ impl Pick {
         let mut values: Vec<Key> = values.into_iter().collect();
         values.sort_by(|a, b| a.bytes().cmp(b.bytes()));
         values.dedup_by(|a, b| a.bytes() == b.bytes());
-        Pick { column, values }
+        Pick { column, values, also: None, overlaps: false }
     }
 
     /// The sort key that has the same value in every row picked, and in the marker too: one with
@@ -96,6 +103,9 @@ impl Pick {
             _ => return None,
         };
         let [value] = self.values.as_slice() else { return None };
+        if self.overlaps {
+            return None;
+        }
         let shared = after.is_none_or(|after| rows::value(after, key).bytes() == value.bytes());
         shared.then_some(key)
     }
@@ -117,11 +127,42 @@ fn picks(filters: &Filters) -> Vec<Pick> {
     picks.extend(words(Column::Name, &filters.names));
     picks.extend(filters.properties.iter().map(property));
     picks.extend(filters.tags.iter().map(|tag| Pick::new(Column::Tag, [rows::text_value(tag)])));
+    picks.extend(filters.property_tests.iter().filter_map(property_pick));
+    picks.extend(filters.tag_tests.iter().map(tag_pick));
     picks.extend(size.map(|size| Pick::new(Column::Size, [rows::number_value(size)])));
+    picks.extend(least(Column::MinRam, filters.min_ram));
+    picks.extend(least(Column::MinDisk, filters.min_disk));
+    picks.extend((filters.protected == Some(true)).then(|| Pick::new(Column::Protected, [Key::new()])));
     picks.extend(words(Column::DiskFormat, &filters.disk_formats));
     picks.extend(words(Column::ContainerFormat, &filters.container_formats));
     picks.extend(words(Column::Status, &filters.statuses));
     picks
+}
+
+/// What a test of a property leaves to look at, where images without it do not all pass.
+fn property_pick(test: &PropertyTest) -> Option<Pick> {
+    let values = test.any_of.iter().map(|value| rows::property_value(&test.name, value));
+    let pick = Pick::new(Column::Property, values);
+    match test.absent {
+        Absent::Refused => Some(pick),
+        Absent::IfIso => {
+            let also = Some((Column::DiskFormat, vec![rows::text_value("iso")]));
+            Some(Pick { also, overlaps: true, ..pick })
+        }
+        Absent::Admitted | Absent::UnlessIso => None,
+    }
+}
+
+/// Rows with exactly this amount; an image without one has no row.
+fn least(column: Column, bounds: NumberBounds) -> Option<Pick> {
+    let amount = bounds.min.filter(|min| *min > 0 && bounds.max == Some(*min))?;
+    Some(Pick::new(column, [rows::number_value(amount)]))
+}
+
+fn tag_pick(test: &TagTest) -> Pick {
+    let starts = test.prefix.iter().map(|prefix| rows::text_start(prefix));
+    let values = test.any_of.iter().map(|tag| rows::text_value(tag)).chain(starts);
+    Pick { overlaps: test.prefix.is_some() || test.any_of.len() > 1, ..Pick::new(Column::Tag, values) }
 }
 
 fn words(column: Column, words: &Option<Vec<String>>) -> Option<Pick> {
@@ -136,13 +177,16 @@ struct Listing<'a> {
     after: Option<Image>,
     limit: usize,
     gather_rows_min: usize,
+    /// Whether only images that stand as kept are wanted.
+    kept_only: bool,
 }
 
 impl Listing<'_> {
     fn page(&self, pick: Option<Pick>) -> Result<Vec<Image>, Error> {
         let (first, _) = self.order.first();
         let straight = self.order.is_straight();
-        if straight && first == SortKey::CreatedAt {
+        let is_ordered = pick.as_ref().is_none_or(|pick| !pick.overlaps);
+        if straight && first == SortKey::CreatedAt && is_ordered {
             return self.straight(pick.as_ref());
         }
         if let Some(pick) = pick
@@ -185,14 +229,24 @@ impl Listing<'_> {
         // A walk over n images meets a page of m picked ones after about limit * n / m rows.
         let images = usize::try_from(super::count(self.read)?).unwrap_or(usize::MAX);
         let most = self.limit.saturating_mul(images).isqrt().max(self.gather_rows_min);
-        let window = self.time_window(SortKey::CreatedAt);
-        let walk = self.sources.walk(pick.column, Some(&pick.values), &window, Direction::Ascending)?;
+        let window = match pick.overlaps {
+            // The rest of the value comes before the time.
+            true => Window::default(),
+            false => self.time_window(SortKey::CreatedAt),
+        };
+        let also = pick.also.iter().map(|(column, values)| (*column, values));
         let mut ids = Vec::new();
-        for rank in walk {
-            if ids.len() == most {
-                return Ok(None);
+        for (column, values) in std::iter::once((pick.column, &pick.values)).chain(also) {
+            for rank in self.sources.walk(column, Some(values), &window, Direction::Ascending)? {
+                if ids.len() == most {
+                    return Ok(None);
+                }
+                ids.push(rows::split_tail(&rank?)?.1);
             }
-            ids.push(rows::split_tail(&rank?)?.1);
+        }
+        if pick.overlaps {
+            ids.sort_unstable();
+            ids.dedup();
         }
         let mut best = Best::new(self);
         for id in ids {
@@ -250,7 +304,14 @@ impl Listing<'_> {
     }
 
     fn admitted(&self, id: ImageId) -> Result<Option<Image>, Error> {
-        Ok(super::get(self.read, &id)?.filter(|image| self.filters.admit(image)))
+        let image = super::get(self.read, &id)?.filter(|image| self.filters.admit(image));
+        // What is kept for itself may still be open to members, and have none.
+        match image {
+            Some(image) if self.kept_only && image.visibility == Visibility::Shared => {
+                Ok(if members::has_any(self.read, &id)? { None } else { Some(image) })
+            }
+            image => Ok(image),
+        }
     }
 }
 

@@ -16,14 +16,14 @@ mod tests;
 use std::ops::{Bound, ControlFlow};
 
 use super::error::Error;
-use super::index::{Index, Row};
+use super::index::{self, Index, Row};
 use super::members;
 use super::records::image::ImageRecord;
 use crate::db::codec::{self, Unreadable};
-use crate::db::{Rows, Table, WriteTxn};
-use crate::model::{Image, ImageId};
+use crate::db::{Db, ReadTxn, Rows, Table, WriteTxn};
+use crate::model::{Image, ImageId, ProjectId, Visibility};
 
-pub use filters::{Comparison, Filters, NumberBounds};
+pub use filters::{Absent, Comparison, Filters, NumberBounds, PropertyTest, Standing, TagTest};
 pub use listing::{ListQuery, list};
 pub use order::{Direction, SortKey};
 pub use sources::Viewer;
@@ -35,8 +35,25 @@ const TOMBSTONES: Table = Table::facts("image-tombstones-1");
 
 /// The tables that everything else of images follows from.
 pub(super) const FACTS: [Table; 2] = [IMAGES, TOMBSTONES];
+/// What is left of an older form of the index.
+pub(super) use rows::OLD_INDEX;
+
 /// How the index follows from the records.
 pub(super) const INDEX: Index = Index { facts: IMAGES, derived: rows::INDEX, follow: index_rows };
+
+/// Makes an index of an older form anew; says whether there was one. For a catalog that nobody else writes to;
+/// what a crash cuts off is begun again.
+///
+/// # Errors
+/// When the database fails, or a record is unreadable.
+pub fn renew_index(db: &Db) -> Result<bool, Error> {
+    if db.read()?.count(&OLD_INDEX)? == 0 {
+        return Ok(false);
+    }
+    INDEX.rebuild(db)?;
+    index::clear(db, &OLD_INDEX)?;
+    Ok(true)
+}
 
 /// The image with this id.
 ///
@@ -111,6 +128,25 @@ pub fn decode(record: &[u8]) -> Result<Image, Error> {
 /// When the database fails.
 pub fn count(rows: &impl Rows) -> Result<u64, Error> {
     Ok(rows.count(&IMAGES)?)
+}
+
+/// How many images a project has that are not public.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_kept(read: &ReadTxn, owner: &ProjectId) -> Result<u64, Error> {
+    let mut found = 0;
+    for visibility in Visibility::ALL.into_iter().filter(|v| *v != Visibility::Public) {
+        for hidden in [false, true] {
+            let scope = rows::Scope::Owner(owner.as_str(), visibility);
+            let prefix = rows::prefix(rows::Column::Id, &scope, hidden);
+            read.scan_prefix(&rows::INDEX, prefix.bytes(), &mut |_, _| {
+                found += 1;
+                ControlFlow::Continue(())
+            })?;
+        }
+    }
+    Ok(found)
 }
 
 /// Visits every image, in id order.

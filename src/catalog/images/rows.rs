@@ -13,7 +13,9 @@ use crate::catalog::records::image::visibility_code;
 use crate::db::{self, Key, Table, WriteTxn};
 use crate::model::{Image, ImageId, Visibility};
 
-pub(super) const INDEX: Table = Table::derived("image-index-1");
+pub(super) const INDEX: Table = Table::derived("image-index-2");
+/// The index before it had columns for memory, disk and protection. Where it has rows, the index is to be made anew.
+pub(in crate::catalog) const OLD_INDEX: Table = Table::derived("image-index-1");
 
 /// What rows are sorted or looked up by. The numbers are in keys: never change one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +31,16 @@ pub(super) enum Column {
     Tag = 9,
     Property = 10,
     Checksum = 11,
+    /// Only where there is a least memory.
+    MinRam = 12,
+    /// Only where there is a least disk.
+    MinDisk = 13,
+    /// Only where it is protected.
+    Protected = 14,
 }
 
 impl Column {
-    const ALL: [Column; 11] = [
+    const ALL: [Column; 14] = [
         Column::Name,
         Column::Status,
         Column::ContainerFormat,
@@ -44,6 +52,9 @@ impl Column {
         Column::Tag,
         Column::Property,
         Column::Checksum,
+        Column::MinRam,
+        Column::MinDisk,
+        Column::Protected,
     ];
 
     pub(super) fn of(key: SortKey) -> Column {
@@ -74,6 +85,10 @@ impl Column {
             Column::UpdatedAt => vec![Key::new().signed(image.updated_at.0)],
             Column::Tag => image.tags.iter().map(|tag| text_value(tag)).collect(),
             Column::Property => image.properties.iter().map(|(n, v)| property_value(n, v)).collect(),
+            // Most images have none, and pay for no row.
+            Column::MinRam => least(image.min_ram_mib),
+            Column::MinDisk => least(image.min_disk_gib),
+            Column::Protected => image.protected.then(Key::new).into_iter().collect(),
             Column::Checksum => {
                 let md5 = image.digests.as_ref().and_then(|digests| digests.md5);
                 md5.iter().map(|md5| Key::new().fixed(md5)).collect()
@@ -82,9 +97,21 @@ impl Column {
     }
 }
 
+/// A least amount in a key's value part; none where it is nothing.
+fn least(amount: u64) -> Vec<Key> {
+    (amount > 0).then(|| number_value(amount)).into_iter().collect()
+}
+
 /// Text in a key's value part.
 pub(super) fn text_value(text: &str) -> Key {
     Key::new().text(text)
+}
+
+/// What text that starts so has in front in a key's value part.
+pub(super) fn text_start(start: &str) -> Key {
+    let ended = text_value(start).into_bytes();
+    // The last two bytes end the text.
+    Key::new().fixed(&ended[..ended.len() - 2])
 }
 
 /// A number in a key's value part.
@@ -217,7 +244,9 @@ mod tests {
             [format!("07010000{tail}")]
         );
         assert_eq!(keys(Column::Id, &Scope::Member), [format!("0603{}{tail}", "07".repeat(16))]);
-        assert!(keys(Column::Tag, &everyone).is_empty());
+        for empty in [Column::Tag, Column::MinRam, Column::MinDisk, Column::Protected] {
+            assert!(keys(empty, &everyone).is_empty());
+        }
         assert_eq!(hex::encode(property_value("k", "v").bytes()), "4c0601b067a883ff34ea2d685106f069");
     }
 
@@ -227,5 +256,7 @@ mod tests {
         assert_eq!(keys_of(&image).len(), 2 * 8);
         image.tags = ["a".to_owned(), "b".to_owned()].into();
         assert_eq!(keys_of(&image).len(), 2 * 10);
+        (image.min_ram_mib, image.min_disk_gib, image.protected) = (1, 1, true);
+        assert_eq!(keys_of(&image).len(), 2 * 13);
     }
 }

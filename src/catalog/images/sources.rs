@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use super::filters::Filters;
+use super::filters::{Filters, Standing};
 use super::merge::{Keys, Walk};
 use super::order::Direction;
 use super::rows::{self, Column, INDEX, Scope};
@@ -84,11 +84,21 @@ impl<'a> Sources<'a> {
         let wanted = filters.visibility.flatten();
         let visibilities = Visibility::ALL.into_iter().filter(|v| wanted.is_none_or(|w| w == *v));
         let scopes = visibilities.flat_map(|v| match viewer {
+            Viewer::Project { project, .. } if filters.standing.is_some() => {
+                standing_scopes(project, filters, v)
+            }
             Viewer::Admin { project } => admin_scopes(project.as_ref(), filters, v),
             Viewer::Project { project, .. } => project_scopes(project, filters, v),
         });
         let shares = match viewer {
-            Viewer::Project { project, member_status } => shares(read, project, *member_status, filters)?,
+            Viewer::Project { .. } if filters.standing == Some(Standing::Kept) => Vec::new(),
+            Viewer::Project { project, member_status } => {
+                let mut shares = shares(read, project, *member_status, filters)?;
+                if filters.standing == Some(Standing::Shared) {
+                    shares.extend(offered(read, project, filters)?);
+                }
+                shares
+            }
             Viewer::Admin { .. } => Vec::new(),
         };
         Ok(Sources { read, hidden: filters.hidden, scopes: scopes.collect(), shares })
@@ -181,6 +191,31 @@ fn project_scopes<'a>(project: &'a ProjectId, filters: &'a Filters, v: Visibilit
         None if v == Visibility::Community => vec![Scope::Owner(project, v)],
         None => vec![Scope::Owner(project, v), Scope::Ownerless(v)],
     }
+}
+
+/// The runs of a listing of one kind; those of images that members have are made from the members.
+fn standing_scopes<'a>(project: &'a ProjectId, filters: &'a Filters, v: Visibility) -> Vec<Scope<'a>> {
+    let is_own = filters.owner.as_deref().is_none_or(|owner| owner == project.as_str());
+    match filters.standing {
+        Some(Standing::Kept) if is_own && v != Visibility::Public => vec![Scope::Owner(project.as_str(), v)],
+        _ => Vec::new(),
+    }
+}
+
+/// The project's own images that have members, and that pass the filters.
+fn offered(read: &ReadTxn, project: &ProjectId, filters: &Filters) -> Result<Vec<Image>, Error> {
+    let mut offered = Vec::new();
+    if filters.visibility.flatten().is_some_and(|v| v != Visibility::Shared) {
+        return Ok(offered);
+    }
+    for id in members::images(read)? {
+        let Some(image) = super::get(read, &id)? else { continue };
+        let is_own = image.owner.as_ref() == Some(project);
+        if is_own && image.visibility == Visibility::Shared && filters.admit(&image) {
+            offered.push(image);
+        }
+    }
+    Ok(offered)
 }
 
 /// Images that only a share makes visible to the project, and that pass the filters.

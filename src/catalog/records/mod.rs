@@ -3,6 +3,7 @@
 //! Ids that are a row's key are not repeated in its record, but for an image's. Must not know
 //! which table a record is kept in, nor any rule about its values.
 
+pub(super) mod access_key;
 pub(super) mod identity;
 pub(super) mod image;
 pub(super) mod job;

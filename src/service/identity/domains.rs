@@ -3,7 +3,7 @@
 use super::authorise::{require, require_admin};
 use super::values::{check_name, merge_extra};
 use super::{DEFAULT_DOMAIN, NameFilter, missing, new_id};
-use crate::catalog::{identity as catalog, tokens};
+use crate::catalog::{access_keys, identity as catalog, tokens};
 use crate::db::WriteTxn;
 use crate::model::DomainId;
 use crate::model::identity::{Domain, Extra, Project, Scope, User};
@@ -77,7 +77,8 @@ impl Service {
         })
     }
 
-    /// Changes a domain. Disabling it ends every token of its users and on its projects.
+    /// Changes a domain. Disabling it ends every token of its users and on its projects, and switches their
+    /// access keys off, for good until each is switched on again.
     ///
     /// # Errors
     /// Refused to all but administrators, and when the new name is taken.
@@ -127,8 +128,10 @@ impl Service {
 fn end_tokens(txn: &WriteTxn, domain: &DomainId) -> Result<(), Error> {
     for user in catalog::list_in::<User>(txn, domain.as_str())? {
         tokens::delete_of_user(txn, &user.id, None)?;
+        access_keys::disable_of_user(txn, &user.id)?;
     }
     for project in catalog::list_in::<Project>(txn, domain.as_str())? {
+        access_keys::disable_of_project(txn, &project.id)?;
         catalog::end_tokens_at(txn, &Scope::Project(project.id))?;
     }
     Ok(catalog::end_tokens_at(txn, &Scope::Domain(domain.clone()))?)

@@ -1,10 +1,11 @@
 //! Identities: signing in, what a token is worth, and the administration of domains, projects,
-//! users, roles and who holds them.
+//! users, roles and who holds them, and access keys.
 //!
 //! Invariant: a token is worth what its user holds at the moment it is used, never more; whatever
 //! ends a token (password change, disabling, deletion, the last role taken away) removes it in
 //! the same transaction. Must not know any wire format.
 
+mod access_keys;
 mod assignments;
 mod authorise;
 mod bootstrap;
@@ -18,6 +19,7 @@ mod tokens;
 mod users;
 mod values;
 
+pub use access_keys::{AccessKeyChange, AccessRoot, AccessSecret, KnownKey, NewAccessKey, SignedCall};
 pub use assignments::{AssignmentFilter, Grant, HeldRole};
 pub use authorise::require_admin;
 pub use bootstrap::DEFAULT_DOMAIN;
@@ -31,6 +33,7 @@ pub use tokens::SignedIn;
 pub use users::{NewUser, UserChange};
 pub use values::NameFilter;
 
+pub(super) use access_keys::Replays;
 pub(super) use password::Hasher;
 
 use super::{Error, ErrorKind};

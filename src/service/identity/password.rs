@@ -122,6 +122,7 @@ fn internal(cause: impl std::fmt::Display) -> Error {
         kind: ErrorKind::Internal,
         message: "the server could not hash a password".into(),
         internal: Some(cause.to_string()),
+        reason: None,
     }
 }
 

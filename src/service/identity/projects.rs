@@ -3,7 +3,7 @@
 use super::authorise::{require, require_admin};
 use super::values::{check_name, check_same_domain, home_domain, merge_extra};
 use super::{NameFilter, missing, new_id};
-use crate::catalog::identity as catalog;
+use crate::catalog::{access_keys, identity as catalog};
 use crate::db::Rows;
 use crate::model::identity::{Domain, Extra, Project, Scope};
 use crate::model::{DomainId, ProjectId, UserId};
@@ -100,7 +100,8 @@ impl Service {
         })
     }
 
-    /// Changes a project. Disabling it ends every token on it.
+    /// Changes a project. Disabling it ends every token on it, and switches its access keys off, for good
+    /// until each is switched on again.
     ///
     /// # Errors
     /// Refused to all but administrators, and when the new name is taken.
@@ -125,13 +126,14 @@ impl Service {
             merge_extra(&mut project.extra, &change.extra)?;
             if !project.enabled {
                 catalog::end_tokens_at(txn, &Scope::Project(id.clone()))?;
+                access_keys::disable_of_project(txn, &id)?;
             }
             catalog::update(txn, &project)?;
             Ok(project)
         })
     }
 
-    /// Deletes a project with the roles and tokens on it. Its images stay.
+    /// Deletes a project with the roles, tokens and access keys on it. Its images stay.
     ///
     /// # Errors
     /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.

@@ -5,7 +5,7 @@
 use super::authorise::{require, require_admin};
 use super::values::{check_name, check_same_domain, home_domain, merge_extra};
 use super::{NameFilter, Password, missing, new_id, unauthenticated};
-use crate::catalog::{identity as catalog, tokens};
+use crate::catalog::{access_keys, identity as catalog, tokens};
 use crate::model::identity::{Extra, PasswordHash, User};
 use crate::model::{DomainId, ProjectId, UserId};
 use crate::service::{Actor, Error, Service};
@@ -91,7 +91,8 @@ impl Service {
         })
     }
 
-    /// Changes a user. A new password, and disabling, end every token of theirs.
+    /// Changes a user. A new password, and disabling, end every token of theirs; disabling also switches
+    /// their access keys off, for good until each is switched on again.
     ///
     /// # Errors
     /// Refused to all but administrators, and when the new name is taken.
@@ -117,6 +118,9 @@ impl Service {
             }
             if new_hash.is_some() || !user.enabled {
                 tokens::delete_of_user(txn, &id, None)?;
+            }
+            if !user.enabled {
+                access_keys::disable_of_user(txn, &id)?;
             }
             catalog::update(txn, &user)?;
             Ok(user)
@@ -156,7 +160,7 @@ impl Service {
         })
     }
 
-    /// Deletes a user with their roles and tokens.
+    /// Deletes a user with their roles, tokens and access keys.
     ///
     /// # Errors
     /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.

@@ -10,7 +10,7 @@ use crate::catalog::{self, members};
 use crate::db::Rows;
 use crate::model::image::{Member, MemberStatus};
 use crate::model::{Image, ImageId, ProjectId, Visibility};
-use crate::service::{Actor, Error, Service};
+use crate::service::{Actor, Error, Reason, Service};
 
 impl Service {
     /// Offers an image to a project.
@@ -139,7 +139,8 @@ fn expect_shared(image: &Image) -> Result<(), Error> {
             "image {} is {}: only shared images have members",
             image.id,
             image.visibility.as_str()
-        )));
+        ))
+        .because(Reason::NotShared));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod delete;
 mod download;
 mod fields;
 mod members;
+mod own;
 mod read;
 mod resumable;
 mod screen;
@@ -17,10 +18,13 @@ mod sealing;
 mod update;
 mod upload;
 
-pub use crate::catalog::images::{Comparison, Direction, Filters, NumberBounds, SortKey};
+pub use crate::catalog::images::{
+    Absent, Comparison, Direction, Filters, NumberBounds, PropertyTest, SortKey, Standing, TagTest,
+};
 pub use create::NewImage;
 pub use download::Download;
 pub use fields::{Change, Existing, Field};
+pub use own::{Kind, Label};
 pub use read::Listing;
 pub use resumable::Patch;
 pub(super) use resumable::Turns;

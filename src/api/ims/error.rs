@@ -1,0 +1,88 @@
+//! Refusals with the codes of the reference: `{"error": {"message", "code": "IMG.…"}}`, or the
+//! gateway's where nobody of the service was asked.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::api::context::RequestId;
+use crate::api::gateway;
+use crate::service::{Error, ErrorKind, Reason};
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The service's.
+    Image {
+        /// Nearly always 400.
+        status: StatusCode,
+        /// `IMG.` and four digits.
+        code: &'static str,
+        /// What was wrong.
+        message: String,
+    },
+    /// The gateway's.
+    Gateway(gateway::Refusal),
+}
+
+impl Refusal {
+    /// The request is wrong, in a way that has a code.
+    pub(super) fn bad(code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal::Image { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+    }
+
+    /// No such path, or not for this method.
+    pub(super) fn no_api() -> Refusal {
+        Refusal::Gateway(gateway::Refusal::no_api())
+    }
+
+    /// The response to the request with this id.
+    pub(super) fn respond(self, id: Option<&RequestId>) -> Response {
+        match self {
+            Refusal::Gateway(refusal) => refusal.respond(id),
+            Refusal::Image { status, code, message } => {
+                (status, Json(json!({"error": {"message": message, "code": code}}))).into_response()
+            }
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        if error.kind == ErrorKind::Unauthenticated {
+            return Refusal::Gateway(gateway::Refusal::of(&error));
+        }
+        if let Some(internal) = &error.internal {
+            tracing::error!(%internal, message = %error.message, "request failed");
+        }
+        let (status, code) = match (error.reason, error.kind) {
+            (Some(reason), _) => of_reason(reason),
+            (None, ErrorKind::NotFound | ErrorKind::Gone) => (StatusCode::BAD_REQUEST, "IMG.0027"),
+            (None, ErrorKind::Forbidden) => (StatusCode::FORBIDDEN, "IMG.0026"),
+            (None, ErrorKind::Conflict) => (StatusCode::BAD_REQUEST, "IMG.0035"),
+            (None, ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::UnsupportedContent) => {
+                (StatusCode::BAD_REQUEST, "IMG.0001")
+            }
+            (None, ErrorKind::Unavailable) => (StatusCode::SERVICE_UNAVAILABLE, "IMG.0014"),
+            (None, ErrorKind::Corrupt | ErrorKind::Internal | ErrorKind::Unauthenticated) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "IMG.0014")
+            }
+        };
+        Refusal::Image { status, code, message: error.message }
+    }
+}
+
+fn of_reason(reason: Reason) -> (StatusCode, &'static str) {
+    match reason {
+        Reason::Role => (StatusCode::FORBIDDEN, "IMG.0026"),
+        Reason::NotOwner => (StatusCode::BAD_REQUEST, "IMG.0047"),
+        Reason::IsPublic => (StatusCode::BAD_REQUEST, "IMG.0083"),
+        Reason::NotActive => (StatusCode::BAD_REQUEST, "IMG.0046"),
+        Reason::NotShared => (StatusCode::BAD_REQUEST, "IMG.0084"),
+        Reason::Exclusive => (StatusCode::BAD_REQUEST, "IMG.0035"),
+        Reason::TooManyTags => (StatusCode::BAD_REQUEST, "IMG.0116"),
+        Reason::NoSuchTag => (StatusCode::NOT_FOUND, "IMG.0121"),
+        Reason::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "IMG.0060"),
+    }
+}
