@@ -176,7 +176,9 @@ def found_and_healed(context, box, kind, how, exact):
             expect_lost(client, hurt, lost)
         if exact:
             expect_rest(client, hurt, data, hits[hurt]['ranges'])
-        equal('damaged images', metric(client, 'tintype_damaged_images'), float(len(hits)))
+        # Counted beside the scrub, from one look at all images.
+        wait_until('the count of damaged images',
+                   lambda: metric(client, 'tintype_damaged_images') == float(len(hits)))
         status, said = box.command('scrub')
         expect(status == 1 and 'damage list' in said, f'scrub ended with {status}: {said}')
         # It is known after a restart, too.
