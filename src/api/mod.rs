@@ -13,6 +13,7 @@ pub mod identity;
 mod ims;
 mod json;
 mod linger;
+mod listing;
 mod metrics;
 mod native;
 mod operations;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::error::Refusal;
+use crate::api::listing;
 use crate::base::Time;
 use crate::base::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::model::image::MemberStatus;
@@ -197,30 +198,12 @@ fn classic_sort(keys: Vec<SortKey>, directions: &[Direction]) -> Result<Vec<(Sor
 }
 
 fn sort_key(text: &str) -> Result<SortKey, Refusal> {
-    Ok(match text {
-        "name" => SortKey::Name,
-        "status" => SortKey::Status,
-        "container_format" => SortKey::ContainerFormat,
-        "disk_format" => SortKey::DiskFormat,
-        "size" => SortKey::Size,
-        "id" => SortKey::Id,
-        "created_at" => SortKey::CreatedAt,
-        "updated_at" => SortKey::UpdatedAt,
-        _ => {
-            return Err(Refusal::bad(format!(
-                "cannot sort by {text:?}; keys are name, status, container_format, disk_format, size, id, \
-                 created_at, updated_at"
-            )));
-        }
-    })
+    let known = listing::sort_key(text);
+    known.ok_or_else(|| Refusal::bad(format!("cannot sort by {text:?}; keys are {}", listing::SORT_KEYS)))
 }
 
 fn direction(text: &str) -> Result<Direction, Refusal> {
-    match text {
-        "asc" => Ok(Direction::Ascending),
-        "desc" => Ok(Direction::Descending),
-        _ => Err(bad("sort direction", text, "asc or desc")),
-    }
+    listing::direction(text).ok_or_else(|| bad("sort direction", text, "asc or desc"))
 }
 
 fn visibility(text: &str) -> Result<Option<Visibility>, Refusal> {
@@ -243,20 +226,8 @@ fn member_status(text: &str) -> Result<Option<MemberStatus>, Refusal> {
     }
 }
 
-/// `op:TIME`, or a time alone for equality.
 fn time_bound(name: &str, value: &str) -> Result<(Comparison, Time), Refusal> {
-    let (comparison, time) = match value.split_once(':') {
-        Some(("gt", time)) => (Comparison::Greater, time),
-        Some(("gte", time)) => (Comparison::GreaterOrEqual, time),
-        Some(("lt", time)) => (Comparison::Less, time),
-        Some(("lte", time)) => (Comparison::LessOrEqual, time),
-        Some(("eq", time)) => (Comparison::Equal, time),
-        Some(("neq", time)) => (Comparison::NotEqual, time),
-        _ => (Comparison::Equal, value),
-    };
-    let time =
-        Time::parse(time).ok_or_else(|| bad(name, value, "a time, after gt: gte: lt: lte: eq: or neq:"))?;
-    Ok((comparison, time))
+    listing::time_bound(value).ok_or_else(|| bad(name, value, listing::TIME_FORM))
 }
 
 /// A value alone, or `in:a,b,"c,d"`.

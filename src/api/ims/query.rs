@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::Refusal;
 use super::wire;
+use crate::api::listing;
 use crate::base::Time;
 use crate::base::limits::{IMS_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::model::image::MemberStatus;
@@ -253,44 +254,15 @@ fn flag(name: &str, value: &str) -> Result<bool, Refusal> {
 }
 
 fn sort_key(text: &str) -> Result<SortKey, Refusal> {
-    Ok(match text {
-        "name" => SortKey::Name,
-        "status" => SortKey::Status,
-        "container_format" => SortKey::ContainerFormat,
-        "disk_format" => SortKey::DiskFormat,
-        "size" => SortKey::Size,
-        "id" => SortKey::Id,
-        "created_at" => SortKey::CreatedAt,
-        "updated_at" => SortKey::UpdatedAt,
-        _ => {
-            let keys = "created_at, updated_at, name, container_format, disk_format, status, id or size";
-            return Err(bad("sort_key", text, keys));
-        }
-    })
+    listing::sort_key(text).ok_or_else(|| bad("sort_key", text, listing::SORT_KEYS))
 }
 
 fn direction(text: &str) -> Result<Direction, Refusal> {
-    match text {
-        "asc" => Ok(Direction::Ascending),
-        "desc" => Ok(Direction::Descending),
-        _ => Err(bad("sort_dir", text, "asc or desc")),
-    }
+    listing::direction(text).ok_or_else(|| bad("sort_dir", text, "asc or desc"))
 }
 
-/// `op:TIME`, or a time alone for equality.
 fn time_bound(name: &str, value: &str) -> Result<(Comparison, Time), Refusal> {
-    let (comparison, time) = match value.split_once(':') {
-        Some(("gt", time)) => (Comparison::Greater, time),
-        Some(("gte", time)) => (Comparison::GreaterOrEqual, time),
-        Some(("lt", time)) => (Comparison::Less, time),
-        Some(("lte", time)) => (Comparison::LessOrEqual, time),
-        Some(("eq", time)) => (Comparison::Equal, time),
-        Some(("neq", time)) => (Comparison::NotEqual, time),
-        _ => (Comparison::Equal, value),
-    };
-    let time = Time::parse(time)
-        .ok_or_else(|| bad(name, value, "a time, after gt: gte: lt: lte: eq: or neq:, or alone"))?;
-    Ok((comparison, time))
+    listing::time_bound(value).ok_or_else(|| bad(name, value, listing::TIME_FORM))
 }
 
 fn encode(text: &str) -> impl std::fmt::Display {
