@@ -1,4 +1,4 @@
-//! Records: images, members, identities, tokens, access keys, jobs. Has never heard of a chunk.
+//! Records: images, members, identities, tokens, access keys, custom keys, jobs. Has never heard of a chunk.
 //!
 //! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
 //! implementation. Writing operations take the caller's transaction, so that several layers
@@ -6,6 +6,7 @@
 //! the same transaction.
 
 pub mod access_keys;
+pub mod custom_keys;
 mod error;
 pub mod identity;
 pub mod images;
@@ -23,7 +24,7 @@ use index::Index;
 
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
-    let others = [members::MEMBERS, uploads::UPLOADS, jobs::JOBS];
+    let others = [members::MEMBERS, uploads::UPLOADS, jobs::JOBS, custom_keys::CUSTOM_KEYS];
     [&images::FACTS[..], &others, &identity::FACTS, &access_keys::FACTS].concat()
 }
 
@@ -61,5 +62,10 @@ pub fn reindex(db: &Db) -> Result<(), Error> {
 
 /// Every derived table that has a way back: the one place that names them.
 fn indexes() -> Vec<Index> {
-    [&[images::INDEX, members::INDEX, access_keys::INDEX][..], &identity::INDEXES, &tokens::INDEXES].concat()
+    [
+        &[images::INDEX, members::INDEX, access_keys::INDEX, custom_keys::INDEX][..],
+        &identity::INDEXES,
+        &tokens::INDEXES,
+    ]
+    .concat()
 }

@@ -7,6 +7,7 @@ mod access_key;
 mod check;
 mod client;
 mod completions;
+mod custom_key;
 mod damage;
 mod events;
 mod failure;
@@ -93,6 +94,9 @@ enum Ask {
     /// Keys that programs sign their requests with
     #[command(subcommand)]
     AccessKey(access_key::AccessKey),
+    /// Keys of projects that images are sealed with by choice
+    #[command(subcommand)]
+    CustomKey(custom_key::CustomKey),
     /// Keys of a sealed box
     #[command(subcommand)]
     Key(key::Key),
@@ -157,6 +161,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::Project(project) => project.run(&client, output).await,
         Ask::Role(role) => role.run(&client, output).await,
         Ask::AccessKey(key) => key.run(&client, output).await,
+        Ask::CustomKey(key) => key.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,
         Ask::Check(check) => check.run(&client, output).await,
         Ask::Scrub(scrub) => scrub.run(&client, output).await,

@@ -10,6 +10,7 @@ mod entering;
 mod error;
 mod expiry;
 pub mod init;
+mod key_deletion;
 pub mod keys;
 pub mod layers;
 pub mod master_key;

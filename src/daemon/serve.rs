@@ -22,6 +22,7 @@ use super::data_dir::{DataDir, local_url};
 use super::entering;
 use super::error::Error;
 use super::expiry;
+use super::key_deletion;
 use super::memory;
 use super::reclaim::{self, Pace};
 use super::resealing;
@@ -145,6 +146,9 @@ async fn look_after(settings: Settings, service: Service, tasks: TaskTracker, st
     }
     tasks.spawn(sweeping::run(service.clone(), sweeping::INTERVAL, stop.clone()));
     tasks.spawn(resealing::run(service.clone(), stop.clone()));
+    if service.store().is_sealed() {
+        tasks.spawn(key_deletion::run(service.clone(), key_deletion::INTERVAL, stop.clone()));
+    }
     tasks.spawn(scrub::mend(service, stop));
 }
 

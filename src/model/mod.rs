@@ -2,6 +2,7 @@
 
 pub mod access_key;
 pub mod content;
+pub mod custom_key;
 pub mod identity;
 pub mod ids;
 pub mod image;
@@ -11,6 +12,7 @@ pub mod upload;
 
 pub use access_key::{AccessId, AccessKey};
 pub use content::{ContentId, DigestChoice, Digests, HashAlgorithm, SecureHash};
+pub use custom_key::{CustomKey, KeyId, KeyState};
 pub use ids::{DomainId, ImageId, ProjectId, RoleId, UserId};
 pub use image::{Image, Status, Visibility};
 pub use range::ByteRange;

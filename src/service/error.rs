@@ -49,6 +49,16 @@ pub enum Reason {
     TooManyTags,
     /// The image has no such tag.
     NoSuchTag,
+    /// There is no such custom key that the caller may use.
+    NoKey,
+    /// The custom key is disabled, or about to be deleted.
+    KeyDisabled,
+    /// The custom key was deleted.
+    KeyDeleted,
+    /// The image is sealed with a custom key that the other project may not use.
+    Encrypted,
+    /// The custom key is another project's, and was not granted.
+    KeyNotGranted,
     /// More came lately than the server keeps in mind.
     TooManyRequests,
 }

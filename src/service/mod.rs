@@ -4,6 +4,7 @@
 //! async callers go through a blocking pool. Must not know any wire format or status code.
 
 mod actor;
+pub mod custom_keys;
 mod error;
 pub mod events;
 pub mod figures;

@@ -43,6 +43,16 @@ impl Service {
         tell: &mut dyn FnMut(Step),
     ) -> Result<SealedAnew, Error> {
         self.authorise_upkeep(actor)?;
+        self.change_domain_key(actor, domain, tell)
+    }
+
+    /// The same for a caller who was authorised already.
+    pub(super) fn change_domain_key(
+        &self,
+        actor: &Actor,
+        domain: u32,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<SealedAnew, Error> {
         let version = self.store.rotate_domain(domain)?;
         tracing::info!(domain, version, user = %actor.user, "a key domain is sealed anew");
         self.seal_anew(domain, &mut |step| {

@@ -83,6 +83,10 @@ fn of_reason(reason: Reason) -> (StatusCode, &'static str) {
         Reason::Exclusive => (StatusCode::BAD_REQUEST, "IMG.0035"),
         Reason::TooManyTags => (StatusCode::BAD_REQUEST, "IMG.0116"),
         Reason::NoSuchTag => (StatusCode::NOT_FOUND, "IMG.0121"),
+        Reason::NoKey | Reason::KeyDeleted => (StatusCode::BAD_REQUEST, "IMG.0095"),
+        Reason::KeyDisabled => (StatusCode::BAD_REQUEST, "IMG.0097"),
+        Reason::Encrypted => (StatusCode::BAD_REQUEST, "IMG.0098"),
+        Reason::KeyNotGranted => (StatusCode::BAD_REQUEST, "IMG.0099"),
         Reason::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "IMG.0060"),
     }
 }

@@ -93,7 +93,11 @@ fn domain_body(domain: &KeyDomain) -> Value {
     let (key, image) = match &domain.holder {
         Some(Holder::Named { name, .. }) => (Some(name.as_str()), None),
         Some(Holder::Image { image, .. }) => (None, Some(Uuid::from_bytes(*image).to_string())),
-        Some(Holder::Project { .. }) | None => (None, None),
+        Some(Holder::Project { .. } | Holder::Custom { .. }) | None => (None, None),
+    };
+    let custom_key = match &domain.holder {
+        Some(Holder::Custom { key, .. }) => Some(Uuid::from_bytes(*key).to_string()),
+        _ => None,
     };
     let project_id = domain.holder.as_ref().map(Holder::project).filter(|project| !project.is_empty());
     json!({
@@ -102,6 +106,7 @@ fn domain_body(domain: &KeyDomain) -> Value {
         "project": domain.project.as_ref().map(|project| &project.name),
         "key": key,
         "image_id": image,
+        "custom_key": custom_key,
         "images": domain.images,
         "key_version": domain.key_versions.last(),
         "older_keys": domain.key_versions.len().saturating_sub(1),
@@ -143,7 +148,7 @@ mod tests {
         let (status, body) = ask_of(&state, "GET", "/tintype/v1/key", true).await;
         let listed: Value = serde_json::from_str(&body).unwrap();
         let expected = json!({
-            "domain": 2, "project_id": "p", "project": null, "key": "gold", "image_id": null, "images": 0,
+            "domain": 2, "project_id": "p", "project": null, "key": "gold", "image_id": null, "custom_key": null, "images": 0,
             "key_version": 1, "older_keys": 0, "revoked": false,
         });
         assert_eq!((status, &listed["domains"][1]), (StatusCode::OK, &expected));

@@ -1,13 +1,14 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts. [`access_keys`], for their users. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! [`uploads`] takes it in parts. [`access_keys`], for their users; [`custom_keys`], for their projects. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
 //! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
 //! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
 //! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
 //! last two do is a job, under `jobs`.
 
 mod access_keys;
+mod custom_keys;
 mod error;
 mod file;
 mod gc;
@@ -42,6 +43,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/gc", post(gc::gc))
         .route("/tintype/v1/images/{image}/file", get(file::download))
         .merge(access_keys::routes())
+        .merge(custom_keys::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
         .merge(uploads::routes())

@@ -4,6 +4,7 @@
 //! which table a record is kept in, nor any rule about its values.
 
 pub(super) mod access_key;
+pub(super) mod custom_key;
 pub(super) mod identity;
 pub(super) mod image;
 pub(super) mod job;

@@ -9,6 +9,7 @@ use axum::body::Body;
 use clap::Args;
 use futures::TryStreamExt;
 use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
@@ -19,7 +20,7 @@ use super::super::output::Output;
 use super::super::progress::Progress;
 use super::send::Sending;
 use crate::model::image::DISK_FORMATS;
-use crate::service::images::{KEY_PROPERTY, OWN_KEY};
+use crate::service::images::{CUSTOM_KEY_PROPERTY, KEY_PROPERTY, OWN_KEY};
 
 /// Bytes read at once.
 pub(super) const READ_BYTES: usize = 1 << 20;
@@ -48,11 +49,14 @@ pub struct Import {
     #[arg(long)]
     tag: Vec<String>,
     /// Seal it with this key of the project, which is made where there is none (a sealed box)
-    #[arg(long, value_name = "NAME", conflicts_with = "own_key")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["own_key", "custom_key"])]
     key: Option<String>,
     /// Seal it with a key of its own, which goes when the image is deleted (a sealed box)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "custom_key")]
     own_key: bool,
+    /// Seal it with this custom key (id or alias; a sealed box)
+    #[arg(long, value_name = "KEY")]
+    custom_key: Option<String>,
     /// Go on with an unfinished import of this file, under the same name
     #[arg(long)]
     resume: bool,
@@ -78,7 +82,13 @@ impl Import {
             sending.run(client).await.map_err(|failure| self.hint(failure))?;
             return output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?);
         }
-        let reply = client.call_json(Method::POST, Api::Image, "/v2/images", &self.record()).await?;
+        let mut record = self.record();
+        if let Some(key) = &self.custom_key {
+            // An alias is the native API's word; images carry ids.
+            let path = format!("/custom-keys/{}", utf8_percent_encode(key, NON_ALPHANUMERIC));
+            record[CUSTOM_KEY_PROPERTY] = client.get(Api::Native, &path).await?["id"].take();
+        }
+        let reply = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?;
         let created = reply.json().await?;
         let id = super::id(&created)?;
         let sent = match total {
@@ -198,6 +208,7 @@ mod tests {
         Import {
             key: None,
             own_key: false,
+            custom_key: None,
             file: file.into(),
             name: None,
             disk_format: None,

@@ -26,7 +26,7 @@ impl Service {
         if !access::may_write(actor) {
             return Err(Error::forbidden("registering an image takes the role member in your project"));
         }
-        self.expect_keys_for(&new.changes)?;
+        self.expect_keys_for(actor, &new.changes)?;
         let mut image = self.blank(new.id, project.clone());
         for change in &new.changes {
             if let Change::Set(Field::Owner(owner)) = change

@@ -2,7 +2,7 @@
 
 use super::access;
 use crate::model::{Image, ImageId, Status};
-use crate::service::{Actor, Error, Service};
+use crate::service::{Actor, Error, Service, custom_keys};
 use crate::store::Reader;
 
 /// An image whose data the caller may read.
@@ -17,10 +17,11 @@ impl Service {
     /// Opens an image's data.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden` without the role member, or while the image is deactivated;
-    /// what the store refuses with.
+    /// `NotFound`; `Forbidden` without the role member, while the image is deactivated, or while its custom key is
+    /// disabled or not granted; `Gone` when that was deleted; what the store refuses with.
     pub fn download_image(&self, actor: &Actor, id: &ImageId) -> Result<Download, Error> {
-        let image = access::visible(&self.db.read()?, actor, id)?;
+        let read = self.db.read()?;
+        let image = access::visible(&read, actor, id)?;
         if !access::may_write(actor) {
             return Err(Error::forbidden("downloading an image takes the role member in your project"));
         }
@@ -29,6 +30,7 @@ impl Service {
                 "image {id} is deactivated; only administrators may read it"
             )));
         }
+        custom_keys::expect_opens(&read, &image, actor)?;
         let reader = image.content.as_ref().map(|content| self.store.reader(content)).transpose()?;
         Ok(Download { image, reader })
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sealing::{KEY_PROPERTY, check_key_change};
+use super::sealing::{asks_for_key, check_key_change};
 use crate::base::limits;
 use crate::model::image::{CONTAINER_FORMATS, DISK_FORMATS};
 use crate::model::{Image, ProjectId, Status, Visibility};
@@ -66,8 +66,8 @@ pub(super) fn apply(actor: &Actor, image: &mut Image, change: &Change) -> Result
         Change::SetProperty { name, value, existing } => set_property(image, name, value, *existing),
         Change::RemoveProperty(name) => {
             check_property_name(name)?;
-            if name == KEY_PROPERTY {
-                check_key_change(image, None)?;
+            if asks_for_key(name) {
+                check_key_change(image, name, None)?;
             }
             match image.properties.remove(name) {
                 Some(_) => Ok(()),
@@ -131,8 +131,8 @@ fn set_property(image: &mut Image, name: &str, value: &str, existing: Existing) 
         }
         _ => {}
     }
-    if name == KEY_PROPERTY && image.properties.get(name).is_none_or(|before| before != value) {
-        check_key_change(image, Some(value))?;
+    if asks_for_key(name) && image.properties.get(name).is_none_or(|before| before != value) {
+        check_key_change(image, name, Some(value))?;
     }
     image.properties.insert(name.to_owned(), value.to_owned());
     check_count("properties", image.properties.len(), limits::IMAGE_PROPERTIES_MAX)

@@ -10,7 +10,7 @@ use crate::catalog::{self, members};
 use crate::db::Rows;
 use crate::model::image::{Member, MemberStatus};
 use crate::model::{Image, ImageId, ProjectId, Visibility};
-use crate::service::{Actor, Error, Reason, Service};
+use crate::service::{Actor, Error, Reason, Service, custom_keys};
 
 impl Service {
     /// Offers an image to a project.
@@ -28,6 +28,7 @@ impl Service {
             let image = access::visible(txn, &actor, &id)?;
             expect_shared(&image)?;
             access::writable(txn, &actor, &id, "share")?;
+            custom_keys::expect_shares(txn, &image, &project)?;
             check_count("members", members::list(txn, &id)?.len() + 1, IMAGE_MEMBERS_MAX)?;
             let member = Member {
                 image: id,

@@ -28,7 +28,7 @@ pub use own::{Kind, Label};
 pub use read::Listing;
 pub use resumable::Patch;
 pub(super) use resumable::Turns;
-pub use sealing::{Holder, KEY_PROPERTY, OWN_KEY};
+pub use sealing::{CUSTOM_KEY_PROPERTY, Holder, KEY_PROPERTY, OWN_KEY};
 pub use upload::{BodyBroken, Upload};
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Service {
         id: &ImageId,
         changes: Vec<Change>,
     ) -> Result<(Image, Kind), Error> {
-        self.expect_keys_for(&changes)?;
+        self.expect_keys_for(actor, &changes)?;
         let worker = actor.clone();
         self.change_own_image(actor, id, move |image| {
             if image.visibility == Visibility::Public {

@@ -1,6 +1,6 @@
 //! Which key domain an image's data is sealed in.
 //!
-//! Owns the property by which an image asks for a key, and whose domains there are. Invariants: the
+//! Owns the properties by which an image asks for a key, and whose domains there are. Invariants: the
 //! choice is made before data arrives and holds as long as it is there; a key's name means another
 //! key in each project, so that nobody reaches into another project's, nor learns what it has; a key
 //! that an image has to itself goes when the image has gone.
@@ -11,14 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::images;
 use crate::db::codec::{self, Record};
-use crate::model::{Image, ImageId, ProjectId, Status};
-use crate::service::{Error, ErrorKind, KeyDomains, Service};
+use crate::model::{Image, ImageId, KeyId, ProjectId, Status};
+use crate::service::{Actor, Error, ErrorKind, KeyDomains, Reason, Service, custom_keys};
 use crate::store::{Reach, Reclaimed, Scope};
 
 use super::fields::Change;
 
 /// The property by which an image asks for a key.
 pub const KEY_PROPERTY: &str = "tintype_key";
+/// The property by which an image asks for a custom key: its id, as the image management API has it.
+pub const CUSTOM_KEY_PROPERTY: &str = "__system__cmkid";
 /// Its value for a key that no other image has.
 pub const OWN_KEY: &str = "own";
 /// Longest name of a key, in characters.
@@ -48,6 +50,13 @@ pub enum Holder {
         /// Whether it asked for that; else the setting has it so.
         asked: bool,
     },
+    /// The images that were given a custom key.
+    Custom {
+        /// The key's id.
+        key: [u8; 16],
+        /// The id of the project of the first of them.
+        project: String,
+    },
 }
 
 impl Record for Holder {
@@ -59,6 +68,9 @@ impl Holder {
     /// Whose the domain of new data of an image is; `None` for the store's own.
     fn of(image: &Image, domains: KeyDomains) -> Option<Holder> {
         let project = image.owner.as_ref().map_or("", ProjectId::as_str).to_owned();
+        if let Some(key) = custom_key(image) {
+            return Some(Holder::Custom { key: *key.bytes(), project });
+        }
         let own = |asked| Holder::Image { image: *image.id.0.as_bytes(), project: project.clone(), asked };
         match image.properties.get(KEY_PROPERTY) {
             Some(name) if name == OWN_KEY => Some(own(true)),
@@ -80,6 +92,7 @@ impl Holder {
                 Scope::of("key", &format!("{}:{project}{name}", project.len()))
             }
             Holder::Image { image, .. } => Scope::of("image", &hex::encode(image)),
+            Holder::Custom { key, .. } => Scope::of("custom key", &hex::encode(key)),
         }
     }
 
@@ -91,9 +104,10 @@ impl Holder {
     /// The id of the project whose images are in it; empty for none.
     pub fn project(&self) -> &str {
         match self {
-            Holder::Project { project } | Holder::Named { project, .. } | Holder::Image { project, .. } => {
-                project
-            }
+            Holder::Project { project }
+            | Holder::Named { project, .. }
+            | Holder::Image { project, .. }
+            | Holder::Custom { project, .. } => project,
         }
     }
 
@@ -101,47 +115,76 @@ impl Holder {
     fn asked_by(&self) -> Option<&str> {
         match self {
             Holder::Named { project, .. } | Holder::Image { project, asked: true, .. } => Some(project),
-            Holder::Image { .. } | Holder::Project { .. } => None,
+            // Custom keys are counted when they are made.
+            Holder::Image { .. } | Holder::Project { .. } | Holder::Custom { .. } => None,
         }
     }
 }
 
-/// Refuses what is no name of a key, and a change of it once data is there.
-pub(super) fn check_key_change(image: &Image, name: Option<&str>) -> Result<(), Error> {
+/// Whether a property says which key an image is sealed with.
+pub(super) fn asks_for_key(name: &str) -> bool {
+    name == KEY_PROPERTY || name == CUSTOM_KEY_PROPERTY
+}
+
+/// The custom key that an image asks for.
+fn custom_key(image: &Image) -> Option<KeyId> {
+    KeyId::parse(image.properties.get(CUSTOM_KEY_PROPERTY)?)
+}
+
+/// Refuses what is no name of a key, a second choice beside the first, and a change once data is there. Where the
+/// choice is taken back, `value` is `None`.
+pub(super) fn check_key_change(image: &Image, property: &str, value: Option<&str>) -> Result<(), Error> {
     if image.status != Status::Queued {
         let status = image.status.as_str();
         return Err(Error::forbidden(format!(
-            "{KEY_PROPERTY} is fixed once data arrives; the image is {status}"
+            "{property} is fixed once data arrives; the image is {status}"
         )));
     }
-    let is_name = |name: &str| {
-        (1..=KEY_NAME_CHARS_MAX).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-    };
-    match name {
-        Some(name) if !is_name(name) => Err(Error::invalid(format!(
-            "{KEY_PROPERTY} {name:?} is no name of a key: it takes 1 to {KEY_NAME_CHARS_MAX} letters, digits, dots, \
-             underscores or hyphens, or \"{OWN_KEY}\" for a key of the image's own"
-        ))),
-        _ => Ok(()),
+    let Some(value) = value else { return Ok(()) };
+    let other = if property == KEY_PROPERTY { CUSTOM_KEY_PROPERTY } else { KEY_PROPERTY };
+    if image.properties.contains_key(other) {
+        return Err(Error::conflict(format!("{property}: the image asks for a key by {other} already")));
     }
+    if property == CUSTOM_KEY_PROPERTY {
+        return match KeyId::parse(value) {
+            Some(_) => Ok(()),
+            None => Err(no_key_id(value)),
+        };
+    }
+    let is_name = (1..=KEY_NAME_CHARS_MAX).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if is_name {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{property} {value:?} is no name of a key: it takes 1 to {KEY_NAME_CHARS_MAX} letters, digits, dots, \
+         underscores or hyphens, or \"{OWN_KEY}\" for a key of the image's own"
+    )))
 }
 
 impl Service {
-    /// Refuses changes that ask for a key where there are none to be had.
-    pub(super) fn expect_keys_for(&self, changes: &[Change]) -> Result<(), Error> {
-        let asks =
-            |change: &Change| matches!(change, Change::SetProperty { name, .. } if name == KEY_PROPERTY);
-        if !changes.iter().any(asks) {
-            return Ok(());
-        }
-        if !self.store.is_sealed() {
-            return Err(plain());
-        }
-        if self.rules.project_keys_max == 0 {
-            return Err(Error::forbidden(format!(
-                "{KEY_PROPERTY}: images cannot ask for keys on this box (seal.project_keys_max is 0)"
-            )));
+    /// Refuses changes that ask for a key where there are none to be had, or for a custom key that the caller may
+    /// not use.
+    pub(super) fn expect_keys_for(&self, actor: &Actor, changes: &[Change]) -> Result<(), Error> {
+        for change in changes {
+            let Change::SetProperty { name, value, .. } = change else { continue };
+            if !asks_for_key(name) {
+                continue;
+            }
+            if !self.store.is_sealed() {
+                return Err(plain(name));
+            }
+            if name == CUSTOM_KEY_PROPERTY {
+                // Only ids: an alias means another key for each project.
+                if KeyId::parse(value).is_none() {
+                    return Err(no_key_id(value));
+                }
+                self.key_for_new_data(actor, value)?;
+            } else if self.rules.project_keys_max == 0 {
+                return Err(Error::forbidden(format!(
+                    "{KEY_PROPERTY}: images cannot ask for keys on this box (seal.project_keys_max is 0)"
+                )));
+            }
         }
         Ok(())
     }
@@ -150,10 +193,13 @@ impl Service {
     /// none.
     pub(super) fn sealed_scope(&self, image: &Image, scope: Scope) -> Result<Scope, Error> {
         if !self.store.is_sealed() {
-            let asks = image.properties.contains_key(KEY_PROPERTY);
-            return if asks { Err(plain()) } else { Ok(scope) };
+            let asks = image.properties.keys().find(|name| asks_for_key(name));
+            return asks.map_or(Ok(scope), |name| Err(plain(name)));
         }
         let Some(holder) = Holder::of(image, self.rules.key_domains) else { return Ok(scope) };
+        if let Some(key) = custom_key(image) {
+            custom_keys::expect_seals(&self.db.read()?, key, image.owner.as_ref())?;
+        }
         // One at a time, so that what is counted is still so when a domain is made.
         let _one = self.key_making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(project) = holder.asked_by()
@@ -215,9 +261,14 @@ impl Service {
     }
 }
 
-fn plain() -> Error {
+fn no_key_id(value: &str) -> Error {
+    Error::invalid(format!("{CUSTOM_KEY_PROPERTY} {value:?} is not the id of a custom key"))
+        .because(Reason::NoKey)
+}
+
+fn plain(property: &str) -> Error {
     Error::new(
         ErrorKind::Conflict,
-        format!("{KEY_PROPERTY}: the box is plain and has no keys; only a box that was made sealed has some"),
+        format!("{property}: the box is plain and has no keys; only a box that was made sealed has some"),
     )
 }

@@ -499,6 +499,7 @@ fn told(service: &Service) -> Vec<(u32, String, u64)> {
         Some(Holder::Project { project }) => format!("project {project}"),
         Some(Holder::Named { project, name }) => format!("key {name} of {project}"),
         Some(Holder::Image { asked, .. }) => format!("image, asked {asked}"),
+        Some(Holder::Custom { key, .. }) => format!("custom key {}", hex::encode(key)),
     };
     let domains = service.key_domains(&admin()).unwrap();
     domains.into_iter().map(|domain| (domain.domain, name(domain.holder), domain.images)).collect()

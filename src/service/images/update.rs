@@ -14,7 +14,7 @@ impl Service {
     /// `NotFound` or `Forbidden`; `Conflict` when a property is not as the change expects it;
     /// `Invalid` or `TooLarge` when a field goes out of bounds.
     pub fn update_image(&self, actor: &Actor, id: &ImageId, changes: Vec<Change>) -> Result<Image, Error> {
-        self.expect_keys_for(&changes)?;
+        self.expect_keys_for(actor, &changes)?;
         let worker = actor.clone();
         self.change_image(actor, id, "change", move |image| {
             for change in &changes {
