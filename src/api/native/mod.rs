@@ -1,7 +1,7 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts. [`access_keys`], for their users; [`custom_keys`], for their projects. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! [`uploads`] takes it in parts; [`families`] tells the latest of a kind. [`access_keys`], for their users; [`custom_keys`], for their projects. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
 //! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
 //! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
 //! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
@@ -10,6 +10,7 @@
 mod access_keys;
 mod custom_keys;
 mod error;
+mod families;
 mod file;
 mod gc;
 mod jobs;
@@ -44,6 +45,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/images/{image}/file", get(file::download))
         .merge(access_keys::routes())
         .merge(custom_keys::routes())
+        .merge(families::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
         .merge(uploads::routes())

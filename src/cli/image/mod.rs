@@ -1,6 +1,7 @@
 //! `tintype image …`: one file per command; here is what they share.
 
 mod delete;
+mod families;
 mod import;
 mod list;
 mod patience;
@@ -10,6 +11,7 @@ mod show;
 mod verify;
 
 use clap::Subcommand;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::client::{Api, Client};
@@ -21,6 +23,8 @@ use super::output::Output;
 pub enum Image {
     /// List images
     List(list::List),
+    /// List families of images, and the latest of each
+    Families,
     /// Show one image
     Show(show::Show),
     /// Make an image of a file, or of standard input
@@ -39,11 +43,24 @@ impl Image {
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         match self {
             Image::List(list) => list.run(client, output).await,
+            Image::Families => families::run(client, output).await,
             Image::Show(show) => show.run(client, output).await,
             Image::Import(import) => import.run(client, output).await,
             Image::Save(save) => save.run(client, output).await,
             Image::Delete(delete) => delete.run(client, output).await,
         }
+    }
+}
+
+/// What stands before the name of a family.
+const FAMILY: &str = "family:";
+
+/// The latest image of a family (`family:NAME`), or else the one that [`find`] finds. For commands that change nothing:
+/// which image is the latest may change at any time.
+async fn find_to_read(client: &Client, name: &str) -> Result<Value, Failure> {
+    match name.strip_prefix(FAMILY) {
+        Some(family) => latest(client, family).await,
+        None => find(client, name).await,
     }
 }
 
@@ -60,6 +77,20 @@ async fn find(client: &Client, name: &str) -> Result<Value, Failure> {
         (Some(_), more) => {
             Err(Failure::failed(format!("{} images are called \"{name}\"; name one by its id", more + 1)))
         }
+    }
+}
+
+/// The latest image of a family.
+async fn latest(client: &Client, family: &str) -> Result<Value, Failure> {
+    let path = format!("/families/{}", utf8_percent_encode(family, NON_ALPHANUMERIC));
+    let told = client.get(Api::Native, &path).await?;
+    match told["latest"]["id"].as_str() {
+        Some(id) => client.get(Api::Image, &format!("/v2/images/{id}")).await,
+        None => Err(Failure::not_found(format!(
+            "no image of family {family} is fit for use: {} were passed over, the newest because: {}",
+            told["passed_over"].as_array().map_or(0, Vec::len),
+            told["passed_over"][0]["why"].as_str().unwrap_or_default()
+        ))),
     }
 }
 

@@ -27,7 +27,7 @@ const READ_BYTES: usize = 1 << 20;
 /// Arguments of `tintype image save`.
 #[derive(Args)]
 pub struct Save {
-    /// Id or name
+    /// Id, name, or family:NAME for the latest of a family
     image: String,
     /// File to write, or - for standard output
     file: PathBuf,
@@ -40,7 +40,7 @@ impl Save {
     /// # Errors
     /// When the data does not arrive whole, is not what the record says, or cannot be written.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let image = super::find(client, &self.image).await?;
+        let image = super::find_to_read(client, &self.image).await?;
         let id = super::id(&image)?;
         if self.file == Path::new("-") {
             let mut arrival = Arrival::new(&image);

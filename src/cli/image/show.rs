@@ -9,7 +9,7 @@ use super::super::output::Output;
 /// Arguments of `tintype image show`.
 #[derive(Args)]
 pub struct Show {
-    /// Id or name
+    /// Id, name, or family:NAME for the latest of a family
     image: String,
 }
 
@@ -19,6 +19,6 @@ impl Show {
     /// # Errors
     /// When there is none, or several have the name.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.record(&super::find(client, &self.image).await?)
+        output.record(&super::find_to_read(client, &self.image).await?)
     }
 }

@@ -8,6 +8,7 @@ mod access;
 mod create;
 mod delete;
 mod download;
+mod families;
 mod fields;
 mod members;
 mod own;
@@ -23,6 +24,7 @@ pub use crate::catalog::images::{
 };
 pub use create::NewImage;
 pub use download::Download;
+pub use families::{DEPRECATED_PROPERTY, FAMILY_PROPERTY, Family, FamilyEntry, Unfit};
 pub use fields::{Change, Existing, Field};
 pub use own::{Kind, Label};
 pub use read::Listing;
