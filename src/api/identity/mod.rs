@@ -15,6 +15,7 @@ mod projects;
 mod regions;
 mod roles;
 mod routes;
+mod security_tokens;
 mod sign_in;
 mod users;
 mod versions;

@@ -7,7 +7,7 @@ use axum::routing::{get, post, put};
 
 use super::call::{self, Call, Outcome};
 use super::error::Refusal;
-use super::{auth, domains, grants, projects, regions, roles, users, versions};
+use super::{auth, domains, grants, projects, regions, roles, security_tokens, users, versions};
 use crate::api::context::ApiState;
 
 /// The Identity API at `/identity/v3` and `/v3`, and its versions at `/identity`.
@@ -17,6 +17,7 @@ pub fn routes(state: &ApiState) -> Router<ApiState> {
         .route("/identity/", get(versions::list))
         .route("/identity/v3/", get(versions::show))
         .route("/v3/", get(versions::show))
+        .route("/v3.0/OS-CREDENTIAL/securitytokens", post(security_tokens::create))
         .nest("/identity/v3", version_3())
         .nest("/v3", version_3())
         .layer(from_fn_with_state(state.clone(), call::finish))

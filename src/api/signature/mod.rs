@@ -33,6 +33,8 @@ const CONTENT_DIGEST: &str = "x-sdk-content-sha256";
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 /// Digest of no bytes.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+/// Comes with a temporary key.
+const SECURITY_TOKEN: &str = "x-security-token";
 /// Names the project the caller acts in.
 const PROJECT: &str = "x-project-id";
 /// Starts of other algorithms of the same clients, which they use only when told to.
@@ -81,10 +83,18 @@ fn signed_call(parts: &Parts, authorization: Authorization, digest: &str) -> Res
         true => Some(ProjectId::from(canonical::header(parts, PROJECT)?)),
         false => None,
     };
+    let security_token = match parts.headers.contains_key(SECURITY_TOKEN) {
+        true if !authorization.signed.iter().any(|name| name == SECURITY_TOKEN) => {
+            return Err(format!("{SECURITY_TOKEN} must be among the signed headers"));
+        }
+        true => Some(canonical::header(parts, SECURITY_TOKEN)?.to_owned()),
+        false => None,
+    };
     Ok(SignedCall {
         access: authorization.access,
         text,
         signature: authorization.signature,
+        security_token,
         signed_at,
         project,
         is_read: matches!(parts.method, Method::GET | Method::HEAD),

@@ -20,6 +20,8 @@ pub(in crate::api) struct Signer {
     pub project: String,
     access: AccessId,
     secret: String,
+    /// What a temporary key came with.
+    security_token: Option<String>,
 }
 
 /// A request before it is signed, or one that was tampered with after.
@@ -106,13 +108,24 @@ impl Signer {
         let (known, secret) = service.create_access_key(admin, new).unwrap();
         let router = crate::api::router(ApiState { service: service.clone(), public_url: None });
         let project = known.key.project.0;
-        Signer { service, router, project, access: known.key.access, secret: secret.expose().to_owned() }
+        Signer {
+            service,
+            router,
+            project,
+            access: known.key.access,
+            secret: secret.expose().to_owned(),
+            security_token: None,
+        }
     }
 
     /// Signs every header as the SDK does, dated now.
     pub(in crate::api) fn sign(&self, sketch: Sketch) -> Sketch {
         let now = self.service.now().rfc3339_seconds().replace(['-', ':'], "");
         let sketch = sketch.with(DATE, &now);
+        let sketch = match &self.security_token {
+            Some(token) => sketch.with(SECURITY_TOKEN, token),
+            None => sketch,
+        };
         let mut names: Vec<String> = sketch.headers.iter().map(|(name, _)| name.clone()).collect();
         names.sort();
         let parts = sketch.request().unwrap().into_parts().0;
@@ -322,4 +335,56 @@ async fn a_body_is_what_was_signed_or_is_not_taken() {
         .typed("application/openstack-images-v2.1-json-patch")
         .with(CONTENT_DIGEST, UNSIGNED);
     assert_eq!(signer.send(&signer.sign(sketch)).await.1["name"], "y");
+}
+
+/// Makes a temporary key as the clients do, with a token of the administrator.
+async fn temporary(signer: &Signer, sent: Value) -> (u16, Value) {
+    let sign_in = serde_json::json!({"auth": {
+        "identity": {"methods": ["password"], "password": {"user": {
+            "name": "admin", "domain": {"id": "default"}, "password": "admin-pw"}}},
+        "scope": {"project": {"id": signer.project}},
+    }});
+    let request = HttpRequest::post("/v3/auth/tokens").body(Body::from(sign_in.to_string())).unwrap();
+    let response = signer.router.clone().oneshot(request).await.unwrap();
+    let token = response.headers()["x-subject-token"].to_str().unwrap().to_owned();
+    let sketch = Sketch::new("POST", "/v3.0/OS-CREDENTIAL/securitytokens", sent.to_string())
+        .with("x-auth-token", &token);
+    signer.send(&sketch).await
+}
+
+#[tokio::test]
+async fn a_temporary_key_signs_with_its_token_among_what_is_signed() {
+    let mut signer = Signer::new();
+    let wish =
+        |token: Value| serde_json::json!({"auth": {"identity": {"methods": ["token"], "token": token}}});
+    let (status, made) = temporary(&signer, wish(serde_json::json!({"duration_seconds": "1800"}))).await;
+    assert_eq!(status, 201, "{made}");
+    let made = &made["credential"];
+    for sent in [
+        serde_json::json!({}),
+        serde_json::json!({"auth": {"identity": {"methods": ["assume_role"]}}}),
+        wish(serde_json::json!({"duration_seconds": "soon"})),
+        wish(serde_json::json!({"duration_seconds": 60})),
+        wish(serde_json::json!({"id": 7})),
+    ] {
+        assert_eq!(temporary(&signer, sent.clone()).await.0, 400, "{sent}");
+    }
+    let unknown = wish(serde_json::json!({"id": "no token"}));
+    assert_eq!(temporary(&signer, unknown).await.0, 401);
+    // With a signature nobody makes another one.
+    let again = Sketch::new("POST", "/v3.0/OS-CREDENTIAL/securitytokens", wish(Value::Null).to_string());
+    assert_eq!(signer.send(&signer.sign(again)).await.0, 400);
+
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    signer.access = AccessId(text("access"));
+    signer.secret = text("secret");
+    signer.security_token = Some(text("securitytoken"));
+    let list = || Sketch::new("GET", "/v2/cloudimages?limit=1", "");
+    assert_eq!(signer.send(&signer.sign(list())).await.0, 200);
+    // A token that was not signed could be another one.
+    let token = signer.security_token.take().unwrap();
+    let unsigned = signer.sign(list().with("accept", "*/*")).with(SECURITY_TOKEN, &token);
+    let (status, told) = signer.send(&unsigned).await;
+    assert_eq!(status, 401);
+    assert!(told.to_string().contains("must be among the signed headers"), "{told}");
 }

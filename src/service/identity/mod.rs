@@ -19,7 +19,10 @@ mod tokens;
 mod users;
 mod values;
 
-pub use access_keys::{AccessKeyChange, AccessRoot, AccessSecret, KnownKey, NewAccessKey, SignedCall};
+pub use access_keys::{
+    AccessKeyChange, AccessRoot, AccessSecret, KnownKey, NewAccessKey, SecurityToken, SignedCall,
+    TEMPORARY_LIFE_S, TemporaryKey,
+};
 pub use assignments::{AssignmentFilter, Grant, HeldRole};
 pub use authorise::require_admin;
 pub use bootstrap::DEFAULT_DOMAIN;

@@ -7,12 +7,14 @@
 mod replays;
 mod root;
 mod signed;
+mod temporary;
 #[cfg(test)]
 mod tests;
 
 pub(in crate::service) use replays::Replays;
 pub use root::{AccessRoot, AccessSecret};
 pub use signed::SignedCall;
+pub use temporary::{SecurityToken, TEMPORARY_LIFE_S, TemporaryKey};
 
 use super::bootstrap::DEFAULT_DOMAIN;
 use super::missing;

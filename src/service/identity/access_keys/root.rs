@@ -57,8 +57,21 @@ impl AccessRoot {
 
     /// The secret of the access key with this public half.
     pub(super) fn secret_of(&self, access: &AccessId) -> AccessSecret {
-        let digest = blake3::keyed_hash(&self.0, format!("access key secret {access}").as_bytes());
-        let digest = Zeroizing::new(*digest.as_bytes());
+        self.secret(format!("access key secret {access}").as_bytes())
+    }
+
+    /// The secret of the temporary key whose security token says `words`.
+    pub(super) fn secret_of_token(&self, words: &[u8]) -> AccessSecret {
+        self.secret(&[b"temporary access key secret ", words].concat())
+    }
+
+    /// What proves that a security token which says `words` was made under this root.
+    pub(super) fn code_of_token(&self, words: &[u8]) -> [u8; 32] {
+        *blake3::keyed_hash(&self.0, &[b"security token ", words].concat()).as_bytes()
+    }
+
+    fn secret(&self, of: &[u8]) -> AccessSecret {
+        let digest = Zeroizing::new(*blake3::keyed_hash(&self.0, of).as_bytes());
         let mut text = Zeroizing::new(hex::encode(digest.as_ref()));
         text.truncate(SECRET_CHARS);
         AccessSecret(text)

@@ -3,10 +3,13 @@
 //! Invariant: nothing tells which of key, secret and rights was wrong; a signature counts once and only near its date.
 
 use super::replays::{Refused, SKEW_MAX_S};
+use super::root::AccessRoot;
+use super::temporary;
 use crate::base::Time;
 use crate::catalog::access_keys;
+use crate::db::Rows;
 use crate::model::identity::Scope;
-use crate::model::{AccessId, AccessKey, ProjectId};
+use crate::model::{AccessId, AccessKey, ProjectId, UserId};
 use crate::service::identity::standing::{role_names, standing};
 use crate::service::{Actor, Error, ErrorKind, Reason, Service};
 
@@ -22,6 +25,8 @@ pub struct SignedCall {
     pub text: String,
     /// HMAC-SHA-256 of it.
     pub signature: [u8; 32],
+    /// What a temporary key came with.
+    pub security_token: Option<String>,
     /// The request's date.
     pub signed_at: Time,
     /// The project the caller says it acts in.
@@ -40,31 +45,27 @@ impl Service {
         let now = self.clock.now();
         check_date(call.signed_at, now)?;
         let rows = self.db.read()?;
-        let root = self.access_root(&rows)?;
-        let is_signed = root
-            .as_ref()
-            .is_some_and(|root| root.secret_of(&call.access).signed(&call.text, &call.signature));
-        let key = access_keys::get(&rows, &call.access)?;
-        if let (Some(key), Some(root)) = (&key, &root)
-            && key.root != root.name()
-        {
-            tracing::debug!(access = %key.access, "an access key was made under a root that is lost; make another key");
-        }
-        let key = key.filter(|key| is_signed && is_usable(key, now)).ok_or_else(wrong)?;
-        if let Some(project) = call.project.as_ref().filter(|project| **project != key.project) {
+        let Some(root) = self.access_root(&rows)? else { return Err(wrong()) };
+        let signer = match &call.security_token {
+            Some(token) => temporary_signer(&root, call, token, now),
+            None => signer(&rows, &root, call, now)?,
+        };
+        let Signer { user, project, key } = signer.ok_or_else(wrong)?;
+        if let Some(other) = call.project.as_ref().filter(|other| **other != project) {
             return Err(refusal(format!(
-                "the access key is for project {}, not for {project}: use a key for that project",
-                key.project
+                "the access key is for project {project}, not for {other}: use a key for that project"
             )));
         }
-        let scope = Scope::Project(key.project.clone());
-        let standing = standing(&rows, &key.user, Some(&scope))?.ok_or_else(wrong)?;
+        let scope = Scope::Project(project);
+        let standing = standing(&rows, &user, Some(&scope))?.ok_or_else(wrong)?;
         drop(rows);
         self.replays.take(&call.signature, call.signed_at, now, call.is_read).map_err(not_taken)?;
-        self.note_use(&key, now);
+        if let Some(key) = &key {
+            self.note_use(key, now);
+        }
         Ok(Actor {
             roles: role_names(&standing.roles),
-            user: key.user,
+            user,
             user_domain: standing.user.domain,
             scope: Some(scope),
         })
@@ -87,6 +88,37 @@ impl Service {
             tracing::warn!(%error, access = %key.access, "the day of an access key's use was not noted");
         }
     }
+}
+
+/// Whose signature it is.
+struct Signer {
+    user: UserId,
+    project: ProjectId,
+    /// The key's record; none is kept of temporary ones.
+    key: Option<AccessKey>,
+}
+
+/// The owner of the key that signed, if it is usable and did.
+fn signer(
+    rows: &impl Rows,
+    root: &AccessRoot,
+    call: &SignedCall,
+    now: Time,
+) -> Result<Option<Signer>, Error> {
+    let is_signed = root.secret_of(&call.access).signed(&call.text, &call.signature);
+    let key = access_keys::get(rows, &call.access)?;
+    if let Some(key) = key.as_ref().filter(|key| key.root != root.name()) {
+        tracing::debug!(access = %key.access, "an access key was made under a root that is lost; make another key");
+    }
+    let key = key.filter(|key| is_signed && is_usable(key, now));
+    Ok(key.map(|key| Signer { user: key.user.clone(), project: key.project.clone(), key: Some(key) }))
+}
+
+/// The same of a temporary key.
+fn temporary_signer(root: &AccessRoot, call: &SignedCall, token: &str, now: Time) -> Option<Signer> {
+    let (claims, secret) = temporary::read(root, &call.access, token, now)?;
+    let is_signed = secret.signed(&call.text, &call.signature);
+    is_signed.then(|| Signer { user: claims.user(), project: claims.project(), key: None })
 }
 
 /// Whether the key may be used at `now`.

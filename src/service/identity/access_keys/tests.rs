@@ -58,6 +58,7 @@ fn signed(service: &Service, access: &AccessId, secret: &AccessSecret, text: &st
         access: access.clone(),
         text: text.into(),
         signature,
+        security_token: None,
         signed_at,
         project: None,
         is_read: true,
@@ -87,6 +88,47 @@ fn a_signature_is_worth_what_its_user_holds_in_the_keys_project() {
         let unknown = AccessId("A".repeat(20));
         let nobody = signed(&service, &unknown, &secret, "GET /c");
         assert_eq!(kind(service.authenticate_signed(&nobody)), ErrorKind::Unauthenticated);
+    }
+}
+
+#[test]
+fn a_temporary_key_ends_by_itself_and_with_its_users_rights() {
+    for (service, clock) in [service(), sealed_service(rules())] {
+        let Fleet { admin, ann, .. } = fleet(&service);
+        for life_s in [i64::MIN, 0, 899, 86_401, i64::MAX] {
+            assert_eq!(kind(service.create_temporary_key(&ann, life_s)), ErrorKind::Invalid, "{life_s}");
+        }
+        let unscoped = Actor { scope: None, ..ann.clone() };
+        assert_eq!(kind(service.create_temporary_key(&unscoped, 900)), ErrorKind::Invalid);
+        assert_eq!(kind(service.create_temporary_key(&admin, 900)), ErrorKind::NotFound);
+        let made = service.create_temporary_key(&ann, 900).unwrap();
+        let call = |text: &str, token: &str| SignedCall {
+            security_token: Some(token.to_owned()),
+            ..signed(&service, &made.access, &made.secret, text)
+        };
+        let token = made.token.expose();
+        assert_eq!(service.authenticate_signed(&call("GET /", token)).unwrap(), ann);
+        // Without its token the key is unknown, and nothing of the token may be other than it was.
+        let bare = signed(&service, &made.access, &made.secret, "GET /bare");
+        assert_eq!(kind(service.authenticate_signed(&bare)), ErrorKind::Unauthenticated);
+        for at in 0..token.len() {
+            let mut other = token.as_bytes().to_vec();
+            other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+            let forged = call(&format!("GET /{at}"), std::str::from_utf8(&other).unwrap());
+            assert_eq!(kind(service.authenticate_signed(&forged)), ErrorKind::Unauthenticated, "{at}");
+        }
+        let another = service.create_temporary_key(&ann, 900).unwrap();
+        for wrong in ["", "A", another.token.expose(), &"A".repeat(5000)] {
+            assert_eq!(kind(service.authenticate_signed(&call("GET /w", wrong))), ErrorKind::Unauthenticated);
+        }
+        let off = UserChange { enabled: Some(false), ..UserChange::default() };
+        service.update_user(&admin, &ann.user, off).unwrap();
+        assert_eq!(kind(service.authenticate_signed(&call("GET /off", token))), ErrorKind::Unauthenticated);
+        let on = UserChange { enabled: Some(true), ..UserChange::default() };
+        service.update_user(&admin, &ann.user, on).unwrap();
+        assert!(service.authenticate_signed(&call("GET /on", token)).is_ok());
+        clock.step_seconds(900);
+        assert_eq!(kind(service.authenticate_signed(&call("GET /late", token))), ErrorKind::Unauthenticated);
     }
 }
 
