@@ -215,7 +215,9 @@ fn p5_the_mark_after_one_delete_looks_at_the_images_that_share_its_packs() {
     }
     let whole = begin.elapsed().as_secs_f64() - objects.made_nanos.load(Ordering::Relaxed) as f64 / 1e9;
     assert!(!store.has_unmarked_packs().unwrap());
-    assert!(read_since(0) >= images - images / 10, "{} manifests were read", read_since(0));
+    // Fewer than there are images: a pack that is live enough is not counted further.
+    let read_whole = read_since(0);
+    assert!(read_whole >= images / FAMILY_IMAGES, "{read_whole} manifests were read");
 
     // One image is deleted: what it named is looked for in the images of its family, and no others.
     let gone = content(3);
@@ -244,7 +246,7 @@ fn p5_the_mark_after_one_delete_looks_at_the_images_that_share_its_packs() {
             "<= 2 s",
             after_one <= 2.0,
         );
-        let longest = format!("its longest pass of {passes}: {longest:.1} s");
+        let longest = format!("{read_whole} manifests, its longest pass of {passes}: {longest:.1} s");
         row(
             &of("full mark, manifests decoded"),
             seconds(whole),
