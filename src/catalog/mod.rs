@@ -32,7 +32,8 @@ pub fn fact_tables() -> Vec<Table> {
 /// what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
-    tables.extend([tokens::TOKENS, images::OLD_INDEX]);
+    tables.push(tokens::TOKENS);
+    tables.extend(images::OLD_INDEXES);
     tables
 }
 

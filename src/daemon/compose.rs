@@ -291,6 +291,7 @@ fn rules(settings: &Settings) -> Rules {
             settings::SealDomains::Image => KeyDomains::Image,
         },
         project_keys_max: settings.seal.project_keys_max,
+        retain_deleted_s: settings.images.retain_deleted_s as i64,
         upload_expiry_s: settings.images.upload_expiry_s as i64,
         unfinished_uploads_max: settings.images.unfinished_uploads_max,
         password_hashes_at_once: settings.identity.password_hashes_at_once,

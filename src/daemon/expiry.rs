@@ -1,4 +1,5 @@
-//! Ends uploads in parts for which nothing has come for too long.
+//! Ends uploads in parts for which nothing has come for too long, and purges deleted images that were retained for long
+//! enough.
 //!
 //! Invariant: a look that fails is made again; stopping does not wait for the next one.
 
@@ -24,6 +25,13 @@ pub async fn run(service: Service, expiry: Duration, stop: CancellationToken) {
             Ok(Ok(uploads)) => tracing::info!(uploads, "gave up unfinished uploads that had expired"),
             Ok(Err(error)) => tracing::warn!(%error, "expired uploads stay for now; it is tried again"),
             Err(died) => tracing::error!(%died, "looking for expired uploads panicked; it is tried again"),
+        }
+        let looked = service.clone();
+        match tokio::task::spawn_blocking(move || looked.purge_expired_images()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(images)) => tracing::info!(images, "purged deleted images that had been retained"),
+            Ok(Err(error)) => tracing::warn!(%error, "deleted images stay for now; it is tried again"),
+            Err(died) => tracing::error!(%died, "purging deleted images panicked; it is tried again"),
         }
         tokio::select! {
             () = tokio::time::sleep(interval) => {}

@@ -350,6 +350,8 @@ pub struct Images {
     pub bytes_max: u64,
     /// Whether an upload must be what its `disk_format` says.
     pub require_format_match: bool,
+    /// How long a deleted image is retained, in seconds; 0 does not retain any.
+    pub retain_deleted_s: u64,
     /// From the last byte of an unfinished upload in parts to its end, in seconds.
     pub upload_expiry_s: u64,
     /// Unfinished uploads in parts that one project may have.
@@ -361,6 +363,7 @@ impl Default for Images {
         Images {
             bytes_max: 1 << 40,
             require_format_match: true,
+            retain_deleted_s: 0,
             upload_expiry_s: 86_400,
             unfinished_uploads_max: 64,
         }
@@ -430,6 +433,7 @@ impl Settings {
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;
         between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;
+        between("images.retain_deleted_s", self.images.retain_deleted_s, 0, 315_360_000)?;
         between("images.upload_expiry_s", self.images.upload_expiry_s, 1, 31_536_000)?;
         between("images.unfinished_uploads_max", self.images.unfinished_uploads_max as u64, 1, 1 << 20)?;
         self.bucket.check()?;

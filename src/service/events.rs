@@ -77,7 +77,7 @@ fn images_of<'c>(
     let mut found: HashMap<ContentId, Vec<ImageId>> =
         contents.map(|content| (*content, Vec::new())).collect();
     if !found.is_empty() {
-        images::for_each(&db.read()?, &mut |image| {
+        images::for_each_stored(&db.read()?, &mut |image| {
             if let Some(images) = image.content.as_ref().and_then(|content| found.get_mut(content)) {
                 images.push(image.id);
             }

@@ -57,6 +57,8 @@ pub struct Rules {
     pub key_domains: KeyDomains,
     /// Key domains that the images of one project may ask for; 0 lets none ask.
     pub project_keys_max: usize,
+    /// How long a deleted image is retained, in seconds; 0 does not retain any.
+    pub retain_deleted_s: i64,
     /// From the last byte of an unfinished upload in parts to its end, in seconds.
     pub upload_expiry_s: i64,
     /// Unfinished uploads in parts that the images of one owner may have.
@@ -99,6 +101,7 @@ impl Default for Rules {
             dedup_scope: DedupScope::Store,
             key_domains: KeyDomains::Store,
             project_keys_max: 100,
+            retain_deleted_s: 0,
             upload_expiry_s: 86_400,
             unfinished_uploads_max: 64,
             password_hashes_at_once: 2,

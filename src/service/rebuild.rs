@@ -96,7 +96,7 @@ pub fn rebuild(db: &Db, store: &Store, tell: &mut Tell<'_>) -> Result<Rebuilt, E
 /// The images whose data cannot be read, by the streams that cannot.
 fn damaged(read: &ReadTxn, reasons: &HashMap<ContentId, String>) -> Result<Vec<Damage>, Error> {
     let mut damaged = Vec::new();
-    images::for_each(read, &mut |image| {
+    images::for_each_stored(read, &mut |image| {
         if let Some(reason) = image.content.and_then(|content| reasons.get(&content)) {
             damaged.push(Damage { image: image.id, name: image.name, reason: reason.clone() });
         }

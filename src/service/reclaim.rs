@@ -120,7 +120,7 @@ impl Service {
         let unlisted: HashMap<ContentId, String> =
             self.store.unlisted()?.into_iter().map(|(content, error)| (content, error.to_string())).collect();
         let mut told = Vec::new();
-        images::for_each(&self.db.read()?, &mut |image| {
+        images::for_each_stored(&self.db.read()?, &mut |image| {
             if let Some(reason) = image.content.and_then(|content| unlisted.get(&content)) {
                 let name = image.name.unwrap_or_default();
                 told.push(format!(

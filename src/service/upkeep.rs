@@ -35,6 +35,10 @@ pub struct Usage {
     pub images: u64,
     /// Bytes of all images' data, before deduplication and compression.
     pub image_bytes: u64,
+    /// Deleted images that are retained.
+    pub deleted_images: u64,
+    /// Bytes of their data.
+    pub deleted_image_bytes: u64,
     /// Bytes the store keeps for them, packs and manifests.
     pub stored_bytes: u64,
     /// Chunks kept, each once.
@@ -147,7 +151,7 @@ impl Service {
         let read = self.db.read()?;
         let total = Some(usage(&read)?.image_bytes);
         let mut stored = Vec::new();
-        images::for_each(&read, &mut |image| {
+        images::for_each_stored(&read, &mut |image| {
             if let (Some(content), Some(digests)) = (image.content, &image.digests) {
                 stored.push((image.id, content, digests.blake3));
             }
@@ -223,7 +227,7 @@ impl Service {
 
     /// The image, if it still has this content.
     fn still_names(&self, id: &ImageId, content: &ContentId) -> Result<Option<Image>, Error> {
-        let image = images::get(&self.db.read()?, id)?;
+        let image = images::get_stored(&self.db.read()?, id)?;
         Ok(image.filter(|image| image.content.as_ref() == Some(content)))
     }
 }
@@ -233,6 +237,10 @@ fn usage(read: &ReadTxn) -> Result<Usage, Error> {
     images::for_each(read, &mut |image| {
         usage.images += 1;
         usage.image_bytes += image.size_bytes.unwrap_or(0);
+    })?;
+    images::for_each_retained(read, &mut |retained| {
+        usage.deleted_images += 1;
+        usage.deleted_image_bytes += retained.image.size_bytes.unwrap_or(0);
     })?;
     Ok(usage)
 }

@@ -1,7 +1,7 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts; [`families`] tells the latest of a kind. [`access_keys`], for their users; [`custom_keys`], for their projects. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! [`uploads`] takes it in parts; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
 //! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
 //! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
 //! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
@@ -9,6 +9,7 @@
 
 mod access_keys;
 mod custom_keys;
+mod deleted_images;
 mod error;
 mod families;
 mod file;
@@ -45,6 +46,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/images/{image}/file", get(file::download))
         .merge(access_keys::routes())
         .merge(custom_keys::routes())
+        .merge(deleted_images::routes())
         .merge(families::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
@@ -88,6 +90,8 @@ fn usage_body(usage: &Usage) -> Value {
     json!({
         "images": usage.images,
         "image_bytes": usage.image_bytes,
+        "deleted_images": usage.deleted_images,
+        "deleted_image_bytes": usage.deleted_image_bytes,
         "stored_bytes": usage.stored_bytes,
         "chunks": usage.chunks,
         "packs": usage.packs,
@@ -208,7 +212,7 @@ mod tests {
         let (status, body) = ask("GET", "/tintype/v1/stats", true).await;
         let figures: Value = serde_json::from_str(&body).unwrap();
         let nothing = json!({
-            "images": 0, "image_bytes": 0, "stored_bytes": 0, "chunks": 0, "packs": 0, "sealed": false,
+            "images": 0, "image_bytes": 0, "deleted_images": 0, "deleted_image_bytes": 0, "stored_bytes": 0, "chunks": 0, "packs": 0, "sealed": false,
         });
         assert_eq!((status, figures), (StatusCode::OK, nothing));
     }

@@ -149,7 +149,12 @@ fn property_pick(test: &PropertyTest) -> Option<Pick> {
             let also = Some((Column::DiskFormat, vec![rows::text_value("iso")]));
             Some(Pick { also, overlaps: true, ..pick })
         }
-        Absent::Admitted | Absent::UnlessIso => None,
+        Absent::Admitted => {
+            let absent = rows::absence_value(&test.name)?;
+            let values = test.any_of.iter().map(|value| rows::property_value(&test.name, value));
+            Some(Pick::new(Column::Property, values.chain([absent])))
+        }
+        Absent::UnlessIso => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Images: their records, the ids ever used, and the listing of them.
 //!
-//! Facts are the record by id and the ids of deleted images. Every listing is served from one
+//! Facts are the record by id, the ids of deleted images, and the records of those that are retained. Every listing is served from one
 //! index ([`rows`]) that follows from the records. Invariant: an id once used is used for ever.
 //! Must not know which changes of an image are legal, nor who may make them.
 
@@ -8,6 +8,7 @@ mod filters;
 mod listing;
 mod merge;
 mod order;
+mod retained;
 mod rows;
 mod sources;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::model::{Image, ImageId, ProjectId, Visibility};
 pub use filters::{Absent, Comparison, Filters, NumberBounds, PropertyTest, Standing, TagTest};
 pub use listing::{ListQuery, list};
 pub use order::{Direction, SortKey};
+pub use retained::{Retained, for_each_retained, list_retained, purge, restore, retain, retained};
 pub use sources::Viewer;
 
 /// Id.
@@ -34,9 +36,9 @@ const IMAGES: Table = Table::facts("images-1");
 const TOMBSTONES: Table = Table::facts("image-tombstones-1");
 
 /// The tables that everything else of images follows from.
-pub(super) const FACTS: [Table; 2] = [IMAGES, TOMBSTONES];
-/// What is left of an older form of the index.
-pub(super) use rows::OLD_INDEX;
+pub(super) const FACTS: [Table; 3] = [IMAGES, TOMBSTONES, retained::RETAINED];
+/// What is left of older forms of the index.
+pub(super) use rows::OLD_INDEXES;
 
 /// How the index follows from the records.
 pub(super) const INDEX: Index = Index { facts: IMAGES, derived: rows::INDEX, follow: index_rows };
@@ -47,11 +49,19 @@ pub(super) const INDEX: Index = Index { facts: IMAGES, derived: rows::INDEX, fol
 /// # Errors
 /// When the database fails, or a record is unreadable.
 pub fn renew_index(db: &Db) -> Result<bool, Error> {
-    if db.read()?.count(&OLD_INDEX)? == 0 {
+    let read = db.read()?;
+    let mut old = Vec::new();
+    for table in OLD_INDEXES {
+        if read.count(&table)? > 0 {
+            old.push(table);
+        }
+    }
+    drop(read);
+    if old.is_empty() {
         return Ok(false);
     }
     INDEX.rebuild(db)?;
-    index::clear(db, &OLD_INDEX)?;
+    old.iter().try_for_each(|table| index::clear(db, table))?;
     Ok(true)
 }
 
@@ -166,6 +176,26 @@ pub fn for_each(rows: &impl Rows, visit: &mut dyn FnMut(Image)) -> Result<(), Er
         }
     })?;
     Ok(outcome?)
+}
+
+/// Visits every image whose data the store must have: those that are there, and those that are retained.
+///
+/// # Errors
+/// As [`for_each`].
+pub fn for_each_stored(rows: &impl Rows, visit: &mut dyn FnMut(Image)) -> Result<(), Error> {
+    for_each(rows, visit)?;
+    for_each_retained(rows, &mut |retained| visit(retained.image))
+}
+
+/// The image with this id, also when it is retained.
+///
+/// # Errors
+/// When the database fails.
+pub fn get_stored(rows: &impl Rows, id: &ImageId) -> Result<Option<Image>, Error> {
+    match get(rows, id)? {
+        Some(image) => Ok(Some(image)),
+        None => Ok(retained::retained(rows, id)?.map(|retained| retained.image)),
+    }
 }
 
 fn index_rows(_: &[u8], value: &[u8]) -> Result<Vec<Row>, Error> {

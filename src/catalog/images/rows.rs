@@ -13,9 +13,15 @@ use crate::catalog::records::image::visibility_code;
 use crate::db::{self, Key, Table, WriteTxn};
 use crate::model::{Image, ImageId, Visibility};
 
-pub(super) const INDEX: Table = Table::derived("image-index-2");
-/// The index before it had columns for memory, disk and protection. Where it has rows, the index is to be made anew.
-pub(in crate::catalog) const OLD_INDEX: Table = Table::derived("image-index-1");
+pub(super) const INDEX: Table = Table::derived("image-index-3");
+/// The index before it had columns for memory, disk and protection, and before it told of absent properties. Where one of
+/// them has rows, the index is to be made anew.
+pub(in crate::catalog) const OLD_INDEXES: [Table; 2] =
+    [Table::derived("image-index-1"), Table::derived("image-index-2")];
+
+/// Properties whose absence a protocol takes for a value: an image without one has a row that says so. Others that
+/// count so are absent from most images, and a walk over those meets enough of them.
+const TOLD_WHEN_ABSENT: [&str; 1] = ["__os_type"];
 
 /// What rows are sorted or looked up by. The numbers are in keys: never change one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +90,11 @@ impl Column {
             Column::CreatedAt => vec![Key::new()],
             Column::UpdatedAt => vec![Key::new().signed(image.updated_at.0)],
             Column::Tag => image.tags.iter().map(|tag| text_value(tag)).collect(),
-            Column::Property => image.properties.iter().map(|(n, v)| property_value(n, v)).collect(),
+            Column::Property => {
+                let held = image.properties.iter().map(|(n, v)| property_value(n, v));
+                let lacks = |name: &&str| !image.properties.contains_key(*name);
+                held.chain(TOLD_WHEN_ABSENT.into_iter().filter(lacks).filter_map(absence_value)).collect()
+            }
             // Most images have none, and pay for no row.
             Column::MinRam => least(image.min_ram_mib),
             Column::MinDisk => least(image.min_disk_gib),
@@ -129,6 +139,12 @@ pub(super) fn id_value(id: &ImageId) -> Key {
 pub(super) fn property_value(name: &str, value: &str) -> Key {
     let digest = blake3::hash(Key::new().text(name).text(value).bytes());
     Key::new().fixed(&digest.as_bytes()[..16])
+}
+
+/// What stands for the absence of a property in a key's value part, where rows tell of that.
+pub(super) fn absence_value(name: &str) -> Option<Key> {
+    // No property has an empty name.
+    TOLD_WHEN_ABSENT.contains(&name).then(|| property_value("", name))
 }
 
 /// Whose images a run of rows holds.
@@ -253,10 +269,12 @@ mod tests {
     #[test]
     fn an_image_has_its_rows_in_two_scopes() {
         let mut image = plain_image(7);
-        assert_eq!(keys_of(&image).len(), 2 * 8);
+        assert_eq!(keys_of(&image).len(), 2 * 9, "one of them says that it has no __os_type");
+        image.properties.insert("__os_type".into(), "Linux".into());
+        assert_eq!(keys_of(&image).len(), 2 * 9);
         image.tags = ["a".to_owned(), "b".to_owned()].into();
-        assert_eq!(keys_of(&image).len(), 2 * 10);
+        assert_eq!(keys_of(&image).len(), 2 * 11);
         (image.min_ram_mib, image.min_disk_gib, image.protected) = (1, 1, true);
-        assert_eq!(keys_of(&image).len(), 2 * 13);
+        assert_eq!(keys_of(&image).len(), 2 * 14);
     }
 }

@@ -550,7 +550,7 @@ proptest! {
         prop_assert!(!renew_index(&db).unwrap());
         // As a release before left it: its rows, none of ours, and perhaps some of a cut-off start.
         let old = db.write(|txn| {
-            txn.put(&rows::OLD_INDEX, b"old", &[])?;
+            rows::OLD_INDEXES.iter().try_for_each(|table| txn.put(table, b"old", &[]))?;
             txn.put(&rows::INDEX, b"cut off", &[])
         });
         old.unwrap();

@@ -5,6 +5,7 @@
 
 pub(super) mod access_key;
 pub(super) mod custom_key;
+pub(super) mod deleted_image;
 pub(super) mod identity;
 pub(super) mod image;
 pub(super) mod job;

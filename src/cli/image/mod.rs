@@ -1,6 +1,7 @@
 //! `tintype image …`: one file per command; here is what they share.
 
 mod delete;
+mod deleted;
 mod families;
 mod import;
 mod list;
@@ -33,6 +34,12 @@ pub enum Image {
     Save(save::Save),
     /// Delete images
     Delete(delete::Delete),
+    /// List deleted images that are retained (images.retain_deleted_s)
+    Deleted,
+    /// Bring a deleted image back
+    Undelete(deleted::Which),
+    /// Give the space of a deleted image back now
+    Purge(deleted::Which),
 }
 
 impl Image {
@@ -48,6 +55,9 @@ impl Image {
             Image::Import(import) => import.run(client, output).await,
             Image::Save(save) => save.run(client, output).await,
             Image::Delete(delete) => delete.run(client, output).await,
+            Image::Deleted => deleted::list(client, output).await,
+            Image::Undelete(which) => which.restore(client, output).await,
+            Image::Purge(which) => which.purge(client, output).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Deleting an image, and letting go of its data in the same commit.
+//! Deleting an image, and letting go of its data in the same commit, or retaining both for a while.
 
 use super::access;
 use crate::catalog::{images, uploads};
@@ -7,12 +7,14 @@ use crate::service::{Actor, Error, Service};
 use crate::store::Reach;
 
 impl Service {
-    /// Deletes an image in any state; an upload to it that still runs ends with `Gone`.
+    /// Deletes an image in any state; an upload to it that still runs ends with `Gone`. Where the box retains deleted
+    /// images, one with data is retained.
     ///
     /// # Errors
     /// `NotFound`; `Forbidden`, also when the image is protected.
     pub fn delete_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
+        let (retains, now) = (self.rules.retain_deleted_s > 0, self.clock.now());
         let let_go = self.db.write(move |txn| {
             let image = access::writable(txn, &actor, &id, "delete")?;
             if image.protected {
@@ -20,9 +22,15 @@ impl Service {
                     "image {id} is protected; set protected to false before deleting it"
                 )));
             }
-            images::delete(txn, &id)?;
+            let is_retained = retains && image.content.is_some();
+            if is_retained {
+                images::retain(txn, &id, now)?;
+            } else {
+                images::delete(txn, &id)?;
+            }
             let unfinished = uploads::remove(txn, &id)?.and_then(|upload| upload.checkpoint);
-            let contents = [image.content, unfinished.map(|kept| kept.content)];
+            let own = image.content.filter(|_| !is_retained);
+            let contents = [own, unfinished.map(|kept| kept.content)];
             for content in contents.iter().flatten() {
                 store.release(txn, content)?;
             }

@@ -14,11 +14,13 @@ mod members;
 mod own;
 mod read;
 mod resumable;
+mod retained;
 mod screen;
 mod sealing;
 mod update;
 mod upload;
 
+pub use crate::catalog::images::Retained;
 pub use crate::catalog::images::{
     Absent, Comparison, Direction, Filters, NumberBounds, PropertyTest, SortKey, Standing, TagTest,
 };

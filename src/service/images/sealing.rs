@@ -240,7 +240,7 @@ impl Service {
         let read = self.db.read()?;
         for status in self.store.domains() {
             if let Some(Holder::Image { image, .. }) = Holder::read(&status.note)
-                && images::get(&read, &ImageId(uuid::Uuid::from_bytes(image)))?.is_none()
+                && images::get_stored(&read, &ImageId(uuid::Uuid::from_bytes(image)))?.is_none()
             {
                 gone.push(status.domain);
             }

@@ -1,0 +1,232 @@
+//! Deleted images that are retained: listed, brought back, and purged by whoever might have deleted them.
+//!
+//! Invariant: a retained image's data is let go of in the commit that purges it, and in no other.
+
+use super::access;
+use crate::base::Time;
+use crate::catalog::images::{self, Retained};
+use crate::db::Rows;
+use crate::model::{Image, ImageId};
+use crate::service::{Actor, Error, Service};
+use crate::store::Reach;
+
+/// Images purged in one commit.
+const PURGED_AT_ONCE: usize = 64;
+
+impl Service {
+    /// The first `count` deleted images of the caller's project that are retained, or of all for administrators, in id
+    /// order after `after`.
+    ///
+    /// # Errors
+    /// `Forbidden` without the role reader in a project.
+    pub fn deleted_images(
+        &self,
+        actor: &Actor,
+        after: Option<&ImageId>,
+        count: usize,
+    ) -> Result<Vec<Retained>, Error> {
+        access::project(actor)?;
+        if !actor.is_admin() && !actor.has_role("reader") {
+            return Err(Error::forbidden("listing deleted images takes the role reader in your project"));
+        }
+        let mut is_own = |retained: &Retained| access::owns(actor, &retained.image);
+        Ok(images::list_retained(&self.db.read()?, after, count, &mut is_own)?)
+    }
+
+    /// When a retained image is purged by itself.
+    pub fn purges_at(&self, retained: &Retained) -> Time {
+        retained.deleted_at.plus_seconds(self.rules.retain_deleted_s)
+    }
+
+    /// Brings a deleted image back as it was, but for its members: whom it is shared with is decided anew.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden` without the role member.
+    pub fn undelete_image(&self, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
+        let (actor, id, now) = (actor.clone(), *id, self.clock.now());
+        self.db.write(move |txn| {
+            let Retained { image, .. } = writable(txn, &actor, &id, "undelete")?;
+            let image = Image { updated_at: now, ..image };
+            images::restore(txn, &image)?;
+            Ok(image)
+        })
+    }
+
+    /// Forgets a deleted image and lets go of its data.
+    ///
+    /// # Errors
+    /// As [`Service::undelete_image`].
+    pub fn purge_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
+        let (actor, id, store) = (actor.clone(), *id, self.store.clone());
+        self.db.write(move |txn| {
+            let retained = writable(txn, &actor, &id, "purge")?;
+            images::purge(txn, &id)?;
+            release(txn, &store, &retained)
+        })?;
+        self.litter.left(Reach::Released);
+        Ok(())
+    }
+
+    /// Purges what was retained for long enough; says how many. Where deleted images are not retained any more, that
+    /// is all.
+    ///
+    /// # Errors
+    /// When the catalog fails; what was purged by then stays so.
+    pub fn purge_expired_images(&self) -> Result<usize, Error> {
+        let mut purged = 0;
+        loop {
+            let now = self.clock.now();
+            let mut is_due = |retained: &Retained| self.purges_at(retained) <= now;
+            let due = images::list_retained(&self.db.read()?, None, PURGED_AT_ONCE, &mut is_due)?;
+            if due.is_empty() {
+                return Ok(purged);
+            }
+            let store = self.store.clone();
+            purged += self.db.write(move |txn| {
+                let mut gone = 0;
+                for retained in &due {
+                    // Somebody may have brought it back meanwhile.
+                    if images::purge(txn, &retained.image.id)? {
+                        release(txn, &store, retained)?;
+                        gone += 1;
+                    }
+                }
+                Ok::<_, Error>(gone)
+            })?;
+            self.litter.left(Reach::Released);
+        }
+    }
+}
+
+/// The retained image, when the caller might have deleted it.
+fn writable(rows: &impl Rows, actor: &Actor, id: &ImageId, action: &str) -> Result<Retained, Error> {
+    let found = images::retained(rows, id)?.filter(|retained| access::owns(actor, &retained.image));
+    let found =
+        found.ok_or_else(|| Error::not_found(format!("no deleted image with id {id} is retained")))?;
+    if access::may_write(actor) {
+        return Ok(found);
+    }
+    Err(Error::forbidden(format!("to {action} an image takes the role member in its project")))
+}
+
+fn release(txn: &crate::db::WriteTxn, store: &crate::store::Store, retained: &Retained) -> Result<(), Error> {
+    if let Some(content) = &retained.image.content {
+        store.release(txn, content)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::stream;
+
+    use super::*;
+    use crate::model::identity::Scope;
+    use crate::model::{Status, Visibility};
+    use crate::service::images::{Change, Field, NewImage};
+    use crate::service::testing::{rules, service_with};
+    use crate::service::{ErrorKind, Rules};
+
+    const KEPT_S: i64 = 3600;
+
+    fn member(project: &str) -> Actor {
+        Actor {
+            user: "u".into(),
+            user_domain: "default".into(),
+            scope: Some(Scope::Project(project.into())),
+            roles: ["member", "reader"].map(String::from).into(),
+        }
+    }
+
+    async fn filled(service: &Service, owner: &Actor) -> ImageId {
+        let changes = vec![
+            Change::Set(Field::Visibility(Visibility::Shared)),
+            Change::Set(Field::DiskFormat(Some("raw".into()))),
+            Change::Set(Field::ContainerFormat(Some("bare".into()))),
+        ];
+        let id = service.create_image(owner, NewImage { id: None, changes }).unwrap().id;
+        let upload = service.begin_upload(owner, &id, None).unwrap();
+        upload.receive(stream::iter([Ok(Bytes::from_static(&[7; 5000]))])).await.unwrap();
+        id
+    }
+
+    fn listed(service: &Service, actor: &Actor) -> Vec<ImageId> {
+        let found = service.deleted_images(actor, None, 10).unwrap();
+        found.iter().map(|retained| retained.image.id).collect()
+    }
+
+    fn kind<T>(outcome: Result<T, Error>) -> Option<ErrorKind> {
+        outcome.err().map(|error| error.kind)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_deleted_image_comes_back_with_its_data_and_without_its_members() {
+        let (service, _) = service_with(Rules { retain_deleted_s: KEPT_S, ..rules() });
+        let (owner, other) = (member("one"), member("two"));
+        let id = filled(&service, &owner).await;
+        service.add_image_member(&owner, &id, "two".into()).unwrap();
+        service.delete_image(&owner, &id).unwrap();
+        assert_eq!(kind(service.show_image(&owner, &id)), Some(ErrorKind::NotFound));
+        assert_eq!(
+            kind(service.create_image(&owner, NewImage { id: Some(id), changes: vec![] })),
+            Some(ErrorKind::Conflict)
+        );
+        service.give_back(Reach::Everything).unwrap();
+        let admin = service.local_admin().unwrap();
+        let usage = service.usage(&admin).unwrap();
+        assert_eq!((usage.images, usage.deleted_images, usage.deleted_image_bytes), (0, 1, 5000));
+        let checked = service.check(&admin, &mut |_| ()).unwrap();
+        assert_eq!((checked.images, checked.damaged.len()), (1, 0), "its data is looked after");
+        assert_eq!((listed(&service, &owner), listed(&service, &other)), (vec![id], vec![]));
+        assert_eq!(listed(&service, &admin), [id]);
+        assert_eq!(service.deleted_images(&owner, Some(&id), 10).unwrap(), []);
+        assert_eq!(kind(service.undelete_image(&other, &id)), Some(ErrorKind::NotFound));
+        let reader = Actor { roles: ["reader".to_owned()].into(), ..owner.clone() };
+        assert_eq!(kind(service.undelete_image(&reader, &id)), Some(ErrorKind::Forbidden));
+        assert_eq!(service.undelete_image(&owner, &id).unwrap().status, Status::Active);
+        let reader = service.download_image(&owner, &id).unwrap().reader.unwrap();
+        let mut bytes = vec![0; 5000];
+        reader.read_at(0, &mut bytes).unwrap();
+        assert_eq!(bytes, [7; 5000]);
+        assert_eq!(kind(service.show_image(&other, &id)), Some(ErrorKind::NotFound));
+        assert_eq!(kind(service.undelete_image(&owner, &id)), Some(ErrorKind::NotFound));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_purged_gives_its_space_back_at_its_time_or_by_hand() {
+        let (service, clock) = service_with(Rules { retain_deleted_s: KEPT_S, ..rules() });
+        let owner = member("one");
+        let (first, second) = (filled(&service, &owner).await, filled(&service, &owner).await);
+        let admin = service.local_admin().unwrap();
+        let chunks = || {
+            service.give_back(Reach::Everything).unwrap();
+            service.usage(&admin).unwrap().chunks
+        };
+        service.delete_image(&owner, &first).unwrap();
+        clock.step_seconds(KEPT_S / 2);
+        service.delete_image(&owner, &second).unwrap();
+        clock.step_seconds(KEPT_S / 2);
+        assert_eq!(service.purge_expired_images().unwrap(), 1);
+        assert_eq!(listed(&service, &owner), [second]);
+        assert!(chunks() > 0);
+        assert_eq!(kind(service.purge_image(&member("two"), &second)), Some(ErrorKind::NotFound));
+        service.purge_image(&owner, &second).unwrap();
+        assert_eq!((listed(&service, &owner), chunks()), (vec![], 0));
+        assert_eq!(kind(service.purge_image(&owner, &second)), Some(ErrorKind::NotFound));
+        assert_eq!(kind(service.undelete_image(&owner, &first)), Some(ErrorKind::NotFound));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_retained_where_the_box_retains_nothing_or_there_is_no_data() {
+        let (service, _) = service_with(rules());
+        let owner = member("one");
+        let id = filled(&service, &owner).await;
+        service.delete_image(&owner, &id).unwrap();
+        assert_eq!(listed(&service, &owner), []);
+        let (service, _) = service_with(Rules { retain_deleted_s: KEPT_S, ..rules() });
+        let queued = service.create_image(&owner, NewImage::default()).unwrap().id;
+        service.delete_image(&owner, &queued).unwrap();
+        assert_eq!(listed(&service, &owner), []);
+    }
+}
