@@ -1,4 +1,4 @@
-//! Records: images, members, identities, tokens, access keys, jobs. Has never heard of a chunk.
+//! Records: images, members, identities, tokens, access keys, jobs, audit. Has never heard of a chunk.
 //!
 //! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
 //! implementation. Writing operations take the caller's transaction, so that several layers
@@ -6,6 +6,7 @@
 //! the same transaction.
 
 pub mod access_keys;
+pub mod audit;
 mod error;
 pub mod identity;
 pub mod images;
@@ -24,14 +25,14 @@ use index::Index;
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
     let others = [members::MEMBERS, uploads::UPLOADS, jobs::JOBS];
-    [&images::FACTS[..], &others, &identity::FACTS, &access_keys::FACTS].concat()
+    [&images::FACTS[..], &others, &identity::FACTS, &access_keys::FACTS, &audit::FACTS].concat()
 }
 
-/// Every table of the catalog that is no fact: indexes, tokens, which end with the file they are in, and
-/// what is left of an index of an older form.
+/// Every table of the catalog that is no fact: indexes, tokens, how far audit records were forwarded, which end
+/// with the file they are in, and what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
-    tables.extend([tokens::TOKENS, images::OLD_INDEX]);
+    tables.extend([tokens::TOKENS, images::OLD_INDEX, audit::CURSOR]);
     tables
 }
 

@@ -8,6 +8,7 @@
 //! last two do is a job, under `jobs`.
 
 mod access_keys;
+mod audit;
 mod error;
 mod file;
 mod gc;
@@ -42,6 +43,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/gc", post(gc::gc))
         .route("/tintype/v1/images/{image}/file", get(file::download))
         .merge(access_keys::routes())
+        .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
         .merge(uploads::routes())

@@ -2,7 +2,8 @@
 
 use super::access;
 use crate::catalog::{images, uploads};
-use crate::model::ImageId;
+use crate::model::{ImageId, Operation};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 use crate::store::Reach;
 
@@ -13,8 +14,10 @@ impl Service {
     /// `NotFound`; `Forbidden`, also when the image is protected.
     pub fn delete_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
-        let let_go = self.db.write(move |txn| {
+        let act = Act::new(Operation::DeleteImage);
+        let let_go = self.recorded(&actor.clone(), act, move |txn, act| {
             let image = access::writable(txn, &actor, &id, "delete")?;
+            act.image(&image);
             if image.protected {
                 return Err(Error::forbidden(format!(
                     "image {id} is protected; set protected to false before deleting it"

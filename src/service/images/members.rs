@@ -9,7 +9,8 @@ use crate::base::limits::IMAGE_MEMBERS_MAX;
 use crate::catalog::{self, members};
 use crate::db::Rows;
 use crate::model::image::{Member, MemberStatus};
-use crate::model::{Image, ImageId, ProjectId, Visibility};
+use crate::model::{Image, ImageId, Operation, ProjectId, Visibility};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Reason, Service};
 
 impl Service {
@@ -24,8 +25,10 @@ impl Service {
         }
         check_length("member", project.as_str())?;
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
-        self.db.write(move |txn| {
+        let act = Act::new(Operation::AddMember).saying(format!("member {project}"));
+        self.recorded(&actor.clone(), act, move |txn, act| {
             let image = access::visible(txn, &actor, &id)?;
+            act.image(&image);
             expect_shared(&image)?;
             access::writable(txn, &actor, &id, "share")?;
             check_count("members", members::list(txn, &id)?.len() + 1, IMAGE_MEMBERS_MAX)?;
@@ -91,8 +94,10 @@ impl Service {
         status: MemberStatus,
     ) -> Result<Member, Error> {
         let (actor, id, project, now) = (actor.clone(), *id, project.clone(), self.clock.now());
-        self.db.write(move |txn| {
+        let said = format!("member {project}: {}", status.as_str());
+        self.recorded(&actor.clone(), Act::new(Operation::UpdateMember).saying(said), move |txn, act| {
             let image = access::visible(txn, &actor, &id)?;
+            act.image(&image);
             expect_shared(&image)?;
             let mut member = entry(txn, &actor, &image, &project)?;
             let is_its_own = actor.project() == Some(&project) && actor.has_role("member");
@@ -114,8 +119,10 @@ impl Service {
     /// `NotFound`, also for another member's entry; `Forbidden`, for the member too.
     pub fn remove_image_member(&self, actor: &Actor, id: &ImageId, project: &ProjectId) -> Result<(), Error> {
         let (actor, id, project) = (actor.clone(), *id, project.clone());
-        self.db.write(move |txn| {
+        let act = Act::new(Operation::DeleteMember).saying(format!("member {project}"));
+        self.recorded(&actor.clone(), act, move |txn, act| {
             let image = access::visible(txn, &actor, &id)?;
+            act.image(&image);
             expect_shared(&image)?;
             entry(txn, &actor, &image, &project)?;
             access::writable(txn, &actor, &id, "unshare")?;

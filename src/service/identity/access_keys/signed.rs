@@ -67,6 +67,7 @@ impl Service {
             user: key.user,
             user_domain: standing.user.domain,
             scope: Some(scope),
+            origin: Default::default(),
         })
     }
 
