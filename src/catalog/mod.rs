@@ -7,6 +7,7 @@
 
 pub mod access_keys;
 pub mod audit;
+pub mod domain_members;
 mod error;
 pub mod identity;
 pub mod images;
@@ -25,7 +26,15 @@ use index::Index;
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
     let others = [members::MEMBERS, uploads::UPLOADS, jobs::JOBS];
-    [&images::FACTS[..], &others, &identity::FACTS, &access_keys::FACTS, &audit::FACTS].concat()
+    [
+        &images::FACTS[..],
+        &others,
+        &identity::FACTS,
+        &access_keys::FACTS,
+        &audit::FACTS,
+        &domain_members::FACTS,
+    ]
+    .concat()
 }
 
 /// Every table of the catalog that is no fact: indexes, tokens, how far audit records were forwarded, which end
@@ -62,5 +71,10 @@ pub fn reindex(db: &Db) -> Result<(), Error> {
 
 /// Every derived table that has a way back: the one place that names them.
 fn indexes() -> Vec<Index> {
-    [&[images::INDEX, members::INDEX, access_keys::INDEX][..], &identity::INDEXES, &tokens::INDEXES].concat()
+    [
+        &[images::INDEX, members::INDEX, domain_members::INDEX, access_keys::INDEX][..],
+        &identity::INDEXES,
+        &tokens::INDEXES,
+    ]
+    .concat()
 }

@@ -42,7 +42,9 @@ impl Machine {
                 }
                 ("addMember", Rating::Normal) => image.members.extend(member),
                 ("deleteMember", Rating::Normal) => {
-                    member.iter().for_each(|member| drop(image.members.remove(member)));
+                    for member in &member {
+                        image.members.remove(member);
+                    }
                 }
                 _ => {}
             }

@@ -55,8 +55,8 @@ fn mask(value: &mut Value) {
 }
 
 fn mask_members(members: &mut Map<String, Value>) {
-    let names_secret = |name: &&str| members.get(*name).and_then(Value::as_str).is_some_and(is_secret);
-    let is_pair_of_secret = NAMING.iter().any(|name| names_secret(&name));
+    let names_secret = |name: &str| members.get(name).and_then(Value::as_str).is_some_and(is_secret);
+    let is_pair_of_secret = NAMING.iter().any(|name| names_secret(name));
     for (name, value) in members.iter_mut() {
         let hides =
             (is_secret(name) && !holds_account(name, value)) || (is_pair_of_secret && name == "value");

@@ -22,7 +22,7 @@ pub use retention::Keep;
 
 use std::sync::Arc;
 
-use super::{Actor, Error, Origin, Service};
+use super::{Actor, Caller, Error, Origin, Service};
 use crate::base::Time;
 use crate::catalog::audit;
 use crate::db::WriteTxn;
@@ -121,8 +121,29 @@ impl Service {
     /// # Errors
     /// When the catalog fails.
     pub fn record_refusal(&self, origin: &Arc<Origin>, refused: Refused) -> Result<bool, Error> {
+        self.refuse(origin, origin.caller().cloned(), refused)
+    }
+
+    /// As [`Service::record_refusal`], of a part of a request that goes on.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub(in crate::service) fn record_refusal_of(
+        &self,
+        actor: &Actor,
+        refused: Refused,
+    ) -> Result<bool, Error> {
+        let caller = Caller {
+            user: actor.user.clone(),
+            domain: actor.user_domain.clone(),
+            project: actor.project().cloned(),
+        };
+        self.refuse(&actor.origin, Some(caller), refused)
+    }
+
+    fn refuse(&self, origin: &Arc<Origin>, caller: Option<Caller>, refused: Refused) -> Result<bool, Error> {
         let now = self.clock.now();
-        let key = match origin.caller() {
+        let key = match &caller {
             Some(caller) => format!("user {}", caller.user),
             None => format!("address {}", origin.source.text()),
         };
@@ -132,7 +153,7 @@ impl Service {
             if let Some(skipped) = &skipped {
                 append_skipped(txn, skipped, now)?;
             }
-            let mut who = match origin.caller() {
+            let mut who = match &caller {
                 Some(caller) => Who::named(txn, &caller.user, &caller.domain, caller.project.as_ref())?,
                 None => Who::default(),
             };

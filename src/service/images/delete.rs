@@ -1,7 +1,7 @@
 //! Deleting an image, and letting go of its data in the same commit.
 
 use super::access;
-use crate::catalog::{images, uploads};
+use crate::catalog::{domain_members, images, uploads};
 use crate::model::{ImageId, Operation};
 use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
@@ -22,6 +22,11 @@ impl Service {
                 return Err(Error::forbidden(format!(
                     "image {id} is protected; set protected to false before deleting it"
                 )));
+            }
+            if let Some(share) = domain_members::list(txn, &id)?.first() {
+                let message =
+                    format!("image {id} is shared with domain {}; take that back before", share.domain);
+                return Err(Error::conflict(message));
             }
             images::delete(txn, &id)?;
             let unfinished = uploads::remove(txn, &id)?.and_then(|upload| upload.checkpoint);

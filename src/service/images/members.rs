@@ -6,7 +6,7 @@
 use super::access;
 use super::fields::{check_count, check_length};
 use crate::base::limits::IMAGE_MEMBERS_MAX;
-use crate::catalog::{self, members};
+use crate::catalog::{self, domain_members, members};
 use crate::db::Rows;
 use crate::model::image::{Member, MemberStatus};
 use crate::model::{Image, ImageId, Operation, ProjectId, Visibility};
@@ -61,7 +61,7 @@ impl Service {
             return Ok(members::list(&read, id)?);
         }
         let own = access::project(actor)?;
-        Ok(members::get(&read, id, own)?.into_iter().collect())
+        Ok(domain_members::share_of(&read, id, own)?.into_iter().collect())
     }
 
     /// One member.
@@ -108,7 +108,7 @@ impl Service {
             }
             member.status = status;
             member.updated_at = now;
-            members::update(txn, &member)?;
+            domain_members::answer(txn, &member)?;
             Ok(member)
         })
     }
@@ -137,7 +137,7 @@ fn entry(rows: &impl Rows, actor: &Actor, image: &Image, project: &ProjectId) ->
     if !access::owns(actor, image) && actor.project() != Some(project) {
         return Err(no_member(image, project));
     }
-    members::get(rows, &image.id, project)?.ok_or_else(|| no_member(image, project))
+    domain_members::share_of(rows, &image.id, project)?.ok_or_else(|| no_member(image, project))
 }
 
 fn expect_shared(image: &Image) -> Result<(), Error> {

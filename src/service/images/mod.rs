@@ -15,6 +15,7 @@ mod read;
 mod resumable;
 mod screen;
 mod sealing;
+mod sharing;
 mod update;
 mod upload;
 
@@ -29,6 +30,7 @@ pub use read::Listing;
 pub use resumable::Patch;
 pub(super) use resumable::Turns;
 pub use sealing::{Holder, KEY_PROPERTY, OWN_KEY};
+pub use sharing::{Recipient, Shared, Shares, expect_may_copy};
 pub use upload::{BodyBroken, Upload};
 
 #[cfg(test)]
