@@ -3,9 +3,10 @@
 //! `cargo bench --bench catalog [-- COUNT] [sealed]` fills a catalog file, plain or sealed, with COUNT
 //! images (10,000) of a thousand projects, commits some small changes one by one, and prints the
 //! median time of a page of 25 per filter and per order, each also as a ratio to the default page,
-//! first with what it needs in memory, and at last with next to nothing there. It measures and
-//! judges nothing.
+//! first with what it needs in memory, and at last with next to nothing there. It also changes images with and
+//! without an audit record. It measures and judges nothing.
 
+mod audit;
 mod images;
 
 use std::error::Error;
@@ -48,6 +49,7 @@ fn main() -> Outcome {
     );
 
     println!("a small commit: {:.1} us", commit(&db)?.as_secs_f64() * 1e6);
+    audit::measure(&dir.path().join("audited.redb"))?;
 
     let default = median(&db, &page())?;
     for (name, query) in queries(count) {

@@ -4,10 +4,12 @@
 //! Invariant: whoever asks is decided here and nowhere else. Must not know any one protocol's
 //! paths, bodies or status codes; each maps [`service::Error`](crate::service::Error) itself.
 
+use std::sync::Arc;
+
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, Uri, request::Parts};
 
-use crate::service::{Actor, Error, ErrorKind, Service};
+use crate::service::{Actor, Caller, Error, ErrorKind, Origin, Service};
 
 /// Carries the caller's token.
 pub const AUTH_TOKEN: &str = "x-auth-token";
@@ -73,25 +75,45 @@ pub(super) struct SignedBy(pub Actor);
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// Where a request comes from; nothing is known of one that passed no layer.
+pub fn origin(parts: &Parts) -> Arc<Origin> {
+    parts.extensions.get::<Arc<Origin>>().cloned().unwrap_or_default()
+}
+
 /// Who is asking: the control socket's caller, who signed the request, or the owner of the token in `X-Auth-Token`.
 /// Blocks: call it inside [`ApiState::blocking`].
 ///
 /// # Errors
 /// [`ErrorKind::Unauthenticated`] when there is no token, or it is unknown, expired or revoked.
 pub fn authenticate(service: &Service, credentials: &Credentials) -> Result<Actor, Error> {
-    match credentials {
-        Credentials::LocalAdmin => service.local_admin(),
-        Credentials::Signed(actor) => Ok(actor.clone()),
-        Credentials::Token(token) => service.authenticate_token(token),
-        Credentials::None => {
+    let actor = match &credentials.proof {
+        Proof::LocalAdmin => service.local_admin(),
+        Proof::Signed(actor) => Ok(actor.clone()),
+        Proof::Token(token) => service.authenticate_token(token),
+        Proof::None => {
             Err(Error::new(ErrorKind::Unauthenticated, "The request you have made requires authentication."))
         }
-    }
+    }?;
+    let origin = credentials.origin.clone();
+    origin.set_caller(caller(&actor));
+    Ok(Actor { origin, ..actor })
+}
+
+/// The caller as its records name it.
+pub(super) fn caller(actor: &Actor) -> Caller {
+    Caller { user: actor.user.clone(), domain: actor.user_domain.clone(), project: actor.project().cloned() }
+}
+
+/// What a request brought to prove who sends it, and where it comes from.
+#[derive(Clone)]
+pub struct Credentials {
+    proof: Proof,
+    origin: Arc<Origin>,
 }
 
 /// What a request brought to prove who sends it.
 #[derive(Clone)]
-pub enum Credentials {
+enum Proof {
     /// Nothing.
     None,
     /// A token.
@@ -105,15 +127,26 @@ pub enum Credentials {
 impl Credentials {
     /// Reads them off a request.
     pub fn of(parts: &Parts) -> Credentials {
+        Credentials { proof: Proof::of(parts), origin: origin(parts) }
+    }
+
+    /// Whether the request came through the control socket, or from this machine's own command line.
+    pub fn is_local(&self) -> bool {
+        matches!(self.proof, Proof::LocalAdmin)
+    }
+}
+
+impl Proof {
+    fn of(parts: &Parts) -> Proof {
         if parts.extensions.get::<LocalAdmin>().is_some() {
-            return Credentials::LocalAdmin;
+            return Proof::LocalAdmin;
         }
         if let Some(SignedBy(actor)) = parts.extensions.get() {
-            return Credentials::Signed(actor.clone());
+            return Proof::Signed(actor.clone());
         }
         match parts.headers.get(AUTH_TOKEN).and_then(|value| value.to_str().ok()) {
-            Some(token) => Credentials::Token(token.to_owned()),
-            None => Credentials::None,
+            Some(token) => Proof::Token(token.to_owned()),
+            None => Proof::None,
         }
     }
 }

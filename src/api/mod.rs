@@ -3,8 +3,10 @@
 //! One router for the one port. Wire types and status codes live here only. Must not touch the
 //! catalog, the store or the database; everything goes through [`crate::service`].
 
+mod audit;
 mod body;
 pub mod context;
+mod cts;
 mod edge;
 mod figures;
 mod gateway;
@@ -18,6 +20,7 @@ mod metrics;
 mod native;
 mod operations;
 mod print;
+mod query;
 pub mod server;
 mod signature;
 
@@ -27,6 +30,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+pub use audit::masked;
 pub use context::ApiState;
 
 /// Everything the port answers. The Image API owns the root, and whatever nobody else does.
@@ -38,8 +42,10 @@ pub fn router(state: ApiState) -> Router {
         .merge(native::routes())
         .merge(identity::routes(&state))
         .merge(ims::routes())
+        .merge(cts::routes())
         .fallback(glance::routes::dispatch)
         .layer(from_fn_with_state(state.clone(), signature::pass))
+        .layer(from_fn_with_state(state.clone(), audit::pass))
         .layer(from_fn_with_state(state.clone(), edge::pass))
         .layer(from_fn_with_state(metrics, metrics::measure))
         .with_state(state)

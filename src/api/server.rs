@@ -28,6 +28,7 @@ use tower::ServiceExt;
 
 use super::context::LocalAdmin;
 use super::linger::{self, Unread};
+use crate::service::Source;
 
 /// Bytes of all headers of one HTTP/2 request.
 const HTTP2_HEADER_BYTES_MAX: u32 = 64 << 10;
@@ -128,16 +129,16 @@ impl Server {
     async fn accept_one<S: Send + 'static>(&self, listener: &Listener, slot: S) -> io::Result<()> {
         match listener {
             Listener::Tcp(listener) => {
-                let (stream, _peer) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // Small responses must not wait for the client's delayed acknowledgement.
                 stream.set_nodelay(true)?;
-                self.serve_connection(stream, self.router.clone(), slot);
+                self.serve_connection(stream, self.router.clone(), Source::Peer(peer.ip()), slot);
             }
             Listener::Control(listener) => {
                 let (stream, _peer) = listener.accept().await?;
                 if is_trusted(&stream)? {
                     let router = self.router.clone().layer(axum::Extension(LocalAdmin));
-                    self.serve_connection(stream, router, slot);
+                    self.serve_connection(stream, router, Source::Socket, slot);
                 } else {
                     tracing::warn!("refused another user on the control socket");
                 }
@@ -146,7 +147,7 @@ impl Server {
         Ok(())
     }
 
-    fn serve_connection<I, S>(&self, stream: I, router: Router, slot: S)
+    fn serve_connection<I, S>(&self, stream: I, router: Router, source: Source, slot: S)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Send + 'static,
@@ -161,7 +162,7 @@ impl Server {
                 let (unread, begun) = (unread.clone(), begun.clone());
                 service_fn(move |request| {
                     begun.cancel();
-                    answer(router.clone(), request, unread.clone())
+                    answer(router.clone(), request, source, unread.clone())
                 })
             };
             let (stream, back) = linger::lend(stream);
@@ -216,10 +217,12 @@ async fn silence(begun: &CancellationToken, header_timeout: Duration) {
 
 async fn answer(
     router: Router,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
+    source: Source,
     unread: Unread,
 ) -> Result<Response<Body>, Infallible> {
     let version = request.version();
+    request.extensions_mut().insert(source);
     let (request, rest) = linger::watch(request.map(Body::new));
     let mut response = router.oneshot(request).await?;
     // HTTP/2 ends the one stream instead, and tells the client so.

@@ -21,6 +21,10 @@ pub const IMAGE_TAGS_MAX: usize = 128;
 pub const IMAGE_MEMBERS_MAX: usize = 128;
 /// Tags with key and value that an image takes through the image management API (the reference's limit).
 pub const IMAGE_LABELS_MAX: usize = 10;
+/// Members of an image of a whole server (the reference's limit).
+pub const WHOLE_IMAGE_MEMBERS_MAX: usize = 10;
+/// Images times recipients of one request to share: each pair is a commit.
+pub const SHARED_PAIRS_MAX: usize = 1000;
 /// Rows of a page when the client names no limit, and the most it gets (Glance's defaults).
 pub const PAGE_ROWS_DEFAULT: usize = 25;
 /// See [`PAGE_ROWS_DEFAULT`].

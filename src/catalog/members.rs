@@ -5,6 +5,7 @@
 
 use std::ops::{Bound, ControlFlow};
 
+use super::domain_members;
 use super::error::Error;
 use super::index::{Index, Row};
 use super::records::member::{MemberRecord, status_code};
@@ -50,7 +51,7 @@ pub fn list(rows: &impl Rows, image: &ImageId) -> Result<Vec<Member>, Error> {
     Ok(members.into_iter().collect::<Result<_, _>>()?)
 }
 
-/// Whether an image has members.
+/// Whether an image has members, or a domain has it.
 ///
 /// # Errors
 /// When the database fails.
@@ -60,11 +61,19 @@ pub fn has_any(rows: &impl Rows, image: &ImageId) -> Result<bool, Error> {
         found = true;
         ControlFlow::Break(())
     })?;
-    Ok(found)
+    Ok(found || !domain_members::list(rows, image)?.is_empty())
 }
 
-/// The images that have members. Costs a step for each, not for each member.
+/// The images that have members, or that a domain has. Costs a step for each, not for each member.
 pub(super) fn images(rows: &impl Rows) -> Result<Vec<ImageId>, Error> {
+    let mut images = of_projects(rows)?;
+    images.extend(domain_members::images(rows)?);
+    images.sort_unstable();
+    images.dedup();
+    Ok(images)
+}
+
+fn of_projects(rows: &impl Rows) -> Result<Vec<ImageId>, Error> {
     let mut images = Vec::new();
     let mut from = Key::new();
     loop {
@@ -123,15 +132,16 @@ pub fn delete(txn: &WriteTxn, image: &ImageId, project: &ProjectId) -> Result<bo
     Ok(txn.remove(&MEMBERS, key(image, project).bytes())?)
 }
 
-/// Removes every member of an image.
+/// Removes every member of an image, domains too.
 pub(super) fn delete_all(txn: &WriteTxn, image: &ImageId) -> Result<(), Error> {
+    domain_members::delete_all(txn, image)?;
     for member in list(txn, image)? {
         delete(txn, image, &member.project)?;
     }
     Ok(())
 }
 
-/// The images shared with a project, with the share in `status`, or in any.
+/// The images shared with a project, by itself or through its domain, with the share in `status`, or in any.
 pub(super) fn shared_with(
     rows: &impl Rows,
     project: &ProjectId,
@@ -146,8 +156,10 @@ pub(super) fn shared_with(
         images.push(key.last_chunk().map(|id| ImageId(uuid::Uuid::from_bytes(*id))));
         ControlFlow::Continue(())
     })?;
-    let images: Option<_> = images.into_iter().collect();
-    images.ok_or_else(|| db::Error::Corrupt("a member index key is too short".into()).into())
+    let images: Option<Vec<_>> = images.into_iter().collect();
+    let mut images = images.ok_or_else(|| db::Error::Corrupt("a member index key is too short".into()))?;
+    images.extend(domain_members::shared_with(rows, project, status)?);
+    Ok(images)
 }
 
 fn index_rows(key: &[u8], value: &[u8]) -> Result<Vec<Row>, Error> {

@@ -1,4 +1,4 @@
-//! Records: images, members, identities, tokens, access keys, custom keys, jobs. Has never heard of a chunk.
+//! Records: images, members, identities, tokens, access keys, custom keys, jobs, audit. Has never heard of a chunk.
 //!
 //! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
 //! implementation. Writing operations take the caller's transaction, so that several layers
@@ -6,7 +6,9 @@
 //! the same transaction.
 
 pub mod access_keys;
+pub mod audit;
 pub mod custom_keys;
+pub mod domain_members;
 mod error;
 pub mod identity;
 pub mod images;
@@ -25,14 +27,22 @@ use index::Index;
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
     let others = [members::MEMBERS, uploads::UPLOADS, jobs::JOBS, custom_keys::CUSTOM_KEYS];
-    [&images::FACTS[..], &others, &identity::FACTS, &access_keys::FACTS].concat()
+    [
+        &images::FACTS[..],
+        &others,
+        &identity::FACTS,
+        &access_keys::FACTS,
+        &audit::FACTS,
+        &domain_members::FACTS,
+    ]
+    .concat()
 }
 
-/// Every table of the catalog that is no fact: indexes, tokens, which end with the file they are in, and
-/// what is left of an index of an older form.
+/// Every table of the catalog that is no fact: indexes, tokens, how far audit records were forwarded, which end
+/// with the file they are in, and what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
-    tables.push(tokens::TOKENS);
+    tables.extend([tokens::TOKENS, audit::CURSOR]);
     tables.extend(images::OLD_INDEXES);
     tables
 }
@@ -64,7 +74,7 @@ pub fn reindex(db: &Db) -> Result<(), Error> {
 /// Every derived table that has a way back: the one place that names them.
 fn indexes() -> Vec<Index> {
     [
-        &[images::INDEX, members::INDEX, access_keys::INDEX, custom_keys::INDEX][..],
+        &[images::INDEX, members::INDEX, domain_members::INDEX, access_keys::INDEX, custom_keys::INDEX][..],
         &identity::INDEXES,
         &tokens::INDEXES,
     ]

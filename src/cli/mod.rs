@@ -4,6 +4,7 @@
 //! server decides: every command but `serve`, `init` and `rebuild` is requests that any client could send.
 
 mod access_key;
+mod audit;
 mod check;
 mod client;
 mod completions;
@@ -100,6 +101,9 @@ enum Ask {
     /// Keys of a sealed box
     #[command(subcommand)]
     Key(key::Key),
+    /// Who did what: the record of it
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Verify everything that is stored
     Check(check::Check),
     /// Compare stored objects with what was written; repairs and heals what it can
@@ -163,6 +167,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::AccessKey(key) => key.run(&client, output).await,
         Ask::CustomKey(key) => key.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,
+        Ask::Audit(audit) => audit.run(&client, output).await,
         Ask::Check(check) => check.run(&client, output).await,
         Ask::Scrub(scrub) => scrub.run(&client, output).await,
         Ask::Damage(damage) => damage.run(&client, output).await,

@@ -4,6 +4,7 @@
 //! reader of settings: layers below get plain values. Must not know any route or use case.
 
 mod allocator;
+mod audit;
 pub mod compose;
 pub mod data_dir;
 mod entering;
@@ -25,6 +26,7 @@ pub mod serve;
 pub mod settings;
 mod shipping;
 mod sweeping;
+mod syslog;
 pub mod telemetry;
 mod window;
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::allocator;
+use super::audit;
 use super::compose::{self, Parts};
 use super::data_dir::{DataDir, local_url};
 use super::entering;
@@ -68,11 +69,13 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(&Ready<'_>)) -> Result<(), 
         .build()
         .map_err(Error::Process)?;
     let parts = compose::open(settings, runtime.handle())?;
+    audit::begin(&parts.service, settings)?;
     let interrupted = parts.service.recover_uploads()?;
     if interrupted > 0 {
         tracing::info!(images = interrupted, "put images back to queued whose upload was interrupted");
     }
     let outcome = runtime.block_on(run(settings, &parts, ready));
+    audit::end(&parts.service, outcome.as_ref().err());
     parts.settle();
     runtime.shutdown_timeout(Duration::from_secs(5));
     let (_dir, closed) = parts.close();
@@ -105,6 +108,7 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
     let expiry = Duration::from_secs(settings.images.upload_expiry_s);
     tasks.spawn(expiry::run(parts.service.clone(), expiry, stop.clone()));
+    tasks.spawn(audit::run(parts.service.clone(), settings.audit.clone(), stop.clone()));
     tasks.spawn(look_after(settings.clone(), parts.service.clone(), tasks.clone(), stop.clone()));
     tasks.close();
 

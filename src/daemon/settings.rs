@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::syslog::SyslogPlace;
 use super::window::Window;
 
 /// All settings of a server.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub identity: Identity,
     /// What images are accepted.
     pub images: Images,
+    /// The record of what was done.
+    pub audit: Audit,
     /// The log.
     pub log: Log,
 }
@@ -370,6 +373,24 @@ impl Default for Images {
     }
 }
 
+/// The record of what was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// Days that records are kept; 0 for ever.
+    pub keep_days: u64,
+    /// Records that are kept, whatever their age.
+    pub records_max: u64,
+    /// `udp://HOST:PORT`, `tcp://HOST:PORT` or `unix:PATH` of a syslog server; empty for none.
+    pub syslog: String,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Audit { keep_days: 400, records_max: 10_000_000, syslog: String::new() }
+    }
+}
+
 /// The log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -414,6 +435,9 @@ impl Settings {
         between("store.pack_bytes", self.store.pack_bytes, 1 << 20, 1 << 30)?;
         between("store.log_interval_s", self.store.log_interval_s, 1, 3600)?;
         between("store.snapshot_log_bytes", self.store.snapshot_log_bytes, 1 << 20, 1 << 40)?;
+        between("audit.keep_days", self.audit.keep_days, 0, 36_500)?;
+        between("audit.records_max", self.audit.records_max, 1000, 1 << 40)?;
+        SyslogPlace::parse(&self.audit.syslog).map_err(|why| format!("audit.syslog: {why}"))?;
         between("reclaim.delay_s", self.reclaim.delay_s, 0, 86_400)?;
         between("reclaim.interval_s", self.reclaim.interval_s, 1, 86_400)?;
         between("reclaim.start_delay_s", self.reclaim.start_delay_s, 0, 86_400)?;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::content::{ContentId, Digests};
-use super::ids::{ImageId, ProjectId};
+use super::ids::{DomainId, ImageId, ProjectId};
 use crate::base::Time;
 
 /// Where an image stands. Only the states that this service produces.
@@ -180,6 +180,17 @@ pub struct Member {
     pub created_at: Time,
     /// When its status last changed.
     pub updated_at: Time,
+}
+
+/// An image's share with a domain: it holds for all projects of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DomainMember {
+    /// The shared image.
+    pub image: ImageId,
+    /// The domain.
+    pub domain: DomainId,
+    /// When it was offered.
+    pub created_at: Time,
 }
 
 #[cfg(test)]

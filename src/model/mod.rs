@@ -8,6 +8,7 @@ pub mod ids;
 pub mod image;
 pub mod job;
 pub mod range;
+pub mod trace;
 pub mod upload;
 
 pub use access_key::{AccessId, AccessKey};
@@ -16,4 +17,5 @@ pub use custom_key::{CustomKey, KeyId, KeyState};
 pub use ids::{DomainId, ImageId, ProjectId, RoleId, UserId};
 pub use image::{Image, Status, Visibility};
 pub use range::ByteRange;
+pub use trace::{Interface, Operation, Rating, Trace, TraceContent, TraceHead};
 pub use upload::PartialUpload;

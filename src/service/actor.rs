@@ -1,7 +1,9 @@
 //! Who is asking: the outcome of authentication, on which every decision rests.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use super::origin::Origin;
 use crate::model::identity::Scope;
 use crate::model::{DomainId, ProjectId, UserId};
 
@@ -16,6 +18,8 @@ pub struct Actor {
     pub scope: Option<Scope>,
     /// Names of the roles held there, in lower case, implied ones included.
     pub roles: BTreeSet<String>,
+    /// Where the call comes from.
+    pub origin: Arc<Origin>,
 }
 
 impl Actor {
@@ -26,6 +30,18 @@ impl Actor {
             user_domain: DomainId("default".into()),
             scope: Some(Scope::Project(project)),
             roles: ["admin", "manager", "member", "reader"].map(String::from).into(),
+            origin: Arc::default(),
+        }
+    }
+
+    /// The box itself, for records of what nobody asked for. It may do nothing that anybody is asked about.
+    pub fn system() -> Actor {
+        Actor {
+            user: UserId("system".into()),
+            user_domain: DomainId("default".into()),
+            scope: None,
+            roles: BTreeSet::new(),
+            origin: Arc::default(),
         }
     }
 

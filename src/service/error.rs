@@ -55,10 +55,36 @@ pub enum Reason {
     KeyDisabled,
     /// The custom key was deleted.
     KeyDeleted,
-    /// The image is sealed with a custom key that the other project may not use.
-    Encrypted,
     /// The custom key is another project's, and was not granted.
     KeyNotGranted,
+    /// The image would be shared with its own project.
+    ShareWithSelf,
+    /// No project and no domain is named.
+    NoRecipient,
+    /// There is no such project or domain.
+    UnknownProject,
+    /// The caller acts in another project.
+    OtherProject,
+    /// The image is everybody's already.
+    PublicShare,
+    /// The image is sealed with a key that the recipient does not have.
+    Encrypted,
+    /// The image is a product of a market.
+    MarketImage,
+    /// The image is of a whole server without a backup.
+    WholeImage,
+    /// The image would have too many members.
+    TooManyMembers,
+    /// The image is shared with it already.
+    MemberExists,
+    /// The image is not shared with it.
+    NoMember,
+    /// The image was not offered to the caller.
+    NotOffered,
+    /// The share was not accepted.
+    NotAccepted,
+    /// The image is another's, and sealed with that one's key.
+    SharedAndEncrypted,
     /// More came lately than the server keeps in mind.
     TooManyRequests,
 }

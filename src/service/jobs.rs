@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::audit::Act;
 use super::upkeep::Step;
 use super::{Actor, Error, Service};
 use crate::base::Time;
 use crate::catalog::jobs;
+use crate::model::Operation;
 use crate::model::job::{Job, JobId, JobKind, JobState};
 
 /// Jobs that are kept.
@@ -137,6 +139,7 @@ impl Service {
     /// As [`Service::job`], and [`super::ErrorKind::Conflict`] when it has ended.
     pub fn cancel_job(&self, actor: &Actor, id: JobId) -> Result<Job, Error> {
         let active = self.control(actor, id, |control| control.cancelled = true)?;
+        self.record(actor, Act::on(Operation::CancelJob, id))?;
         let mut control = lock(&active.state);
         let nobody_ends_it = !std::mem::replace(&mut control.at_work, true);
         drop(control);
@@ -154,6 +157,8 @@ impl Service {
     /// As [`Service::cancel_job`].
     pub fn pause_job(&self, actor: &Actor, id: JobId, paused: bool) -> Result<Job, Error> {
         let active = self.control(actor, id, |control| control.job.paused = paused)?;
+        let operation = if paused { Operation::PauseJob } else { Operation::ResumeJob };
+        self.record(actor, Act::on(operation, id))?;
         self.keep_job(&active)?;
         Ok(active.job())
     }

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use super::audit::Act;
 use super::images::Holder;
 use super::{Actor, Error, Service};
 use crate::catalog::identity;
+use crate::model::Operation;
 use crate::model::identity::Project;
 use crate::store::{DomainStatus, MasterKey, Reach, RingStatus};
 
@@ -74,7 +76,8 @@ impl Service {
     /// [`super::ErrorKind::Conflict`] when it is the store's own.
     pub fn erase_domain(&self, actor: &Actor, domain: u32) -> Result<(), Error> {
         self.authorise_upkeep(actor)?;
-        let erased = self.store.erase_domain(domain);
+        let act = Act::on(Operation::EraseKeyDomain, domain);
+        let erased = self.attended(actor, act, || Ok(self.store.erase_domain(domain)?));
         // What it sealed is dead, whether or not an older ring remains.
         self.litter.left(Reach::Released);
         erased?;
@@ -98,7 +101,7 @@ impl Service {
     /// As [`Service::ring_status`].
     pub fn ring_backup(&self, actor: &Actor) -> Result<Vec<u8>, Error> {
         self.authorise_upkeep(actor)?;
-        Ok(self.store.ring_backup()?)
+        self.attended(actor, Act::new(Operation::BackupKeyRing), || Ok(self.store.ring_backup()?))
     }
 
     /// Puts the key ring under another master key; gives the ring's new version.
@@ -107,7 +110,8 @@ impl Service {
     /// As [`Service::ring_status`]; [`super::ErrorKind::Conflict`] when it is the key in force.
     pub fn rotate_master(&self, actor: &Actor, new: MasterKey) -> Result<u32, Error> {
         self.authorise_upkeep(actor)?;
-        let version = self.store.rotate_master(new)?;
+        let act = Act::new(Operation::RotateMasterKey);
+        let version = self.attended(actor, act, || Ok(self.store.rotate_master(new)?))?;
         tracing::info!(version, user = %actor.user, "the key ring is under another master key");
         Ok(version)
     }

@@ -4,6 +4,7 @@
 //! async callers go through a blocking pool. Must not know any wire format or status code.
 
 mod actor;
+pub mod audit;
 pub mod custom_keys;
 mod error;
 pub mod events;
@@ -13,6 +14,7 @@ pub mod images;
 pub mod jobs;
 pub mod keys;
 mod litter;
+mod origin;
 pub mod rebuild;
 pub mod reclaim;
 pub mod resealing;
@@ -26,6 +28,7 @@ use std::sync::{Arc, Mutex};
 pub use actor::Actor;
 pub use error::{Error, ErrorKind, Reason};
 pub use litter::Litter;
+pub use origin::{Caller, Origin, Source};
 
 use crate::base::{Clock, Entropy, Time};
 use crate::catalog;
@@ -127,6 +130,8 @@ pub struct Service {
     key_making: Arc<Mutex<()>>,
     turns: images::Turns,
     running: jobs::Running,
+    /// How many refusals are recorded one by one.
+    refusals: Arc<audit::Budget>,
 }
 
 impl Service {
@@ -154,6 +159,7 @@ impl Service {
             key_making: Arc::default(),
             turns: images::Turns::default(),
             running: jobs::Running::default(),
+            refusals: Arc::default(),
         }
     }
 

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
+use super::audit::Act;
 use super::jobs::JobAtWork;
 use super::upkeep::Step;
 use super::{Actor, Error, ErrorKind, Service};
 use crate::catalog::images;
-use crate::model::ContentId;
 use crate::model::job::{JobId, JobKind};
+use crate::model::{ContentId, Operation};
 use crate::store::{self, Plan, Progress, Reach, Reclaimed, Rewritten, Watch, Wish};
 
 /// What came of it.
@@ -45,6 +46,7 @@ impl Service {
     /// when the catalog or the medium fails. What was done by then stays.
     pub fn reclaim(&self, actor: &Actor, wish: Wish, tell: &mut dyn FnMut(Step)) -> Result<Collected, Error> {
         self.authorise_upkeep(actor)?;
+        self.record(actor, Act::new(Operation::Reclaim).saying(format!("{wish:?}")))?;
         let mut job = self.begin_job(JobKind::Reclaim)?;
         let collected = self.collect(wish, &mut job, tell);
         job.finish(collected.as_ref().map(figures))?;

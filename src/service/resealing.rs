@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::audit::Act;
 use super::jobs::JobAtWork;
 use super::upkeep::Step;
 use super::{Actor, Error, Service};
+use crate::model::Operation;
 use crate::model::job::{JobId, JobKind};
 use crate::store::{Resealed, Unfinished};
 
@@ -53,7 +55,8 @@ impl Service {
         domain: u32,
         tell: &mut dyn FnMut(Step),
     ) -> Result<SealedAnew, Error> {
-        let version = self.store.rotate_domain(domain)?;
+        let act = Act::on(Operation::RotateKeyDomain, domain);
+        let version = self.attended(actor, act, || Ok(self.store.rotate_domain(domain)?))?;
         tracing::info!(domain, version, user = %actor.user, "a key domain is sealed anew");
         self.seal_anew(domain, &mut |step| {
             tell(step.clone());

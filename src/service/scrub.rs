@@ -5,11 +5,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::audit::Act;
 use super::upkeep::Step;
 use super::{Actor, Error, ErrorKind, Service};
 use crate::base::Time;
 use crate::catalog::images;
-use crate::model::{ByteRange, ContentId, Image, ImageId};
+use crate::model::{ByteRange, ContentId, Image, ImageId, Operation};
 use crate::store::{Incident, Mended, Reach, ScrubStatus, Scrubbed};
 
 /// Bytes between two steps that are told.
@@ -83,6 +84,7 @@ impl Service {
     /// stop; damage is no error.
     pub fn scrub(&self, actor: &Actor, tell: &mut dyn FnMut(Step)) -> Result<ScrubReport, Error> {
         self.authorise_upkeep(actor)?;
+        self.record(actor, Act::new(Operation::Scrub))?;
         let total = Some(self.store.stats()?.stored_bytes);
         let mut done = 0;
         let ended = self.store.scrub_all(&mut |bytes| {

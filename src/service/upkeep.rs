@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 
+use super::audit::Act;
 use super::{Actor, Error, ErrorKind, Service};
 use crate::base::Time;
 use crate::catalog::{self, images};
 use crate::db::ReadTxn;
-use crate::model::{ByteRange, ContentId, Image, ImageId};
+use crate::model::{ByteRange, ContentId, Image, ImageId, Operation};
 use crate::store;
 
 /// Bytes read at once while checking.
@@ -204,6 +205,9 @@ impl Service {
         checked.incidents = self.store.tend()?;
         let lasting = checked.incidents.iter().filter(|incident| incident.outcome.is_err());
         checked.damaged_objects.extend(lasting.map(ToString::to_string));
+        // Not before the comparison: it would be one more record, in the place of one that was cut off.
+        let said = format!("{} images, {} of them damaged", checked.images, checked.damaged.len());
+        self.record(actor, Act::new(Operation::Check).saying(said))?;
         Ok(checked)
     }
 

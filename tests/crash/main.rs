@@ -13,6 +13,7 @@
 //! `TINTYPE_LONG=1` tries every way at every step.
 
 mod acts;
+mod audit;
 mod chance;
 mod disk;
 mod every_step;

@@ -23,6 +23,7 @@ impl Machine {
     /// What is not as it should be.
     pub fn judge(&self) -> Result<(), String> {
         self.judge_images()?;
+        self.judge_audit()?;
         self.judge_contents()?;
         self.judge_check()?;
         self.judge_space()?;

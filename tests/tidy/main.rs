@@ -172,3 +172,37 @@ fn the_settings_file_shows_every_key_with_its_default() {
     let real = toml::Table::try_from(tintype::daemon::Settings::default()).unwrap();
     assert_eq!(written, real);
 }
+
+/// Writes of the use cases that leave no audit record of their own, each with the reason. All others go through
+/// `Service::recorded`, which takes one along.
+const UNRECORDED: [(&str, usize, &str); 11] = [
+    ("src/service/audit/mod.rs", 4, "the way itself, and records that are no change"),
+    ("src/service/audit/queries.rs", 1, "how far records were forwarded"),
+    ("src/service/jobs.rs", 3, "how far a job is: whoever asked for it is on record"),
+    ("src/service/identity/sign_in.rs", 1, "a token: those that are refused are on record"),
+    ("src/service/custom_keys/life.rs", 1, "keys whose time has come: each is recorded in the same transaction"),
+    ("src/service/images/retained.rs", 1, "images whose time has come: likewise"),
+    ("src/service/identity/access_keys/temporary.rs", 1, "the root that a box makes with its first key"),
+    ("src/service/identity/access_keys/signed.rs", 1, "the day of a key's last use"),
+    ("src/service/images/upload.rs", 1, "an upload begins: its end is on record, whatever it is"),
+    ("src/service/images/resumable/mod.rs", 2, "an upload in parts begins, or is forgotten after its end"),
+    ("src/service/images/resumable/commits.rs", 2, "a part of an upload"),
+];
+
+#[test]
+fn no_use_case_changes_anything_beside_the_audit_chain() {
+    for (name, text) in rust_files("src/service").into_iter().chain(rust_files("src/api")) {
+        if name.ends_with("tests.rs") || name.ends_with("testing.rs") {
+            continue;
+        }
+        let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let squeezed: String = product.split_whitespace().collect();
+        let writes = squeezed.matches("db.write(").count() + squeezed.matches("db().write(").count();
+        let known = UNRECORDED.iter().find(|(file, ..)| *file == name).map_or(0, |(_, count, _)| *count);
+        assert_eq!(
+            writes, known,
+            "{name} writes {writes} times beside Service::recorded, and {known} are known: let it take a record along, \
+             or say in UNRECORDED why not"
+        );
+    }
+}

@@ -1,6 +1,8 @@
 //! One request and its answer: who asks, the query, the body within bounds, links, and the
 //! headers that every response of this API carries.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts as _, OriginalUri, RawPathParams, Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
@@ -14,7 +16,7 @@ use super::error::Refusal;
 use crate::api::context::{self, ApiState, Credentials, SignedBy};
 use crate::api::json;
 use crate::base::limits::JSON_BODY_BYTES_MAX;
-use crate::service::{self, Actor, Service};
+use crate::service::{self, Actor, Origin, Service};
 
 /// Carries the token that is looked at, made or revoked.
 pub(super) const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
@@ -57,6 +59,11 @@ impl Call {
         let credentials = Credentials::of(&self.parts);
         let work = move |service: &Service| work(service, context::authenticate(service, &credentials)?);
         Ok(self.state.blocking(work).await?)
+    }
+
+    /// Where the request comes from.
+    pub(super) fn origin(&self) -> Arc<Origin> {
+        context::origin(&self.parts)
     }
 
     /// Whether an access key signed the request.

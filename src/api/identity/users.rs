@@ -95,6 +95,7 @@ pub(super) async fn change_password(call: Call) -> Outcome {
     let mut user = Members::of(&call, "user")?;
     let old = Password::new(user.required_text("original_password")?).map_err(Refusal::from)?;
     let new = Password::new(user.required_text("password")?).map_err(Refusal::from)?;
-    call.state.blocking(move |service| service.change_password(&id, &old, &new)).await?;
+    let origin = call.origin();
+    call.state.blocking(move |service| service.change_password(&origin, &id, &old, &new)).await?;
     Ok(Answer::empty())
 }

@@ -9,6 +9,7 @@ use super::wire;
 use crate::base::limits::IMS_PAGE_ROWS_DEFAULT;
 use crate::model::{ImageId, ProjectId};
 use crate::service::Reason;
+use crate::service::images::Shares;
 
 /// `GET /v1/{project}/cloudimages/{image}/members`
 pub(super) async fn list(call: Call, id: ImageId) -> Result<Response, Refusal> {
@@ -23,22 +24,25 @@ pub(super) async fn list(call: Call, id: ImageId) -> Result<Response, Refusal> {
             _ => {}
         }
     }
-    let members = call
-        .run(move |service, actor| match service.list_image_members(actor, &id) {
+    let shares = call
+        .run(move |service, actor| match service.image_shares(actor, &id) {
             // Nobody can be a member of it, so nobody is.
-            Err(error) if error.reason == Some(Reason::NotShared) => Ok(Vec::new()),
+            Err(error) if error.reason == Some(Reason::NotShared) => Ok(Shares::default()),
             outcome => outcome,
         })
         .await?;
-    // Members come in the order of their ids.
+    let projects = shares.projects.iter().map(|member| (member.project.as_str(), wire::member(member)));
+    let domains = shares.domains.iter().map(|share| (share.domain.as_str(), wire::domain_member(share)));
+    let mut members: Vec<(&str, Value)> = projects.chain(domains).collect();
+    members.sort_by_key(|(id, _)| *id);
     let mut rest =
-        members.iter().filter(|member| marker.as_ref().is_none_or(|marker| member.project > *marker));
-    let page: Vec<_> = rest.by_ref().take(limit).collect();
+        members.into_iter().filter(|(id, _)| marker.as_ref().is_none_or(|marker| *id > marker.as_str()));
+    let page: Vec<(&str, Value)> = rest.by_ref().take(limit).collect();
     let mut page_info = json!({"current_count": page.len()});
-    if let (Some(last), Some(_)) = (page.last(), rest.next()) {
-        page_info["next_marker"] = last.project.as_str().into();
+    if let (Some((last, _)), Some(_)) = (page.last(), rest.next()) {
+        page_info["next_marker"] = (*last).into();
     }
-    let members: Vec<Value> = page.into_iter().map(wire::member).collect();
+    let members: Vec<Value> = page.into_iter().map(|(_, member)| member).collect();
     let body = json!({"members": members, "page_info": page_info, "schema": "/v2/schemas/members"});
     Ok(json_response(body.to_string().into_bytes()))
 }

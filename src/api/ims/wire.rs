@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::print::{Keys, write_list, write_text};
 use crate::base::Time;
-use crate::model::image::Member;
+use crate::model::image::{DomainMember, Member};
 use crate::model::{Image, ImageId, ProjectId, Visibility};
 use crate::service::images::{Kind, Label};
 
@@ -156,6 +156,19 @@ pub(super) fn member(member: &Member) -> Value {
         "status": member.status.as_str(),
         "created_at": time(member.created_at),
         "updated_at": time(member.updated_at),
+        "schema": "/v2/schemas/member",
+    })
+}
+
+/// A domain that an image is shared with, as JSON: all its projects are members, and each answers for itself.
+pub(super) fn domain_member(share: &DomainMember) -> Value {
+    json!({
+        "member_id": share.domain.as_str(),
+        "member_type": "domain",
+        "image_id": share.image.to_string(),
+        "status": "pending",
+        "created_at": time(share.created_at),
+        "updated_at": time(share.created_at),
         "schema": "/v2/schemas/member",
     })
 }

@@ -48,7 +48,7 @@ async fn backup(State(state): State<ApiState>, request: Request) -> Result<Respo
 
 async fn rotate(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let is_local = matches!(Credentials::of(&parts), Credentials::LocalAdmin);
+    let is_local = Credentials::of(&parts).is_local();
     let actor = caller(&state, Request::from_parts(parts, axum::body::Body::empty())).await?;
     if !is_local {
         return Err(Error::forbidden(

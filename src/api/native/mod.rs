@@ -8,6 +8,7 @@
 //! last two do is a job, under `jobs`.
 
 mod access_keys;
+mod audit;
 mod custom_keys;
 mod deleted_images;
 mod error;
@@ -48,6 +49,7 @@ pub fn routes() -> Router<ApiState> {
         .merge(custom_keys::routes())
         .merge(deleted_images::routes())
         .merge(families::routes())
+        .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
         .merge(uploads::routes())

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::context::{ApiState, LocalAdmin, RequestId, SignedBy};
+use super::context::{self, ApiState, LocalAdmin, RequestId, SignedBy};
 use super::gateway::Refusal;
 use super::json;
 use crate::base::limits::JSON_BODY_BYTES_MAX;
@@ -37,6 +37,8 @@ const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7
 const SECURITY_TOKEN: &str = "x-security-token";
 /// Names the project the caller acts in.
 const PROJECT: &str = "x-project-id";
+/// Longest public half of a key that is told of a request whose signature does not hold.
+const ACCESS_CHARS_MAX: usize = 64;
 /// Starts of other algorithms of the same clients, which they use only when told to.
 const OTHER_ALGORITHMS: [&str; 2] = ["SDK-", "V11-HMAC-"];
 
@@ -62,8 +64,18 @@ async fn checked(state: &ApiState, request: Request) -> Result<Request, Refusal>
     let call = signed_call(&parts, authorization, &digest).map_err(|why| Refusal::unauthenticated(&why))?;
     let actor = state.blocking(move |service| service.authenticate_signed(&call)).await;
     let actor = actor.map_err(|error| Refusal::of(&error))?;
+    context::origin(&parts).set_caller(context::caller(&actor));
     parts.extensions.insert(SignedBy(actor));
     Ok(Request::from_parts(parts, body))
+}
+
+/// The public half of the key that a request says it is signed with; `None` where it is not signed.
+pub(super) fn claimed_access(authorization: Option<&HeaderValue>) -> Option<String> {
+    let value = authorization?.to_str().ok()?;
+    let is_ours = OTHER_ALGORITHMS.iter().any(|algorithm| value.starts_with(algorithm));
+    let access = value.split_once("Access=").map_or("", |(_, rest)| rest);
+    let end = access.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(access.len());
+    is_ours.then(|| access[..end].chars().take(ACCESS_CHARS_MAX).collect())
 }
 
 fn authorization(parts: &Parts) -> Result<Authorization, String> {

@@ -11,4 +11,5 @@ pub(super) mod image;
 pub(super) mod job;
 pub(super) mod member;
 pub(super) mod tokens;
+pub(super) mod trace;
 pub(super) mod upload;

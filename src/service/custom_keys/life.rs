@@ -5,7 +5,7 @@
 
 use super::{Actor, Error, KeyState, Service};
 use crate::catalog::custom_keys;
-use crate::model::{CustomKey, KeyId};
+use crate::model::{CustomKey, KeyId, Operation};
 use crate::service::images::Holder;
 use crate::service::resealing::SealedAnew;
 use crate::service::upkeep::Step;
@@ -28,7 +28,8 @@ impl Service {
             )));
         }
         let due = self.clock.now().plus_seconds(i64::from(days) * DAY_S);
-        self.alter_custom_key(actor, named, move |key| {
+        self.alter_custom_key(actor, named, Operation::DeleteCustomKey, move |key, act| {
+            act.say(format!("on {}", due.rfc3339_seconds()));
             expect_there(key)?;
             key.state = KeyState::PendingDeletion(due);
             Ok(())
@@ -40,7 +41,7 @@ impl Service {
     /// # Errors
     /// `NotFound`, `Forbidden`; `Conflict` when its deletion is not pending.
     pub fn keep_custom_key(&self, actor: &Actor, named: &str) -> Result<CustomKey, Error> {
-        self.alter_custom_key(actor, named, |key| {
+        self.alter_custom_key(actor, named, Operation::KeepCustomKey, |key, _| {
             expect_there(key)?;
             if !matches!(key.state, KeyState::PendingDeletion(_)) {
                 let (id, state) = (key.id, key.state.as_str());
@@ -82,8 +83,11 @@ impl Service {
         let due = move |key: &CustomKey| matches!(key.state, KeyState::PendingDeletion(due) if due <= now);
         let is_any_due = custom_keys::list(&self.db.read()?)?.iter().any(due);
         if is_any_due {
+            let service = self.clone();
             self.db.write(move |txn| {
                 for key in custom_keys::list(txn)?.into_iter().filter(due) {
+                    let act = super::act_on(Operation::DeleteCustomKey, &key).saying("its time has come");
+                    service.record_in(txn, &Actor::system(), act)?;
                     custom_keys::put(txn, &CustomKey { state: KeyState::Deleted(now), ..key })?;
                 }
                 Ok::<_, Error>(())

@@ -18,7 +18,8 @@ use crate::base::limits::NAME_CHARS_MAX;
 use crate::catalog::{custom_keys, identity};
 use crate::db::Rows;
 use crate::model::identity::Project;
-use crate::model::{CustomKey, KeyId, KeyState, ProjectId};
+use crate::model::{CustomKey, KeyId, KeyState, Operation, ProjectId};
+use crate::service::audit::Act;
 
 /// The alias of the key that a project uses when it names none: made when it is asked for first.
 pub const DEFAULT_ALIAS: &str = "ims/default";
@@ -69,7 +70,8 @@ impl Service {
             grants: Default::default(),
         };
         let most = self.rules.project_keys_max;
-        self.db.write(move |txn| {
+        let act = act_on(Operation::CreateCustomKey, &key);
+        self.recorded(actor, act, move |txn, _| {
             if identity::get::<Project>(txn, &key.project)?.is_none() {
                 return Err(Error::not_found(format!("there is no project {}", key.project)));
             }
@@ -115,7 +117,10 @@ impl Service {
     ) -> Result<CustomKey, Error> {
         change.alias.as_deref().map(check_alias).transpose()?;
         check_description(change.description.as_ref().and_then(Option::as_deref))?;
-        self.alter_custom_key(actor, named, move |key| {
+        self.alter_custom_key(actor, named, Operation::UpdateCustomKey, move |key, act| {
+            if let Some(enabled) = change.enabled {
+                act.say(if enabled { "enabled" } else { "disabled" });
+            }
             if !matches!(key.state, KeyState::Enabled | KeyState::Disabled) {
                 return Err(Error::conflict(format!(
                     "custom key {} is {}; keep it first, if it is not too late",
@@ -147,7 +152,9 @@ impl Service {
         if granted && identity::get::<Project>(&self.db.read()?, &project)?.is_none() {
             return Err(Error::not_found(format!("there is no project {project}")));
         }
-        self.alter_custom_key(actor, named, move |key| {
+        let operation = if granted { Operation::GrantCustomKey } else { Operation::WithdrawCustomKey };
+        self.alter_custom_key(actor, named, operation, move |key, act| {
+            act.say(format!("project {project}"));
             if !granted {
                 key.grants.remove(&project);
                 return Ok(());
@@ -173,13 +180,15 @@ impl Service {
         &self,
         actor: &Actor,
         named: &str,
-        change: impl Fn(&mut CustomKey) -> Result<(), Error> + Send + 'static,
+        operation: Operation,
+        change: impl Fn(&mut CustomKey, &mut Act) -> Result<(), Error> + Send + 'static,
     ) -> Result<CustomKey, Error> {
         expect_writer(actor)?;
-        let (actor, named) = (actor.clone(), named.to_owned());
-        self.db.write(move |txn| {
-            let mut key = writable(txn, &actor, &named)?;
-            change(&mut key)?;
+        let (caller, named) = (actor.clone(), named.to_owned());
+        self.recorded(actor, Act::new(operation), move |txn, act| {
+            let mut key = writable(txn, &caller, &named)?;
+            *act = act_on(operation, &key);
+            change(&mut key, act)?;
             custom_keys::put(txn, &key)?;
             Ok(key)
         })
@@ -191,6 +200,11 @@ impl Service {
         }
         Err(Error::conflict("the box is plain and has no keys; only a box that was made sealed has some"))
     }
+}
+
+/// What is done to a key, for its record.
+fn act_on(operation: Operation, key: &CustomKey) -> Act {
+    Act::on(operation, key.id).named(&key.alias)
 }
 
 /// Refuses a key more than a project may have.

@@ -6,7 +6,8 @@ use super::standing::{IMPLIED_ROLES, Place};
 use crate::catalog::identity as catalog;
 use crate::db::Rows;
 use crate::model::identity::{Assignment, Domain, Project, Role, Scope, User};
-use crate::model::{RoleId, UserId};
+use crate::model::{Operation, RoleId, UserId};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// A role given, taken or asked for.
@@ -48,8 +49,9 @@ impl Service {
     /// or role is missing.
     pub fn grant_role(&self, actor: &Actor, grant: Grant) -> Result<(), Error> {
         require_admin(actor, "create_grant")?;
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::GrantRole), move |txn, act| {
             check_parts(txn, &grant)?;
+            describe_grant(txn, act, &grant)?;
             Ok(catalog::put_assignment(txn, &grant)?)
         })
     }
@@ -60,8 +62,9 @@ impl Service {
     /// As [`Service::grant_role`], and when the role is not held.
     pub fn revoke_role(&self, actor: &Actor, grant: Grant) -> Result<(), Error> {
         require_admin(actor, "revoke_grant")?;
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::RevokeRole), move |txn, act| {
             check_parts(txn, &grant)?;
+            describe_grant(txn, act, &grant)?;
             match catalog::remove_assignment(txn, &grant)? {
                 true => Ok(()),
                 false => Err(not_held(&grant)),
@@ -185,12 +188,25 @@ fn check_scope(rows: &impl Rows, scope: &Scope) -> Result<(), Error> {
     }
 }
 
-fn not_held(grant: &Grant) -> Error {
-    let place = match &grant.scope {
+/// Says whom a record of a role is about, and which role it is.
+fn describe_grant(rows: &impl Rows, act: &mut Act, grant: &Grant) -> Result<(), Error> {
+    let user = catalog::get::<User>(rows, &grant.user)?.map(|user| user.name).unwrap_or_default();
+    let role = catalog::get::<Role>(rows, &grant.role)?.map(|role| role.name).unwrap_or_default();
+    act.name(&grant.user, &user);
+    act.say(format!("role {role} ({}) on {}", grant.role, place(grant)));
+    Ok(())
+}
+
+fn place(grant: &Grant) -> &str {
+    match &grant.scope {
         Scope::Project(project) => project.as_str(),
         Scope::Domain(domain) => domain.as_str(),
         Scope::System => "system",
-    };
+    }
+}
+
+fn not_held(grant: &Grant) -> Error {
+    let place = place(grant);
     Error::not_found(format!(
         "Could not find role assignment with role: {}, user or group: {}, project, domain, or system: {place}.",
         grant.role, grant.user

@@ -3,7 +3,8 @@
 use super::{Password, new_id};
 use crate::catalog::identity as catalog;
 use crate::model::identity::{Assignment, Domain, PasswordHash, Project, Role, Scope, User};
-use crate::model::{DomainId, ProjectId, RoleId};
+use crate::model::{DomainId, Operation, ProjectId, RoleId};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// The id of the domain that is there from the start.
@@ -26,7 +27,9 @@ impl Service {
         }
         let hash = self.passwords.hash(password, &*self.entropy)?;
         let first = First::new(self, hash);
-        self.db.write(move |txn| {
+        let act = Act::new(Operation::InitBox);
+        self.recorded(&Actor::system(), act, move |txn, act| {
+            act.say(format!("made user admin ({}) with all rights", first.user.id));
             if catalog::get::<Domain>(txn, &default)?.is_some() {
                 return Ok(false);
             }

@@ -5,8 +5,9 @@ use super::values::{check_name, merge_extra};
 use super::{DEFAULT_DOMAIN, NameFilter, missing, new_id};
 use crate::catalog::{access_keys, identity as catalog, tokens};
 use crate::db::WriteTxn;
-use crate::model::DomainId;
 use crate::model::identity::{Domain, Extra, Project, Scope, User};
+use crate::model::{DomainId, Operation};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// A domain to be made.
@@ -71,7 +72,8 @@ impl Service {
             enabled: new.enabled,
             extra,
         };
-        self.db.write(move |txn| {
+        let act = Act::on(Operation::CreateDomain, &domain.id).named(&domain.name);
+        self.recorded(actor, act, move |txn, _| {
             catalog::insert(txn, &domain)?;
             Ok(domain.clone())
         })
@@ -88,8 +90,9 @@ impl Service {
             check_name("domain", name)?;
         }
         let id = id.clone();
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::UpdateDomain), move |txn, act| {
             let mut domain = catalog::get::<Domain>(txn, &id)?.ok_or_else(|| missing("domain", &id))?;
+            act.name(&domain.id, &domain.name);
             domain.name = change.name.clone().unwrap_or(domain.name);
             domain.description = change.description.clone().unwrap_or(domain.description);
             domain.enabled = change.enabled.unwrap_or(domain.enabled);
@@ -109,8 +112,9 @@ impl Service {
     pub fn delete_domain(&self, actor: &Actor, id: &DomainId) -> Result<(), Error> {
         require_admin(actor, "delete_domain")?;
         let id = id.clone();
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::DeleteDomain), move |txn, act| {
             let domain = catalog::get::<Domain>(txn, &id)?.ok_or_else(|| missing("domain", &id))?;
+            act.name(&domain.id, &domain.name);
             if domain.id.as_str() == DEFAULT_DOMAIN {
                 return Err(Error::forbidden("The default domain cannot be deleted."));
             }

@@ -6,7 +6,8 @@ use super::{NameFilter, missing, new_id};
 use crate::catalog::{access_keys, identity as catalog};
 use crate::db::Rows;
 use crate::model::identity::{Domain, Extra, Project, Scope};
-use crate::model::{DomainId, ProjectId, UserId};
+use crate::model::{DomainId, Operation, ProjectId, UserId};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// A project to be made.
@@ -85,7 +86,7 @@ impl Service {
         merge_extra(&mut extra, &new.extra)?;
         let id = ProjectId(new_id(&*self.entropy));
         let actor = actor.clone();
-        self.db.write(move |txn| {
+        self.recorded(&actor.clone(), Act::new(Operation::CreateProject), move |txn, act| {
             let project = Project {
                 id: id.clone(),
                 domain: home_domain(txn, &actor, new.domain.as_ref())?,
@@ -96,6 +97,7 @@ impl Service {
                 extra: extra.clone(),
             };
             catalog::insert(txn, &project)?;
+            act.name(&project.id, &project.name);
             Ok(project)
         })
     }
@@ -116,8 +118,9 @@ impl Service {
             check_name("project", name)?;
         }
         let id = id.clone();
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::UpdateProject), move |txn, act| {
             let mut project = catalog::get::<Project>(txn, &id)?.ok_or_else(|| missing("project", &id))?;
+            act.name(&project.id, &project.name);
             check_same_domain("project", &project.domain, change.domain.as_ref())?;
             project.name = change.name.clone().unwrap_or(project.name);
             project.description = change.description.clone().unwrap_or(project.description);
@@ -140,9 +143,14 @@ impl Service {
     pub fn delete_project(&self, actor: &Actor, id: &ProjectId) -> Result<(), Error> {
         require_admin(actor, "delete_project")?;
         let id = id.clone();
-        self.db.write(move |txn| match catalog::delete_project(txn, &id)? {
-            true => Ok(()),
-            false => Err(missing("project", &id)),
+        self.recorded(actor, Act::on(Operation::DeleteProject, &id), move |txn, act| {
+            if let Some(project) = catalog::get::<Project>(txn, &id)? {
+                act.name(&project.id, &project.name);
+            }
+            match catalog::delete_project(txn, &id)? {
+                true => Ok(()),
+                false => Err(missing("project", &id)),
+            }
         })
     }
 

@@ -5,8 +5,9 @@ use super::standing::IMPLIED_ROLES;
 use super::values::{check_name, merge_extra};
 use super::{NameFilter, missing, new_id};
 use crate::catalog::identity as catalog;
-use crate::model::RoleId;
 use crate::model::identity::{Extra, Role};
+use crate::model::{Operation, RoleId};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// A role to be made.
@@ -67,7 +68,8 @@ impl Service {
             immutable: false,
             extra,
         };
-        self.db.write(move |txn| {
+        let act = Act::on(Operation::CreateRole, &role.id).named(&role.name);
+        self.recorded(actor, act, move |txn, _| {
             catalog::insert(txn, &role)?;
             Ok(role.clone())
         })
@@ -83,8 +85,9 @@ impl Service {
             check_name("role", name)?;
         }
         let id = id.clone();
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::UpdateRole), move |txn, act| {
             let mut role = catalog::get::<Role>(txn, &id)?.ok_or_else(|| missing("role", &id))?;
+            act.name(&role.id, &role.name);
             check_mutable(&role, "update")?;
             role.name = change.name.clone().unwrap_or(role.name);
             role.description = change.description.clone().unwrap_or(role.description);
@@ -101,8 +104,9 @@ impl Service {
     pub fn delete_role(&self, actor: &Actor, id: &RoleId) -> Result<(), Error> {
         require_admin(actor, "delete_role")?;
         let id = id.clone();
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::DeleteRole), move |txn, act| {
             let role = catalog::get::<Role>(txn, &id)?.ok_or_else(|| missing("role", &id))?;
+            act.name(&role.id, &role.name);
             check_mutable(&role, "delete")?;
             catalog::delete_role(txn, &id)?;
             Ok(())

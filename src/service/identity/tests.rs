@@ -122,7 +122,13 @@ fn another_users_token_is_not_shown() {
     let (service, _) = service();
     let token = admin_token(&service);
     let scope = Some(Scope::System);
-    let mut stranger = Actor { user: "x".into(), user_domain: "default".into(), scope, roles: [].into() };
+    let mut stranger = Actor {
+        user: "x".into(),
+        user_domain: "default".into(),
+        scope,
+        roles: [].into(),
+        origin: Default::default(),
+    };
     assert_eq!(refusal(service.validate_token(&stranger, token.expose())), ErrorKind::Forbidden);
     assert_eq!(refusal(service.revoke_token(&stranger, token.expose())), ErrorKind::Forbidden);
     stranger.roles.insert("service".into());
@@ -250,11 +256,16 @@ fn a_token_issued_right_after_a_password_change_holds() {
     let admin = actor(&service);
     let Member { grant, project, token } = member(&service, &admin);
     assert_eq!(
-        refusal(service.change_password(&grant.user, &password("wrong"), &password("pw"))),
+        refusal(service.change_password(
+            &Default::default(),
+            &grant.user,
+            &password("wrong"),
+            &password("pw")
+        )),
         ErrorKind::Unauthenticated
     );
     assert!(holds(&service, &token));
-    service.change_password(&grant.user, &password("pw"), &password("pw")).unwrap();
+    service.change_password(&Default::default(), &grant.user, &password("pw"), &password("pw")).unwrap();
     assert!(!holds(&service, &token));
     assert!(holds(&service, &ann_in(&service, &grant, &project)));
 }

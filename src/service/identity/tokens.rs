@@ -6,7 +6,9 @@ use super::unauthenticated;
 use crate::base::Time;
 use crate::catalog::tokens::{self, TokenHash};
 use crate::db::Rows;
+use crate::model::Operation;
 use crate::model::identity::{Domain, Role, Token, User};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// A token with everything its answer shows.
@@ -63,6 +65,7 @@ impl Service {
             user: token.user,
             user_domain: standing.user.domain,
             scope: token.scope,
+            origin: Default::default(),
         })
     }
 
@@ -87,8 +90,11 @@ impl Service {
     pub fn revoke_token(&self, actor: &Actor, subject: &str) -> Result<(), Error> {
         let hash = token_hash(subject);
         let (user, is_admin) = (actor.user.clone(), actor.is_admin());
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::RevokeToken), move |txn, act| {
             let token = tokens::get(txn, &hash)?.ok_or_else(no_such_token)?;
+            // Never the token itself: what it is called in the catalog tells nobody.
+            act.name(token.audit_ids.first().map_or("", String::as_str), "");
+            act.say(format!("a token of user {}", token.user));
             require(token.user == user || is_admin, "revoke_token")?;
             tokens::delete(txn, &hash)?;
             Ok(())

@@ -2,13 +2,17 @@
 //!
 //! A password is hashed before the write that sets it: hashing inside would hold up everyone.
 
+use std::sync::Arc;
+
 use super::authorise::{require, require_admin};
+use super::bootstrap::DEFAULT_DOMAIN;
 use super::values::{check_name, check_same_domain, home_domain, merge_extra};
 use super::{NameFilter, Password, missing, new_id, unauthenticated};
 use crate::catalog::{access_keys, identity as catalog, tokens};
 use crate::model::identity::{Extra, PasswordHash, User};
-use crate::model::{DomainId, ProjectId, UserId};
-use crate::service::{Actor, Error, Service};
+use crate::model::{DomainId, Operation, ProjectId, UserId};
+use crate::service::audit::Act;
+use crate::service::{Actor, Error, Origin, Service};
 
 /// A user to be made. No `Debug`: it holds a password.
 #[derive(Clone)]
@@ -76,7 +80,7 @@ impl Service {
         let password_hash = self.hash_optional(new.password.as_ref())?;
         let id = UserId(new_id(&*self.entropy));
         let actor = actor.clone();
-        self.db.write(move |txn| {
+        self.recorded(&actor.clone(), Act::new(Operation::CreateUser), move |txn, act| {
             let user = User {
                 id: id.clone(),
                 domain: home_domain(txn, &actor, new.domain.as_ref())?,
@@ -87,6 +91,7 @@ impl Service {
                 extra: extra.clone(),
             };
             catalog::insert(txn, &user)?;
+            act.name(&user.id, &user.name);
             Ok(user)
         })
     }
@@ -106,8 +111,9 @@ impl Service {
             None => None,
         };
         let id = id.clone();
-        self.db.write(move |txn| {
+        self.recorded(actor, Act::new(Operation::UpdateUser), move |txn, act| {
             let mut user = catalog::get::<User>(txn, &id)?.ok_or_else(|| missing("user", &id))?;
+            act.name(&user.id, &user.name);
             check_same_domain("user", &user.domain, change.domain.as_ref())?;
             user.name = change.name.clone().unwrap_or(user.name);
             user.enabled = change.enabled.unwrap_or(user.enabled);
@@ -141,18 +147,29 @@ impl Service {
     /// # Errors
     /// [`crate::service::ErrorKind::Unauthenticated`] when the old one is wrong or the user cannot
     /// sign in; [`crate::service::ErrorKind::Invalid`] when the new one is empty.
-    pub fn change_password(&self, id: &UserId, old: &Password, new: &Password) -> Result<(), Error> {
+    pub fn change_password(
+        &self,
+        origin: &Arc<Origin>,
+        id: &UserId,
+        old: &Password,
+        new: &Password,
+    ) -> Result<(), Error> {
         let user = catalog::get::<User>(&self.db.read()?, id)?.filter(|user| user.enabled);
+        let domain = user.as_ref().map_or_else(|| DEFAULT_DOMAIN.into(), |user| user.domain.clone());
         let old_hash = user.and_then(|user| user.password_hash);
         if !self.passwords.matches(old, old_hash.as_ref())? {
             return Err(unauthenticated());
         }
         let new_hash = self.passwords.hash(new, &*self.entropy)?;
         let id = id.clone();
-        self.db.write(move |txn| {
+        // The old password proved who asks.
+        let actor =
+            Actor { user: id.clone(), user_domain: domain, origin: origin.clone(), ..Actor::system() };
+        self.recorded(&actor, Act::on(Operation::ChangePassword, &id), move |txn, act| {
             let user = catalog::get::<User>(txn, &id)?;
             let user = user.filter(|user| user.enabled && user.password_hash == old_hash);
             let mut user = user.ok_or_else(unauthenticated)?;
+            act.name(&user.id, &user.name);
             user.password_hash = Some(new_hash.clone());
             tokens::delete_of_user(txn, &id, None)?;
             catalog::update(txn, &user)?;
@@ -167,9 +184,14 @@ impl Service {
     pub fn delete_user(&self, actor: &Actor, id: &UserId) -> Result<(), Error> {
         require_admin(actor, "delete_user")?;
         let id = id.clone();
-        self.db.write(move |txn| match catalog::delete_user(txn, &id)? {
-            true => Ok(()),
-            false => Err(missing("user", &id)),
+        self.recorded(actor, Act::on(Operation::DeleteUser, &id), move |txn, act| {
+            if let Some(user) = catalog::get::<User>(txn, &id)? {
+                act.name(&user.id, &user.name);
+            }
+            match catalog::delete_user(txn, &id)? {
+                true => Ok(()),
+                false => Err(missing("user", &id)),
+            }
         })
     }
 

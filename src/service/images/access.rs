@@ -3,7 +3,7 @@
 //! Invariant: what the caller could not show is not found, whatever was asked. Must not change
 //! anything.
 
-use crate::catalog::{images, members};
+use crate::catalog::{domain_members, images};
 use crate::db::Rows;
 use crate::model::{Image, ImageId, ProjectId, Visibility};
 use crate::service::{Actor, Error};
@@ -61,7 +61,7 @@ fn may_show(rows: &impl Rows, actor: &Actor, project: &ProjectId, image: &Image)
     Ok(match image.visibility {
         _ if owner == project => true,
         Visibility::Public | Visibility::Community => true,
-        Visibility::Shared => members::get(rows, &image.id, project)?.is_some(),
+        Visibility::Shared => domain_members::share_of(rows, &image.id, project)?.is_some(),
         Visibility::Private => false,
     })
 }

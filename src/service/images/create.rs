@@ -3,7 +3,8 @@
 use super::access;
 use super::fields::{self, Change, Field};
 use crate::catalog::{self, images};
-use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
+use crate::model::{Image, ImageId, Operation, ProjectId, Status, Visibility};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// An image to be registered.
@@ -37,8 +38,12 @@ impl Service {
             }
             fields::apply(actor, &mut image, change)?;
         }
-        self.db.write(move |txn| match images::insert(txn, &image) {
-            Ok(()) => Ok(image.clone()),
+        let act = Act::new(Operation::CreateImage);
+        self.recorded(actor, act, move |txn, act| match images::insert(txn, &image) {
+            Ok(()) => {
+                act.image(&image);
+                Ok(image.clone())
+            }
             Err(catalog::Error::Exists(_)) => Err(Error::conflict(format!("image id {} is taken", image.id))),
             Err(error) => Err(error.into()),
         })

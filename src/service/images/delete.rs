@@ -1,8 +1,9 @@
 //! Deleting an image, and letting go of its data in the same commit, or retaining both for a while.
 
 use super::access;
-use crate::catalog::{images, uploads};
-use crate::model::ImageId;
+use crate::catalog::{domain_members, images, uploads};
+use crate::model::{ImageId, Operation};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 use crate::store::Reach;
 
@@ -15,12 +16,19 @@ impl Service {
     pub fn delete_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
         let (retains, now) = (self.rules.retain_deleted_s > 0, self.clock.now());
-        let let_go = self.db.write(move |txn| {
+        let act = Act::new(Operation::DeleteImage);
+        let let_go = self.recorded(&actor.clone(), act, move |txn, act| {
             let image = access::writable(txn, &actor, &id, "delete")?;
+            act.image(&image);
             if image.protected {
                 return Err(Error::forbidden(format!(
                     "image {id} is protected; set protected to false before deleting it"
                 )));
+            }
+            if let Some(share) = domain_members::list(txn, &id)?.first() {
+                let message =
+                    format!("image {id} is shared with domain {}; take that back before", share.domain);
+                return Err(Error::conflict(message));
             }
             let is_retained = retains && image.content.is_some();
             if is_retained {

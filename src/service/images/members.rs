@@ -6,10 +6,11 @@
 use super::access;
 use super::fields::{check_count, check_length};
 use crate::base::limits::IMAGE_MEMBERS_MAX;
-use crate::catalog::{self, members};
+use crate::catalog::{self, domain_members, members};
 use crate::db::Rows;
 use crate::model::image::{Member, MemberStatus};
-use crate::model::{Image, ImageId, ProjectId, Visibility};
+use crate::model::{Image, ImageId, Operation, ProjectId, Visibility};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Reason, Service, custom_keys};
 
 impl Service {
@@ -24,8 +25,10 @@ impl Service {
         }
         check_length("member", project.as_str())?;
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
-        self.db.write(move |txn| {
+        let act = Act::new(Operation::AddMember).saying(format!("member {project}"));
+        self.recorded(&actor.clone(), act, move |txn, act| {
             let image = access::visible(txn, &actor, &id)?;
+            act.image(&image);
             expect_shared(&image)?;
             access::writable(txn, &actor, &id, "share")?;
             custom_keys::expect_shares(txn, &image, &project)?;
@@ -59,7 +62,7 @@ impl Service {
             return Ok(members::list(&read, id)?);
         }
         let own = access::project(actor)?;
-        Ok(members::get(&read, id, own)?.into_iter().collect())
+        Ok(domain_members::share_of(&read, id, own)?.into_iter().collect())
     }
 
     /// One member.
@@ -92,8 +95,10 @@ impl Service {
         status: MemberStatus,
     ) -> Result<Member, Error> {
         let (actor, id, project, now) = (actor.clone(), *id, project.clone(), self.clock.now());
-        self.db.write(move |txn| {
+        let said = format!("member {project}: {}", status.as_str());
+        self.recorded(&actor.clone(), Act::new(Operation::UpdateMember).saying(said), move |txn, act| {
             let image = access::visible(txn, &actor, &id)?;
+            act.image(&image);
             expect_shared(&image)?;
             let mut member = entry(txn, &actor, &image, &project)?;
             let is_its_own = actor.project() == Some(&project) && actor.has_role("member");
@@ -104,7 +109,7 @@ impl Service {
             }
             member.status = status;
             member.updated_at = now;
-            members::update(txn, &member)?;
+            domain_members::answer(txn, &member)?;
             Ok(member)
         })
     }
@@ -115,8 +120,10 @@ impl Service {
     /// `NotFound`, also for another member's entry; `Forbidden`, for the member too.
     pub fn remove_image_member(&self, actor: &Actor, id: &ImageId, project: &ProjectId) -> Result<(), Error> {
         let (actor, id, project) = (actor.clone(), *id, project.clone());
-        self.db.write(move |txn| {
+        let act = Act::new(Operation::DeleteMember).saying(format!("member {project}"));
+        self.recorded(&actor.clone(), act, move |txn, act| {
             let image = access::visible(txn, &actor, &id)?;
+            act.image(&image);
             expect_shared(&image)?;
             entry(txn, &actor, &image, &project)?;
             access::writable(txn, &actor, &id, "unshare")?;
@@ -131,7 +138,7 @@ fn entry(rows: &impl Rows, actor: &Actor, image: &Image, project: &ProjectId) ->
     if !access::owns(actor, image) && actor.project() != Some(project) {
         return Err(no_member(image, project));
     }
-    members::get(rows, &image.id, project)?.ok_or_else(|| no_member(image, project))
+    domain_members::share_of(rows, &image.id, project)?.ok_or_else(|| no_member(image, project))
 }
 
 fn expect_shared(image: &Image) -> Result<(), Error> {

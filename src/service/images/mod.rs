@@ -17,6 +17,7 @@ mod resumable;
 mod retained;
 mod screen;
 mod sealing;
+mod sharing;
 mod update;
 mod upload;
 
@@ -33,6 +34,7 @@ pub use read::Listing;
 pub use resumable::Patch;
 pub(super) use resumable::Turns;
 pub use sealing::{CUSTOM_KEY_PROPERTY, Holder, KEY_PROPERTY, OWN_KEY};
+pub use sharing::{Recipient, Shared, Shares, expect_may_copy};
 pub use upload::{BodyBroken, Upload};
 
 #[cfg(test)]

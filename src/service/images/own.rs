@@ -12,7 +12,8 @@ use crate::base::limits::IMAGE_LABELS_MAX;
 use crate::catalog::images::{self, ListQuery, Viewer};
 use crate::catalog::members;
 use crate::db::Rows;
-use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
+use crate::model::{Image, ImageId, Operation, ProjectId, Status, Visibility};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Reason, Service};
 
 /// Images of one page when all are visited.
@@ -124,7 +125,7 @@ impl Service {
     ) -> Result<(Image, Kind), Error> {
         self.expect_keys_for(actor, &changes)?;
         let worker = actor.clone();
-        self.change_own_image(actor, id, move |image| {
+        self.change_own_image(actor, id, Operation::UpdateImage, move |image| {
             if image.visibility == Visibility::Public {
                 let message = format!("image {} is public: make it private first", image.id);
                 return Err(Error::forbidden(message).because(Reason::IsPublic));
@@ -163,7 +164,7 @@ impl Service {
             }
             Ok(image.tags != before)
         };
-        self.change_own_image(actor, id, put).map(drop)
+        self.change_own_image(actor, id, Operation::AddTag, put).map(drop)
     }
 
     /// Takes labels with these keys off an image of the caller's project. `must_exist`: each must be there.
@@ -189,7 +190,7 @@ impl Service {
             }
             Ok(changed)
         };
-        self.change_own_image(actor, id, remove).map(drop)
+        self.change_own_image(actor, id, Operation::DeleteTag, remove).map(drop)
     }
 
     /// One commit: loads, authorises, lets `change` work (it says whether anything changed), saves.
@@ -197,10 +198,11 @@ impl Service {
         &self,
         actor: &Actor,
         id: &ImageId,
+        operation: Operation,
         change: impl Fn(&mut Image) -> Result<bool, Error> + Send + 'static,
     ) -> Result<(Image, Kind), Error> {
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
-        self.db.write(move |txn| {
+        self.recorded(&actor.clone(), Act::new(operation), move |txn, act| {
             let mut image = own(txn, &actor, &id)?;
             if !access::may_write(&actor) {
                 let message = format!("changing image {id} takes the role member in your project");
@@ -210,6 +212,7 @@ impl Service {
                 image.updated_at = now;
                 images::update(txn, &image)?;
             }
+            act.image(&image);
             let kind = kind(txn, access::project(&actor)?, &image)?;
             Ok((image, kind))
         })

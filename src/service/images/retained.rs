@@ -6,7 +6,8 @@ use super::access;
 use crate::base::Time;
 use crate::catalog::images::{self, Retained};
 use crate::db::Rows;
-use crate::model::{Image, ImageId};
+use crate::model::{Image, ImageId, Operation};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 use crate::store::Reach;
 
@@ -44,8 +45,10 @@ impl Service {
     /// `NotFound`; `Forbidden` without the role member.
     pub fn undelete_image(&self, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
-        self.db.write(move |txn| {
+        let act = Act::new(Operation::UndeleteImage);
+        self.recorded(&actor.clone(), act, move |txn, act| {
             let Retained { image, .. } = writable(txn, &actor, &id, "undelete")?;
+            act.image(&image);
             let image = Image { updated_at: now, ..image };
             images::restore(txn, &image)?;
             Ok(image)
@@ -58,8 +61,10 @@ impl Service {
     /// As [`Service::undelete_image`].
     pub fn purge_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
-        self.db.write(move |txn| {
+        let act = Act::new(Operation::PurgeImage);
+        self.recorded(&actor.clone(), act, move |txn, act| {
             let retained = writable(txn, &actor, &id, "purge")?;
+            act.image(&retained.image);
             images::purge(txn, &id)?;
             release(txn, &store, &retained)
         })?;
@@ -81,12 +86,15 @@ impl Service {
             if due.is_empty() {
                 return Ok(purged);
             }
-            let store = self.store.clone();
+            let (service, store) = (self.clone(), self.store.clone());
             purged += self.db.write(move |txn| {
                 let mut gone = 0;
                 for retained in &due {
                     // Somebody may have brought it back meanwhile.
                     if images::purge(txn, &retained.image.id)? {
+                        let mut act = Act::new(Operation::PurgeImage).saying("its time has come");
+                        act.image(&retained.image);
+                        service.record_in(txn, &Actor::system(), act)?;
                         release(txn, &store, retained)?;
                         gone += 1;
                     }
@@ -136,6 +144,7 @@ mod tests {
             user_domain: "default".into(),
             scope: Some(Scope::Project(project.into())),
             roles: ["member", "reader"].map(String::from).into(),
+            origin: Default::default(),
         }
     }
 

@@ -4,7 +4,8 @@ use super::access;
 use super::fields::{self, Change, Field};
 use crate::base::limits::IMAGE_TAGS_MAX;
 use crate::catalog::images;
-use crate::model::{Image, ImageId, Status};
+use crate::model::{Image, ImageId, Operation, Status};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 impl Service {
@@ -16,7 +17,7 @@ impl Service {
     pub fn update_image(&self, actor: &Actor, id: &ImageId, changes: Vec<Change>) -> Result<Image, Error> {
         self.expect_keys_for(actor, &changes)?;
         let worker = actor.clone();
-        self.change_image(actor, id, "change", move |image| {
+        self.change_image(actor, id, (Operation::UpdateImage, "change"), move |image| {
             for change in &changes {
                 if matches!(change, Change::Set(Field::Owner(_))) && !worker.is_admin() {
                     return Err(Error::forbidden("only administrators may change an image's owner"));
@@ -33,7 +34,7 @@ impl Service {
     /// `NotFound` or `Forbidden`; `Invalid` when it is too long, `TooLarge` when there are too many.
     pub fn add_image_tag(&self, actor: &Actor, id: &ImageId, tag: String) -> Result<Image, Error> {
         fields::check_length("tag", &tag)?;
-        self.change_image(actor, id, "tag", move |image| {
+        self.change_image(actor, id, (Operation::AddTag, "tag"), move |image| {
             let added = image.tags.insert(tag.clone());
             fields::check_count("tags", image.tags.len(), IMAGE_TAGS_MAX)?;
             Ok(added)
@@ -45,9 +46,11 @@ impl Service {
     /// # Errors
     /// `NotFound`, also when the tag is not there; `Forbidden`.
     pub fn remove_image_tag(&self, actor: &Actor, id: &ImageId, tag: String) -> Result<Image, Error> {
-        self.change_image(actor, id, "untag", move |image| match image.tags.remove(&tag) {
-            true => Ok(true),
-            false => Err(Error::not_found(format!("image {} has no tag {tag:?}", image.id))),
+        self.change_image(actor, id, (Operation::DeleteTag, "untag"), move |image| {
+            match image.tags.remove(&tag) {
+                true => Ok(true),
+                false => Err(Error::not_found(format!("image {} has no tag {tag:?}", image.id))),
+            }
         })
     }
 
@@ -74,7 +77,7 @@ impl Service {
         action: &'static str,
         target: Status,
     ) -> Result<Image, Error> {
-        self.change_image(actor, id, action, move |image| {
+        self.change_image(actor, id, (Operation::UpdateImage, action), move |image| {
             if !matches!(image.status, Status::Active | Status::Deactivated) {
                 let status = image.status.as_str();
                 return Err(Error::forbidden(format!(
@@ -93,16 +96,17 @@ impl Service {
         &self,
         actor: &Actor,
         id: &ImageId,
-        action: &'static str,
+        (operation, action): (Operation, &'static str),
         change: impl Fn(&mut Image) -> Result<bool, Error> + Send + 'static,
     ) -> Result<Image, Error> {
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
-        self.db.write(move |txn| {
+        self.recorded(&actor.clone(), Act::new(operation).saying(action), move |txn, act| {
             let mut image = access::writable(txn, &actor, &id, action)?;
             if change(&mut image)? {
                 image.updated_at = now;
                 images::update(txn, &image)?;
             }
+            act.image(&image);
             Ok(image)
         })
     }

@@ -16,7 +16,8 @@ use crate::catalog::images::{self, Filters, ListQuery, Viewer};
 use crate::catalog::{identity, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::Project;
-use crate::model::{Image, ImageId, ProjectId, Status};
+use crate::model::{Image, ImageId, Operation, ProjectId, Status};
+use crate::service::audit::Act;
 use crate::service::{Actor, DedupScope, Error, ErrorKind, Service};
 use crate::store::{Reach, Receipt, Scope};
 
@@ -27,6 +28,7 @@ pub struct BodyBroken(pub String);
 /// An upload that owns its image. Dropping it unfinished puts the image back to queued.
 pub struct Upload {
     service: Service,
+    actor: Actor,
     image: ImageId,
     token: [u8; 16],
     scope: Scope,
@@ -48,9 +50,9 @@ impl Service {
         declared_bytes: Option<u64>,
     ) -> Result<Upload, Error> {
         let token = self.entropy.id();
-        let (actor, id, now, rules) = (actor.clone(), *id, self.clock.now(), self.rules.clone());
+        let (caller, id, now, rules) = (actor.clone(), *id, self.clock.now(), self.rules.clone());
         let image = self.db.write(move |txn| {
-            let mut image = access::writable(txn, &actor, &id, "upload to")?;
+            let mut image = access::writable(txn, &caller, &id, "upload to")?;
             expect_ready(&image)?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
             image.status = Status::Saving;
@@ -62,7 +64,9 @@ impl Service {
         let screen = Some(Screen::new(&image, self.rules.require_format_match));
         let (service, scope) = (self.clone(), Scope::STORE);
         // From here on whatever fails puts the image back.
-        let mut upload = Upload { service, image: id, token, scope, screen, declared_bytes, settled: false };
+        let actor = actor.clone();
+        let mut upload =
+            Upload { service, actor, image: id, token, scope, screen, declared_bytes, settled: false };
         upload.scope = self.stream_scope(&image)?;
         Ok(upload)
     }
@@ -104,7 +108,7 @@ impl Service {
                     if let Some(token) = image.upload
                         && !self.can_go_on(image, &token)?
                     {
-                        self.requeue(image.id, token)?;
+                        self.requeue(&Actor::system(), image.id, token, "the upload ended with the process")?;
                         recovered += 1;
                     }
                 }
@@ -123,9 +127,14 @@ impl Service {
         Ok(upload.is_some_and(|upload| upload.token == *token))
     }
 
-    fn requeue(&self, id: ImageId, token: [u8; 16]) -> Result<(), Error> {
+    fn requeue(&self, by: &Actor, id: ImageId, token: [u8; 16], why: &str) -> Result<(), Error> {
         let now = self.clock.now();
-        self.db.write(move |txn| put_back(txn, &id, &token, now))
+        self.recorded_failure(by, Act::on(Operation::UpdateImage, id).saying(why), move |txn, act| {
+            if let Some(image) = owned(txn, &id, &token)? {
+                act.image(&image);
+            }
+            put_back(txn, &id, &token, now)
+        })
     }
 }
 
@@ -141,10 +150,11 @@ impl Upload {
     ) -> Result<Image, Error> {
         let outcome = self.store(body).await;
         let (service, id, token) = (self.service.clone(), self.image, self.token);
-        if outcome.is_err() {
+        if let Err(error) = &outcome {
             self.service.litter.left(Reach::Released);
             // The refusal must not reach the client before the image can be tried again.
-            let requeued = in_background(move || service.requeue(id, token)).await;
+            let (actor, why) = (self.actor.clone(), format!("the upload failed: {}", error.message));
+            let requeued = in_background(move || service.requeue(&actor, id, token, &why)).await;
             if let Err(error) = requeued {
                 tracing::error!(image = %id, %error, "an image stays saving until the next start");
             }
@@ -179,8 +189,8 @@ impl Upload {
         let (service, id, token) = (self.service.clone(), self.image, self.token);
         let record = in_background(move || service.final_record(&id, &token)).await?;
         let receipt = ingest.finish(record).await?;
-        let (service, id, token) = (self.service.clone(), self.image, self.token);
-        in_background(move || service.publish_upload(id, token, receipt, virtual_size)).await
+        let (service, actor, id, token) = (self.service.clone(), self.actor.clone(), self.image, self.token);
+        in_background(move || service.publish_upload(&actor, id, token, receipt, virtual_size)).await
     }
 }
 
@@ -192,9 +202,10 @@ impl Drop for Upload {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             self.service.litter.left(Reach::Released);
-            let (service, id, token) = (self.service.clone(), self.image, self.token);
+            let (service, actor) = (self.service.clone(), self.actor.clone());
+            let (id, token) = (self.image, self.token);
             runtime.spawn_blocking(move || {
-                if let Err(error) = service.requeue(id, token) {
+                if let Err(error) = service.requeue(&actor, id, token, "the client left the upload") {
                     tracing::error!(image = %id, %error, "an image stays saving until the next start");
                 }
             });
@@ -213,14 +224,16 @@ impl Service {
 
     fn publish_upload(
         &self,
+        actor: &Actor,
         id: ImageId,
         token: [u8; 16],
         receipt: Receipt,
         virtual_size: Option<u64>,
     ) -> Result<Image, Error> {
         let (store, now) = (self.store.clone(), self.clock.now());
-        let published = self.db.write(move |txn: &WriteTxn| {
+        let published = self.recorded(actor, uploaded(&receipt), move |txn, act| {
             let mut image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
+            act.image(&image);
             store.publish(txn, &receipt)?;
             activate(&mut image, &receipt, virtual_size, now);
             images::update(txn, &image)?;
@@ -232,6 +245,13 @@ impl Service {
         }
         published
     }
+}
+
+/// What a whole stream is on record as.
+pub(super) fn uploaded(receipt: &Receipt) -> Act {
+    let digest = hex::encode(receipt.digests().blake3);
+    let said = format!("uploaded {} bytes, BLAKE3 {digest}", receipt.size_bytes());
+    Act::new(Operation::UpdateImage).saying(said)
 }
 
 /// Back to queued, if the upload named by `token` still owns the image.

@@ -24,7 +24,8 @@ use crate::base::limits::{ACCESS_KEYS_PER_USER_MAX, NAME_CHARS_MAX};
 use crate::catalog::{access_keys, identity as catalog};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::{Project, Scope, User};
-use crate::model::{AccessId, AccessKey, ProjectId, UserId};
+use crate::model::{AccessId, AccessKey, Operation, ProjectId, UserId};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// An access key to be made.
@@ -81,7 +82,7 @@ impl Service {
         let access = root::new_access_id(&*self.entropy);
         let fresh = AccessRoot::generate(&*self.entropy);
         let (actor, service) = (actor.clone(), self.clone());
-        self.db.write(move |txn| {
+        self.recorded(&actor.clone(), Act::new(Operation::CreateAccessKey), move |txn, act| {
             let user = user_of(txn, &actor, new.user.as_deref())?;
             let project = project_of(txn, &actor, &user, new.project.as_deref())?;
             if standing(txn, &user.id, Some(&Scope::Project(project.id.clone())))?.is_none() {
@@ -109,6 +110,7 @@ impl Service {
                 root: root.name(),
             };
             access_keys::put(txn, &key)?;
+            describe(act, &key);
             let secret = root.secret_of(&key.access);
             let (user_name, project_name) = (Some(user.name), Some(project.name));
             Ok((KnownKey { key, user_name, project_name, is_secret_lost: false }, secret))
@@ -152,8 +154,9 @@ impl Service {
     ) -> Result<KnownKey, Error> {
         check_description(change.description.as_ref().and_then(Option::as_deref))?;
         let (actor, access, service) = (actor.clone(), access.clone(), self.clone());
-        self.db.write(move |txn| {
+        self.recorded(&actor.clone(), Act::new(Operation::UpdateAccessKey), move |txn, act| {
             let mut key = own(txn, &actor, &access)?;
+            describe(act, &key);
             key.enabled = change.enabled.unwrap_or(key.enabled);
             key.description = change.description.clone().unwrap_or(key.description);
             access_keys::put(txn, &key)?;
@@ -167,8 +170,8 @@ impl Service {
     /// `NotFound`, also for other users' keys.
     pub fn delete_access_key(&self, actor: &Actor, access: &AccessId) -> Result<(), Error> {
         let (actor, access) = (actor.clone(), access.clone());
-        self.db.write(move |txn| {
-            own(txn, &actor, &access)?;
+        self.recorded(&actor.clone(), Act::new(Operation::DeleteAccessKey), move |txn, act| {
+            describe(act, &own(txn, &actor, &access)?);
             access_keys::delete(txn, &access)?;
             Ok(())
         })
@@ -262,6 +265,12 @@ fn own(rows: &impl Rows, actor: &Actor, access: &AccessId) -> Result<AccessKey, 
     let key = access_keys::get(rows, access)?;
     let key = key.filter(|key| key.user == actor.user || actor.is_admin());
     key.ok_or_else(|| missing("access key", access))
+}
+
+/// Says which key a record is about; its secret follows from nothing of that.
+fn describe(act: &mut Act, key: &AccessKey) {
+    act.name(&key.access, "");
+    act.say(format!("of user {} for project {}", key.user, key.project));
 }
 
 fn known(rows: &impl Rows, root: Option<&AccessRoot>, key: AccessKey) -> Result<KnownKey, Error> {

@@ -68,6 +68,7 @@ impl Service {
             user,
             user_domain: standing.user.domain,
             scope: Some(scope),
+            origin: Default::default(),
         })
     }
 

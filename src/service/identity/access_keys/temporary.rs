@@ -14,7 +14,8 @@ use crate::base::Time;
 use crate::catalog::identity as catalog;
 use crate::db::codec::{self, Record};
 use crate::model::identity::User;
-use crate::model::{AccessId, ProjectId, UserId};
+use crate::model::{AccessId, Operation, ProjectId, UserId};
+use crate::service::audit::Act;
 use crate::service::identity::missing;
 use crate::service::{Actor, Error, Service};
 
@@ -98,6 +99,8 @@ impl Service {
         };
         let access = new_access_id(&*self.entropy);
         let expires_at = self.clock.now().plus_seconds(life_s);
+        let act = Act::on(Operation::CreateTemporaryKey, &access);
+        self.record(actor, act.saying(format!("until {}", expires_at.rfc3339_seconds())))?;
         let words = codec::encode(&Claims {
             access: access.0.clone(),
             user: user.0,

@@ -39,7 +39,11 @@ fn fleet(service: &Service) -> Fleet {
     give_role(service, &user, &project);
     let scope = Some(Scope::Project(project.id.clone()));
     let roles = ["member", "reader"].map(String::from).into();
-    Fleet { admin, ann: Actor { user: user.id, user_domain: user.domain, scope, roles }, project }
+    Fleet {
+        admin,
+        ann: Actor { user: user.id, user_domain: user.domain, scope, roles, origin: Default::default() },
+        project,
+    }
 }
 
 fn give_role(service: &Service, user: &User, project: &Project) {

@@ -3,14 +3,15 @@
 //! Invariant: each checks again that the upload still owns its image, and leaves the upload with one
 //! published stream at most.
 
-use super::end;
+use super::{end, name_image};
 use crate::base::Time;
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
 use crate::model::upload::Checkpoint;
-use crate::model::{Image, PartialUpload};
-use crate::service::images::upload::{activate, check_cap, gone, owned};
-use crate::service::{Error, Service};
+use crate::model::{Image, Operation, PartialUpload};
+use crate::service::audit::Act;
+use crate::service::images::upload::{activate, check_cap, gone, owned, uploaded};
+use crate::service::{Actor, Error, Service};
 use crate::store::{self, Reach, Receipt};
 
 /// How long a complete upload is remembered, in seconds, for a client that lost the last answer.
@@ -64,14 +65,16 @@ impl Service {
     /// Publishes the whole stream and makes its image active.
     pub(super) fn complete(
         &self,
+        actor: &Actor,
         upload: PartialUpload,
         receipt: Receipt,
         virtual_size: Option<u64>,
     ) -> Result<PartialUpload, Error> {
         let (store, now) = (self.store.clone(), self.clock.now());
         let expires_at = now.plus_seconds(self.rules.upload_expiry_s.min(REMEMBERED_S));
-        let completed = self.db.write(move |txn| {
+        let completed = self.recorded(actor, uploaded(&receipt), move |txn, act| {
             let (mut upload, mut image) = current(txn, &upload)?;
+            act.image(&image);
             store.publish(txn, &receipt)?;
             if let Some(before) = upload.checkpoint.take() {
                 store.release(txn, &before.content)?;
@@ -90,9 +93,12 @@ impl Service {
     }
 
     /// Ends an upload whose content is refused.
-    pub(super) fn end_refused(&self, upload: PartialUpload) -> Result<(), Error> {
+    pub(super) fn end_refused(&self, actor: &Actor, upload: PartialUpload, why: &Error) -> Result<(), Error> {
         let (store, now) = (self.store.clone(), self.clock.now());
-        self.db.write(move |txn| {
+        let act = Act::on(Operation::UpdateImage, upload.image);
+        let act = act.saying(format!("the upload failed: {}", why.message));
+        self.recorded_failure(actor, act, move |txn, act| {
+            name_image(txn, act, &upload.image)?;
             current(txn, &upload)?;
             end(txn, &store, &upload.image, &upload.token, now)
         })?;

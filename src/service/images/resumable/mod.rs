@@ -19,7 +19,8 @@ use super::upload::{check_cap, expect_ready, in_background, put_back};
 use crate::base::Time;
 use crate::catalog::{images, uploads};
 use crate::db::{Rows, WriteTxn};
-use crate::model::{ImageId, PartialUpload, Status};
+use crate::model::{ImageId, Operation, PartialUpload, Status};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 use crate::store::{Reach, Store};
 
@@ -114,8 +115,10 @@ impl Service {
         let (service, actor, id) = (self.clone(), actor.clone(), *id);
         in_background(move || {
             let (store, now) = (service.store.clone(), service.clock.now());
-            service.db.write(move |txn| {
+            let act = Act::on(Operation::UpdateImage, id).saying("gave the upload up");
+            service.recorded(&actor.clone(), act, move |txn, act| {
                 known(txn, &actor, &id, &token)?;
+                name_image(txn, act, &id)?;
                 end(txn, &store, &id, &token, now)
             })?;
             service.litter.left(Reach::Released);
@@ -141,12 +144,23 @@ impl Service {
         let mut given_up = 0;
         for upload in expired {
             let (store, id, token) = (self.store.clone(), upload.image, upload.token);
-            let ended = self.db.write(move |txn| {
+            let act = Act::on(Operation::UpdateImage, id);
+            let forgotten = upload.complete;
+            let ends = move |txn: &WriteTxn| {
                 // More may have arrived since.
                 let still = uploads::get(txn, &id)?.filter(|u| u.token == token && u.expires_at < now);
                 still.as_ref().map_or(Ok(()), |_| end(txn, &store, &id, &token, now))?;
                 Ok::<_, Error>(still.is_some_and(|upload| !upload.complete))
-            })?;
+            };
+            let ended = match forgotten {
+                // Nothing of the image changes.
+                true => self.db.write(ends)?,
+                false => self.recorded(&Actor::system(), act, move |txn, act| {
+                    name_image(txn, act, &id)?;
+                    act.say("the upload expired");
+                    ends(txn)
+                })?,
+            };
             given_up += usize::from(ended);
         }
         if given_up > 0 {
@@ -159,6 +173,14 @@ impl Service {
         let (service, actor, id) = (self.clone(), actor.clone(), *id);
         in_background(move || known(&service.db.read()?, &actor, &id, &token)).await
     }
+}
+
+/// Names the image in the record of what is done to it.
+fn name_image(rows: &impl Rows, act: &mut Act, id: &ImageId) -> Result<(), Error> {
+    if let Some(image) = images::get(rows, id)? {
+        act.image(&image);
+    }
+    Ok(())
 }
 
 /// The upload with this name, for whoever may fill its image.

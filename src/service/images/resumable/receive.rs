@@ -107,7 +107,7 @@ impl Service {
         let received = upload.received_bytes;
         let kept_at = Instant::now();
         let service = self.clone();
-        let part = Part { service, upload, screen, ingest, received, kept_at, turn };
+        let part = Part { actor: actor.clone(), service, upload, screen, ingest, received, kept_at, turn };
         Ok(Opened::Part(Box::new(part)))
     }
 
@@ -138,6 +138,7 @@ enum Opened {
 /// A part on its way in.
 struct Part {
     service: Service,
+    actor: Actor,
     /// As it was committed last.
     upload: PartialUpload,
     screen: Screen,
@@ -168,7 +169,7 @@ impl Part {
             Ok(()) | Err(Cut::Short(_)) if self.is_whole() => self.finish().await,
             Ok(()) => self.put_down().await.map(|()| self.upload),
             Err(Cut::Short(error)) => self.put_down().await.and(Err(error)),
-            Err(Cut::Refused(error)) => Err(give_up(self.service, self.upload, error).await),
+            Err(Cut::Refused(error)) => Err(give_up(self.service, self.actor, self.upload, error).await),
             Err(Cut::Lost(error)) => Err(error),
         }
     }
@@ -227,21 +228,22 @@ impl Part {
     }
 
     async fn finish(self) -> Result<PartialUpload, Error> {
-        let Part { service, upload, screen, ingest, received, turn: _turn, .. } = self;
+        let Part { service, actor, upload, screen, ingest, received, turn: _turn, .. } = self;
         let virtual_size = match screen.finish(received) {
             Ok(virtual_size) => virtual_size,
-            Err(refusal) => return Err(give_up(service, upload, refusal).await),
+            Err(refusal) => return Err(give_up(service, actor, upload, refusal).await),
         };
         let (asked, id, token) = (service.clone(), upload.image, upload.token);
         let record = in_background(move || asked.final_record(&id, &token)).await?;
         let receipt = ingest.finish(record).await?;
-        in_background(move || service.complete(upload, receipt, virtual_size)).await
+        in_background(move || service.complete(&actor, upload, receipt, virtual_size)).await
     }
 }
 
 /// Ends an upload whose content is refused; gives the refusal back.
-async fn give_up(service: Service, upload: PartialUpload, refusal: Error) -> Error {
-    if let Err(error) = in_background(move || service.end_refused(upload)).await {
+async fn give_up(service: Service, actor: Actor, upload: PartialUpload, refusal: Error) -> Error {
+    let why = refusal.clone();
+    if let Err(error) = in_background(move || service.end_refused(&actor, upload, &why)).await {
         tracing::error!(%error, "a refused upload stays until it expires");
     }
     refusal

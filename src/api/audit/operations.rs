@@ -1,0 +1,180 @@
+//! Which operation a request asks for, by its method and path: for records of what was refused before any use
+//! case could say so.
+//!
+//! Invariant: each request that changes something when it is taken has a name here; a test drives all of them and
+//! compares with what the use cases record.
+
+use axum::http::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::model::{Interface, Operation};
+
+/// What is known of a request by its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It changes nothing.
+    Reads,
+    /// It asks for this, on the thing with this id.
+    Does(Operation, String),
+    /// No protocol has it.
+    Unknown,
+}
+
+/// The protocol that a path belongs to.
+pub(super) fn interface(path: &str) -> Interface {
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    match segments[..] {
+        ["tintype", ..] => Interface::Native,
+        ["v3", _, "traces"] => Interface::Cts,
+        ["identity" | "v3", ..] => Interface::Identity,
+        ["v1", ..] | ["v2" | "v2.1", "cloudimages", ..] | ["v2", _, "images", ..] => Interface::Ims,
+        _ => Interface::Image,
+    }
+}
+
+/// What a request asks for.
+pub(super) fn find(method: &Method, path: &str) -> Known {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        // A copy of the key ring leaves the box.
+        return match path {
+            "/tintype/v1/key/backup" => Known::Does(Operation::BackupKeyRing, String::new()),
+            _ => Known::Reads,
+        };
+    }
+    let decoded: Vec<String> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+        .collect();
+    let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
+    match (interface(path), &segments[..]) {
+        (Interface::Native, ["tintype", "v1", below @ ..]) => native(method, below),
+        (Interface::Identity, ["identity", "v3", below @ ..] | ["v3", below @ ..]) => identity(method, below),
+        (Interface::Ims, [_, below @ ..]) => ims(method, below),
+        (Interface::Image, ["images", below @ ..] | [_, "images", below @ ..]) => image(method, below),
+        _ => Known::Unknown,
+    }
+}
+
+fn does(operation: Operation, id: &str) -> Known {
+    Known::Does(operation, id.to_owned())
+}
+
+fn image(method: &Method, below: &[&str]) -> Known {
+    match (method.as_str(), below) {
+        ("POST", []) => does(Operation::CreateImage, ""),
+        ("PATCH", [id]) | ("PUT", [id, "file"]) => does(Operation::UpdateImage, id),
+        ("POST", [id, "actions", "deactivate" | "reactivate"]) => does(Operation::UpdateImage, id),
+        ("DELETE", [id]) => does(Operation::DeleteImage, id),
+        ("POST", [id, "members"]) => does(Operation::AddMember, id),
+        ("PUT", [id, "members", _]) => does(Operation::UpdateMember, id),
+        ("DELETE", [id, "members", _]) => does(Operation::DeleteMember, id),
+        ("PUT", [id, "tags", _]) => does(Operation::AddTag, id),
+        ("DELETE", [id, "tags", _]) => does(Operation::DeleteTag, id),
+        _ => Known::Unknown,
+    }
+}
+
+fn ims(method: &Method, below: &[&str]) -> Known {
+    match (method.as_str(), below) {
+        ("POST", ["cloudimages", "action"]) => does(Operation::CreateImage, ""),
+        ("POST", ["cloudimages", "quickimport" | "dataimages" | "wholeimages", "action"]) => {
+            does(Operation::CreateImage, "")
+        }
+        ("POST", ["cloudimages", "members"]) => does(Operation::AddMember, ""),
+        ("PUT", ["cloudimages", "members"]) => does(Operation::UpdateMember, ""),
+        ("DELETE", ["cloudimages", "members"]) => does(Operation::DeleteMember, ""),
+        ("PUT", ["cloudimages", "tags"]) => does(Operation::AddTag, ""),
+        ("PATCH", ["cloudimages", id]) | ("PUT", ["cloudimages", id, "upload"]) => {
+            does(Operation::UpdateImage, id)
+        }
+        ("POST", ["cloudimages", id, "file"]) => does(Operation::ExportImage, id),
+        ("POST", ["cloudimages", id, "copy" | "cross_region_copy"]) => does(Operation::CopyImage, id),
+        ("DELETE", [_, "cloudimages", id, "tags", "delete"]) => does(Operation::DeleteTag, id),
+        ("POST", [_, "images", "resource_instances", "action"]) => Known::Reads,
+        ("POST", [_, "images", id, "tags"] | [_, "images", id, "tags", "action"]) => {
+            does(Operation::AddTag, id)
+        }
+        ("DELETE", [_, "images", id, "tags", _]) => does(Operation::DeleteTag, id),
+        _ => Known::Unknown,
+    }
+}
+
+fn identity(method: &Method, below: &[&str]) -> Known {
+    match (method.as_str(), below) {
+        ("POST", ["auth", "tokens"]) => does(Operation::SignIn, ""),
+        ("DELETE", ["auth", "tokens"]) => does(Operation::RevokeToken, ""),
+        ("POST", ["users", id, "password"]) => does(Operation::ChangePassword, id),
+        ("PUT", [.., "users", user, "roles", _]) => does(Operation::GrantRole, user),
+        ("DELETE", [.., "users", user, "roles", _]) => does(Operation::RevokeRole, user),
+        ("POST", ["users"]) => does(Operation::CreateUser, ""),
+        ("PATCH", ["users", id]) => does(Operation::UpdateUser, id),
+        ("DELETE", ["users", id]) => does(Operation::DeleteUser, id),
+        ("POST", ["projects"]) => does(Operation::CreateProject, ""),
+        ("PATCH", ["projects", id]) => does(Operation::UpdateProject, id),
+        ("DELETE", ["projects", id]) => does(Operation::DeleteProject, id),
+        ("POST", ["domains"]) => does(Operation::CreateDomain, ""),
+        ("PATCH", ["domains", id]) => does(Operation::UpdateDomain, id),
+        ("DELETE", ["domains", id]) => does(Operation::DeleteDomain, id),
+        ("POST", ["roles"]) => does(Operation::CreateRole, ""),
+        ("PATCH", ["roles", id]) => does(Operation::UpdateRole, id),
+        ("DELETE", ["roles", id]) => does(Operation::DeleteRole, id),
+        _ => Known::Unknown,
+    }
+}
+
+fn native(method: &Method, below: &[&str]) -> Known {
+    match (method.as_str(), below) {
+        ("POST", ["check"]) => does(Operation::Check, ""),
+        ("POST", ["scrub"]) => does(Operation::Scrub, ""),
+        ("POST", ["gc"]) => does(Operation::Reclaim, ""),
+        ("POST", ["key", "rotate"]) => does(Operation::RotateMasterKey, ""),
+        ("DELETE", ["key", "domains", domain]) => does(Operation::EraseKeyDomain, domain),
+        ("POST", ["key", "domains", domain, "rotate"]) => does(Operation::RotateKeyDomain, domain),
+        ("DELETE", ["jobs", job]) => does(Operation::CancelJob, job),
+        ("POST", ["jobs", job, "pause"]) => does(Operation::PauseJob, job),
+        ("POST", ["jobs", job, "resume"]) => does(Operation::ResumeJob, job),
+        ("POST", ["access-keys"]) => does(Operation::CreateAccessKey, ""),
+        ("PATCH", ["access-keys", id]) => does(Operation::UpdateAccessKey, id),
+        ("DELETE", ["access-keys", id]) => does(Operation::DeleteAccessKey, id),
+        (_, ["images", id, "uploads", ..]) => does(Operation::UpdateImage, id),
+        ("POST", ["audit", "verify"]) => Known::Reads,
+        _ => Known::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_to_their_protocols() {
+        for (path, expected) in [
+            ("/v2/images/x", Interface::Image),
+            ("/images/x", Interface::Image),
+            ("/v2.16/images", Interface::Image),
+            ("/v2/cloudimages/x", Interface::Ims),
+            ("/v2.1/cloudimages/action", Interface::Ims),
+            ("/v1/cloudimages/tags", Interface::Ims),
+            ("/v2/p/images/x/tags", Interface::Ims),
+            ("/identity/v3/users", Interface::Identity),
+            ("/v3/users", Interface::Identity),
+            ("/v3/p/traces", Interface::Cts),
+            ("/tintype/v1/gc", Interface::Native),
+        ] {
+            assert_eq!(interface(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn requests_lead_to_operations() {
+        let found = |method: Method, path: &str| find(&method, path);
+        assert_eq!(found(Method::GET, "/v2/images/x"), Known::Reads);
+        assert_eq!(found(Method::DELETE, "/images/x"), does(Operation::DeleteImage, "x"));
+        assert_eq!(found(Method::DELETE, "/v2/images/x"), does(Operation::DeleteImage, "x"));
+        assert_eq!(found(Method::PUT, "/v2/images/x/tags/a%2Fb"), does(Operation::AddTag, "x"));
+        assert_eq!(found(Method::POST, "/v2/p/images/resource_instances/action"), Known::Reads);
+        assert_eq!(found(Method::PUT, "/v3/system/users/u/roles/r"), does(Operation::GrantRole, "u"));
+        assert_eq!(found(Method::POST, "/nothing"), Known::Unknown);
+    }
+}
