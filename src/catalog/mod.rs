@@ -27,11 +27,11 @@ pub fn fact_tables() -> Vec<Table> {
     [&images::FACTS[..], &others, &identity::FACTS, &access_keys::FACTS].concat()
 }
 
-/// Every table of the catalog that is no fact: indexes, tokens, which end with the file they are in, and
-/// what is left of an index of an older form.
+/// Every table of the catalog that is no fact: indexes, tokens and the revision of rights, which end with the
+/// file they are in, and what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
-    tables.extend([tokens::TOKENS, images::OLD_INDEX]);
+    tables.extend([tokens::TOKENS, identity::REVISION, images::OLD_INDEX]);
     tables
 }
 

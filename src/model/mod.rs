@@ -6,12 +6,13 @@ pub mod identity;
 pub mod ids;
 pub mod image;
 pub mod job;
+pub mod policy;
 pub mod range;
 pub mod upload;
 
 pub use access_key::{AccessId, AccessKey};
 pub use content::{ContentId, DigestChoice, Digests, HashAlgorithm, SecureHash};
-pub use ids::{DomainId, ImageId, ProjectId, RoleId, UserId};
+pub use ids::{DomainId, GroupId, ImageId, PolicyId, ProjectId, RoleId, UserId};
 pub use image::{Image, Status, Visibility};
 pub use range::ByteRange;
 pub use upload::PartialUpload;

@@ -15,6 +15,7 @@ mod litter;
 pub mod rebuild;
 pub mod reclaim;
 pub mod resealing;
+pub mod rights;
 pub mod scrub;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -123,6 +124,7 @@ pub struct Service {
     key_making: Arc<Mutex<()>>,
     turns: images::Turns,
     running: jobs::Running,
+    rights: Arc<rights::Library>,
 }
 
 impl Service {
@@ -150,6 +152,7 @@ impl Service {
             key_making: Arc::default(),
             turns: images::Turns::default(),
             running: jobs::Running::default(),
+            rights: Arc::default(),
         }
     }
 

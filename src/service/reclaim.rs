@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use super::jobs::JobAtWork;
+use super::rights::{Action, Resource};
 use super::upkeep::Step;
 use super::{Actor, Error, ErrorKind, Service};
 use crate::catalog::images;
@@ -44,7 +45,7 @@ impl Service {
     /// [`ErrorKind::Forbidden`], [`ErrorKind::TooLarge`] when there is no room to write packs anew, or
     /// when the catalog or the medium fails. What was done by then stays.
     pub fn reclaim(&self, actor: &Actor, wish: Wish, tell: &mut dyn FnMut(Step)) -> Result<Collected, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreReclaim, Resource::None)?;
         let mut job = self.begin_job(JobKind::Reclaim)?;
         let collected = self.collect(wish, &mut job, tell);
         job.finish(collected.as_ref().map(figures))?;
@@ -149,7 +150,7 @@ impl Service {
     /// # Errors
     /// [`ErrorKind::Forbidden`], or when the catalog or the medium fails.
     pub fn plan_reclaim(&self, actor: &Actor, wish: Wish) -> Result<Plan, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreReclaim, Resource::None)?;
         Ok(self.store.plan(wish)?)
     }
 }

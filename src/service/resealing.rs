@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::jobs::JobAtWork;
+use super::rights::{Action, Resource};
 use super::upkeep::Step;
 use super::{Actor, Error, Service};
 use crate::model::job::{JobId, JobKind};
@@ -42,7 +43,7 @@ impl Service {
         domain: u32,
         tell: &mut dyn FnMut(Step),
     ) -> Result<SealedAnew, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::KeysManage, Resource::None)?;
         let version = self.store.rotate_domain(domain)?;
         tracing::info!(domain, version, user = %actor.user, "a key domain is sealed anew");
         self.seal_anew(domain, &mut |step| {

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::rights::{Action, Resource};
 use super::upkeep::Step;
 use super::{Actor, Error, ErrorKind, Service};
 use crate::base::Time;
@@ -71,7 +72,7 @@ impl Service {
     /// # Errors
     /// [`ErrorKind::Forbidden`], or when the catalog fails.
     pub fn scrub_status(&self, actor: &Actor) -> Result<ScrubStatus, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreGet, Resource::None)?;
         Ok(self.store.scrub_status()?)
     }
 
@@ -82,7 +83,7 @@ impl Service {
     /// [`ErrorKind::Forbidden`], or when the catalog or the medium fails, or the server is told to
     /// stop; damage is no error.
     pub fn scrub(&self, actor: &Actor, tell: &mut dyn FnMut(Step)) -> Result<ScrubReport, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreScrub, Resource::None)?;
         let total = Some(self.store.stats()?.stored_bytes);
         let mut done = 0;
         let ended = self.store.scrub_all(&mut |bytes| {
@@ -142,7 +143,7 @@ impl Service {
     /// # Errors
     /// [`ErrorKind::Forbidden`], or when the catalog or the medium fails.
     pub fn damage(&self, actor: &Actor) -> Result<Vec<DamagedObject>, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreGet, Resource::None)?;
         let found = self.store.damage()?;
         let hit: HashSet<ContentId> =
             found.iter().flat_map(|o| o.contents.iter().map(|(id, _)| *id)).collect();

@@ -24,6 +24,7 @@ impl Machine {
     pub fn judge(&self) -> Result<(), String> {
         self.judge_images()?;
         self.judge_contents()?;
+        self.judge_rights()?;
         self.judge_check()?;
         self.judge_space()?;
         self.judge_keys_in_use()
@@ -114,6 +115,12 @@ impl Machine {
             self.world.borrow().pictures().iter().filter(|picture| picture.body.is_some()).count();
         if !checked.damaged.is_empty() || checked.images != with_data as u64 {
             return Err(format!("{with_data} images have data, and check says {checked:?}"));
+        }
+        if !checked.differing_indexes.is_empty() {
+            return Err(format!(
+                "indexes differ from what they follow from: {:?}",
+                checked.differing_indexes
+            ));
         }
         if !checked.description.damage.is_empty() {
             return Err(format!("the store does not describe itself: {:?}", checked.description));

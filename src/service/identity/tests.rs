@@ -122,7 +122,13 @@ fn another_users_token_is_not_shown() {
     let (service, _) = service();
     let token = admin_token(&service);
     let scope = Some(Scope::System);
-    let mut stranger = Actor { user: "x".into(), user_domain: "default".into(), scope, roles: [].into() };
+    let mut stranger = Actor {
+        user: "x".into(),
+        user_domain: "default".into(),
+        scope,
+        roles: [].into(),
+        rights: Default::default(),
+    };
     assert_eq!(refusal(service.validate_token(&stranger, token.expose())), ErrorKind::Forbidden);
     assert_eq!(refusal(service.revoke_token(&stranger, token.expose())), ErrorKind::Forbidden);
     stranger.roles.insert("service".into());

@@ -2,12 +2,13 @@
 //!
 //! A password is hashed before the write that sets it: hashing inside would hold up everyone.
 
-use super::authorise::{require, require_admin};
+use super::authorise::require_own;
 use super::values::{check_name, check_same_domain, home_domain, merge_extra};
 use super::{NameFilter, Password, missing, new_id, unauthenticated};
 use crate::catalog::{access_keys, identity as catalog, tokens};
 use crate::model::identity::{Extra, PasswordHash, User};
 use crate::model::{DomainId, ProjectId, UserId};
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 /// A user to be made. No `Debug`: it holds a password.
@@ -48,9 +49,9 @@ impl Service {
     /// The users in this domain or with this name, or all.
     ///
     /// # Errors
-    /// Refused to all but administrators.
+    /// Refused without the right.
     pub fn list_users(&self, actor: &Actor, filter: &NameFilter) -> Result<Vec<User>, Error> {
-        require_admin(actor, "list_users")?;
+        actor.expect(Action::UsersList, Resource::None)?;
         let domain = filter.domain.as_ref().map(DomainId::as_str);
         Ok(catalog::matching(&self.db.read()?, domain, filter.name.as_deref())?)
     }
@@ -60,16 +61,16 @@ impl Service {
     /// # Errors
     /// Refused for others; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn get_user(&self, actor: &Actor, id: &UserId) -> Result<User, Error> {
-        require(actor.user == *id || actor.is_admin(), "get_user")?;
+        require_own(actor.user == *id, actor, Action::UsersGet, id.as_str())?;
         catalog::get(&self.db.read()?, id)?.ok_or_else(|| missing("user", id))
     }
 
     /// Makes a user.
     ///
     /// # Errors
-    /// Refused to all but administrators, in no domain, and when the name is taken there.
+    /// Refused without the right, in no domain, and when the name is taken there.
     pub fn create_user(&self, actor: &Actor, new: NewUser) -> Result<User, Error> {
-        require_admin(actor, "create_user")?;
+        actor.expect(Action::UsersCreate, Resource::None)?;
         check_name("user", &new.name)?;
         let mut extra = Extra::new();
         merge_extra(&mut extra, &new.extra)?;
@@ -95,9 +96,9 @@ impl Service {
     /// their access keys off, for good until each is switched on again.
     ///
     /// # Errors
-    /// Refused to all but administrators, and when the new name is taken.
+    /// Refused without the right, and when the new name is taken.
     pub fn update_user(&self, actor: &Actor, id: &UserId, change: UserChange) -> Result<User, Error> {
-        require_admin(actor, "update_user")?;
+        actor.expect(Action::UsersUpdate, Resource::Id(id.as_str()))?;
         if let Some(name) = &change.name {
             check_name("user", name)?;
         }
@@ -130,7 +131,7 @@ impl Service {
     /// Sets a user's password without knowing the old one, and ends every token of theirs.
     ///
     /// # Errors
-    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.
+    /// Refused without the right; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn reset_password(&self, actor: &Actor, id: &UserId, password: &Password) -> Result<(), Error> {
         let change = UserChange { password: Some(Some(password.clone())), ..UserChange::default() };
         self.update_user(actor, id, change).map(|_| ())
@@ -163,9 +164,9 @@ impl Service {
     /// Deletes a user with their roles, tokens and access keys.
     ///
     /// # Errors
-    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.
+    /// Refused without the right; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn delete_user(&self, actor: &Actor, id: &UserId) -> Result<(), Error> {
-        require_admin(actor, "delete_user")?;
+        actor.expect(Action::UsersDelete, Resource::Id(id.as_str()))?;
         let id = id.clone();
         self.db.write(move |txn| match catalog::delete_user(txn, &id)? {
             true => Ok(()),

@@ -3,6 +3,7 @@
 use super::access;
 use crate::catalog::{images, uploads};
 use crate::model::ImageId;
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, Service};
 use crate::store::Reach;
 
@@ -14,7 +15,7 @@ impl Service {
     pub fn delete_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
         let let_go = self.db.write(move |txn| {
-            let image = access::writable(txn, &actor, &id, "delete")?;
+            let image = access::writable(txn, &actor, &id, Action::ImagesDelete)?;
             if image.protected {
                 return Err(Error::forbidden(format!(
                     "image {id} is protected; set protected to false before deleting it"

@@ -2,6 +2,7 @@
 
 use super::access;
 use crate::model::{Image, ImageId, Status};
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, Service};
 use crate::store::Reader;
 
@@ -17,14 +18,11 @@ impl Service {
     /// Opens an image's data.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden` without the role member, or while the image is deactivated;
+    /// `NotFound`; `Forbidden` without the right to export it, or while the image is deactivated;
     /// what the store refuses with.
     pub fn download_image(&self, actor: &Actor, id: &ImageId) -> Result<Download, Error> {
-        let image = access::visible(&self.db.read()?, actor, id)?;
-        if !access::may_write(actor) {
-            return Err(Error::forbidden("downloading an image takes the role member in your project"));
-        }
-        if image.status == Status::Deactivated && !actor.is_admin() {
+        let image = access::reachable(&self.db.read()?, actor, id, Action::ImagesExport)?;
+        if image.status == Status::Deactivated && !access::sees_all(actor, &image) {
             return Err(Error::forbidden(format!(
                 "image {id} is deactivated; only administrators may read it"
             )));

@@ -10,6 +10,7 @@ use crate::catalog::{self, members};
 use crate::db::Rows;
 use crate::model::image::{Member, MemberStatus};
 use crate::model::{Image, ImageId, ProjectId, Visibility};
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, Reason, Service};
 
 impl Service {
@@ -27,7 +28,7 @@ impl Service {
         self.db.write(move |txn| {
             let image = access::visible(txn, &actor, &id)?;
             expect_shared(&image)?;
-            access::writable(txn, &actor, &id, "share")?;
+            access::writable(txn, &actor, &id, Action::ImagesShare)?;
             check_count("members", members::list(txn, &id)?.len() + 1, IMAGE_MEMBERS_MAX)?;
             let member = Member {
                 image: id,
@@ -95,10 +96,11 @@ impl Service {
             let image = access::visible(txn, &actor, &id)?;
             expect_shared(&image)?;
             let mut member = entry(txn, &actor, &image, &project)?;
-            let is_its_own = actor.project() == Some(&project) && actor.has_role("member");
-            if !actor.is_admin() && !is_its_own {
+            let is_its_own = actor.project() == Some(&project) || access::sees_all(&actor, &image);
+            if !is_its_own || !access::may(&actor, Action::ImagesShare, &image) {
                 return Err(Error::forbidden(format!(
-                    "only the role member in project {project} may accept or reject its share of image {id}"
+                    "only who may share images in project {project}, as the role member may, can accept or reject its \
+                     share of image {id}"
                 )));
             }
             member.status = status;
@@ -118,7 +120,7 @@ impl Service {
             let image = access::visible(txn, &actor, &id)?;
             expect_shared(&image)?;
             entry(txn, &actor, &image, &project)?;
-            access::writable(txn, &actor, &id, "unshare")?;
+            access::writable(txn, &actor, &id, Action::ImagesShare)?;
             members::delete(txn, &id, &project)?;
             Ok(())
         })

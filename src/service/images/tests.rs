@@ -21,6 +21,7 @@ fn actor(project: &str, roles: &[&str]) -> Actor {
         user_domain: "default".into(),
         scope: Some(Scope::Project(project.into())),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        rights: Default::default(),
     }
 }
 

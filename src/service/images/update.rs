@@ -5,6 +5,7 @@ use super::fields::{self, Change, Field};
 use crate::base::limits::IMAGE_TAGS_MAX;
 use crate::catalog::images;
 use crate::model::{Image, ImageId, Status};
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 impl Service {
@@ -16,9 +17,11 @@ impl Service {
     pub fn update_image(&self, actor: &Actor, id: &ImageId, changes: Vec<Change>) -> Result<Image, Error> {
         self.expect_keys_for(&changes)?;
         let worker = actor.clone();
-        self.change_image(actor, id, "change", move |image| {
+        self.change_image(actor, id, move |image| {
             for change in &changes {
-                if matches!(change, Change::Set(Field::Owner(_))) && !worker.is_admin() {
+                if matches!(change, Change::Set(Field::Owner(_)))
+                    && !worker.allows(Action::ImagesSetOwner, Resource::Image(&image.id))
+                {
                     return Err(Error::forbidden("only administrators may change an image's owner"));
                 }
                 fields::apply(&worker, image, change)?;
@@ -33,7 +36,7 @@ impl Service {
     /// `NotFound` or `Forbidden`; `Invalid` when it is too long, `TooLarge` when there are too many.
     pub fn add_image_tag(&self, actor: &Actor, id: &ImageId, tag: String) -> Result<Image, Error> {
         fields::check_length("tag", &tag)?;
-        self.change_image(actor, id, "tag", move |image| {
+        self.change_image(actor, id, move |image| {
             let added = image.tags.insert(tag.clone());
             fields::check_count("tags", image.tags.len(), IMAGE_TAGS_MAX)?;
             Ok(added)
@@ -45,7 +48,7 @@ impl Service {
     /// # Errors
     /// `NotFound`, also when the tag is not there; `Forbidden`.
     pub fn remove_image_tag(&self, actor: &Actor, id: &ImageId, tag: String) -> Result<Image, Error> {
-        self.change_image(actor, id, "untag", move |image| match image.tags.remove(&tag) {
+        self.change_image(actor, id, move |image| match image.tags.remove(&tag) {
             true => Ok(true),
             false => Err(Error::not_found(format!("image {} has no tag {tag:?}", image.id))),
         })
@@ -74,7 +77,7 @@ impl Service {
         action: &'static str,
         target: Status,
     ) -> Result<Image, Error> {
-        self.change_image(actor, id, action, move |image| {
+        self.change_image(actor, id, move |image| {
             if !matches!(image.status, Status::Active | Status::Deactivated) {
                 let status = image.status.as_str();
                 return Err(Error::forbidden(format!(
@@ -93,12 +96,11 @@ impl Service {
         &self,
         actor: &Actor,
         id: &ImageId,
-        action: &'static str,
         change: impl Fn(&mut Image) -> Result<bool, Error> + Send + 'static,
     ) -> Result<Image, Error> {
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
         self.db.write(move |txn| {
-            let mut image = access::writable(txn, &actor, &id, action)?;
+            let mut image = access::writable(txn, &actor, &id, Action::ImagesUpdate)?;
             if change(&mut image)? {
                 image.updated_at = now;
                 images::update(txn, &image)?;

@@ -17,6 +17,7 @@ fn member(project: &str) -> Actor {
         user_domain: "default".into(),
         scope: Some(Scope::Project(project.into())),
         roles: ["member", "reader"].map(str::to_owned).into(),
+        rights: Default::default(),
     }
 }
 
