@@ -20,6 +20,7 @@ mod memory;
 mod nbd;
 mod random;
 mod reclaim;
+mod rights;
 mod sealed;
 mod server;
 mod start;
@@ -32,7 +33,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("ingest", ingest::run),
     ("known", known::run),
     ("sealed", sealed::run),
@@ -42,6 +43,7 @@ const PARTS: [Part; 11] = [
     ("start", start::run),
     ("listing", listing::run),
     ("ims", ims::run),
+    ("rights", rights::run),
     ("memory", memory::run),
     ("reclaim", reclaim::run),
 ];

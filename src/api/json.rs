@@ -68,13 +68,27 @@ async fn read_within(time_max: Duration, body: Body, bytes_max: usize) -> Result
 /// # Errors
 /// What is wrong with it, in words for the client.
 pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+    check(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| format!("the body is not valid JSON: {error}"))
+}
+
+/// Reads one JSON value straight into what it is to be: what is there twice is still seen to be so.
+///
+/// # Errors
+/// What is wrong with it, and where, in words for the client.
+pub fn parse_into<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    check(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| format!("the body does not fit: {error}"))
+}
+
+fn check(bytes: &[u8]) -> Result<(), String> {
     if bytes.is_empty() {
         return Err("this request needs a JSON body".into());
     }
     if depth(bytes) > JSON_DEPTH_MAX {
         return Err(format!("the JSON body is nested deeper than {JSON_DEPTH_MAX} levels"));
     }
-    serde_json::from_slice(bytes).map_err(|error| format!("the body is not valid JSON: {error}"))
+    Ok(())
 }
 
 /// The deepest nesting of brackets outside strings; no parser's stack is at stake in counting.

@@ -3,6 +3,8 @@
 //! One router for the one port. Wire types and status codes live here only. Must not touch the
 //! catalog, the store or the database; everything goes through [`crate::service`].
 
+#[cfg(test)]
+mod access_tests;
 mod audit;
 mod body;
 pub mod context;

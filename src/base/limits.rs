@@ -40,3 +40,17 @@ pub const PASSWORD_BYTES_MAX: usize = 4096;
 /// Extents of one manifest beyond which an upload is refused, so that hostile data cannot make the
 /// manifest, and the memory to read it, grow without bound. Real disks have thousands.
 pub const MANIFEST_EXTENTS_MAX: usize = 1 << 22;
+/// Longest policy document, in bytes of JSON without blanks: more than twice what the reference takes.
+pub const POLICY_BYTES_MAX: usize = 16 << 10;
+/// Statements of one policy.
+pub const POLICY_STATEMENTS_MAX: usize = 64;
+/// Actions, resources, or values of a condition in one statement.
+pub const POLICY_LIST_MAX: usize = 128;
+/// Roles that one role may depend on.
+pub const POLICY_DEPENDENCIES_MAX: usize = 16;
+/// Policies of one installation: each request of a group's members may read those attached to it.
+pub const POLICIES_MAX: usize = 10_000;
+/// Policies attached to one group.
+pub const GROUP_POLICIES_MAX: usize = 2000;
+/// Groups that one user may be in.
+pub const USER_GROUPS_MAX: usize = 100;

@@ -38,11 +38,11 @@ pub fn fact_tables() -> Vec<Table> {
     .concat()
 }
 
-/// Every table of the catalog that is no fact: indexes, tokens, how far audit records were forwarded, which end
-/// with the file they are in, and what is left of an index of an older form.
+/// Every table of the catalog that is no fact: indexes, tokens, the revision of rights, how far audit records were
+/// forwarded, which end with the file they are in, and what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
-    tables.extend([tokens::TOKENS, audit::CURSOR]);
+    tables.extend([tokens::TOKENS, identity::REVISION, audit::CURSOR]);
     tables.extend(images::OLD_INDEXES);
     tables
 }

@@ -86,6 +86,15 @@ fn read(key: &[u8], value: &[u8]) -> Result<(TokenHash, Token), Unreadable> {
 /// # Errors
 /// When the database fails.
 pub fn delete_of_user(txn: &WriteTxn, user: &UserId, scope: Option<&Scope>) -> Result<(), Error> {
+    retain_of_user(txn, user, |token| Ok(scope.is_some() && token.scope.as_ref() != scope))
+}
+
+/// Removes those of a user's tokens that `keep` does not want.
+pub(super) fn retain_of_user(
+    txn: &WriteTxn,
+    user: &UserId,
+    keep: impl Fn(&Token) -> Result<bool, Error>,
+) -> Result<(), Error> {
     let mut hashes = Vec::new();
     txn.scan_prefix(&BY_USER, user_key(user).bytes(), &mut |key, _| {
         let mut reader = KeyReader::new(key);
@@ -93,11 +102,9 @@ pub fn delete_of_user(txn: &WriteTxn, user: &UserId, scope: Option<&Scope>) -> R
         ControlFlow::Continue(())
     })?;
     for hash in hashes {
-        let held = match scope {
-            None => true,
-            Some(_) => get(txn, &hash)?.is_some_and(|token| token.scope.as_ref() == scope),
-        };
-        if held {
+        if let Some(token) = get(txn, &hash)?
+            && !keep(&token)?
+        {
             delete(txn, &hash)?;
         }
     }

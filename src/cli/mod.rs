@@ -20,6 +20,7 @@ mod job;
 mod key;
 mod lines;
 mod output;
+mod policy;
 mod progress;
 mod rebuild;
 mod scrub;
@@ -86,12 +87,18 @@ enum Ask {
     /// Users
     #[command(subcommand)]
     User(identity::user::User),
+    /// Groups of users
+    #[command(subcommand)]
+    Group(identity::group::Group),
     /// Projects
     #[command(subcommand)]
     Project(identity::project::Project),
     /// Roles and who has them
     #[command(subcommand)]
     Role(identity::role::Role),
+    /// Policies: what members of groups may do
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Keys that programs sign their requests with
     #[command(subcommand)]
     AccessKey(access_key::AccessKey),
@@ -162,8 +169,10 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
     let outcome = match command {
         Ask::Image(image) => image.run(&client, output).await,
         Ask::User(user) => user.run(&client, target, output).await,
+        Ask::Group(group) => group.run(&client, output).await,
         Ask::Project(project) => project.run(&client, output).await,
         Ask::Role(role) => role.run(&client, output).await,
+        Ask::Policy(policy) => policy.run(&client, output).await,
         Ask::AccessKey(key) => key.run(&client, output).await,
         Ask::CustomKey(key) => key.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,

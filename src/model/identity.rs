@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ids::{DomainId, ProjectId, RoleId, UserId};
+use super::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use crate::base::Time;
 
 /// Members of a request body that the service keeps and gives back without knowing them.
@@ -72,6 +72,21 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
+/// Users who are given roles and policies together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// 32 hex digits.
+    pub id: GroupId,
+    /// Its domain; its members may be of others.
+    pub domain: DomainId,
+    /// Unique within the domain.
+    pub name: String,
+    /// Free text; `None` prints as null.
+    pub description: Option<String>,
+    /// Unknown members, kept.
+    pub extra: Extra,
+}
+
 /// A named bundle of rights.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Role {
@@ -105,6 +120,17 @@ pub enum Scope {
 pub struct Assignment {
     /// Who.
     pub user: UserId,
+    /// Where.
+    pub scope: Scope,
+    /// What.
+    pub role: RoleId,
+}
+
+/// A role that every member of a group holds somewhere.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct GroupAssignment {
+    /// Whose members.
+    pub group: GroupId,
     /// Where.
     pub scope: Scope,
     /// What.

@@ -78,3 +78,11 @@ text_id!(
     /// A role's id: 32 hex digits.
     RoleId
 );
+text_id!(
+    /// A group's id: 32 hex digits.
+    GroupId
+);
+text_id!(
+    /// A policy's id: 32 hex digits, or the fixed name of one that is built in.
+    PolicyId
+);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::origin::Origin;
+use super::rights::Rights;
 use crate::model::identity::Scope;
 use crate::model::{DomainId, ProjectId, UserId};
 
@@ -20,16 +21,20 @@ pub struct Actor {
     pub roles: BTreeSet<String>,
     /// Where the call comes from.
     pub origin: Arc<Origin>,
+    /// The policies that hold there beside them.
+    pub rights: Rights,
 }
 
 impl Actor {
-    /// The local administrator: whoever can open the data directory, or its control socket.
+    /// The local administrator: whoever can open the data directory, or its control socket. It is in no group, so
+    /// that no policy denies it anything.
     pub fn local_admin(project: ProjectId) -> Actor {
         Actor {
             user: UserId("local-administrator".into()),
             user_domain: DomainId("default".into()),
             scope: Some(Scope::Project(project)),
             roles: ["admin", "manager", "member", "reader"].map(String::from).into(),
+            rights: Rights::default(),
             origin: Arc::default(),
         }
     }
@@ -41,6 +46,7 @@ impl Actor {
             user_domain: DomainId("default".into()),
             scope: None,
             roles: BTreeSet::new(),
+            rights: Rights::default(),
             origin: Arc::default(),
         }
     }
@@ -51,15 +57,5 @@ impl Actor {
             Some(Scope::Project(project)) => Some(project),
             _ => None,
         }
-    }
-
-    /// Whether the caller holds `role`, directly or by implication.
-    pub fn has_role(&self, role: &str) -> bool {
-        self.roles.contains(role)
-    }
-
-    /// Whether the caller is an administrator.
-    pub fn is_admin(&self) -> bool {
-        self.has_role("admin")
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::audit::Act;
 use super::images::Holder;
+use super::rights::{Action, Resource};
 use super::{Actor, Error, Service};
 use crate::catalog::identity;
 use crate::model::Operation;
@@ -40,7 +41,7 @@ impl Service {
     /// # Errors
     /// As [`Service::ring_status`].
     pub fn key_domains(&self, actor: &Actor) -> Result<Vec<KeyDomain>, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::KeysGet, Resource::None)?;
         // Streams before domains: one that is made meanwhile must not be taken for a revoked one.
         let mut images = self.store.contents_by_domain()?;
         let ring = self.store.ring_status()?.domains;
@@ -75,7 +76,7 @@ impl Service {
     /// As [`Service::ring_status`]; [`super::ErrorKind::NotFound`] when there is no such domain,
     /// [`super::ErrorKind::Conflict`] when it is the store's own.
     pub fn erase_domain(&self, actor: &Actor, domain: u32) -> Result<(), Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::KeysManage, Resource::None)?;
         let act = Act::on(Operation::EraseKeyDomain, domain);
         let erased = self.attended(actor, act, || Ok(self.store.erase_domain(domain)?));
         // What it sealed is dead, whether or not an older ring remains.
@@ -91,7 +92,7 @@ impl Service {
     /// [`super::ErrorKind::Forbidden`], [`super::ErrorKind::Conflict`] in a plain box, or when the
     /// medium fails.
     pub fn ring_status(&self, actor: &Actor) -> Result<RingStatus, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::KeysGet, Resource::None)?;
         Ok(self.store.ring_status()?)
     }
 
@@ -100,7 +101,7 @@ impl Service {
     /// # Errors
     /// As [`Service::ring_status`].
     pub fn ring_backup(&self, actor: &Actor) -> Result<Vec<u8>, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::KeysGet, Resource::None)?;
         self.attended(actor, Act::new(Operation::BackupKeyRing), || Ok(self.store.ring_backup()?))
     }
 
@@ -109,7 +110,7 @@ impl Service {
     /// # Errors
     /// As [`Service::ring_status`]; [`super::ErrorKind::Conflict`] when it is the key in force.
     pub fn rotate_master(&self, actor: &Actor, new: MasterKey) -> Result<u32, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::KeysManage, Resource::None)?;
         let act = Act::new(Operation::RotateMasterKey);
         let version = self.attended(actor, act, || Ok(self.store.rotate_master(new)?))?;
         tracing::info!(version, user = %actor.user, "the key ring is under another master key");

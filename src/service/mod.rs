@@ -18,6 +18,7 @@ mod origin;
 pub mod rebuild;
 pub mod reclaim;
 pub mod resealing;
+pub mod rights;
 pub mod scrub;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -132,6 +133,7 @@ pub struct Service {
     running: jobs::Running,
     /// How many refusals are recorded one by one.
     refusals: Arc<audit::Budget>,
+    rights: Arc<rights::Library>,
 }
 
 impl Service {
@@ -160,6 +162,7 @@ impl Service {
             turns: images::Turns::default(),
             running: jobs::Running::default(),
             refusals: Arc::default(),
+            rights: Arc::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::audit::Act;
 use super::jobs::JobAtWork;
+use super::rights::{Action, Resource};
 use super::upkeep::Step;
 use super::{Actor, Error, ErrorKind, Service};
 use crate::catalog::images;
@@ -45,7 +46,7 @@ impl Service {
     /// [`ErrorKind::Forbidden`], [`ErrorKind::TooLarge`] when there is no room to write packs anew, or
     /// when the catalog or the medium fails. What was done by then stays.
     pub fn reclaim(&self, actor: &Actor, wish: Wish, tell: &mut dyn FnMut(Step)) -> Result<Collected, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreReclaim, Resource::None)?;
         self.record(actor, Act::new(Operation::Reclaim).saying(format!("{wish:?}")))?;
         let mut job = self.begin_job(JobKind::Reclaim)?;
         let collected = self.collect(wish, &mut job, tell);
@@ -151,7 +152,7 @@ impl Service {
     /// # Errors
     /// [`ErrorKind::Forbidden`], or when the catalog or the medium fails.
     pub fn plan_reclaim(&self, actor: &Actor, wish: Wish) -> Result<Plan, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreReclaim, Resource::None)?;
         Ok(self.store.plan(wish)?)
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::audit::Act;
 use super::jobs::JobAtWork;
+use super::rights::{Action, Resource};
 use super::upkeep::Step;
 use super::{Actor, Error, Service};
 use crate::model::Operation;
@@ -44,7 +45,7 @@ impl Service {
         domain: u32,
         tell: &mut dyn FnMut(Step),
     ) -> Result<SealedAnew, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::KeysManage, Resource::None)?;
         self.change_domain_key(actor, domain, tell)
     }
 

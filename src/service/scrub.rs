@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audit::Act;
+use super::rights::{Action, Resource};
 use super::upkeep::Step;
 use super::{Actor, Error, ErrorKind, Service};
 use crate::base::Time;
@@ -72,7 +73,7 @@ impl Service {
     /// # Errors
     /// [`ErrorKind::Forbidden`], or when the catalog fails.
     pub fn scrub_status(&self, actor: &Actor) -> Result<ScrubStatus, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreGet, Resource::None)?;
         Ok(self.store.scrub_status()?)
     }
 
@@ -83,7 +84,7 @@ impl Service {
     /// [`ErrorKind::Forbidden`], or when the catalog or the medium fails, or the server is told to
     /// stop; damage is no error.
     pub fn scrub(&self, actor: &Actor, tell: &mut dyn FnMut(Step)) -> Result<ScrubReport, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreScrub, Resource::None)?;
         self.record(actor, Act::new(Operation::Scrub))?;
         let total = Some(self.store.stats()?.stored_bytes);
         let mut done = 0;
@@ -144,7 +145,7 @@ impl Service {
     /// # Errors
     /// [`ErrorKind::Forbidden`], or when the catalog or the medium fails.
     pub fn damage(&self, actor: &Actor) -> Result<Vec<DamagedObject>, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreGet, Resource::None)?;
         let found = self.store.damage()?;
         let hit: HashSet<ContentId> =
             found.iter().flat_map(|o| o.contents.iter().map(|(id, _)| *id)).collect();

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::audit::Act;
+use super::rights::{Action, Resource};
 use super::{Actor, Error, ErrorKind, Service};
 use crate::base::Time;
 use crate::catalog::{self, images};
@@ -112,16 +113,12 @@ impl Service {
         Ok(crate::catalog::images::renew_index(&self.db)?)
     }
 
-    /// Lets administrators through.
+    /// Lets those through who may look after the box, where no action of its own says what for.
     ///
     /// # Errors
     /// [`super::ErrorKind::Forbidden`] for everyone else.
     pub fn authorise_upkeep(&self, actor: &Actor) -> Result<(), Error> {
-        if actor.is_admin() {
-            Ok(())
-        } else {
-            Err(Error::forbidden("only administrators may look after the box"))
-        }
+        actor.expect(Action::UpkeepManage, Resource::None)
     }
 
     /// What the box holds.
@@ -129,7 +126,7 @@ impl Service {
     /// # Errors
     /// [`super::ErrorKind::Forbidden`], or when the catalog fails.
     pub fn usage(&self, actor: &Actor) -> Result<Usage, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreGet, Resource::None)?;
         let stored = self.store.stats()?;
         let usage = usage(&self.db.read()?)?;
         Ok(Usage {
@@ -148,7 +145,7 @@ impl Service {
     /// [`super::ErrorKind::Forbidden`], or when the catalog or the medium fails; damage is no
     /// error but part of the outcome.
     pub fn check(&self, actor: &Actor, tell: &mut dyn FnMut(Step)) -> Result<Checked, Error> {
-        self.authorise_upkeep(actor)?;
+        actor.expect(Action::StoreCheck, Resource::None)?;
         let read = self.db.read()?;
         let total = Some(usage(&read)?.image_bytes);
         let mut stored = Vec::new();

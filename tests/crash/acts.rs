@@ -79,6 +79,10 @@ pub enum Act {
     Publish(u64),
     /// Lets go of every published stream that is no image's.
     Release,
+    /// Makes a group and a policy, and attaches one to the other.
+    GiveRights(u64),
+    /// Takes them away.
+    TakeRights(u64),
     /// Moves the clock on, or back.
     StepClock(i64),
     /// Ends the process in good order, and starts it again.
@@ -206,6 +210,8 @@ impl Machine {
             }
             Act::Publish(slot) => self.publish(*slot),
             Act::Release => self.release(),
+            Act::GiveRights(number) => self.give_rights(*number),
+            Act::TakeRights(number) => self.take_rights(*number),
             Act::StepClock(seconds) => {
                 self.clock.step_seconds(*seconds);
                 Ok(())

@@ -23,6 +23,7 @@ mod parts;
 mod planted;
 mod power;
 mod rebuild;
+mod rights;
 mod sealing;
 mod shelf;
 mod verdict;

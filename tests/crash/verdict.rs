@@ -25,6 +25,7 @@ impl Machine {
         self.judge_images()?;
         self.judge_audit()?;
         self.judge_contents()?;
+        self.judge_rights()?;
         self.judge_check()?;
         self.judge_space()?;
         self.judge_keys_in_use()
@@ -115,6 +116,12 @@ impl Machine {
             self.world.borrow().pictures().iter().filter(|picture| picture.body.is_some()).count();
         if !checked.damaged.is_empty() || checked.images != with_data as u64 {
             return Err(format!("{with_data} images have data, and check says {checked:?}"));
+        }
+        if !checked.differing_indexes.is_empty() {
+            return Err(format!(
+                "indexes differ from what they follow from: {:?}",
+                checked.differing_indexes
+            ));
         }
         if !checked.description.damage.is_empty() {
             return Err(format!("the store does not describe itself: {:?}", checked.description));

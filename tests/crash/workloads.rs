@@ -92,10 +92,13 @@ pub fn update() -> Workload {
         acts: vec![
             Act::Update(0, 1),
             Act::Share(0, 1),
+            Act::GiveRights(1),
             Act::Ship,
             Act::Share(0, 2),
             Act::Unshare(0, 1),
             Act::Update(0, 2),
+            Act::TakeRights(1),
+            Act::GiveRights(2),
             Act::Ship,
         ],
         recovery: Vec::new(),

@@ -12,6 +12,8 @@ use tintype::base::Time;
 use tintype::model::image::Member;
 use tintype::model::{ContentId, Digests, Image, ImageId, SecureHash, Status};
 
+use crate::rights::Thing;
+
 /// The bytes of an image.
 pub type Body = Arc<[u8]>;
 
@@ -99,6 +101,8 @@ pub struct World {
     /// Numbers of the master keys of which one opens the store: the first until it is changed.
     master_keys: Vec<u64>,
     uploads: BTreeMap<ImageId, (Body, u64)>,
+    /// Groups, policies and attachments, and whether they are there.
+    things: BTreeMap<Thing, Vec<bool>>,
 }
 
 impl World {
@@ -110,6 +114,25 @@ impl World {
     /// Says which these are.
     pub fn set_master_keys(&mut self, numbers: Vec<u64>) {
         self.master_keys = numbers;
+    }
+
+    /// Says whether a thing is there: more than one answer when that is in doubt.
+    pub fn know_thing(&mut self, thing: Thing, states: Vec<bool>) {
+        self.things.insert(thing, states);
+    }
+
+    /// Whether a thing is there, when there is no doubt.
+    pub fn has_thing(&self, thing: Thing) -> Option<bool> {
+        match self.things.get(&thing).map(Vec::as_slice) {
+            None => Some(false),
+            Some([one]) => Some(*one),
+            Some(_) => None,
+        }
+    }
+
+    /// Every thing that was spoken of.
+    pub fn things(&self) -> Vec<(Thing, Vec<bool>)> {
+        self.things.iter().map(|(thing, states)| (*thing, states.clone())).collect()
     }
 
     /// An acknowledged state.

@@ -180,7 +180,11 @@ const UNRECORDED: [(&str, usize, &str); 11] = [
     ("src/service/audit/queries.rs", 1, "how far records were forwarded"),
     ("src/service/jobs.rs", 3, "how far a job is: whoever asked for it is on record"),
     ("src/service/identity/sign_in.rs", 1, "a token: those that are refused are on record"),
-    ("src/service/custom_keys/life.rs", 1, "keys whose time has come: each is recorded in the same transaction"),
+    (
+        "src/service/custom_keys/life.rs",
+        1,
+        "keys whose time has come: each is recorded in the same transaction",
+    ),
     ("src/service/images/retained.rs", 1, "images whose time has come: likewise"),
     ("src/service/identity/access_keys/temporary.rs", 1, "the root that a box makes with its first key"),
     ("src/service/identity/access_keys/signed.rs", 1, "the day of a key's last use"),

@@ -19,6 +19,7 @@ use super::{gateway, query};
 use crate::base::Time;
 use crate::model::trace::{Rating, seq_of};
 use crate::service::audit::{Page, Query};
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, ErrorKind, Service};
 
 /// Traces of a page when the client names no limit, and the most it gets (the reference's).
@@ -85,7 +86,7 @@ async fn answer(
 ) -> Result<Response, Refusal> {
     let actor = state.blocking(move |service| authenticate(service, &credentials)).await?;
     let own = actor.project().map(|own| own.as_str());
-    if own != Some(project.as_str()) && !actor.is_admin() {
+    if own != Some(project.as_str()) && !actor.allows(Action::AuditGetAll, Resource::None) {
         let message = format!("the path names project {project}, but you act in {}", own.unwrap_or("none"));
         return Err(Refusal::Cts(StatusCode::FORBIDDEN, "CTS.0002", message));
     }

@@ -5,8 +5,7 @@
 
 use serde_json::{Value, json};
 
-/// The one region.
-pub(super) const REGION: &str = "RegionOne";
+pub(super) use crate::service::rights::REGION;
 
 const INTERFACES: [&str; 3] = ["public", "internal", "admin"];
 

@@ -9,6 +9,7 @@ mod catalog;
 mod domains;
 mod error;
 mod grants;
+mod groups;
 mod listing;
 mod members;
 mod projects;

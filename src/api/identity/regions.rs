@@ -8,7 +8,7 @@ use super::catalog::{CatalogService, Endpoint, REGION, SERVICES};
 use super::error::Refusal;
 use super::listing;
 use crate::service::Error;
-use crate::service::identity::require_admin;
+use crate::service::rights::{Action, Resource};
 
 /// `GET /v3/regions`
 pub(super) async fn list_regions(call: Call) -> Outcome {
@@ -26,28 +26,28 @@ pub(super) async fn show_region(call: Call) -> Outcome {
 
 /// `GET /v3/services`
 pub(super) async fn list_services(call: Call) -> Outcome {
-    call.act(|_, actor| require_admin(&actor, "list_services")).await?;
+    call.act(|_, actor| actor.expect(Action::ServicesList, Resource::None)).await?;
     let services = SERVICES.iter().map(|service| print_service(&call, service)).collect();
     Ok(listing::filtered(&call, "services", services))
 }
 
 /// `GET /v3/services/{service}`
 pub(super) async fn show_service(call: Call) -> Outcome {
-    call.act(|_, actor| require_admin(&actor, "get_service")).await?;
+    call.act(|_, actor| actor.expect(Action::ServicesGet, Resource::None)).await?;
     let service = SERVICES.iter().find(|service| service.id() == call.path("service"));
     one(&call, "service", service.map(|service| print_service(&call, service)))
 }
 
 /// `GET /v3/endpoints`
 pub(super) async fn list_endpoints(call: Call) -> Outcome {
-    call.act(|_, actor| require_admin(&actor, "list_endpoints")).await?;
+    call.act(|_, actor| actor.expect(Action::EndpointsList, Resource::None)).await?;
     let endpoints = endpoints(&call).map(|endpoint| print_endpoint(&call, &endpoint)).collect();
     Ok(listing::filtered(&call, "endpoints", endpoints))
 }
 
 /// `GET /v3/endpoints/{endpoint}`
 pub(super) async fn show_endpoint(call: Call) -> Outcome {
-    call.act(|_, actor| require_admin(&actor, "get_endpoint")).await?;
+    call.act(|_, actor| actor.expect(Action::EndpointsGet, Resource::None)).await?;
     let endpoint = endpoints(&call).find(|endpoint| endpoint.id == call.path("endpoint"));
     one(&call, "endpoint", endpoint.map(|endpoint| print_endpoint(&call, &endpoint)))
 }

@@ -7,7 +7,7 @@ use axum::routing::{get, post, put};
 
 use super::call::{self, Call, Outcome};
 use super::error::Refusal;
-use super::{auth, domains, grants, projects, regions, roles, security_tokens, users, versions};
+use super::{auth, domains, grants, groups, projects, regions, roles, security_tokens, users, versions};
 use crate::api::context::ApiState;
 
 /// The Identity API at `/identity/v3` and `/v3`, and its versions at `/identity`.
@@ -35,6 +35,14 @@ fn version_3() -> Router<ApiState> {
         .route("/users/{user}", get(users::show).patch(users::update).delete(users::delete))
         .route("/users/{user}/password", post(users::change_password))
         .route("/users/{user}/projects", get(projects::of_user))
+        .route("/users/{user}/groups", get(groups::of_user))
+        .route("/groups", get(groups::list).post(groups::create))
+        .route("/groups/{group}", get(groups::show).patch(groups::update).delete(groups::delete))
+        .route("/groups/{group}/users", get(groups::members))
+        .route(
+            "/groups/{group}/users/{user}",
+            put(groups::add).head(groups::check).get(groups::check).delete(groups::remove),
+        )
         .route("/projects", get(projects::list).post(projects::create))
         .route("/projects/{project}", get(projects::show).patch(projects::update).delete(projects::delete))
         .route("/domains", get(domains::list).post(domains::create))
@@ -56,12 +64,16 @@ fn version_3() -> Router<ApiState> {
         .method_not_allowed_fallback(no_method)
 }
 
-/// Roles of users on one kind of scope.
+/// Roles of users and of groups on one kind of scope.
 fn grants_on(scope: &str) -> Router<ApiState> {
-    Router::new().route(&format!("{scope}/users/{{user}}/roles"), get(grants::list)).route(
-        &format!("{scope}/users/{{user}}/roles/{{role}}"),
-        put(grants::give).head(grants::check).delete(grants::take),
-    )
+    let mut routes = Router::new();
+    for holder in ["users/{user}", "groups/{group}"] {
+        routes = routes.route(&format!("{scope}/{holder}/roles"), get(grants::list)).route(
+            &format!("{scope}/{holder}/roles/{{role}}"),
+            put(grants::give).head(grants::check).delete(grants::take),
+        );
+    }
+    routes
 }
 
 async fn no_route(call: Call) -> Outcome {

@@ -14,7 +14,7 @@ fn id(call: &Call) -> UserId {
     UserId::from(call.path("user"))
 }
 
-fn print(call: &Call, user: &User) -> Value {
+pub(super) fn print(call: &Call, user: &User) -> Value {
     let mut object = json!({
         "id": user.id.as_str(),
         "name": user.name,

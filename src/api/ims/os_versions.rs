@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::call::{Call, json_response};
 use super::error::Refusal;
+use crate::service::rights::{Action, Resource};
 
 const NAMES: &str = include_str!("os_versions.txt");
 /// What a version can be asked for by.
@@ -65,6 +66,7 @@ pub(super) fn platforms() -> impl Iterator<Item = &'static str> {
 
 /// Those with every tag that was asked for, by platform.
 pub(super) fn list(call: Call) -> Result<Response, Refusal> {
+    call.actor.expect(Action::ImagesList, Resource::None)?;
     let mut tags = Vec::new();
     for (name, value) in call.query()? {
         if name == "tag" && !TAGS.contains(&value.as_str()) {

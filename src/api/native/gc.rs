@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::{caller, work};
+use super::{permitted, work};
 use crate::api::context::ApiState;
 use crate::service::Error;
 use crate::service::reclaim::{Collected, figures};
+use crate::service::rights::Action;
 use crate::store::{Compare, Plan, PlannedPack, Wish};
 
 /// Packs of a plan that are listed one by one.
@@ -28,7 +29,7 @@ struct Asked {
 
 pub(super) async fn gc(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let asked = asked(request.uri())?;
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::StoreReclaim).await?;
     let wish = Wish {
         dedup: asked.dedup.then_some(Compare::All),
         compact: asked.compact,

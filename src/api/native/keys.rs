@@ -13,11 +13,12 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::error::Refusal;
-use super::{caller, work};
+use super::{permitted, work};
 use crate::api::context::{ApiState, Credentials};
 use crate::service::images::Holder;
 use crate::service::keys::KeyDomain;
 use crate::service::resealing::{SealedAnew, figures};
+use crate::service::rights::Action;
 use crate::service::{Error, Service};
 use crate::store::{AtOpen, MasterKey, RingStatus};
 
@@ -34,14 +35,14 @@ pub(super) fn routes() -> Router<ApiState> {
 }
 
 async fn status(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::KeysGet).await?;
     let asked = move |service: &Service| Ok((service.ring_status(&actor)?, service.key_domains(&actor)?));
     let (status, domains) = state.blocking(asked).await?;
     Ok(Json(status_body(&status, &domains)).into_response())
 }
 
 async fn backup(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::KeysGet).await?;
     let ring = state.blocking(move |service| service.ring_backup(&actor)).await?;
     Ok(([(CONTENT_TYPE, "application/octet-stream")], ring).into_response())
 }
@@ -49,7 +50,8 @@ async fn backup(State(state): State<ApiState>, request: Request) -> Result<Respo
 async fn rotate(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let is_local = Credentials::of(&parts).is_local();
-    let actor = caller(&state, Request::from_parts(parts, axum::body::Body::empty())).await?;
+    let request = Request::from_parts(parts, axum::body::Body::empty());
+    let actor = permitted(&state, request, Action::KeysManage).await?;
     if !is_local {
         return Err(Error::forbidden(
             "a master key must not travel over a network: use \"tintype --data DIR key rotate\" on the server's machine",
@@ -68,7 +70,7 @@ async fn erase(
     Path(domain): Path<u32>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::KeysManage).await?;
     state.blocking(move |service| service.erase_domain(&actor, domain)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -78,7 +80,7 @@ async fn rotate_domain(
     Path(domain): Path<u32>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::KeysManage).await?;
     Ok(work::respond(state, move |service, tell| {
         let SealedAnew { job, done } = service.rotate_domain(&actor, domain, tell)?;
         let mut body = json!({"job": job.0, "domain": domain});

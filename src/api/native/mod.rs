@@ -17,6 +17,7 @@ mod file;
 mod gc;
 mod jobs;
 mod keys;
+mod policies;
 mod scrub;
 mod uploads;
 mod work;
@@ -31,6 +32,7 @@ use serde_json::{Value, json};
 use super::context::{ApiState, Credentials, authenticate};
 use crate::base::Time;
 use crate::model::ImageId;
+use crate::service::rights::{Action, Resource};
 use crate::service::upkeep::{Checked, Damage, Usage};
 use crate::service::{Actor, Error, Service};
 use error::Refusal;
@@ -52,26 +54,32 @@ pub fn routes() -> Router<ApiState> {
         .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
+        .merge(policies::routes())
         .merge(uploads::routes())
 }
 
 async fn stats(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::StoreGet).await?;
     let usage = state.blocking(move |service| service.usage(&actor)).await?;
     Ok(Json(usage_body(&usage)).into_response())
 }
 
 async fn check(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::StoreCheck).await?;
     Ok(work::respond(state, move |service, tell| Ok(checked_body(&service.check(&actor, tell)?))))
 }
 
-/// Who asks, once it is known to be allowed to.
+/// Who asks, once it is known to be allowed to look after the box.
 async fn caller(state: &ApiState, request: Request) -> Result<Actor, Error> {
+    permitted(state, request, Action::UpkeepManage).await
+}
+
+/// Who asks, once it is known to be allowed to do this.
+async fn permitted(state: &ApiState, request: Request, action: Action) -> Result<Actor, Error> {
     let credentials = Credentials::of(&request.into_parts().0);
     let authorised = move |service: &Service| {
         let actor = authenticate(service, &credentials)?;
-        service.authorise_upkeep(&actor)?;
+        actor.expect(action, Resource::None)?;
         Ok(actor)
     };
     state.blocking(authorised).await

@@ -6,33 +6,34 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::{caller, work};
+use super::{permitted, work};
 use crate::api::context::ApiState;
 use crate::base::Time;
 use crate::model::ByteRange;
 use crate::service::events::Event;
+use crate::service::rights::Action;
 use crate::service::scrub::{DamagedObject, HitImage, ScrubReport};
 use crate::store::ScrubStatus;
 
 pub(super) async fn status(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::StoreGet).await?;
     let status = state.blocking(move |service| service.scrub_status(&actor)).await?;
     Ok(Json(status_body(&status)).into_response())
 }
 
 pub(super) async fn scrub(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::StoreScrub).await?;
     Ok(work::respond(state, move |service, tell| Ok(report_body(&service.scrub(&actor, tell)?))))
 }
 
 pub(super) async fn damage(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::StoreGet).await?;
     let damage = state.blocking(move |service| service.damage(&actor)).await?;
     Ok(Json(json!({"damage": damage.iter().map(object_body).collect::<Vec<_>>()})).into_response())
 }
 
 pub(super) async fn events(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let actor = caller(&state, request).await?;
+    let actor = permitted(&state, request, Action::StoreGet).await?;
     let events = state.blocking(move |service| service.events(&actor)).await?;
     Ok(Json(json!({"events": events.iter().map(event_body).collect::<Vec<_>>()})).into_response())
 }

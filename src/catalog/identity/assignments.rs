@@ -1,13 +1,13 @@
 //! Who holds which role where: one row per user, scope and role, and the same turned around.
 //!
-//! Invariant: when a user's last role on a scope goes, so do the user's tokens for that scope;
+//! Invariant: when the last that a user holds on a scope goes, so do the user's tokens for that scope;
 //! a role given again later does not bring them back.
 
-use std::ops::ControlFlow;
-
+use super::holdings;
+use super::keys::{keys_below, unreadable};
+use crate::catalog::Error;
 use crate::catalog::index::{Index, Row};
-use crate::catalog::{Error, tokens};
-use crate::db::{self, Key, KeyReader, Rows, Table, WriteTxn};
+use crate::db::{Key, KeyReader, Rows, Table, WriteTxn};
 use crate::model::identity::{Assignment, Scope};
 use crate::model::{DomainId, ProjectId, RoleId, UserId};
 
@@ -18,7 +18,7 @@ const BY_SCOPE: Table = Table::derived("assignments-by-scope-1");
 /// How one follows from the other.
 pub(super) const INDEX: Index = Index { facts: BY_USER, derived: BY_SCOPE, follow: turned_around };
 
-fn with_scope(key: Key, scope: &Scope) -> Key {
+pub(super) fn with_scope(key: Key, scope: &Scope) -> Key {
     match scope {
         Scope::Project(project) => key.byte(0).text(project.as_str()),
         Scope::Domain(domain) => key.byte(1).text(domain.as_str()),
@@ -26,7 +26,7 @@ fn with_scope(key: Key, scope: &Scope) -> Key {
     }
 }
 
-fn read_scope(reader: &mut KeyReader) -> Option<Scope> {
+pub(super) fn read_scope(reader: &mut KeyReader) -> Option<Scope> {
     let (kind, id) = (reader.byte()?, reader.text()?);
     match kind {
         0 => Some(Scope::Project(ProjectId(id))),
@@ -58,33 +58,12 @@ fn by_scope(key: &[u8]) -> Option<Assignment> {
     Some(Assignment { user, scope, role: RoleId(reader.text()?) })
 }
 
-fn collect(
-    rows: &impl Rows,
-    table: &Table,
-    prefix: &[u8],
-    read: fn(&[u8]) -> Option<Assignment>,
-) -> Result<Vec<Assignment>, Error> {
-    let mut found = Vec::new();
-    let mut whole = true;
-    rows.scan_prefix(table, prefix, &mut |key, _| match read(key) {
-        Some(assignment) => {
-            found.push(assignment);
-            ControlFlow::Continue(())
-        }
-        None => {
-            whole = false;
-            ControlFlow::Break(())
-        }
-    })?;
-    if whole { Ok(found) } else { Err(db::Error::Corrupt("an assignment's key".into()).into()) }
-}
-
 /// Every assignment, in user order.
 ///
 /// # Errors
 /// When the database fails.
 pub fn assignments(rows: &impl Rows) -> Result<Vec<Assignment>, Error> {
-    collect(rows, &BY_USER, &[], by_user)
+    keys_below(rows, &BY_USER, &Key::new(), by_user)
 }
 
 /// What a user holds: everywhere, or on one scope.
@@ -96,7 +75,7 @@ pub fn assigned_to(rows: &impl Rows, user: &UserId, scope: Option<&Scope>) -> Re
         Some(scope) => user_key(user, scope),
         None => Key::new().text(user.as_str()),
     };
-    collect(rows, &BY_USER, prefix.bytes(), by_user)
+    keys_below(rows, &BY_USER, &prefix, by_user)
 }
 
 /// Who holds what on a scope.
@@ -104,7 +83,7 @@ pub fn assigned_to(rows: &impl Rows, user: &UserId, scope: Option<&Scope>) -> Re
 /// # Errors
 /// When the database fails.
 pub fn assigned_at(rows: &impl Rows, scope: &Scope) -> Result<Vec<Assignment>, Error> {
-    collect(rows, &BY_SCOPE, with_scope(Key::new(), scope).bytes(), by_scope)
+    keys_below(rows, &BY_SCOPE, &with_scope(Key::new(), scope), by_scope)
 }
 
 /// Whether exactly this assignment is there.
@@ -134,26 +113,15 @@ pub fn remove_assignment(txn: &WriteTxn, assignment: &Assignment) -> Result<bool
     let Assignment { user, scope, role } = assignment;
     let there = txn.remove(&BY_USER, user_key(user, scope).text(role.as_str()).bytes())?;
     txn.remove(&BY_SCOPE, scope_key(user, scope, role).bytes())?;
-    if there && assigned_to(txn, user, Some(scope))?.is_empty() {
-        tokens::delete_of_user(txn, user, Some(scope))?;
+    if there {
+        holdings::end_idle_tokens(txn, user)?;
     }
     Ok(there)
 }
 
-/// Ends every token for a scope; what stands on it stays assigned.
-///
-/// # Errors
-/// When the database fails.
-pub fn end_tokens_at(txn: &WriteTxn, scope: &Scope) -> Result<(), Error> {
-    for assignment in assigned_at(txn, scope)? {
-        tokens::delete_of_user(txn, &assignment.user, Some(scope))?;
-    }
-    Ok(())
-}
-
 fn turned_around(key: &[u8], _: &[u8]) -> Result<Vec<Row>, Error> {
     let Some(Assignment { user, scope, role }) = by_user(key) else {
-        return Err(db::Error::Corrupt("an assignment's key".into()).into());
+        return Err(unreadable(&BY_USER));
     };
     Ok(vec![(scope_key(&user, &scope, &role).into_bytes(), Vec::new())])
 }

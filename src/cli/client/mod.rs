@@ -84,7 +84,20 @@ impl Client {
         path: &str,
         body: &Value,
     ) -> Result<Reply, Failure> {
-        let text = body.to_string();
+        self.call_text(method, api, path, body.to_string()).await
+    }
+
+    /// Asks with a body that is JSON already.
+    ///
+    /// # Errors
+    /// When the box cannot be reached or refuses.
+    pub async fn call_text(
+        &self,
+        method: Method,
+        api: Api,
+        path: &str,
+        text: String,
+    ) -> Result<Reply, Failure> {
         let length = Some(text.len() as u64);
         let payload = Payload { content_type: "application/json", length, body: text.into() };
         self.send(method, api, path, Some(payload)).await

@@ -1,5 +1,6 @@
-//! `tintype user`, `project` and `role`: one file each; here is what they share.
+//! `tintype user`, `group`, `project` and `role`: one file each; here is what they share.
 
+pub mod group;
 pub mod project;
 pub mod role;
 pub mod user;
@@ -20,6 +21,7 @@ struct Kind {
 
 const USER: Kind = Kind { one: "user", many: "users" };
 const PROJECT: Kind = Kind { one: "project", many: "projects" };
+const GROUP: Kind = Kind { one: "group", many: "groups" };
 const ROLE: Kind = Kind { one: "role", many: "roles" };
 
 impl Kind {

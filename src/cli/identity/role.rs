@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::client::{Api, Client};
 use super::super::failure::Failure;
 use super::super::output::Output;
-use super::{PROJECT, ROLE, USER, id};
+use super::{GROUP, PROJECT, ROLE, USER, id};
 
 /// Commands on roles.
 #[derive(Subcommand)]
@@ -29,9 +29,9 @@ pub enum Role {
         /// Id or name
         role: String,
     },
-    /// Give a user a role on a project
+    /// Give a user or a group a role on a project
     Add(Grant),
-    /// Take a user's role on a project away
+    /// Take a role of a user or a group on a project away
     Remove(Grant),
     /// List who has which role where
     Assignments,
@@ -42,12 +42,23 @@ pub enum Role {
 pub struct Grant {
     /// Id or name of the role
     role: String,
-    /// Id or name of the user
-    #[arg(long)]
-    user: String,
+    #[command(flatten)]
+    holder: Holder,
     /// Id or name of the project
     #[arg(long)]
     project: String,
+}
+
+/// Who: a user or a group.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Holder {
+    /// Id or name of the user
+    #[arg(long)]
+    user: Option<String>,
+    /// Id or name of the group
+    #[arg(long)]
+    group: Option<String>,
 }
 
 impl Role {
@@ -73,22 +84,27 @@ impl Role {
 
 impl Grant {
     async fn set(self, client: &Client, method: Method, verb: &str, output: Output) -> Result<(), Failure> {
-        let (user, project, role) = (
-            USER.find(client, &self.user).await?,
+        let (kind, name) = match (self.holder.user, self.holder.group) {
+            (Some(user), _) => (USER, user),
+            (None, group) => (GROUP, group.unwrap_or_default()),
+        };
+        let (holder, project, role) = (
+            kind.find(client, &name).await?,
             PROJECT.find(client, &self.project).await?,
             ROLE.find(client, &self.role).await?,
         );
-        let path = format!("/projects/{}/users/{}/roles/{}", id(&project)?, id(&user)?, id(&role)?);
+        let path = format!("/projects/{}/{}/{}/roles/{}", id(&project)?, kind.many, id(&holder)?, id(&role)?);
         client.call(method, Api::Identity, &path).await?;
-        let sentence = format!("{verb} role {} of user {} on project {}", self.role, self.user, self.project);
-        output.done(&sentence, &json!({"role": id(&role)?, "user": id(&user)?, "project": id(&project)?}))
+        let sentence =
+            format!("{verb} role {} of {} {name} on project {}", self.role, kind.one, self.project);
+        output.done(&sentence, &json!({"role": id(&role)?, kind.one: id(&holder)?, "project": id(&project)?}))
     }
 }
 
 async fn assignments(client: &Client, output: Output) -> Result<(), Failure> {
     let body = client.get(Api::Identity, "/role_assignments?include_names=true").await?;
     let rows: Vec<Value> = body["role_assignments"].as_array().into_iter().flatten().map(row).collect();
-    output.rows(&rows, &[("Role", "role"), ("User", "user"), ("On", "on")])
+    output.rows(&rows, &[("Role", "role"), ("User", "user"), ("Group", "group"), ("On", "on")])
 }
 
 /// One assignment in a line's worth of names.
@@ -100,7 +116,12 @@ fn row(assignment: &Value) -> Value {
         (_, Value::Object(_)) => format!("domain {}", name(&scope["domain"])),
         _ => "system".to_owned(),
     };
-    json!({"role": name(&assignment["role"]), "user": name(&assignment["user"]), "on": on})
+    json!({
+        "role": name(&assignment["role"]),
+        "user": name(&assignment["user"]),
+        "group": name(&assignment["group"]),
+        "on": on,
+    })
 }
 
 #[cfg(test)]

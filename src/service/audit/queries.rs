@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 
+use super::super::rights::{Action, Resource};
 use super::super::{Actor, Error, ErrorKind, Service};
 use crate::base::Time;
 use crate::catalog::audit;
@@ -128,14 +129,15 @@ impl Service {
 
 /// The project whose records alone the caller may see; `None` for all.
 fn visible(actor: &Actor) -> Result<Option<ProjectId>, Error> {
-    if actor.is_admin() {
+    if actor.allows(Action::AuditGetAll, Resource::None) {
         return Ok(None);
     }
     match actor.project() {
-        Some(project) if actor.has_role("manager") => Ok(Some(project.clone())),
+        Some(project) if actor.allows(Action::AuditGet, Resource::None) => Ok(Some(project.clone())),
         _ => Err(Error::new(
             ErrorKind::Forbidden,
-            "audit records are for administrators, and those of a project for its role manager",
+            "audit records are for administrators, and those of a project for its role manager, or a policy that allows \
+             tintype:audit:get",
         )),
     }
 }

@@ -8,6 +8,7 @@ use crate::catalog::custom_keys;
 use crate::model::{CustomKey, KeyId, Operation};
 use crate::service::images::Holder;
 use crate::service::resealing::SealedAnew;
+use crate::service::rights::Action;
 use crate::service::upkeep::Step;
 use crate::store::Reach;
 
@@ -65,8 +66,7 @@ impl Service {
         named: &str,
         tell: &mut dyn FnMut(Step),
     ) -> Result<Option<SealedAnew>, Error> {
-        super::expect_writer(actor)?;
-        let key = super::writable(&self.db.read()?, actor, named)?;
+        let key = super::writable(&self.db.read()?, actor, named, Action::CustomKeysUpdate)?;
         if key.state != KeyState::Enabled {
             return Err(Error::conflict(format!("custom key {} is {}", key.id, key.state.as_str())));
         }

@@ -20,6 +20,7 @@ use crate::db::Rows;
 use crate::model::identity::Project;
 use crate::model::{CustomKey, KeyId, KeyState, Operation, ProjectId};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 
 /// The alias of the key that a project uses when it names none: made when it is asked for first.
 pub const DEFAULT_ALIAS: &str = "ims/default";
@@ -55,7 +56,7 @@ impl Service {
     /// `Forbidden` without the role member, or for another project; `Conflict` in a plain box, or when the alias is
     /// taken; `Invalid` for a bad name; `TooLarge` when the project has as many keys as it may.
     pub fn create_custom_key(&self, actor: &Actor, new: NewCustomKey) -> Result<CustomKey, Error> {
-        expect_writer(actor)?;
+        actor.expect(Action::CustomKeysCreate, Resource::None)?;
         self.expect_sealed()?;
         check_alias(&new.alias)?;
         check_description(new.description.as_deref())?;
@@ -87,7 +88,8 @@ impl Service {
     /// # Errors
     /// `Forbidden` without the role reader in a project.
     pub fn custom_keys(&self, actor: &Actor, with_deleted: bool) -> Result<Vec<CustomKey>, Error> {
-        expect_reader(actor)?;
+        expect_project(actor)?;
+        actor.expect(Action::CustomKeysList, Resource::None)?;
         let mut keys = custom_keys::list(&self.db.read()?)?;
         keys.retain(|key| is_visible(actor, key));
         keys.retain(|key| with_deleted || !matches!(key.state, KeyState::Deleted(_)));
@@ -100,7 +102,8 @@ impl Service {
     /// # Errors
     /// `Forbidden` without the role reader in a project; `NotFound`, also for a key that is not the caller's to see.
     pub fn custom_key(&self, actor: &Actor, named: &str) -> Result<CustomKey, Error> {
-        expect_reader(actor)?;
+        expect_project(actor)?;
+        actor.expect(Action::CustomKeysGet, Resource::None)?;
         visible(&self.db.read()?, actor, named)
     }
 
@@ -183,10 +186,9 @@ impl Service {
         operation: Operation,
         change: impl Fn(&mut CustomKey, &mut Act) -> Result<(), Error> + Send + 'static,
     ) -> Result<CustomKey, Error> {
-        expect_writer(actor)?;
-        let (caller, named) = (actor.clone(), named.to_owned());
+        let (caller, named, action) = (actor.clone(), named.to_owned(), action_of(operation));
         self.recorded(actor, Act::new(operation), move |txn, act| {
-            let mut key = writable(txn, &caller, &named)?;
+            let mut key = writable(txn, &caller, &named, action)?;
             *act = act_on(operation, &key);
             change(&mut key, act)?;
             custom_keys::put(txn, &key)?;
@@ -230,22 +232,37 @@ fn visible(rows: &impl Rows, actor: &Actor, named: &str) -> Result<CustomKey, Er
     found.ok_or_else(|| Error::not_found(format!("there is no custom key {named}")))
 }
 
-/// The same, where it is the caller's to change.
-fn writable(rows: &impl Rows, actor: &Actor, named: &str) -> Result<CustomKey, Error> {
+/// The same, where it is the caller's to change and the caller has the right.
+fn writable(rows: &impl Rows, actor: &Actor, named: &str, action: Action) -> Result<CustomKey, Error> {
     let key = visible(rows, actor, named)?;
-    if actor.is_admin() || actor.project() == Some(&key.project) {
+    actor.expect(action, Resource::Id(&key.id.to_string()))?;
+    if sees_all(actor) || actor.project() == Some(&key.project) {
         return Ok(key);
     }
     Err(Error::forbidden(format!("custom key {} was granted to your project and belongs to another", key.id)))
 }
 
+/// The right that an operation on a key takes.
+fn action_of(operation: Operation) -> Action {
+    match operation {
+        Operation::DeleteCustomKey | Operation::KeepCustomKey => Action::CustomKeysDelete,
+        Operation::GrantCustomKey | Operation::WithdrawCustomKey => Action::CustomKeysGrant,
+        _ => Action::CustomKeysUpdate,
+    }
+}
+
+/// Whether every project's keys are the caller's.
+fn sees_all(actor: &Actor) -> bool {
+    actor.allows(Action::CustomKeysAccessAll, Resource::None)
+}
+
 fn is_visible(actor: &Actor, key: &CustomKey) -> bool {
-    actor.is_admin() || actor.project().is_some_and(|project| key.is_open_to(project))
+    sees_all(actor) || actor.project().is_some_and(|project| key.is_open_to(project))
 }
 
 fn own_project(actor: &Actor, named: Option<&str>) -> Result<ProjectId, Error> {
     match (named, actor.project()) {
-        (Some(named), own) if actor.is_admin() || own.is_some_and(|own| own.as_str() == named) => {
+        (Some(named), own) if sees_all(actor) || own.is_some_and(|own| own.as_str() == named) => {
             Ok(named.into())
         }
         (Some(_), _) => Err(Error::forbidden("only administrators may make custom keys for another project")),
@@ -254,18 +271,11 @@ fn own_project(actor: &Actor, named: Option<&str>) -> Result<ProjectId, Error> {
     }
 }
 
-fn expect_reader(actor: &Actor) -> Result<(), Error> {
-    if actor.is_admin() || (actor.project().is_some() && actor.has_role("reader")) {
+fn expect_project(actor: &Actor) -> Result<(), Error> {
+    if sees_all(actor) || actor.project().is_some() {
         return Ok(());
     }
-    Err(Error::forbidden("seeing custom keys takes the role reader in a project"))
-}
-
-fn expect_writer(actor: &Actor) -> Result<(), Error> {
-    if actor.is_admin() || (actor.project().is_some() && actor.has_role("member")) {
-        return Ok(());
-    }
-    Err(Error::forbidden("changing custom keys takes the role member in their project"))
+    Err(Error::forbidden("custom keys belong to projects: sign in to one"))
 }
 
 fn check_alias(alias: &str) -> Result<(), Error> {

@@ -1,13 +1,13 @@
-//! Giving roles to users, taking them away, and who holds what.
+//! Giving roles to users, taking them away, and who holds what, directly or through a group.
 
-use super::authorise::require_admin;
 use super::missing;
 use super::standing::{IMPLIED_ROLES, Place};
 use crate::catalog::identity as catalog;
-use crate::db::Rows;
-use crate::model::identity::{Assignment, Domain, Project, Role, Scope, User};
-use crate::model::{Operation, RoleId, UserId};
+use crate::db::{ReadTxn, Rows};
+use crate::model::identity::{Assignment, Domain, Group, GroupAssignment, Project, Role, Scope, User};
+use crate::model::{GroupId, Operation, RoleId, UserId};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 /// A role given, taken or asked for.
@@ -16,23 +16,34 @@ pub type Grant = Assignment;
 /// What a listing of assignments looks for; empty fields look for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssignmentFilter {
-    /// Held by this user.
+    /// Held by this user; through groups too when `effective`.
     pub user: Option<UserId>,
+    /// Given to this group.
+    pub group: Option<GroupId>,
     /// Held there.
     pub scope: Option<Scope>,
     /// This role.
     pub role: Option<RoleId>,
-    /// Whether roles that others bring along count.
+    /// Whether roles that others bring along count, and groups stand for their members.
     pub effective: bool,
 }
 
-/// A role that a user holds somewhere, with everything an answer shows of it.
+/// Who holds a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A user, perhaps as member of a group that was given it.
+    User(User, Option<Group>),
+    /// A group.
+    Group(Group),
+}
+
+/// A role that is held somewhere, with everything an answer shows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldRole {
     /// Who.
-    pub user: User,
-    /// The user's domain.
-    pub user_domain: Domain,
+    pub holder: Holder,
+    /// The holder's domain.
+    pub holder_domain: Domain,
     /// Where.
     pub place: Place,
     /// What.
@@ -45,10 +56,10 @@ impl Service {
     /// Gives a role; one that is held already stays.
     ///
     /// # Errors
-    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when user, scope
+    /// Refused without the right; [`crate::service::ErrorKind::NotFound`] when user, scope
     /// or role is missing.
     pub fn grant_role(&self, actor: &Actor, grant: Grant) -> Result<(), Error> {
-        require_admin(actor, "create_grant")?;
+        actor.expect(Action::GrantsCreate, Resource::None)?;
         self.recorded(actor, Act::new(Operation::GrantRole), move |txn, act| {
             check_parts(txn, &grant)?;
             describe_grant(txn, act, &grant)?;
@@ -61,13 +72,13 @@ impl Service {
     /// # Errors
     /// As [`Service::grant_role`], and when the role is not held.
     pub fn revoke_role(&self, actor: &Actor, grant: Grant) -> Result<(), Error> {
-        require_admin(actor, "revoke_grant")?;
+        actor.expect(Action::GrantsRevoke, Resource::None)?;
         self.recorded(actor, Act::new(Operation::RevokeRole), move |txn, act| {
             check_parts(txn, &grant)?;
             describe_grant(txn, act, &grant)?;
             match catalog::remove_assignment(txn, &grant)? {
                 true => Ok(()),
-                false => Err(not_held(&grant)),
+                false => Err(not_held(&grant.scope, &grant.role, &grant.user)),
             }
         })
     }
@@ -77,10 +88,13 @@ impl Service {
     /// # Errors
     /// As [`Service::revoke_role`].
     pub fn check_role(&self, actor: &Actor, grant: &Grant) -> Result<(), Error> {
-        require_admin(actor, "check_grant")?;
+        actor.expect(Action::GrantsCheck, Resource::None)?;
         let rows = self.db.read()?;
         check_parts(&rows, grant)?;
-        if catalog::is_assigned(&rows, grant)? { Ok(()) } else { Err(not_held(grant)) }
+        match catalog::is_assigned(&rows, grant)? {
+            true => Ok(()),
+            false => Err(not_held(&grant.scope, &grant.role, &grant.user)),
+        }
     }
 
     /// The roles a user was given on a scope.
@@ -88,7 +102,7 @@ impl Service {
     /// # Errors
     /// As [`Service::grant_role`].
     pub fn roles_of_user(&self, actor: &Actor, user: &UserId, scope: &Scope) -> Result<Vec<Role>, Error> {
-        require_admin(actor, "list_grants")?;
+        actor.expect(Action::GrantsList, Resource::None)?;
         let rows = self.db.read()?;
         check_user(&rows, user)?;
         check_scope(&rows, scope)?;
@@ -102,18 +116,17 @@ impl Service {
     /// Who holds what where.
     ///
     /// # Errors
-    /// Refused to all but administrators.
+    /// Refused without the right.
     pub fn list_assignments(&self, actor: &Actor, filter: &AssignmentFilter) -> Result<Vec<HeldRole>, Error> {
-        require_admin(actor, "list_role_assignments")?;
+        actor.expect(Action::AssignmentsList, Resource::None)?;
         let rows = self.db.read()?;
-        let assigned = match (&filter.user, &filter.scope) {
-            (Some(user), scope) => catalog::assigned_to(&rows, user, scope.as_ref())?,
-            (None, Some(scope)) => catalog::assigned_at(&rows, scope)?,
-            (None, None) => catalog::assignments(&rows)?,
-        };
+        if filter.effective && filter.group.is_some() {
+            return Err(Error::invalid(
+                "Combining effective and group filter will always result in an empty list.",
+            ));
+        }
         let mut held = Vec::new();
-        for assignment in assigned {
-            let Some(given) = describe(&rows, &assignment)? else { continue };
+        for given in given(&rows, filter)? {
             let along = if filter.effective { implied(&rows, &given)? } else { Vec::new() };
             held.push(given);
             held.extend(along);
@@ -125,12 +138,59 @@ impl Service {
     }
 }
 
+/// What was given, as the filter has it, but for its role.
+fn given(rows: &ReadTxn, filter: &AssignmentFilter) -> Result<Vec<HeldRole>, Error> {
+    let mut given = Vec::new();
+    if filter.group.is_none() {
+        let assigned = match (&filter.user, &filter.scope) {
+            (Some(user), scope) => catalog::assigned_to(rows, user, scope.as_ref())?,
+            (None, Some(scope)) => catalog::assigned_at(rows, scope)?,
+            (None, None) => catalog::assignments(rows)?,
+        };
+        for Assignment { user, scope, role } in assigned {
+            let Some(user) = catalog::get::<User>(rows, &user)? else { continue };
+            given.extend(describe(rows, Holder::User(user, None), &scope, &role)?);
+        }
+    }
+    if filter.user.is_some() && !filter.effective {
+        return Ok(given);
+    }
+    let assigned = match (&filter.group, &filter.scope) {
+        (Some(group), scope) => catalog::assigned_to_group(rows, group, scope.as_ref())?,
+        (None, Some(scope)) => catalog::groups_assigned_at(rows, scope)?,
+        (None, None) => catalog::group_assignments(rows)?,
+    };
+    for GroupAssignment { group, scope, role } in assigned {
+        let Some(group) = catalog::get::<Group>(rows, &group)? else { continue };
+        if !filter.effective {
+            given.extend(describe(rows, Holder::Group(group), &scope, &role)?);
+            continue;
+        }
+        for user in catalog::members_of(rows, &group.id)? {
+            if filter.user.as_ref().is_some_and(|wanted| *wanted != user) {
+                continue;
+            }
+            let Some(user) = catalog::get::<User>(rows, &user)? else { continue };
+            given.extend(describe(rows, Holder::User(user, Some(group.clone())), &scope, &role)?);
+        }
+    }
+    Ok(given)
+}
+
 /// The whole of an assignment; `None` when a part of it has just gone.
-fn describe(rows: &impl Rows, assignment: &Assignment) -> Result<Option<HeldRole>, Error> {
-    let Some(user) = catalog::get::<User>(rows, &assignment.user)? else { return Ok(None) };
-    let Some(user_domain) = catalog::get::<Domain>(rows, &user.domain)? else { return Ok(None) };
-    let Some(role) = catalog::get::<Role>(rows, &assignment.role)? else { return Ok(None) };
-    let place = match &assignment.scope {
+fn describe(
+    rows: &impl Rows,
+    holder: Holder,
+    scope: &Scope,
+    role: &RoleId,
+) -> Result<Option<HeldRole>, Error> {
+    let domain = match &holder {
+        Holder::User(user, _) => &user.domain,
+        Holder::Group(group) => &group.domain,
+    };
+    let Some(holder_domain) = catalog::get::<Domain>(rows, domain)? else { return Ok(None) };
+    let Some(role) = catalog::get::<Role>(rows, role)? else { return Ok(None) };
+    let place = match scope {
         Scope::System => Some(Place::System),
         Scope::Domain(id) => catalog::get::<Domain>(rows, id)?.map(Place::Domain),
         Scope::Project(id) => match catalog::get::<Project>(rows, id)? {
@@ -140,7 +200,7 @@ fn describe(rows: &impl Rows, assignment: &Assignment) -> Result<Option<HeldRole
             None => None,
         },
     };
-    Ok(place.map(|place| HeldRole { user, user_domain, place, role, given: None }))
+    Ok(place.map(|place| HeldRole { holder, holder_domain, place, role, given: None }))
 }
 
 /// What comes with a given role, nearest first.
@@ -161,9 +221,13 @@ fn implied(rows: &impl Rows, given: &HeldRole) -> Result<Vec<HeldRole>, Error> {
 fn check_parts(rows: &impl Rows, grant: &Grant) -> Result<(), Error> {
     check_user(rows, &grant.user)?;
     check_scope(rows, &grant.scope)?;
-    match catalog::get::<Role>(rows, &grant.role)? {
+    check_role_exists(rows, &grant.role)
+}
+
+pub(super) fn check_role_exists(rows: &impl Rows, role: &RoleId) -> Result<(), Error> {
+    match catalog::get::<Role>(rows, role)? {
         Some(_) => Ok(()),
-        None => Err(missing("role", &grant.role)),
+        None => Err(missing("role", role)),
     }
 }
 
@@ -174,7 +238,7 @@ fn check_user(rows: &impl Rows, user: &UserId) -> Result<(), Error> {
     }
 }
 
-fn check_scope(rows: &impl Rows, scope: &Scope) -> Result<(), Error> {
+pub(super) fn check_scope(rows: &impl Rows, scope: &Scope) -> Result<(), Error> {
     match scope {
         Scope::System => Ok(()),
         Scope::Project(id) => match catalog::get::<Project>(rows, id)? {
@@ -193,22 +257,21 @@ fn describe_grant(rows: &impl Rows, act: &mut Act, grant: &Grant) -> Result<(), 
     let user = catalog::get::<User>(rows, &grant.user)?.map(|user| user.name).unwrap_or_default();
     let role = catalog::get::<Role>(rows, &grant.role)?.map(|role| role.name).unwrap_or_default();
     act.name(&grant.user, &user);
-    act.say(format!("role {role} ({}) on {}", grant.role, place(grant)));
+    act.say(format!("role {role} ({}) on {}", grant.role, place(&grant.scope)));
     Ok(())
 }
 
-fn place(grant: &Grant) -> &str {
-    match &grant.scope {
+pub(super) fn place(scope: &Scope) -> &str {
+    match scope {
         Scope::Project(project) => project.as_str(),
         Scope::Domain(domain) => domain.as_str(),
         Scope::System => "system",
     }
 }
 
-fn not_held(grant: &Grant) -> Error {
-    let place = place(grant);
+pub(super) fn not_held(scope: &Scope, role: &RoleId, holder: impl std::fmt::Display) -> Error {
+    let place = place(scope);
     Error::not_found(format!(
-        "Could not find role assignment with role: {}, user or group: {}, project, domain, or system: {place}.",
-        grant.role, grant.user
+        "Could not find role assignment with role: {role}, user or group: {holder}, project, domain, or system: {place}."
     ))
 }

@@ -1,25 +1,12 @@
-//! Who may administer identities: administrators, and everyone themself for a few things.
+//! Who may administer identities: whoever has the right, and everyone themself for a few things.
 
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error};
 
-/// Lets administrators through.
+/// Lets those through whose own the thing is, and whoever may do so with any.
 ///
 /// # Errors
 /// [`crate::service::ErrorKind::Forbidden`] for everyone else, whether or not the thing exists.
-pub fn require_admin(actor: &Actor, action: &str) -> Result<(), Error> {
-    require(actor.is_admin(), action)
-}
-
-/// Lets those through for whom `allowed` holds.
-///
-/// # Errors
-/// [`crate::service::ErrorKind::Forbidden`] when it does not.
-pub(super) fn require(allowed: bool, action: &str) -> Result<(), Error> {
-    if allowed {
-        Ok(())
-    } else {
-        Err(Error::forbidden(format!(
-            "You are not authorized to perform the requested action: identity:{action}."
-        )))
-    }
+pub(super) fn require_own(is_own: bool, actor: &Actor, action: Action, id: &str) -> Result<(), Error> {
+    if is_own { Ok(()) } else { actor.expect(action, Resource::Id(id)) }
 }

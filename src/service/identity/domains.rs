@@ -1,6 +1,6 @@
 //! Domains: administrators make them; everyone may look at their own.
 
-use super::authorise::{require, require_admin};
+use super::authorise::require_own;
 use super::values::{check_name, merge_extra};
 use super::{DEFAULT_DOMAIN, NameFilter, missing, new_id};
 use crate::catalog::{access_keys, identity as catalog, tokens};
@@ -8,6 +8,7 @@ use crate::db::WriteTxn;
 use crate::model::identity::{Domain, Extra, Project, Scope, User};
 use crate::model::{DomainId, Operation};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 /// A domain to be made.
@@ -40,9 +41,9 @@ impl Service {
     /// The domains with this name, or all.
     ///
     /// # Errors
-    /// Refused to all but administrators.
+    /// Refused without the right.
     pub fn list_domains(&self, actor: &Actor, filter: &NameFilter) -> Result<Vec<Domain>, Error> {
-        require_admin(actor, "list_domains")?;
+        actor.expect(Action::DomainsList, Resource::None)?;
         Ok(catalog::matching(&self.db.read()?, Some(""), filter.name.as_deref())?)
     }
 
@@ -52,16 +53,16 @@ impl Service {
     /// Refused for others' domains; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn get_domain(&self, actor: &Actor, id: &DomainId) -> Result<Domain, Error> {
         let own = actor.user_domain == *id || actor.scope == Some(Scope::Domain(id.clone()));
-        require(own || actor.is_admin(), "get_domain")?;
+        require_own(own, actor, Action::DomainsGet, id.as_str())?;
         catalog::get(&self.db.read()?, id)?.ok_or_else(|| missing("domain", id))
     }
 
     /// Makes a domain.
     ///
     /// # Errors
-    /// Refused to all but administrators, and when the name is taken.
+    /// Refused without the right, and when the name is taken.
     pub fn create_domain(&self, actor: &Actor, new: NewDomain) -> Result<Domain, Error> {
-        require_admin(actor, "create_domain")?;
+        actor.expect(Action::DomainsCreate, Resource::None)?;
         check_name("domain", &new.name)?;
         let mut extra = Extra::new();
         merge_extra(&mut extra, &new.extra)?;
@@ -83,9 +84,9 @@ impl Service {
     /// access keys off, for good until each is switched on again.
     ///
     /// # Errors
-    /// Refused to all but administrators, and when the new name is taken.
+    /// Refused without the right, and when the new name is taken.
     pub fn update_domain(&self, actor: &Actor, id: &DomainId, change: DomainChange) -> Result<Domain, Error> {
-        require_admin(actor, "update_domain")?;
+        actor.expect(Action::DomainsUpdate, Resource::Id(id.as_str()))?;
         if let Some(name) = &change.name {
             check_name("domain", name)?;
         }
@@ -108,9 +109,9 @@ impl Service {
     /// Deletes a disabled domain with everything in it.
     ///
     /// # Errors
-    /// Refused to all but administrators, for an enabled domain, and for the default one.
+    /// Refused without the right, for an enabled domain, and for the default one.
     pub fn delete_domain(&self, actor: &Actor, id: &DomainId) -> Result<(), Error> {
-        require_admin(actor, "delete_domain")?;
+        actor.expect(Action::DomainsDelete, Resource::Id(id.as_str()))?;
         let id = id.clone();
         self.recorded(actor, Act::new(Operation::DeleteDomain), move |txn, act| {
             let domain = catalog::get::<Domain>(txn, &id)?.ok_or_else(|| missing("domain", &id))?;

@@ -1,5 +1,5 @@
 //! Identities: signing in, what a token is worth, and the administration of domains, projects,
-//! users, roles and who holds them, and access keys.
+//! users, groups, roles and who holds them, and access keys.
 //!
 //! Invariant: a token is worth what its user holds at the moment it is used, never more; whatever
 //! ends a token (password change, disabling, deletion, the last role taken away) removes it in
@@ -10,23 +10,28 @@ mod assignments;
 mod authorise;
 mod bootstrap;
 mod domains;
+mod group_grants;
+mod groups;
 mod password;
 mod projects;
 mod roles;
+mod scopes;
 mod sign_in;
 mod standing;
 mod tokens;
 mod users;
 mod values;
+mod worth;
 
 pub use access_keys::{
     AccessKeyChange, AccessRoot, AccessSecret, KnownKey, NewAccessKey, SecurityToken, SignedCall,
     TEMPORARY_LIFE_S, TemporaryKey,
 };
-pub use assignments::{AssignmentFilter, Grant, HeldRole};
-pub use authorise::require_admin;
+pub use assignments::{AssignmentFilter, Grant, HeldRole, Holder};
 pub use bootstrap::DEFAULT_DOMAIN;
 pub use domains::{DomainChange, NewDomain};
+pub use group_grants::GroupGrant;
+pub use groups::{GroupChange, NewGroup};
 pub use password::{Password, PasswordCost};
 pub use projects::{NewProject, OpenScopes, ProjectChange};
 pub use roles::{NewRole, RoleChange};

@@ -1,13 +1,13 @@
 //! Projects, and which scopes are open to a user.
 
-use super::authorise::{require, require_admin};
+use super::authorise::require_own;
 use super::values::{check_name, check_same_domain, home_domain, merge_extra};
 use super::{NameFilter, missing, new_id};
 use crate::catalog::{access_keys, identity as catalog};
-use crate::db::Rows;
 use crate::model::identity::{Domain, Extra, Project, Scope};
 use crate::model::{DomainId, Operation, ProjectId, UserId};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 /// A project to be made.
@@ -47,7 +47,7 @@ pub struct ProjectChange {
 /// Where a user could sign in to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OpenScopes {
-    /// Enabled projects with a role.
+    /// Enabled projects with a role, or with a policy that allows something.
     pub projects: Vec<Project>,
     /// Enabled domains with a role.
     pub domains: Vec<Domain>,
@@ -59,9 +59,9 @@ impl Service {
     /// The projects in this domain or with this name, or all.
     ///
     /// # Errors
-    /// Refused to all but administrators.
+    /// Refused without the right.
     pub fn list_projects(&self, actor: &Actor, filter: &NameFilter) -> Result<Vec<Project>, Error> {
-        require_admin(actor, "list_projects")?;
+        actor.expect(Action::ProjectsList, Resource::None)?;
         let domain = filter.domain.as_ref().map(DomainId::as_str);
         Ok(catalog::matching(&self.db.read()?, domain, filter.name.as_deref())?)
     }
@@ -71,16 +71,16 @@ impl Service {
     /// # Errors
     /// Refused for others' projects; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn get_project(&self, actor: &Actor, id: &ProjectId) -> Result<Project, Error> {
-        require(actor.project() == Some(id) || actor.is_admin(), "get_project")?;
+        require_own(actor.project() == Some(id), actor, Action::ProjectsGet, id.as_str())?;
         catalog::get(&self.db.read()?, id)?.ok_or_else(|| missing("project", id))
     }
 
     /// Makes a project.
     ///
     /// # Errors
-    /// Refused to all but administrators, in no domain, and when the name is taken there.
+    /// Refused without the right, in no domain, and when the name is taken there.
     pub fn create_project(&self, actor: &Actor, new: NewProject) -> Result<Project, Error> {
-        require_admin(actor, "create_project")?;
+        actor.expect(Action::ProjectsCreate, Resource::None)?;
         check_name("project", &new.name)?;
         let mut extra = Extra::new();
         merge_extra(&mut extra, &new.extra)?;
@@ -106,14 +106,14 @@ impl Service {
     /// until each is switched on again.
     ///
     /// # Errors
-    /// Refused to all but administrators, and when the new name is taken.
+    /// Refused without the right, and when the new name is taken.
     pub fn update_project(
         &self,
         actor: &Actor,
         id: &ProjectId,
         change: ProjectChange,
     ) -> Result<Project, Error> {
-        require_admin(actor, "update_project")?;
+        actor.expect(Action::ProjectsUpdate, Resource::Id(id.as_str()))?;
         if let Some(name) = &change.name {
             check_name("project", name)?;
         }
@@ -139,9 +139,9 @@ impl Service {
     /// Deletes a project with the roles, tokens and access keys on it. Its images stay.
     ///
     /// # Errors
-    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.
+    /// Refused without the right; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn delete_project(&self, actor: &Actor, id: &ProjectId) -> Result<(), Error> {
-        require_admin(actor, "delete_project")?;
+        actor.expect(Action::ProjectsDelete, Resource::Id(id.as_str()))?;
         let id = id.clone();
         self.recorded(actor, Act::on(Operation::DeleteProject, &id), move |txn, act| {
             if let Some(project) = catalog::get::<Project>(txn, &id)? {
@@ -154,17 +154,23 @@ impl Service {
         })
     }
 
-    /// The projects a user has a role on: anyone's for administrators, else one's own.
+    /// The projects a user may act in: anyone's with the right, else one's own.
     ///
     /// # Errors
     /// Refused for other users; [`crate::service::ErrorKind::NotFound`] when there is no such user.
     pub fn projects_of_user(&self, actor: &Actor, user: &UserId) -> Result<Vec<Project>, Error> {
-        require(actor.user == *user || actor.is_admin(), "list_user_projects")?;
+        require_own(actor.user == *user, actor, Action::UsersListProjects, user.as_str())?;
         let rows = self.db.read()?;
         if catalog::get::<crate::model::identity::User>(&rows, user)?.is_none() {
             return Err(missing("user", user));
         }
-        projects_with_role(&rows, user)
+        let mut projects = Vec::new();
+        for scope in self.scopes_of(&rows, user)? {
+            if let Scope::Project(id) = scope {
+                projects.extend(catalog::get::<Project>(&rows, &id)?);
+            }
+        }
+        Ok(projects)
     }
 
     /// Where the caller could sign in to.
@@ -174,7 +180,7 @@ impl Service {
     pub fn open_scopes(&self, actor: &Actor) -> Result<OpenScopes, Error> {
         let rows = self.db.read()?;
         let mut open = OpenScopes::default();
-        for scope in scopes_of(&rows, &actor.user)? {
+        for scope in self.scopes_of(&rows, &actor.user)? {
             match scope {
                 Scope::System => open.system = true,
                 Scope::Project(id) => open.projects.extend(catalog::get::<Project>(&rows, &id)?),
@@ -185,23 +191,4 @@ impl Service {
         open.domains.retain(|domain| domain.enabled);
         Ok(open)
     }
-}
-
-fn projects_with_role(rows: &impl Rows, user: &UserId) -> Result<Vec<Project>, Error> {
-    let mut projects = Vec::new();
-    for scope in scopes_of(rows, user)? {
-        if let Scope::Project(id) = scope {
-            projects.extend(catalog::get::<Project>(rows, &id)?);
-        }
-    }
-    Ok(projects)
-}
-
-/// Where the user has a role, each scope once.
-fn scopes_of(rows: &impl Rows, user: &UserId) -> Result<Vec<Scope>, Error> {
-    let assigned = catalog::assigned_to(rows, user, None)?;
-    let mut scopes: Vec<Scope> = assigned.into_iter().map(|assignment| assignment.scope).collect();
-    // Assignments come in scope order, so equal scopes are neighbours.
-    scopes.dedup();
-    Ok(scopes)
 }

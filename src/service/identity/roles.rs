@@ -1,6 +1,5 @@
 //! Roles: the built-in ones never change; others are names that policies can use.
 
-use super::authorise::require_admin;
 use super::standing::IMPLIED_ROLES;
 use super::values::{check_name, merge_extra};
 use super::{NameFilter, missing, new_id};
@@ -8,6 +7,7 @@ use crate::catalog::identity as catalog;
 use crate::model::identity::{Extra, Role};
 use crate::model::{Operation, RoleId};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 /// A role to be made.
@@ -36,27 +36,27 @@ impl Service {
     /// The roles with this name, or all.
     ///
     /// # Errors
-    /// Refused to all but administrators.
+    /// Refused without the right.
     pub fn list_roles(&self, actor: &Actor, filter: &NameFilter) -> Result<Vec<Role>, Error> {
-        require_admin(actor, "list_roles")?;
+        actor.expect(Action::RolesList, Resource::None)?;
         Ok(catalog::matching(&self.db.read()?, Some(""), filter.name.as_deref())?)
     }
 
     /// A role.
     ///
     /// # Errors
-    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.
+    /// Refused without the right; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn get_role(&self, actor: &Actor, id: &RoleId) -> Result<Role, Error> {
-        require_admin(actor, "get_role")?;
+        actor.expect(Action::RolesGet, Resource::Id(id.as_str()))?;
         catalog::get(&self.db.read()?, id)?.ok_or_else(|| missing("role", id))
     }
 
     /// Makes a role.
     ///
     /// # Errors
-    /// Refused to all but administrators, and when the name is taken, in whatever case.
+    /// Refused without the right, and when the name is taken, in whatever case.
     pub fn create_role(&self, actor: &Actor, new: NewRole) -> Result<Role, Error> {
-        require_admin(actor, "create_role")?;
+        actor.expect(Action::RolesCreate, Resource::None)?;
         check_name("role", &new.name)?;
         let mut extra = Extra::new();
         merge_extra(&mut extra, &new.extra)?;
@@ -78,9 +78,9 @@ impl Service {
     /// Changes a role that is not built in.
     ///
     /// # Errors
-    /// Refused to all but administrators, for built-in roles, and when the new name is taken.
+    /// Refused without the right, for built-in roles, and when the new name is taken.
     pub fn update_role(&self, actor: &Actor, id: &RoleId, change: RoleChange) -> Result<Role, Error> {
-        require_admin(actor, "update_role")?;
+        actor.expect(Action::RolesUpdate, Resource::Id(id.as_str()))?;
         if let Some(name) = &change.name {
             check_name("role", name)?;
         }
@@ -100,9 +100,9 @@ impl Service {
     /// Deletes a role that is not built in, and takes it from everyone.
     ///
     /// # Errors
-    /// Refused to all but administrators, and for built-in roles.
+    /// Refused without the right, and for built-in roles.
     pub fn delete_role(&self, actor: &Actor, id: &RoleId) -> Result<(), Error> {
-        require_admin(actor, "delete_role")?;
+        actor.expect(Action::RolesDelete, Resource::Id(id.as_str()))?;
         let id = id.clone();
         self.recorded(actor, Act::new(Operation::DeleteRole), move |txn, act| {
             let role = catalog::get::<Role>(txn, &id)?.ok_or_else(|| missing("role", &id))?;
@@ -116,9 +116,9 @@ impl Service {
     /// Each role that brings another along, and that one.
     ///
     /// # Errors
-    /// Refused to all but administrators.
+    /// Refused without the right.
     pub fn role_inferences(&self, actor: &Actor) -> Result<Vec<(Role, Role)>, Error> {
-        require_admin(actor, "list_role_inference_rules")?;
+        actor.expect(Action::RolesListInferences, Resource::None)?;
         let rows = self.db.read()?;
         let mut inferences = Vec::new();
         for (prior, implied) in IMPLIED_ROLES {

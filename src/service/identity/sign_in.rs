@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::standing::{Standing, standing};
+use super::standing::standing;
 use super::tokens::{SignedIn, token_hash};
 use super::{Password, unauthenticated};
 use crate::base::{Entropy, Time};
@@ -114,15 +114,26 @@ impl Service {
         let audit_id = URL_SAFE_NO_PAD.encode(self.entropy.id());
         let now = self.clock.now();
         let ttl_s = self.rules.token_ttl_s;
-        let signed_in = self.db.write(move |txn| {
+        let wish = scope.clone();
+        let token = self.db.write(move |txn| {
             let mut token = begin_token(txn, &proven, now, ttl_s)?;
             token.audit_ids.insert(0, audit_id.clone());
-            let standing = place_token(txn, &mut token, &scope)?;
+            place_token(txn, &mut token, &wish)?;
             tokens::purge_expired(txn, now, PURGE_PER_SIGN_IN)?;
             tokens::insert(txn, &hash, &token)?;
-            SignedIn::new(txn, token, standing)
+            Ok::<_, Error>(token)
         })?;
-        Ok((text, signed_in))
+        // Policies are read outside of the one writer. One that allows nothing opens no scope.
+        let rows = self.db.read()?;
+        if let Some(worth) = self.worth(&rows, &token.user, token.scope.as_ref())? {
+            return Ok((text, SignedIn::new(&rows, token, worth)?));
+        }
+        drop(rows);
+        self.db.write(move |txn| Ok::<_, Error>(tokens::delete(txn, &hash)?))?;
+        match scope {
+            ScopeWish::Default => self.sign_in(SignIn { proof, scope: ScopeWish::Unscoped }),
+            _ => Err(unauthenticated()),
+        }
     }
 
     fn check_proof(&self, proof: &Proof) -> Result<Proven, Error> {
@@ -161,8 +172,7 @@ fn begin_token(txn: &WriteTxn, proven: &Proven, now: Time, ttl_s: i64) -> Result
             })
         }
         Proven::Token(hash) => {
-            let parent = super::tokens::live(txn, hash, now)?.map(|(parent, _)| parent);
-            let Some(parent) = parent else {
+            let Some(parent) = super::tokens::live(txn, hash, now)? else {
                 return Err(Error::not_found("Could not find token: it is unknown, expired or revoked."));
             };
             let mut methods = parent.methods;
@@ -177,7 +187,7 @@ fn begin_token(txn: &WriteTxn, proven: &Proven, now: Time, ttl_s: i64) -> Result
 }
 
 /// Gives the token the scope that was asked for, if its user may have it.
-fn place_token(txn: &WriteTxn, token: &mut Token, wish: &ScopeWish) -> Result<Standing, Error> {
+fn place_token(txn: &WriteTxn, token: &mut Token, wish: &ScopeWish) -> Result<(), Error> {
     token.scope = match wish {
         ScopeWish::Default => default_scope(txn, &token.user)?,
         ScopeWish::Unscoped => None,
@@ -192,10 +202,10 @@ fn place_token(txn: &WriteTxn, token: &mut Token, wish: &ScopeWish) -> Result<St
         }
         ScopeWish::System => Some(Scope::System),
     };
-    standing(txn, &token.user, token.scope.as_ref())?.ok_or_else(unauthenticated)
+    standing(txn, &token.user, token.scope.as_ref())?.map(drop).ok_or_else(unauthenticated)
 }
 
-/// The user's default project, where the user has a role there.
+/// The user's default project, where the user has a role or a policy there.
 fn default_scope(rows: &impl Rows, user: &UserId) -> Result<Option<Scope>, Error> {
     let default = catalog::get::<User>(rows, user)?.and_then(|user| user.default_project);
     match default.map(Scope::Project) {

@@ -1,11 +1,11 @@
-//! What a user is worth somewhere, right now: enabled all the way up, with these roles.
+//! How a user stands somewhere, right now: enabled all the way up, with these roles, and perhaps with policies.
 
 use std::collections::BTreeSet;
 
 use crate::catalog::identity as catalog;
 use crate::db::Rows;
-use crate::model::UserId;
 use crate::model::identity::{Domain, Project, Role, Scope, User};
+use crate::model::{RoleId, UserId};
 use crate::service::Error;
 
 /// Each role and the one it brings along.
@@ -28,12 +28,12 @@ pub(super) struct Standing {
     pub user: User,
     pub user_domain: Domain,
     pub place: Option<Place>,
-    /// Roles given outright; empty when there is no place.
+    /// Roles given to the user and to the user's groups, each once; empty when there is no place.
     pub roles: Vec<Role>,
 }
 
 /// The user's standing on `scope`; `None` when anything on the way is missing or disabled, or
-/// no role is held there.
+/// neither a role is held there nor any policy. Whether policies allow anything is not looked at.
 pub(super) fn standing(
     rows: &impl Rows,
     user: &UserId,
@@ -59,11 +59,21 @@ pub(super) fn standing(
         Scope::System => Some(Place::System),
     };
     let Some(place) = place else { return Ok(None) };
-    let mut roles = Vec::new();
-    for assignment in catalog::assigned_to(rows, &user.id, Some(scope))? {
-        roles.extend(catalog::get::<Role>(rows, &assignment.role)?);
+    let mut ids: BTreeSet<RoleId> =
+        catalog::assigned_to(rows, &user.id, Some(scope))?.into_iter().map(|given| given.role).collect();
+    let mut has_policies = false;
+    for group in catalog::groups_of(rows, &user.id)? {
+        let given = catalog::assigned_to_group(rows, &group, Some(scope))?;
+        ids.extend(given.into_iter().map(|given| given.role));
+        if let Scope::Project(project) = scope {
+            has_policies = has_policies || catalog::has_policy(rows, &group, project)?;
+        }
     }
-    if roles.is_empty() {
+    let mut roles = Vec::new();
+    for id in ids {
+        roles.extend(catalog::get::<Role>(rows, &id)?);
+    }
+    if roles.is_empty() && !has_policies {
         return Ok(None);
     }
     Ok(Some(Standing { user, user_domain, place: Some(place), roles }))

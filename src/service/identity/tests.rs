@@ -127,6 +127,7 @@ fn another_users_token_is_not_shown() {
         user_domain: "default".into(),
         scope,
         roles: [].into(),
+        rights: Default::default(),
         origin: Default::default(),
     };
     assert_eq!(refusal(service.validate_token(&stranger, token.expose())), ErrorKind::Forbidden);

@@ -1,14 +1,15 @@
 //! What a token is worth when it is used, looked at, or revoked.
 
-use super::authorise::require;
-use super::standing::{Place, Standing, role_names, standing, with_implied};
-use super::unauthenticated;
+use super::standing::{Place, Standing, standing};
+use super::worth::Worth;
+use super::{authorise::require_own, unauthenticated};
 use crate::base::Time;
 use crate::catalog::tokens::{self, TokenHash};
-use crate::db::Rows;
+use crate::db::{ReadTxn, Rows};
 use crate::model::Operation;
 use crate::model::identity::{Domain, Role, Token, User};
 use crate::service::audit::Act;
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, Service};
 
 /// A token with everything its answer shows.
@@ -22,14 +23,14 @@ pub struct SignedIn {
     pub user_domain: Domain,
     /// Where it holds.
     pub place: Option<Place>,
-    /// Roles held there, implied ones included, sorted by name.
+    /// Roles held there, implied ones and what policies amount to included, sorted by name.
     pub roles: Vec<Role>,
 }
 
 impl SignedIn {
-    pub(super) fn new(rows: &impl Rows, token: Token, standing: Standing) -> Result<SignedIn, Error> {
-        let Standing { user, user_domain, place, roles } = standing;
-        let roles = with_implied(rows, roles)?;
+    pub(super) fn new(rows: &ReadTxn, token: Token, worth: Worth) -> Result<SignedIn, Error> {
+        let roles = worth.shown_roles(rows)?;
+        let Standing { user, user_domain, place, .. } = worth.standing;
         Ok(SignedIn { token, user, user_domain, place, roles })
     }
 }
@@ -39,16 +40,15 @@ pub(super) fn token_hash(text: &str) -> TokenHash {
     *blake3::hash(text.as_bytes()).as_bytes()
 }
 
-/// The token and its user's standing, when it holds at `now`.
-pub(super) fn live(
-    rows: &impl Rows,
-    hash: &TokenHash,
-    now: Time,
-) -> Result<Option<(Token, Standing)>, Error> {
-    let Some(token) = tokens::get(rows, hash)?.filter(|token| now < token.expires_at) else {
-        return Ok(None);
-    };
-    Ok(standing(rows, &token.user, token.scope.as_ref())?.map(|standing| (token, standing)))
+/// The token, when it has not expired at `now`.
+fn unexpired(rows: &impl Rows, hash: &TokenHash, now: Time) -> Result<Option<Token>, Error> {
+    Ok(tokens::get(rows, hash)?.filter(|token| now < token.expires_at))
+}
+
+/// The token, when it holds at `now` as far as the catalog knows.
+pub(super) fn live(rows: &impl Rows, hash: &TokenHash, now: Time) -> Result<Option<Token>, Error> {
+    let Some(token) = unexpired(rows, hash, now)? else { return Ok(None) };
+    Ok(standing(rows, &token.user, token.scope.as_ref())?.map(|_| token))
 }
 
 impl Service {
@@ -58,15 +58,10 @@ impl Service {
     /// [`crate::service::ErrorKind::Unauthenticated`] when the token is unknown, expired or
     /// revoked, or its user holds nothing there any more.
     pub fn authenticate_token(&self, text: &str) -> Result<Actor, Error> {
-        let live = live(&self.db.read()?, &token_hash(text), self.clock.now())?;
-        let (token, standing) = live.ok_or_else(unauthenticated)?;
-        Ok(Actor {
-            roles: role_names(&standing.roles),
-            user: token.user,
-            user_domain: standing.user.domain,
-            scope: token.scope,
-            origin: Default::default(),
-        })
+        let rows = self.db.read()?;
+        let token = unexpired(&rows, &token_hash(text), self.clock.now())?.ok_or_else(unauthenticated)?;
+        let worth = self.worth(&rows, &token.user, token.scope.as_ref())?.ok_or_else(unauthenticated)?;
+        Ok(worth.actor(token.scope))
     }
 
     /// Looks at a token: one's own, or anyone's for administrators and services.
@@ -76,11 +71,10 @@ impl Service {
     /// [`crate::service::ErrorKind::Forbidden`] when it is another user's.
     pub fn validate_token(&self, actor: &Actor, subject: &str) -> Result<SignedIn, Error> {
         let rows = self.db.read()?;
-        let live = live(&rows, &token_hash(subject), self.clock.now())?;
-        let (token, standing) = live.ok_or_else(no_such_token)?;
-        let own = token.user == actor.user;
-        require(own || actor.is_admin() || actor.has_role("service"), "validate_token")?;
-        SignedIn::new(&rows, token, standing)
+        let token = unexpired(&rows, &token_hash(subject), self.clock.now())?.ok_or_else(no_such_token)?;
+        let worth = self.worth(&rows, &token.user, token.scope.as_ref())?.ok_or_else(no_such_token)?;
+        require_own(token.user == actor.user, actor, Action::TokensValidate, token.user.as_str())?;
+        SignedIn::new(&rows, token, worth)
     }
 
     /// Ends a token: one's own, or anyone's for administrators.
@@ -89,13 +83,13 @@ impl Service {
     /// As [`Service::validate_token`].
     pub fn revoke_token(&self, actor: &Actor, subject: &str) -> Result<(), Error> {
         let hash = token_hash(subject);
-        let (user, is_admin) = (actor.user.clone(), actor.is_admin());
+        let caller = actor.clone();
         self.recorded(actor, Act::new(Operation::RevokeToken), move |txn, act| {
             let token = tokens::get(txn, &hash)?.ok_or_else(no_such_token)?;
             // Never the token itself: what it is called in the catalog tells nobody.
             act.name(token.audit_ids.first().map_or("", String::as_str), "");
             act.say(format!("a token of user {}", token.user));
-            require(token.user == user || is_admin, "revoke_token")?;
+            require_own(token.user == caller.user, &caller, Action::TokensRevoke, token.user.as_str())?;
             tokens::delete(txn, &hash)?;
             Ok(())
         })

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::authorise::{require, require_admin};
+use super::authorise::require_own;
 use super::bootstrap::DEFAULT_DOMAIN;
 use super::values::{check_name, check_same_domain, home_domain, merge_extra};
 use super::{NameFilter, Password, missing, new_id, unauthenticated};
@@ -12,6 +12,7 @@ use crate::catalog::{access_keys, identity as catalog, tokens};
 use crate::model::identity::{Extra, PasswordHash, User};
 use crate::model::{DomainId, Operation, ProjectId, UserId};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Origin, Service};
 
 /// A user to be made. No `Debug`: it holds a password.
@@ -52,9 +53,9 @@ impl Service {
     /// The users in this domain or with this name, or all.
     ///
     /// # Errors
-    /// Refused to all but administrators.
+    /// Refused without the right.
     pub fn list_users(&self, actor: &Actor, filter: &NameFilter) -> Result<Vec<User>, Error> {
-        require_admin(actor, "list_users")?;
+        actor.expect(Action::UsersList, Resource::None)?;
         let domain = filter.domain.as_ref().map(DomainId::as_str);
         Ok(catalog::matching(&self.db.read()?, domain, filter.name.as_deref())?)
     }
@@ -64,16 +65,16 @@ impl Service {
     /// # Errors
     /// Refused for others; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn get_user(&self, actor: &Actor, id: &UserId) -> Result<User, Error> {
-        require(actor.user == *id || actor.is_admin(), "get_user")?;
+        require_own(actor.user == *id, actor, Action::UsersGet, id.as_str())?;
         catalog::get(&self.db.read()?, id)?.ok_or_else(|| missing("user", id))
     }
 
     /// Makes a user.
     ///
     /// # Errors
-    /// Refused to all but administrators, in no domain, and when the name is taken there.
+    /// Refused without the right, in no domain, and when the name is taken there.
     pub fn create_user(&self, actor: &Actor, new: NewUser) -> Result<User, Error> {
-        require_admin(actor, "create_user")?;
+        actor.expect(Action::UsersCreate, Resource::None)?;
         check_name("user", &new.name)?;
         let mut extra = Extra::new();
         merge_extra(&mut extra, &new.extra)?;
@@ -100,9 +101,9 @@ impl Service {
     /// their access keys off, for good until each is switched on again.
     ///
     /// # Errors
-    /// Refused to all but administrators, and when the new name is taken.
+    /// Refused without the right, and when the new name is taken.
     pub fn update_user(&self, actor: &Actor, id: &UserId, change: UserChange) -> Result<User, Error> {
-        require_admin(actor, "update_user")?;
+        actor.expect(Action::UsersUpdate, Resource::Id(id.as_str()))?;
         if let Some(name) = &change.name {
             check_name("user", name)?;
         }
@@ -136,7 +137,7 @@ impl Service {
     /// Sets a user's password without knowing the old one, and ends every token of theirs.
     ///
     /// # Errors
-    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.
+    /// Refused without the right; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn reset_password(&self, actor: &Actor, id: &UserId, password: &Password) -> Result<(), Error> {
         let change = UserChange { password: Some(Some(password.clone())), ..UserChange::default() };
         self.update_user(actor, id, change).map(|_| ())
@@ -180,9 +181,9 @@ impl Service {
     /// Deletes a user with their roles, tokens and access keys.
     ///
     /// # Errors
-    /// Refused to all but administrators; [`crate::service::ErrorKind::NotFound`] when there is none.
+    /// Refused without the right; [`crate::service::ErrorKind::NotFound`] when there is none.
     pub fn delete_user(&self, actor: &Actor, id: &UserId) -> Result<(), Error> {
-        require_admin(actor, "delete_user")?;
+        actor.expect(Action::UsersDelete, Resource::Id(id.as_str()))?;
         let id = id.clone();
         self.recorded(actor, Act::on(Operation::DeleteUser, &id), move |txn, act| {
             if let Some(user) = catalog::get::<User>(txn, &id)? {

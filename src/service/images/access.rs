@@ -1,12 +1,13 @@
-//! Who may do what to an image: the Image API's default rules.
+//! Whose an image is and who sees it, beside the rights that [`Actor::allows`] decides.
 //!
-//! Invariant: what the caller could not show is not found, whatever was asked. Must not change
-//! anything.
+//! Invariant: what the caller could not show is not found, whatever was asked, unless the caller has the very right
+//! that was asked for. Must not change anything.
 
 use crate::catalog::{domain_members, images};
 use crate::db::Rows;
 use crate::model::{Image, ImageId, ProjectId, Visibility};
-use crate::service::{Actor, Error};
+use crate::service::rights::{Action, Resource};
+use crate::service::{Actor, Error, Reason};
 
 /// The caller's project; every image action needs one, an administrator's too.
 pub(super) fn project(actor: &Actor) -> Result<&ProjectId, Error> {
@@ -15,34 +16,82 @@ pub(super) fn project(actor: &Actor) -> Result<&ProjectId, Error> {
         .ok_or_else(|| Error::forbidden("image actions need a token scoped to a project; sign in to one"))
 }
 
-/// The image, when the caller may show it. Who acts in no project sees none, as the reference has it.
-pub(super) fn visible(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
+/// The image, when it lies where the caller can see, whatever the caller may do with it. Who acts in no project
+/// sees none, as the reference has it.
+pub(super) fn in_sight(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
     let project = actor.project().ok_or_else(|| not_found(id))?;
     match images::get(rows, id)? {
-        Some(image) if may_show(rows, actor, project, &image)? => Ok(image),
+        Some(image) if is_in_sight(rows, actor, project, &image)? => Ok(image),
         _ => Err(not_found(id)),
     }
 }
 
-/// The image, when the caller may change it; `action` names what for.
-pub(super) fn writable(rows: &impl Rows, actor: &Actor, id: &ImageId, action: &str) -> Result<Image, Error> {
-    let image = visible(rows, actor, id)?;
-    if owns(actor, &image) && may_write(actor) {
-        return Ok(image);
-    }
-    Err(Error::forbidden(format!(
-        "you may see image {id} but not {action} it: that takes the role member in the project that owns it"
-    )))
+/// The image, when the caller may show it.
+pub(super) fn visible(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
+    reachable(rows, actor, id, Action::ImagesGet)
 }
 
-/// Whether the caller holds a role that may write in its own project.
-pub(super) fn may_write(actor: &Actor) -> bool {
-    actor.is_admin() || actor.has_role("member")
+/// The image, when the caller sees it and has the right, whoever owns it.
+pub(super) fn reachable(
+    rows: &impl Rows,
+    actor: &Actor,
+    id: &ImageId,
+    action: Action,
+) -> Result<Image, Error> {
+    let image = in_sight(rows, actor, id)?;
+    if may(actor, action, &image) { Ok(image) } else { Err(refusal(actor, &image, action)) }
+}
+
+/// The image, when the caller acts for its owner and has the right.
+pub(super) fn writable(
+    rows: &impl Rows,
+    actor: &Actor,
+    id: &ImageId,
+    action: Action,
+) -> Result<Image, Error> {
+    let image = in_sight(rows, actor, id)?;
+    if owns(actor, &image) && may(actor, action, &image) {
+        return Ok(image);
+    }
+    Err(refusal(actor, &image, action))
+}
+
+/// Whether the caller has a right to an image.
+pub(super) fn may(actor: &Actor, action: Action, image: &Image) -> bool {
+    actor.allows(action, Resource::Image(&image.id))
 }
 
 /// Whether the caller acts for the image's owner.
 pub(super) fn owns(actor: &Actor, image: &Image) -> bool {
-    actor.is_admin() || (image.owner.is_some() && image.owner.as_ref() == actor.project())
+    (image.owner.is_some() && image.owner.as_ref() == actor.project()) || sees_all(actor, image)
+}
+
+/// Whether every project's images are the caller's.
+pub(super) fn sees_all(actor: &Actor, image: &Image) -> bool {
+    may(actor, Action::ImagesAccessAll, image)
+}
+
+/// What a caller hears who lacks a right to an image, or acts for another project.
+pub(super) fn refusal(actor: &Actor, image: &Image, action: Action) -> Error {
+    let id = &image.id;
+    if !may(actor, Action::ImagesGet, image) {
+        return not_found(id);
+    }
+    let verb = match action {
+        Action::ImagesUpdate => "change",
+        Action::ImagesDelete => "delete",
+        Action::ImagesUpload => "upload to",
+        Action::ImagesExport => "download",
+        Action::ImagesShare => "share",
+        Action::ImagesCopy => "copy",
+        _ => "use",
+    };
+    let action = action.name();
+    Error::forbidden(format!(
+        "you may see image {id} but not {verb} it: that takes the role member, or a policy that allows {action}, in \
+         the project that owns it"
+    ))
+    .because(Reason::Role)
 }
 
 /// What a caller hears of an image that is not there, or not for its eyes.
@@ -50,12 +99,9 @@ pub(super) fn not_found(id: &ImageId) -> Error {
     Error::not_found(format!("no image with id {id}"))
 }
 
-fn may_show(rows: &impl Rows, actor: &Actor, project: &ProjectId, image: &Image) -> Result<bool, Error> {
-    if actor.is_admin() {
+fn is_in_sight(rows: &impl Rows, actor: &Actor, project: &ProjectId, image: &Image) -> Result<bool, Error> {
+    if sees_all(actor, image) {
         return Ok(true);
-    }
-    if !actor.has_role("reader") {
-        return Ok(false);
     }
     let Some(owner) = &image.owner else { return Ok(true) };
     Ok(match image.visibility {

@@ -5,6 +5,7 @@ use super::fields::{self, Change, Field};
 use crate::catalog::{self, images};
 use crate::model::{Image, ImageId, Operation, ProjectId, Status, Visibility};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 /// An image to be registered.
@@ -24,15 +25,13 @@ impl Service {
     /// `Invalid` or `TooLarge` when a field is out of bounds.
     pub fn create_image(&self, actor: &Actor, new: NewImage) -> Result<Image, Error> {
         let project = access::project(actor)?;
-        if !access::may_write(actor) {
-            return Err(Error::forbidden("registering an image takes the role member in your project"));
-        }
+        actor.expect(Action::ImagesCreate, Resource::None)?;
         self.expect_keys_for(actor, &new.changes)?;
         let mut image = self.blank(new.id, project.clone());
         for change in &new.changes {
             if let Change::Set(Field::Owner(owner)) = change
                 && owner.as_ref() != Some(project)
-                && !actor.is_admin()
+                && !actor.allows(Action::ImagesSetOwner, Resource::None)
             {
                 return Err(Error::forbidden("only administrators may register images for another owner"));
             }

@@ -4,6 +4,7 @@ use super::access;
 use crate::catalog::{domain_members, images, uploads};
 use crate::model::{ImageId, Operation};
 use crate::service::audit::Act;
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, Service};
 use crate::store::Reach;
 
@@ -18,7 +19,7 @@ impl Service {
         let (retains, now) = (self.rules.retain_deleted_s > 0, self.clock.now());
         let act = Act::new(Operation::DeleteImage);
         let let_go = self.recorded(&actor.clone(), act, move |txn, act| {
-            let image = access::writable(txn, &actor, &id, "delete")?;
+            let image = access::writable(txn, &actor, &id, Action::ImagesDelete)?;
             act.image(&image);
             if image.protected {
                 return Err(Error::forbidden(format!(

@@ -2,6 +2,7 @@
 
 use super::access;
 use crate::model::{Image, ImageId, Status};
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, Service, custom_keys};
 use crate::store::Reader;
 
@@ -17,15 +18,12 @@ impl Service {
     /// Opens an image's data.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden` without the role member, while the image is deactivated, or while its custom key is
+    /// `NotFound`; `Forbidden` without the right to export it, while the image is deactivated, or while its custom key is
     /// disabled or not granted; `Gone` when that was deleted; what the store refuses with.
     pub fn download_image(&self, actor: &Actor, id: &ImageId) -> Result<Download, Error> {
         let read = self.db.read()?;
-        let image = access::visible(&read, actor, id)?;
-        if !access::may_write(actor) {
-            return Err(Error::forbidden("downloading an image takes the role member in your project"));
-        }
-        if image.status == Status::Deactivated && !actor.is_admin() {
+        let image = access::reachable(&read, actor, id, Action::ImagesExport)?;
+        if image.status == Status::Deactivated && !access::sees_all(actor, &image) {
             return Err(Error::forbidden(format!(
                 "image {id} is deactivated; only administrators may read it"
             )));

@@ -9,6 +9,7 @@ use super::sealing::{asks_for_key, check_key_change};
 use crate::base::limits;
 use crate::model::image::{CONTAINER_FORMATS, DISK_FORMATS};
 use crate::model::{Image, ProjectId, Status, Visibility};
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error};
 
 /// Start of property names that the service keeps for itself.
@@ -84,7 +85,9 @@ fn set(actor: &Actor, image: &mut Image, field: &Field) -> Result<(), Error> {
             image.name.clone_from(name);
         }
         Field::Visibility(visibility) => {
-            if *visibility == Visibility::Public && !actor.is_admin() {
+            if *visibility == Visibility::Public
+                && !actor.allows(Action::ImagesPublish, Resource::Image(&image.id))
+            {
                 return Err(Error::forbidden("only administrators may make an image public"));
             }
             image.visibility = *visibility;

@@ -11,6 +11,7 @@ use crate::db::Rows;
 use crate::model::image::{Member, MemberStatus};
 use crate::model::{Image, ImageId, Operation, ProjectId, Visibility};
 use crate::service::audit::Act;
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, Reason, Service, custom_keys};
 
 impl Service {
@@ -30,7 +31,7 @@ impl Service {
             let image = access::visible(txn, &actor, &id)?;
             act.image(&image);
             expect_shared(&image)?;
-            access::writable(txn, &actor, &id, "share")?;
+            access::writable(txn, &actor, &id, Action::ImagesShare)?;
             custom_keys::expect_shares(txn, &image, &project)?;
             check_count("members", members::list(txn, &id)?.len() + 1, IMAGE_MEMBERS_MAX)?;
             let member = Member {
@@ -101,10 +102,11 @@ impl Service {
             act.image(&image);
             expect_shared(&image)?;
             let mut member = entry(txn, &actor, &image, &project)?;
-            let is_its_own = actor.project() == Some(&project) && actor.has_role("member");
-            if !actor.is_admin() && !is_its_own {
+            let is_its_own = actor.project() == Some(&project) || access::sees_all(&actor, &image);
+            if !is_its_own || !access::may(&actor, Action::ImagesShare, &image) {
                 return Err(Error::forbidden(format!(
-                    "only the role member in project {project} may accept or reject its share of image {id}"
+                    "only who may share images in project {project}, as the role member may, can accept or reject its \
+                     share of image {id}"
                 )));
             }
             member.status = status;
@@ -126,7 +128,7 @@ impl Service {
             act.image(&image);
             expect_shared(&image)?;
             entry(txn, &actor, &image, &project)?;
-            access::writable(txn, &actor, &id, "unshare")?;
+            access::writable(txn, &actor, &id, Action::ImagesShare)?;
             members::delete(txn, &id, &project)?;
             Ok(())
         })

@@ -14,6 +14,7 @@ use crate::catalog::members;
 use crate::db::Rows;
 use crate::model::{Image, ImageId, Operation, ProjectId, Status, Visibility};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Reason, Service};
 
 /// Images of one page when all are visited.
@@ -55,12 +56,12 @@ impl Service {
     /// One page of what the caller's project may list, each with how it stands to the project.
     ///
     /// # Errors
-    /// `Forbidden` without the role reader; `Invalid` when the marker is no image that the caller may see.
+    /// `Forbidden` without the right to list images; `Invalid` when the marker is no image that the caller may see.
     pub fn list_project_images(&self, actor: &Actor, listing: Listing) -> Result<Vec<(Image, Kind)>, Error> {
-        let project = reader(actor)?;
+        let project = permitted(actor, Action::ImagesList)?;
         let read = self.db.read()?;
         if let Some(marker) = &listing.marker {
-            access::visible(&read, actor, marker)
+            access::in_sight(&read, actor, marker)
                 .map_err(|_| Error::invalid(format!("marker {marker} is not an image you may see")))?;
         }
         let page = images::list(&read, &query(project, listing))?;
@@ -75,14 +76,14 @@ impl Service {
     /// Visits everything that a listing without marker and limit would have, as of one moment.
     ///
     /// # Errors
-    /// `Forbidden` without the role reader.
+    /// `Forbidden` without the right.
     pub fn visit_project_images(
         &self,
         actor: &Actor,
         listing: Listing,
         visit: &mut dyn FnMut(&Image),
     ) -> Result<(), Error> {
-        let project = reader(actor)?;
+        let project = permitted(actor, Action::ImagesList)?;
         let read = self.db.read()?;
         let mut query = query(project, Listing { limit: VISITED_PAGE_ROWS, marker: None, ..listing });
         loop {
@@ -98,9 +99,9 @@ impl Service {
     /// How many images the caller's project has that are not public.
     ///
     /// # Errors
-    /// `Forbidden` without the role reader.
+    /// `Forbidden` without the right.
     pub fn count_project_images(&self, actor: &Actor) -> Result<u64, Error> {
-        Ok(images::count_kept(&self.db.read()?, reader(actor)?)?)
+        Ok(images::count_kept(&self.db.read()?, permitted(actor, Action::QuotasGet)?)?)
     }
 
     /// One image of the caller's project itself.
@@ -108,7 +109,7 @@ impl Service {
     /// # Errors
     /// `NotFound`; `Forbidden` when it belongs to another project.
     pub fn own_image(&self, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
-        own(&self.db.read()?, actor, id)
+        own(&self.db.read()?, actor, id, Action::ImagesList)
     }
 
     /// Applies `changes` in order to an image of the caller's project; all of them or none.
@@ -203,11 +204,7 @@ impl Service {
     ) -> Result<(Image, Kind), Error> {
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
         self.recorded(&actor.clone(), Act::new(operation), move |txn, act| {
-            let mut image = own(txn, &actor, &id)?;
-            if !access::may_write(&actor) {
-                let message = format!("changing image {id} takes the role member in your project");
-                return Err(Error::forbidden(message).because(Reason::Role));
-            }
+            let mut image = own(txn, &actor, &id, Action::ImagesUpdate)?;
             if change(&mut image)? {
                 image.updated_at = now;
                 images::update(txn, &image)?;
@@ -219,13 +216,10 @@ impl Service {
     }
 }
 
-/// The caller's project, when the caller may list its images.
-fn reader(actor: &Actor) -> Result<&ProjectId, Error> {
+/// The caller's project, when the caller has a right in it.
+fn permitted(actor: &Actor, action: Action) -> Result<&ProjectId, Error> {
     let project = access::project(actor)?;
-    if !actor.is_admin() && !actor.has_role("reader") {
-        let message = "listing images takes the role reader in your project";
-        return Err(Error::forbidden(message).because(Reason::Role));
-    }
+    actor.expect(action, Resource::None)?;
     Ok(project)
 }
 
@@ -239,15 +233,16 @@ fn query(project: &ProjectId, listing: Listing) -> ListQuery {
     }
 }
 
-/// The image, when it is the caller's project's own.
-fn own(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
-    let image = access::visible(rows, actor, id)?;
-    match image.owner.as_ref() == Some(access::project(actor)?) {
-        true => Ok(image),
-        // Administrators see others' images; who else would not has not come this far.
-        false => {
+/// The image, when it is the caller's project's own and the caller has the right.
+fn own(rows: &impl Rows, actor: &Actor, id: &ImageId, action: Action) -> Result<Image, Error> {
+    let image = access::in_sight(rows, actor, id)?;
+    let is_own = image.owner.as_ref() == Some(access::project(actor)?);
+    match is_own {
+        true if access::may(actor, action, &image) => Ok(image),
+        false if access::may(actor, Action::ImagesGet, &image) => {
             Err(Error::forbidden(format!("image {id} belongs to another project")).because(Reason::NotOwner))
         }
+        _ => Err(access::refusal(actor, &image, action)),
     }
 }
 

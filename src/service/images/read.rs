@@ -4,6 +4,7 @@ use super::access;
 use crate::catalog::images::{self, Direction, Filters, ListQuery, SortKey, Viewer};
 use crate::model::image::MemberStatus;
 use crate::model::{Image, ImageId};
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 /// What a caller wants listed.
@@ -33,25 +34,23 @@ impl Service {
     /// One page of what the caller may list.
     ///
     /// # Errors
-    /// `Forbidden` without the role reader, or when the marker is not visible; `Invalid` when
+    /// `Forbidden` without the right to list images, or when the marker is not visible; `Invalid` when
     /// the marker is no image.
     pub fn list_images(&self, actor: &Actor, listing: Listing) -> Result<Vec<Image>, Error> {
         let project = access::project(actor)?.clone();
-        if !actor.is_admin() && !actor.has_role("reader") {
-            return Err(Error::forbidden("listing images takes the role reader in your project"));
-        }
+        actor.expect(Action::ImagesList, Resource::None)?;
         let read = self.db.read()?;
         if let Some(marker) = &listing.marker {
             if images::get(&read, marker)?.is_none() {
                 return Err(Error::invalid(format!("marker {marker} is no image")));
             }
-            access::visible(&read, actor, marker)
+            access::in_sight(&read, actor, marker)
                 .map_err(|_| Error::forbidden(format!("marker {marker} is not an image you may see")))?;
         }
         if listing.limit == 0 {
             return Ok(Vec::new());
         }
-        let viewer = if actor.is_admin() {
+        let viewer = if actor.allows(Action::ImagesAccessAll, Resource::None) {
             Viewer::Admin { project: Some(project) }
         } else {
             Viewer::Project { project, member_status: listing.member_status }

@@ -8,7 +8,8 @@ use crate::catalog::images::{self, Retained};
 use crate::db::Rows;
 use crate::model::{Image, ImageId, Operation};
 use crate::service::audit::Act;
-use crate::service::{Actor, Error, Service};
+use crate::service::rights::{Action, Resource};
+use crate::service::{Actor, Error, Reason, Service};
 use crate::store::Reach;
 
 /// Images purged in one commit.
@@ -27,9 +28,7 @@ impl Service {
         count: usize,
     ) -> Result<Vec<Retained>, Error> {
         access::project(actor)?;
-        if !actor.is_admin() && !actor.has_role("reader") {
-            return Err(Error::forbidden("listing deleted images takes the role reader in your project"));
-        }
+        actor.expect(Action::ImagesList, Resource::None)?;
         let mut is_own = |retained: &Retained| access::owns(actor, &retained.image);
         Ok(images::list_retained(&self.db.read()?, after, count, &mut is_own)?)
     }
@@ -111,10 +110,14 @@ fn writable(rows: &impl Rows, actor: &Actor, id: &ImageId, action: &str) -> Resu
     let found = images::retained(rows, id)?.filter(|retained| access::owns(actor, &retained.image));
     let found =
         found.ok_or_else(|| Error::not_found(format!("no deleted image with id {id} is retained")))?;
-    if access::may_write(actor) {
+    if access::may(actor, Action::ImagesDelete, &found.image) {
         return Ok(found);
     }
-    Err(Error::forbidden(format!("to {action} an image takes the role member in its project")))
+    Err(Error::forbidden(format!(
+        "to {action} an image takes the role member, or a policy that allows {}, in its project",
+        Action::ImagesDelete.name()
+    ))
+    .because(Reason::Role))
 }
 
 fn release(txn: &crate::db::WriteTxn, store: &crate::store::Store, retained: &Retained) -> Result<(), Error> {
@@ -145,6 +148,7 @@ mod tests {
             scope: Some(Scope::Project(project.into())),
             roles: ["member", "reader"].map(String::from).into(),
             origin: Default::default(),
+            rights: Default::default(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::model::identity::{Domain, Project};
 use crate::model::image::{DomainMember, Member, MemberStatus};
 use crate::model::{DomainId, Image, ImageId, Operation, ProjectId, Status, Visibility};
 use crate::service::audit::{Act, Refused};
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, ErrorKind, Reason, Service, custom_keys};
 
 /// Whom an image is shared with.
@@ -191,9 +192,8 @@ impl Service {
         self.recorded(actor, act, move |txn, act| {
             let mut image = access::visible(txn, &caller, &id)?;
             act.image(&image);
-            if !access::may_write(&caller) {
-                let message = format!("sharing image {id} takes the role member in your project");
-                return Err(Error::forbidden(message).because(Reason::Role));
+            if !access::may(&caller, Action::ImagesShare, &image) {
+                return Err(access::refusal(&caller, &image, Action::ImagesShare));
             }
             change(txn, &caller, &mut image, &with, now)
         })

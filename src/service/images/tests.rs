@@ -22,6 +22,7 @@ fn actor(project: &str, roles: &[&str]) -> Actor {
         scope: Some(Scope::Project(project.into())),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         origin: Default::default(),
+        rights: Default::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::base::limits::IMAGE_TAGS_MAX;
 use crate::catalog::images;
 use crate::model::{Image, ImageId, Operation, Status};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 impl Service {
@@ -17,9 +18,11 @@ impl Service {
     pub fn update_image(&self, actor: &Actor, id: &ImageId, changes: Vec<Change>) -> Result<Image, Error> {
         self.expect_keys_for(actor, &changes)?;
         let worker = actor.clone();
-        self.change_image(actor, id, (Operation::UpdateImage, "change"), move |image| {
+        self.change_image(actor, id, Act::new(Operation::UpdateImage), move |image| {
             for change in &changes {
-                if matches!(change, Change::Set(Field::Owner(_))) && !worker.is_admin() {
+                if matches!(change, Change::Set(Field::Owner(_)))
+                    && !worker.allows(Action::ImagesSetOwner, Resource::Image(&image.id))
+                {
                     return Err(Error::forbidden("only administrators may change an image's owner"));
                 }
                 fields::apply(&worker, image, change)?;
@@ -34,7 +37,7 @@ impl Service {
     /// `NotFound` or `Forbidden`; `Invalid` when it is too long, `TooLarge` when there are too many.
     pub fn add_image_tag(&self, actor: &Actor, id: &ImageId, tag: String) -> Result<Image, Error> {
         fields::check_length("tag", &tag)?;
-        self.change_image(actor, id, (Operation::AddTag, "tag"), move |image| {
+        self.change_image(actor, id, Act::new(Operation::AddTag), move |image| {
             let added = image.tags.insert(tag.clone());
             fields::check_count("tags", image.tags.len(), IMAGE_TAGS_MAX)?;
             Ok(added)
@@ -46,7 +49,7 @@ impl Service {
     /// # Errors
     /// `NotFound`, also when the tag is not there; `Forbidden`.
     pub fn remove_image_tag(&self, actor: &Actor, id: &ImageId, tag: String) -> Result<Image, Error> {
-        self.change_image(actor, id, (Operation::DeleteTag, "untag"), move |image| {
+        self.change_image(actor, id, Act::new(Operation::DeleteTag), move |image| {
             match image.tags.remove(&tag) {
                 true => Ok(true),
                 false => Err(Error::not_found(format!("image {} has no tag {tag:?}", image.id))),
@@ -77,7 +80,7 @@ impl Service {
         action: &'static str,
         target: Status,
     ) -> Result<Image, Error> {
-        self.change_image(actor, id, (Operation::UpdateImage, action), move |image| {
+        self.change_image(actor, id, Act::new(Operation::UpdateImage).saying(action), move |image| {
             if !matches!(image.status, Status::Active | Status::Deactivated) {
                 let status = image.status.as_str();
                 return Err(Error::forbidden(format!(
@@ -96,12 +99,12 @@ impl Service {
         &self,
         actor: &Actor,
         id: &ImageId,
-        (operation, action): (Operation, &'static str),
+        act: Act,
         change: impl Fn(&mut Image) -> Result<bool, Error> + Send + 'static,
     ) -> Result<Image, Error> {
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
-        self.recorded(&actor.clone(), Act::new(operation).saying(action), move |txn, act| {
-            let mut image = access::writable(txn, &actor, &id, action)?;
+        self.recorded(&actor.clone(), act, move |txn, act| {
+            let mut image = access::writable(txn, &actor, &id, Action::ImagesUpdate)?;
             if change(&mut image)? {
                 image.updated_at = now;
                 images::update(txn, &image)?;

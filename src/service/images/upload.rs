@@ -18,6 +18,7 @@ use crate::db::{Rows, WriteTxn};
 use crate::model::identity::Project;
 use crate::model::{Image, ImageId, Operation, ProjectId, Status};
 use crate::service::audit::Act;
+use crate::service::rights::Action;
 use crate::service::{Actor, DedupScope, Error, ErrorKind, Service};
 use crate::store::{Reach, Receipt, Scope};
 
@@ -52,7 +53,7 @@ impl Service {
         let token = self.entropy.id();
         let (caller, id, now, rules) = (actor.clone(), *id, self.clock.now(), self.rules.clone());
         let image = self.db.write(move |txn| {
-            let mut image = access::writable(txn, &caller, &id, "upload to")?;
+            let mut image = access::writable(txn, &caller, &id, Action::ImagesUpload)?;
             expect_ready(&image)?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
             image.status = Status::Saving;

@@ -53,7 +53,7 @@ source "qemu" "debian" {
   qemuargs = [
     ["-kernel", var.kernel],
     ["-initrd", var.initrd],
-    ["-append", "root=/dev/vda2 console=ttyS0 systemd.unit=poweroff.target"],
+    ["-append", "root=/dev/vda2 rw console=ttyS0 systemd.unit=poweroff.target"],
     ["-serial", "file:${var.output}.console"],
   ]
 }

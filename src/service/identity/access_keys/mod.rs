@@ -26,6 +26,7 @@ use crate::db::{Rows, WriteTxn};
 use crate::model::identity::{Project, Scope, User};
 use crate::model::{AccessId, AccessKey, Operation, ProjectId, UserId};
 use crate::service::audit::Act;
+use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
 /// An access key to be made.
@@ -87,7 +88,7 @@ impl Service {
             let project = project_of(txn, &actor, &user, new.project.as_deref())?;
             if standing(txn, &user.id, Some(&Scope::Project(project.id.clone())))?.is_none() {
                 return Err(Error::invalid(format!(
-                    "user {} holds no role in project {}, or one of them is disabled: give a role first",
+                    "user {} holds no role and no policy in project {}, or one of them is disabled: give a role first",
                     user.name, project.name
                 )));
             }
@@ -124,7 +125,7 @@ impl Service {
     pub fn access_keys(&self, actor: &Actor, user: Option<&str>) -> Result<Vec<KnownKey>, Error> {
         let rows = self.db.read()?;
         let keys = match user {
-            None if actor.is_admin() => access_keys::list(&rows)?,
+            None if may_all(actor) => access_keys::list(&rows)?,
             None => access_keys::list_of_user(&rows, &actor.user)?,
             Some(user) => access_keys::list_of_user(&rows, &user_of(&rows, actor, Some(user))?.id)?,
         };
@@ -208,6 +209,11 @@ impl Service {
     }
 }
 
+/// Whether the caller may treat everybody's keys as its own.
+fn may_all(actor: &Actor) -> bool {
+    actor.allows(Action::AccessKeysManageAll, Resource::None)
+}
+
 /// The user that a caller names, if the caller may act for it.
 fn user_of(rows: &impl Rows, actor: &Actor, named: Option<&str>) -> Result<User, Error> {
     let own = catalog::get::<User>(rows, &actor.user)?;
@@ -223,7 +229,7 @@ fn user_of(rows: &impl Rows, actor: &Actor, named: Option<&str>) -> Result<User,
     if let Some(own) = own.filter(|own| own.id.as_str() == named || own.name == named) {
         return Ok(own);
     }
-    if !actor.is_admin() {
+    if !may_all(actor) {
         return Err(Error::forbidden("only administrators may see or make access keys of other users"));
     }
     let by_id = catalog::get::<User>(rows, &UserId::from(named))?;
@@ -250,8 +256,7 @@ fn project_of(rows: &impl Rows, actor: &Actor, user: &User, named: Option<&str>)
     // Whoever is not in the project may not learn whether it is there.
     let is_open = |project: &Project| {
         Ok::<_, Error>(
-            actor.is_admin()
-                || standing(rows, &user.id, Some(&Scope::Project(project.id.clone())))?.is_some(),
+            may_all(actor) || standing(rows, &user.id, Some(&Scope::Project(project.id.clone())))?.is_some(),
         )
     };
     match project {
@@ -263,7 +268,7 @@ fn project_of(rows: &impl Rows, actor: &Actor, user: &User, named: Option<&str>)
 /// The key, when it is the caller's own or the caller is an administrator.
 fn own(rows: &impl Rows, actor: &Actor, access: &AccessId) -> Result<AccessKey, Error> {
     let key = access_keys::get(rows, access)?;
-    let key = key.filter(|key| key.user == actor.user || actor.is_admin());
+    let key = key.filter(|key| key.user == actor.user || may_all(actor));
     key.ok_or_else(|| missing("access key", access))
 }
 

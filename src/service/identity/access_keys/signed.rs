@@ -1,4 +1,4 @@
-//! Who signed a request: the access key's user, in the key's project, with the roles held there now.
+//! Who signed a request: the access key's user, in the key's project, with the roles and policies held there now.
 //!
 //! Invariant: nothing tells which of key, secret and rights was wrong; a signature counts once and only near its date.
 
@@ -10,7 +10,6 @@ use crate::catalog::access_keys;
 use crate::db::Rows;
 use crate::model::identity::Scope;
 use crate::model::{AccessId, AccessKey, ProjectId, UserId};
-use crate::service::identity::standing::{role_names, standing};
 use crate::service::{Actor, Error, ErrorKind, Reason, Service};
 
 /// Seconds of a day.
@@ -57,19 +56,13 @@ impl Service {
             )));
         }
         let scope = Scope::Project(project);
-        let standing = standing(&rows, &user, Some(&scope))?.ok_or_else(wrong)?;
+        let worth = self.worth(&rows, &user, Some(&scope))?.ok_or_else(wrong)?;
         drop(rows);
         self.replays.take(&call.signature, call.signed_at, now, call.is_read).map_err(not_taken)?;
         if let Some(key) = &key {
             self.note_use(key, now);
         }
-        Ok(Actor {
-            roles: role_names(&standing.roles),
-            user,
-            user_domain: standing.user.domain,
-            scope: Some(scope),
-            origin: Default::default(),
-        })
+        Ok(worth.actor(Some(scope)))
     }
 
     /// Keeps the day on which a key was used last, once a day.

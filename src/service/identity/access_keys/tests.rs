@@ -39,11 +39,10 @@ fn fleet(service: &Service) -> Fleet {
     give_role(service, &user, &project);
     let scope = Some(Scope::Project(project.id.clone()));
     let roles = ["member", "reader"].map(String::from).into();
-    Fleet {
-        admin,
-        ann: Actor { user: user.id, user_domain: user.domain, scope, roles, origin: Default::default() },
-        project,
-    }
+    let rights = Default::default();
+    let origin = Default::default();
+    let ann = Actor { user: user.id, user_domain: user.domain, scope, roles, rights, origin };
+    Fleet { admin, ann, project }
 }
 
 fn give_role(service: &Service, user: &User, project: &Project) {
@@ -275,4 +274,39 @@ fn a_user_has_a_bounded_number_of_keys() {
         service.create_access_key(&ann, NewAccessKey::default()).unwrap();
     }
     assert_eq!(kind(service.create_access_key(&ann, NewAccessKey::default())), ErrorKind::TooLarge);
+}
+
+#[test]
+fn a_key_of_a_user_with_policies_alone_is_worth_what_they_allow() {
+    use crate::service::identity::NewGroup;
+    use crate::service::rights::{Action, NewAttachment, Resource};
+    let (service, _) = service();
+    let Fleet { admin, project, .. } = fleet(&service);
+    let new = NewUser {
+        name: "bob".into(),
+        domain: None,
+        enabled: true,
+        default_project: Some(project.id.clone()),
+        password: None,
+        extra: Default::default(),
+    };
+    let bob = service.create_user(&admin, new).unwrap();
+    let group = NewGroup { name: "ops".into(), domain: None, description: None, extra: Default::default() };
+    let group = service.create_group(&admin, group).unwrap();
+    service.add_group_member(&admin, &group.id, &bob.id).unwrap();
+    let of_bob = || NewAccessKey { user: Some("bob".into()), ..NewAccessKey::default() };
+    assert_eq!(kind(service.create_access_key(&admin, of_bob())), ErrorKind::Invalid);
+    let place = || NewAttachment {
+        policy: "IMS ReadOnlyAccess".into(),
+        group: "ops".into(),
+        project: Some("fleet".into()),
+    };
+    service.attach_policy(&admin, place()).unwrap();
+    let (made, secret) = service.create_access_key(&admin, of_bob()).unwrap();
+    let sign = |text: &str| service.authenticate_signed(&signed(&service, &made.key.access, &secret, text));
+    let actor = sign("GET /1").unwrap();
+    assert!(actor.allows(Action::ImagesList, Resource::None));
+    assert!(!actor.allows(Action::ImagesCreate, Resource::None) && actor.roles.is_empty());
+    service.detach_policy(&admin, place()).unwrap();
+    assert_eq!(kind(sign("GET /2")), ErrorKind::Unauthenticated);
 }

@@ -21,6 +21,7 @@ use crate::catalog::{images, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::{ImageId, Operation, PartialUpload, Status};
 use crate::service::audit::Act;
+use crate::service::rights::Action;
 use crate::service::{Actor, Error, Service};
 use crate::store::{Reach, Store};
 
@@ -42,7 +43,7 @@ impl Service {
         let (token, now, rules) = (self.entropy.id(), self.clock.now(), self.rules.clone());
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
         self.db.write(move |txn| {
-            let mut image = access::writable(txn, &actor, &id, "upload to")?;
+            let mut image = access::writable(txn, &actor, &id, Action::ImagesUpload)?;
             expect_ready(&image)?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
             let most = rules.unfinished_uploads_max;
@@ -79,7 +80,7 @@ impl Service {
     /// `NotFound` or `Forbidden`.
     pub fn upload_of(&self, actor: &Actor, id: &ImageId) -> Result<Option<PartialUpload>, Error> {
         let read = self.db.read()?;
-        access::writable(&read, actor, id, "upload to")?;
+        access::writable(&read, actor, id, Action::ImagesUpload)?;
         Ok(uploads::get(&read, id)?)
     }
 
@@ -185,7 +186,7 @@ fn name_image(rows: &impl Rows, act: &mut Act, id: &ImageId) -> Result<(), Error
 
 /// The upload with this name, for whoever may fill its image.
 fn known(rows: &impl Rows, actor: &Actor, id: &ImageId, token: &Token) -> Result<PartialUpload, Error> {
-    access::writable(rows, actor, id, "upload to")?;
+    access::writable(rows, actor, id, Action::ImagesUpload)?;
     let upload = uploads::get(rows, id)?.filter(|upload| upload.token == *token);
     upload.ok_or_else(|| {
         let name = hex::encode(token);

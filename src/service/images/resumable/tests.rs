@@ -18,6 +18,7 @@ fn member(project: &str) -> Actor {
         scope: Some(Scope::Project(project.into())),
         roles: ["member", "reader"].map(str::to_owned).into(),
         origin: Default::default(),
+        rights: Default::default(),
     }
 }
 

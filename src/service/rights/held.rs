@@ -1,0 +1,85 @@
+//! What one caller may do: roles and policies together, as of one request.
+//!
+//! Invariant: this is the one place that decides. A denial of a policy beats roles too; the local administrator
+//! is in no group, so that nothing denies it anything.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Resource;
+use super::action::Action;
+use super::built_in;
+use super::condition::Asked;
+use super::rulebook::{Rulebook, Verdict};
+use crate::service::{Actor, Error, Reason};
+
+/// The policies that hold for a caller; none by default.
+#[derive(Clone, Default)]
+pub struct Rights(Option<Arc<(Arc<Rulebook>, Asked)>>);
+
+impl Rights {
+    /// The rights of who asks so.
+    pub(in crate::service) fn new(book: Arc<Rulebook>, asked: Asked) -> Rights {
+        if book.is_empty() { Rights(None) } else { Rights(Some(Arc::new((book, asked)))) }
+    }
+
+    /// What the policies say.
+    fn decide(&self, action: Action, resource: Resource<'_>, account: &str) -> Verdict {
+        match self.0.as_deref() {
+            Some((book, asked)) => book.decide(action, resource, account, asked),
+            None => Verdict::Silent,
+        }
+    }
+}
+
+impl PartialEq for Rights {
+    fn eq(&self, other: &Rights) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.0, &other.0) && one.1 == other.1,
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Rights {}
+
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policies = self.0.as_ref().map_or(0, |held| held.0.len());
+        write!(f, "Rights({policies} policies)")
+    }
+}
+
+impl Actor {
+    /// Whether the caller may do this at all. Whose the resource is, and who sees it, is no right.
+    pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
+        match self.rights.decide(action, resource, self.user_domain.as_str()) {
+            Verdict::Denied => false,
+            Verdict::Allowed => true,
+            Verdict::Silent => roles_allow(self.roles.iter().map(String::as_str), action).is_some(),
+        }
+    }
+
+    /// Lets those through who may.
+    ///
+    /// # Errors
+    /// `Forbidden` for everyone else, whether or not the resource exists.
+    pub fn expect(&self, action: Action, resource: Resource<'_>) -> Result<(), Error> {
+        if self.allows(action, resource) {
+            return Ok(());
+        }
+        let refusal = match action.keystone_name() {
+            Some(name) => format!("You are not authorized to perform the requested action: identity:{name}."),
+            None => {
+                format!("this takes a role or a policy that allows {}; ask an administrator", action.name())
+            }
+        };
+        Err(Error::forbidden(refusal).because(Reason::Role))
+    }
+}
+
+/// The first of these roles that allows the action.
+pub(super) fn roles_allow<'a>(mut roles: impl Iterator<Item = &'a str>, action: Action) -> Option<&'a str> {
+    roles.find(|role| built_in::keystone_role(role).is_some_and(|role| role.allows.has(action)))
+}

@@ -1,0 +1,148 @@
+//! Keeps rulebooks, so that policies are read once for each change of rights and not with each request.
+//!
+//! Invariant: a rulebook is used only with the revision of rights it was made at, so that a change counts with
+//! the next request. A policy that cannot be read lets nobody through who has it: what it would deny is not
+//! known. Memory is bounded by the statements that are kept.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::built_in;
+use super::document::Document;
+use super::rulebook::{Holding, Rulebook};
+use crate::catalog::identity as catalog;
+use crate::db::ReadTxn;
+use crate::model::policy::{Attachment, Policy, Reach};
+use crate::model::{PolicyId, ProjectId, UserId};
+use crate::service::{Error, ErrorKind};
+
+/// Statements that are kept in all rulebooks together; each takes some hundred bytes.
+const RULES_MAX: u64 = 1 << 18;
+/// Bytes of documents that are kept read.
+const DOCUMENT_BYTES_MAX: u64 = 32 << 20;
+/// Expected number of either.
+const ENTRIES: usize = 1024;
+
+/// Who, and in which project.
+type Place = (UserId, Option<ProjectId>);
+
+/// Rulebooks and the documents in them.
+pub(in crate::service) struct Library {
+    books: Cache<Place, (u64, Arc<Rulebook>), Rules>,
+    documents: Cache<(PolicyId, u64), Arc<Document>, Bytes>,
+}
+
+#[derive(Clone)]
+struct Rules;
+
+impl Weighter<Place, (u64, Arc<Rulebook>)> for Rules {
+    fn weight(&self, _: &Place, (_, book): &(u64, Arc<Rulebook>)) -> u64 {
+        book.rules() as u64 + book.len() as u64 + 1
+    }
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<(PolicyId, u64), Arc<Document>> for Bytes {
+    fn weight(&self, _: &(PolicyId, u64), document: &Arc<Document>) -> u64 {
+        document.text().len() as u64 + 256
+    }
+}
+
+impl Default for Library {
+    fn default() -> Library {
+        Library {
+            books: Cache::with_weighter(ENTRIES, RULES_MAX, Rules),
+            documents: Cache::with_weighter(ENTRIES, DOCUMENT_BYTES_MAX, Bytes),
+        }
+    }
+}
+
+impl Library {
+    /// The policies that hold for a user in a project, or outside of any.
+    ///
+    /// # Errors
+    /// When the database fails, or a policy that the user has cannot be read.
+    pub(in crate::service) fn book(
+        &self,
+        rows: &ReadTxn,
+        user: &UserId,
+        project: Option<&ProjectId>,
+    ) -> Result<Arc<Rulebook>, Error> {
+        if catalog::groups_of(rows, user)?.is_empty() {
+            return Ok(Arc::default());
+        }
+        let revision = catalog::rights_revision(rows)?;
+        let place = (user.clone(), project.cloned());
+        if let Some((made_at, book)) = self.books.get(&place)
+            && made_at == revision
+        {
+            return Ok(book);
+        }
+        let book = Arc::new(Rulebook::new(self.holdings(rows, user, project)?));
+        self.books.insert(place, (revision, book.clone()));
+        Ok(book)
+    }
+
+    fn holdings(
+        &self,
+        rows: &ReadTxn,
+        user: &UserId,
+        project: Option<&ProjectId>,
+    ) -> Result<Vec<Holding>, Error> {
+        let mut holdings = Vec::new();
+        for group in catalog::groups_of(rows, user)? {
+            if let Some(project) = project {
+                let reach = Reach::Project(project.clone());
+                for attachment in catalog::attached_to(rows, &group, Some(&reach))? {
+                    holdings.push(self.holding(rows, attachment, true)?);
+                }
+            }
+            let everywhere = catalog::attached_to(rows, &group, Some(&Reach::All))?;
+            if everywhere.is_empty() {
+                continue;
+            }
+            let is_in_reach =
+                project.map(|project| catalog::shares_domain(rows, &group, project)).transpose()?;
+            for attachment in everywhere {
+                holdings.push(self.holding(rows, attachment, is_in_reach.unwrap_or(false))?);
+            }
+        }
+        Ok(holdings)
+    }
+
+    fn holding(&self, rows: &ReadTxn, attachment: Attachment, is_in_reach: bool) -> Result<Holding, Error> {
+        let Attachment { group, reach, policy } = attachment;
+        let (name, document) = match built_in::policy(policy.as_str()) {
+            Some(built_in) => (built_in.name.to_owned(), built_in.document.clone()),
+            None => self.written(rows, &policy)?,
+        };
+        Ok(Holding { policy, name, group, reach, document, is_in_reach })
+    }
+
+    fn written(&self, rows: &ReadTxn, id: &PolicyId) -> Result<(String, Arc<Document>), Error> {
+        let policy = catalog::get::<Policy>(rows, id)?.ok_or_else(|| unreadable(id, "it is not there"))?;
+        let key = (id.clone(), policy.revision);
+        if let Some(document) = self.documents.get(&key) {
+            return Ok((policy.name, document));
+        }
+        let document = Document::parse(&policy.document).map_err(|error| unreadable(id, &error.message))?;
+        let document = Arc::new(document);
+        self.documents.insert(key, document.clone());
+        Ok((policy.name, document))
+    }
+}
+
+fn unreadable(policy: &PolicyId, why: &str) -> Error {
+    Error {
+        kind: ErrorKind::Internal,
+        message:
+            "one of your policies cannot be read, so that nothing is allowed; the server's log says which"
+                .into(),
+        internal: Some(format!("policy {policy} cannot be read: {why}; write it again, or detach it")),
+        reason: None,
+    }
+}

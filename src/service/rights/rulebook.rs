@@ -1,0 +1,218 @@
+//! All policies that hold for one user in one place, and what they decide.
+//!
+//! Invariant: a denial that matches beats everything that allows; what nothing allows is refused. A policy
+//! that does not work (a role without those it depends on, one that reaches no further than its own
+//! domain) allows nothing, and what it denies stays denied. Must not know who owns an image.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Resource;
+use super::action::{Action, Actions};
+use super::condition::Asked;
+use super::document::{Document, Sought, Statement};
+use super::syntax::Effect;
+use crate::model::policy::Reach;
+use crate::model::{GroupId, PolicyId};
+
+/// A policy that a group of the user's has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The policy's id.
+    pub policy: PolicyId,
+    /// The policy's name.
+    pub name: String,
+    /// The group that has it.
+    pub group: GroupId,
+    /// Where it holds.
+    pub reach: Reach,
+    /// What it says.
+    pub document: Arc<Document>,
+    /// Whether it is attached where it may allow something, which is not so outside of projects, nor in other
+    /// domains than its group's.
+    pub is_in_reach: bool,
+}
+
+/// A statement, as flat as deciding wants it.
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    actions: Actions,
+    is_bare: bool,
+    holding: u32,
+    statement: u32,
+}
+
+/// What holds.
+#[derive(Debug, Default)]
+pub struct Rulebook {
+    holdings: Vec<Holding>,
+    /// Of each holding: whether what it allows counts.
+    is_working: Vec<bool>,
+    denies: Vec<Rule>,
+    allows: Vec<Rule>,
+    denied: Actions,
+    allowed: Actions,
+}
+
+/// What policies say to an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A statement denies it.
+    Denied,
+    /// A statement allows it, and none denies it.
+    Allowed,
+    /// None speaks of it.
+    Silent,
+}
+
+/// A statement that matches an action, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match<'a> {
+    /// Where it stands.
+    pub holding: &'a Holding,
+    /// Which one of the document's, from 0.
+    pub statement: usize,
+    /// What it does.
+    pub effect: Effect,
+    /// Why it does not count, although it matches.
+    pub idle_because: Option<String>,
+}
+
+impl Rulebook {
+    /// A rulebook of what is held.
+    pub fn new(holdings: Vec<Holding>) -> Rulebook {
+        let is_working = working(&holdings);
+        let mut book = Rulebook { is_working, ..Rulebook::default() };
+        for (at, holding) in holdings.iter().enumerate() {
+            for (number, statement) in holding.document.statements.iter().enumerate() {
+                let rule = Rule {
+                    actions: statement.actions,
+                    is_bare: statement.is_bare(),
+                    holding: at as u32,
+                    statement: number as u32,
+                };
+                match statement.effect {
+                    _ if statement.actions.is_empty() => {}
+                    Effect::Deny => {
+                        book.denied = book.denied.or(rule.actions);
+                        book.denies.push(rule);
+                    }
+                    Effect::Allow if book.is_working[at] => {
+                        book.allowed = book.allowed.or(rule.actions);
+                        book.allows.push(rule);
+                    }
+                    Effect::Allow => {}
+                }
+            }
+        }
+        // What needs no look at the request decides soonest.
+        book.denies.sort_by_key(|rule| !rule.is_bare);
+        book.allows.sort_by_key(|rule| !rule.is_bare);
+        Rulebook { holdings, ..book }
+    }
+
+    /// Whether there is no policy in it.
+    pub fn is_empty(&self) -> bool {
+        self.holdings.is_empty()
+    }
+
+    /// How many policies are in it.
+    pub(super) fn len(&self) -> usize {
+        self.holdings.len()
+    }
+
+    /// How many statements are in it.
+    pub(super) fn rules(&self) -> usize {
+        self.denies.len() + self.allows.len()
+    }
+
+    /// The actions that may be allowed, whatever is denied besides.
+    pub fn allowed(&self) -> Actions {
+        self.allowed
+    }
+
+    /// What the policies say. `account` is the id of the caller's domain.
+    pub fn decide(&self, action: Action, resource: Resource<'_>, account: &str, asked: &Asked) -> Verdict {
+        let sought = OnceCell::new();
+        let covers = |statement: &Statement| {
+            statement.covers(sought.get_or_init(|| Sought::new(action, resource, account, asked)))
+        };
+        let any = |rules: &[Rule]| {
+            rules.iter().any(|rule| {
+                rule.actions.has(action) && (rule.is_bare || self.statement(rule).is_some_and(covers))
+            })
+        };
+        if self.denied.has(action) && any(&self.denies) {
+            Verdict::Denied
+        } else if self.allowed.has(action) && any(&self.allows) {
+            Verdict::Allowed
+        } else {
+            Verdict::Silent
+        }
+    }
+
+    /// Every statement that matches, in the order in which policies are held.
+    pub fn matches(
+        &self,
+        action: Action,
+        resource: Resource<'_>,
+        account: &str,
+        asked: &Asked,
+    ) -> Vec<Match<'_>> {
+        let sought = Sought::new(action, resource, account, asked);
+        let mut found = Vec::new();
+        for (holding, is_working) in self.holdings.iter().zip(&self.is_working) {
+            for (at, statement) in holding.document.statements.iter().enumerate() {
+                if statement.actions.has(action) && statement.covers(&sought) {
+                    let is_idle = statement.effect == Effect::Allow && !is_working;
+                    let idle_because = is_idle.then(|| self.why_idle(holding));
+                    found.push(Match { holding, statement: at, effect: statement.effect, idle_because });
+                }
+            }
+        }
+        found
+    }
+
+    fn why_idle(&self, holding: &Holding) -> String {
+        if !holding.is_in_reach {
+            return "policies allow something in projects of their group's domain alone".into();
+        }
+        let works = |name: &String| {
+            self.holdings
+                .iter()
+                .zip(&self.is_working)
+                .any(|(other, works)| *works && other.name.to_lowercase() == *name)
+        };
+        let missing: Vec<&str> =
+            holding.document.depends.iter().filter(|name| !works(name)).map(String::as_str).collect();
+        format!("it depends on {}, which does not work here: attach it too", missing.join(" and "))
+    }
+
+    fn statement(&self, rule: &Rule) -> Option<&Statement> {
+        self.holdings.get(rule.holding as usize)?.document.statements.get(rule.statement as usize)
+    }
+}
+
+/// Of each holding, whether what it allows counts: it is in reach, and so is everything it depends on. Roles that
+/// depend on each other in a circle never work.
+fn working(holdings: &[Holding]) -> Vec<bool> {
+    let mut works = vec![false; holdings.len()];
+    let mut names = BTreeSet::new();
+    loop {
+        let mut more = false;
+        for (at, holding) in holdings.iter().enumerate() {
+            if !works[at]
+                && holding.is_in_reach
+                && holding.document.depends.iter().all(|name| names.contains(name))
+            {
+                works[at] = true;
+                more = true;
+                names.insert(holding.name.to_lowercase());
+            }
+        }
+        if !more {
+            return works;
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Explaining decisions: what a user may do, and which statements say so.
+//!
+//! Invariant: the outcome is the engine's own, for the rights the user has now; nothing is decided here.
+
+use super::action::Action;
+use super::document;
+use super::held::roles_allow;
+use super::syntax::Effect;
+use super::{Resource, Verdict, built_in};
+use crate::catalog::identity as catalog;
+use crate::model::identity::{Group, Project, Scope, User};
+use crate::model::policy::Reach;
+use crate::model::{GroupId, ImageId, PolicyId, ProjectId, UserId};
+use crate::service::{Actor, Error, Service};
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Simulation {
+    /// Id of the user, or its name in the caller's domain.
+    pub user: String,
+    /// The action's name.
+    pub action: String,
+    /// An image's id, another id, or `*` for nothing in particular.
+    pub resource: String,
+    /// Id of the project, or its name in the user's domain; by default the user's own.
+    pub project: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Whether the engine lets the user through.
+    pub is_allowed: bool,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// The user.
+    pub user: UserId,
+    /// The project.
+    pub project: ProjectId,
+    /// The action's name as it is written.
+    pub action: &'static str,
+    /// Every statement that matches.
+    pub matches: Vec<Weighed>,
+}
+
+/// A statement that matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weighed {
+    /// The policy's id.
+    pub policy: PolicyId,
+    /// The policy's name.
+    pub policy_name: String,
+    /// The group that has the policy: its id and its name; `None` for a role of the user's.
+    pub group: Option<(GroupId, String)>,
+    /// Where it is attached: a project, or `None` for all.
+    pub project: Option<ProjectId>,
+    /// Which statement of the document it is, from 0.
+    pub statement: usize,
+    /// What it does.
+    pub effect: Effect,
+    /// The statement.
+    pub text: serde_json::Value,
+    /// Why it does not count, although it matches.
+    pub idle_because: Option<String>,
+}
+
+impl Service {
+    /// What a user may do, and why: one's own rights, or anyone's with `tintype:policies:simulate`.
+    ///
+    /// # Errors
+    /// `Forbidden` for others; `NotFound` when user or project is missing; `Invalid` for an action that this
+    /// server does not have.
+    pub fn simulate(&self, actor: &Actor, asked: &Simulation) -> Result<Explained, Error> {
+        let action = Action::named(&asked.action).ok_or_else(|| {
+            let near = document::nearest(&asked.action);
+            let hint = near.map_or(String::new(), |near| format!("; did you mean {}?", near.name()));
+            Error::invalid(format!("{:?} is no action of this server{hint}", asked.action))
+        })?;
+        let rows = self.db.read()?;
+        let is_own = actor.user.as_str() == asked.user;
+        if !is_own {
+            actor.expect(Action::PoliciesSimulate, Resource::Id(&asked.user))?;
+        }
+        let user = match catalog::get::<User>(&rows, &UserId::from(asked.user.as_str()))? {
+            Some(user) => Some(user),
+            None => catalog::find::<User>(&rows, actor.user_domain.as_str(), &asked.user)?,
+        };
+        let user = user.ok_or_else(|| Error::not_found(format!("Could not find user: {}.", asked.user)))?;
+        let project = match &asked.project {
+            None => {
+                let default = user.default_project.clone().or_else(|| actor.project().cloned());
+                default.ok_or_else(|| Error::invalid("name the project: the user has none by default"))?
+            }
+            Some(named) => match catalog::get::<Project>(&rows, &ProjectId::from(named.as_str()))? {
+                Some(project) => project.id,
+                None => {
+                    let found = catalog::find::<Project>(&rows, user.domain.as_str(), named)?;
+                    found.ok_or_else(|| Error::not_found(format!("Could not find project: {named}.")))?.id
+                }
+            },
+        };
+        let scope = Scope::Project(project.clone());
+        let Some(worth) = self.worth(&rows, &user.id, Some(&scope))? else {
+            return Ok(Explained {
+                is_allowed: false,
+                reason: "the user cannot act in this project: it holds no role and no policy there, or one of user, \
+                         project and their domains is disabled"
+                    .into(),
+                user: user.id,
+                project,
+                action: action.name(),
+                matches: Vec::new(),
+            });
+        };
+        let image = ImageId::parse(&asked.resource);
+        let resource = match (asked.resource.as_str(), &image) {
+            ("*" | "", _) => Resource::None,
+            (_, Some(id)) => Resource::Image(id),
+            (id, None) => Resource::Id(id),
+        };
+        let account = user.domain.as_str();
+        let mut matches = Vec::new();
+        for found in worth.book.matches(action, resource, account, &worth.asked) {
+            let name = catalog::get::<Group>(&rows, &found.holding.group)?.map(|group| group.name);
+            let project = match &found.holding.reach {
+                Reach::Project(project) => Some(project.clone()),
+                Reach::All => None,
+            };
+            matches.push(Weighed {
+                policy: found.holding.policy.clone(),
+                policy_name: found.holding.name.clone(),
+                group: Some((found.holding.group.clone(), name.unwrap_or_default())),
+                project,
+                statement: found.statement,
+                effect: found.effect,
+                text: found.holding.document.statement_json(found.statement),
+                idle_because: found.idle_because,
+            });
+        }
+        let verdict = worth.book.decide(action, resource, account, &worth.asked);
+        let actor = worth.actor(Some(scope));
+        let role = roles_allow(actor.roles.iter().map(String::as_str), action);
+        if let Some(role) = role.and_then(built_in::keystone_role) {
+            let statements = role.policy.document.statements.iter();
+            let at = statements.take_while(|statement| !statement.actions.has(action)).count();
+            matches.push(Weighed {
+                policy: PolicyId::from(role.policy.id),
+                policy_name: role.policy.name.into(),
+                group: None,
+                project: Some(project.clone()),
+                statement: at,
+                effect: Effect::Allow,
+                text: role.policy.document.statement_json(at),
+                idle_because: None,
+            });
+        }
+        let reason = match (verdict, role) {
+            (Verdict::Denied, _) => "a policy denies it, which beats everything that allows".into(),
+            (Verdict::Allowed, _) => "a policy allows it, and none denies it".into(),
+            (Verdict::Silent, Some(role)) => format!("the role {role} allows it, and no policy denies it"),
+            (Verdict::Silent, None) => "nothing allows it".into(),
+        };
+        Ok(Explained {
+            is_allowed: actor.allows(action, resource),
+            reason,
+            user: user.id,
+            project,
+            action: action.name(),
+            matches,
+        })
+    }
+}
