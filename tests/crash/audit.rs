@@ -42,7 +42,7 @@ impl Machine {
                 }
                 ("addMember", Rating::Normal) => image.members.extend(member),
                 ("deleteMember", Rating::Normal) => {
-                    for member in &member {
+                    if let Some(member) = &member {
                         image.members.remove(member);
                     }
                 }

@@ -88,6 +88,14 @@ impl TraceRecord {
         (TraceHead { seq, hash }, TraceRecord { before: before.hash, hash, content })
     }
 
+    /// Its hash, and when it was recorded: what the next record needs to know, without reading all it says. `None`
+    /// when its content is of no form that this release writes.
+    pub fn place(&self) -> Option<(TraceHash, Time)> {
+        const RECORDED_AT: std::ops::Range<usize> = 9..17;
+        let recorded_at = self.content.get(RECORDED_AT)?.try_into().map(i64::from_le_bytes).ok()?;
+        (self.content.first() == Some(&ContentRecord::VERSION)).then_some((self.hash, Time(recorded_at)))
+    }
+
     /// Whether its hash is that of what it says.
     pub fn is_whole(&self, seq: u64) -> bool {
         hash(seq, &self.before, &self.content) == self.hash
@@ -224,6 +232,7 @@ mod tests {
         assert_eq!(bytes, golden);
         let read = decode::<TraceRecord>(&bytes).unwrap();
         assert!(read.is_whole(7) && !read.is_whole(8));
+        assert_eq!(read.place(), Some((head.hash, Time(2))));
         assert_eq!(read.into_trace(7).unwrap().content, content());
         let derived = blake3::derive_key(CONTEXT, &[&7u64.to_be_bytes()[..], &[9; 32], &body].concat());
         assert_eq!(derived, head.hash);
