@@ -23,4 +23,6 @@ mod versions;
 pub use routes::routes;
 
 #[cfg(test)]
+mod group_tests;
+#[cfg(test)]
 mod tests;
