@@ -24,4 +24,6 @@ mod versions;
 pub use routes::routes;
 
 #[cfg(test)]
+mod group_tests;
+#[cfg(test)]
 mod tests;

@@ -9,11 +9,17 @@ use tower::ServiceExt as _;
 use crate::api::context::ApiState;
 use crate::service::testing::service;
 
-fn router() -> Router {
+pub(super) fn router() -> Router {
     crate::api::router(ApiState { service: service().0, public_url: None })
 }
 
-async fn send(router: &Router, method: &str, path: &str, token: &str, body: Value) -> Response<Body> {
+pub(super) async fn send(
+    router: &Router,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: Value,
+) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(path).header("host", "box:9292");
     if !token.is_empty() {
         request = request.header("x-auth-token", token).header("x-subject-token", token);
@@ -22,27 +28,27 @@ async fn send(router: &Router, method: &str, path: &str, token: &str, body: Valu
     router.clone().oneshot(request.body(body).unwrap()).await.unwrap()
 }
 
-async fn body(response: Response<Body>) -> Value {
+pub(super) async fn body(response: Response<Body>) -> Value {
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() }
 }
 
-fn sign_in(user: &str, password: &str, scope: Value) -> Value {
+pub(super) fn sign_in(user: &str, password: &str, scope: Value) -> Value {
     let user = json!({"name": user, "password": password, "domain": {"name": "Default"}});
     json!({"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}})
 }
 
-fn in_project(name: &str) -> Value {
+pub(super) fn in_project(name: &str) -> Value {
     json!({"project": {"name": name, "domain": {"id": "default"}}})
 }
 
-async fn token_of(router: &Router, user: &str, password: &str, scope: Value) -> String {
+pub(super) async fn token_of(router: &Router, user: &str, password: &str, scope: Value) -> String {
     let response = send(router, "POST", "/v3/auth/tokens", "", sign_in(user, password, scope)).await;
     assert_eq!(response.status(), StatusCode::CREATED);
     response.headers()["x-subject-token"].to_str().unwrap().to_owned()
 }
 
-async fn admin(router: &Router) -> String {
+pub(super) async fn admin(router: &Router) -> String {
     token_of(router, "admin", "admin-pw", in_project("admin")).await
 }
 
@@ -151,17 +157,17 @@ async fn hostile_bodies_are_refused_with_a_reason() {
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
-async fn created(router: &Router, token: &str, path: &str, object: Value) -> Value {
+pub(super) async fn created(router: &Router, token: &str, path: &str, object: Value) -> Value {
     let response = send(router, "POST", path, token, object).await;
     assert_eq!(response.status(), StatusCode::CREATED, "{path}");
     body(response).await.as_object().unwrap().values().next().unwrap().clone()
 }
 
-async fn status(router: &Router, method: &str, path: &str, token: &str) -> u16 {
+pub(super) async fn status(router: &Router, method: &str, path: &str, token: &str) -> u16 {
     send(router, method, path, token, Value::Null).await.status().as_u16()
 }
 
-async fn listed(router: &Router, token: &str, path: &str) -> Vec<Value> {
+pub(super) async fn listed(router: &Router, token: &str, path: &str) -> Vec<Value> {
     let response = send(router, "GET", path, token, Value::Null).await;
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     let body = body(response).await;
@@ -170,7 +176,7 @@ async fn listed(router: &Router, token: &str, path: &str) -> Vec<Value> {
 }
 
 /// User `ann`, member of project `demo`; gives back the user's and the project's ids.
-async fn ann(router: &Router, admin: &str) -> (String, String) {
+pub(super) async fn ann(router: &Router, admin: &str) -> (String, String) {
     let user = json!({"user": {"name": "ann", "password": "pw", "email": "ann@example.org"}});
     let user = created(router, admin, "/v3/users", user).await["id"].as_str().unwrap().to_owned();
     let project = created(router, admin, "/v3/projects", json!({"project": {"name": "demo"}})).await;

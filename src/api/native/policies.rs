@@ -242,3 +242,114 @@ fn weighed_body(weighed: &Weighed) -> Value {
         "text": weighed.text,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::super::tests::state;
+    use super::*;
+    use crate::api::context::LocalAdmin;
+    use crate::service::identity::NewGroup;
+
+    const DOCUMENT: &str =
+        r#"{"Version":"1.1","Statement":[{"Effect":"Deny","Action":["ims:images:delete"]}]}"#;
+
+    async fn ask(state: &ApiState, method: &str, path: &str, sent: &str) -> (u16, Value) {
+        let path = format!("/tintype/v1/{path}");
+        let request = Request::builder().method(method).uri(path).body(Body::from(sent.to_owned()));
+        let mut request = request.unwrap();
+        request.extensions_mut().insert(LocalAdmin);
+        let response = routes().with_state(state.clone()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    fn message(body: &Value) -> &str {
+        body["error"]["message"].as_str().unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn a_policy_is_written_shown_changed_attached_and_deleted() {
+        let state = state();
+        let admin = state.service.local_admin().unwrap();
+        let new = NewGroup { name: "ops".into(), domain: None, description: None, extra: Default::default() };
+        state.service.create_group(&admin, new).unwrap();
+        let sent = format!(r#"{{"name":"No deleting","description":"x","document":{DOCUMENT}}}"#);
+        let (status, made) = ask(&state, "POST", "policies", &sent).await;
+        assert_eq!((status, &made["type"], &made["description"]), (201, &json!("custom"), &json!("x")));
+        assert_eq!(made["document"], serde_json::from_str::<Value>(DOCUMENT).unwrap());
+        let path = format!("policies/{}", made["id"].as_str().unwrap());
+        let changed = DOCUMENT.replace("delete", "update");
+        let sent = format!(r#"{{"description":null,"document":{changed}}}"#);
+        let (status, shown) = ask(&state, "PATCH", &path, &sent).await;
+        assert_eq!((status, &shown["description"]), (200, &Value::Null));
+        assert_eq!(ask(&state, "GET", "policies/no%20DELETING", "").await.1, shown);
+        let (_, listed) = ask(&state, "GET", "policies", "").await;
+        let types: Vec<_> =
+            listed["policies"].as_array().unwrap().iter().map(|p| p["type"].clone()).collect();
+        assert_eq!(types.len(), 12);
+        assert!(["system", "keystone role", "custom"].iter().all(|kind| types.contains(&json!(kind))));
+        let everywhere = r#"{"group":"ops","all_projects":true}"#;
+        let (status, attached) = ask(&state, "POST", &format!("{path}/attach"), everywhere).await;
+        assert_eq!(
+            (status, &attached["all_projects"], &attached["project"]),
+            (200, &json!(true), &Value::Null)
+        );
+        let (_, attachments) = ask(&state, "GET", &format!("{path}/attachments"), "").await;
+        assert_eq!(attachments["attachments"], json!([attached]));
+        assert_eq!(ask(&state, "DELETE", &path, "").await.0, 409);
+        assert_eq!(ask(&state, "POST", &format!("{path}/detach"), everywhere).await.0, 200);
+        assert_eq!(ask(&state, "POST", &format!("{path}/detach"), everywhere).await.0, 404);
+        assert_eq!(ask(&state, "DELETE", &path, "").await.0, 204);
+        assert_eq!(ask(&state, "GET", &path, "").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn bad_bodies_say_what_is_wrong_and_where() {
+        let state = state();
+        let twice = DOCUMENT.replace(r#""Effect":"Deny""#, r#""Effect":"Allow","Effect":"Deny""#);
+        let slip = DOCUMENT.replace("images", "image");
+        for (document, expected) in [
+            (twice.as_str(), "duplicate field `Effect` at line 1"),
+            (slip.as_str(), "Statement[0].Action[0]"),
+            ("{}", "missing field `Version`"),
+            ("null", "null"),
+            ("\"text\"", "expected struct"),
+        ] {
+            let sent = format!(r#"{{"name":"n","document":{document}}}"#);
+            let (status, body) = ask(&state, "POST", "policies", &sent).await;
+            assert_eq!(status, 400, "{document}");
+            assert!(message(&body).contains(expected), "{document}: {}", message(&body));
+        }
+        for (sent, path) in [
+            (r#"{"name":"n"}"#, "policies"),
+            (r#"{"group":"g"}"#, "policies/te_admin/attach"),
+            (r#"{"group":"g","project":"p","all_projects":true}"#, "policies/te_admin/attach"),
+            (r#"{"user":"admin","action":"ims:images:fly","resource":"*"}"#, "policy-simulation"),
+            ("", "policy-simulation"),
+        ] {
+            assert_eq!(ask(&state, "POST", path, sent).await.0, 400, "{sent}");
+        }
+        assert_eq!(ask(&state, "PATCH", "policies/te_admin", r#"{"document":null}"#).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn a_simulation_is_told_with_its_reasons() {
+        let state = state();
+        let sent = r#"{"user":"admin","action":"ims:images:delete","resource":"*","project":"admin"}"#;
+        let (status, told) = ask(&state, "POST", "policy-simulation", sent).await;
+        assert_eq!(
+            (status, &told["allowed"], &told["action"]),
+            (200, &json!(true), &json!("ims:images:delete"))
+        );
+        let found = &told["matches"][0];
+        assert_eq!(
+            (&found["policy"], &found["group"], &found["counts"]),
+            (&json!("admin"), &Value::Null, &json!(true))
+        );
+        assert_eq!(found["text"]["Action"], json!(["*:*:*"]));
+    }
+}

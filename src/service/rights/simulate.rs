@@ -8,6 +8,7 @@ use super::held::roles_allow;
 use super::syntax::Effect;
 use super::{Resource, Verdict, built_in};
 use crate::catalog::identity as catalog;
+use crate::db::Rows;
 use crate::model::identity::{Group, Project, Scope, User};
 use crate::model::policy::Reach;
 use crate::model::{GroupId, ImageId, PolicyId, ProjectId, UserId};
@@ -77,26 +78,22 @@ impl Service {
             Error::invalid(format!("{:?} is no action of this server{hint}", asked.action))
         })?;
         let rows = self.db.read()?;
-        let is_own = actor.user.as_str() == asked.user;
-        if !is_own {
-            actor.expect(Action::PoliciesSimulate, Resource::Id(&asked.user))?;
-        }
-        let user = match catalog::get::<User>(&rows, &UserId::from(asked.user.as_str()))? {
-            Some(user) => Some(user),
-            None => catalog::find::<User>(&rows, actor.user_domain.as_str(), &asked.user)?,
+        let own = catalog::get::<User>(&rows, &actor.user)?;
+        let own = own.filter(|own| own.id.as_str() == asked.user || own.name == asked.user);
+        let (user, is_own) = match own {
+            Some(own) => (own, true),
+            None => (other_user(&rows, actor, &asked.user)?, false),
         };
-        let user = user.ok_or_else(|| Error::not_found(format!("Could not find user: {}.", asked.user)))?;
         let project = match &asked.project {
             None => {
                 let default = user.default_project.clone().or_else(|| actor.project().cloned());
                 default.ok_or_else(|| Error::invalid("name the project: the user has none by default"))?
             }
-            Some(named) => match catalog::get::<Project>(&rows, &ProjectId::from(named.as_str()))? {
-                Some(project) => project.id,
-                None => {
-                    let found = catalog::find::<Project>(&rows, user.domain.as_str(), named)?;
-                    found.ok_or_else(|| Error::not_found(format!("Could not find project: {named}.")))?.id
-                }
+            Some(named) => match find_project(&rows, &user, named)? {
+                Some(project) => project,
+                // Whoever asks for themself does not learn which projects there are.
+                None if is_own => ProjectId::from(named.as_str()),
+                None => return Err(Error::not_found(format!("Could not find project: {named}."))),
             },
         };
         let scope = Scope::Project(project.clone());
@@ -107,7 +104,10 @@ impl Service {
                          project and their domains is disabled"
                     .into(),
                 user: user.id,
-                project,
+                project: match (&asked.project, is_own) {
+                    (Some(named), true) => ProjectId::from(named.as_str()),
+                    _ => project,
+                },
                 action: action.name(),
                 matches: Vec::new(),
             });
@@ -169,4 +169,22 @@ impl Service {
             matches,
         })
     }
+}
+
+/// Another user, for who may ask for others.
+fn other_user(rows: &impl Rows, actor: &Actor, named: &str) -> Result<User, Error> {
+    actor.expect(Action::PoliciesSimulate, Resource::Id(named))?;
+    let user = match catalog::get::<User>(rows, &UserId::from(named))? {
+        Some(user) => Some(user),
+        None => catalog::find::<User>(rows, actor.user_domain.as_str(), named)?,
+    };
+    user.ok_or_else(|| Error::not_found(format!("Could not find user: {named}.")))
+}
+
+fn find_project(rows: &impl Rows, user: &User, named: &str) -> Result<Option<ProjectId>, Error> {
+    let project = match catalog::get::<Project>(rows, &ProjectId::from(named))? {
+        Some(project) => Some(project),
+        None => catalog::find::<Project>(rows, user.domain.as_str(), named)?,
+    };
+    Ok(project.map(|project| project.id))
 }

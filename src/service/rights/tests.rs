@@ -164,10 +164,7 @@ fn common_operations_are_what_the_table_says() {
 }
 
 #[test]
-fn server_administrator_alone_with_what_it_needs_does_not_share_or_copy() {
-    let world = World::new();
-    let rows = world.service.db.read().unwrap();
-    drop(rows);
+fn the_document_of_server_administrator_does_not_share_or_copy() {
     // What it needs allows more; so its own document is looked at.
     let server = built_in_policies().iter().find(|policy| policy.name == "Server Administrator").unwrap();
     let allowed = server.document.actions(Effect::Allow);
@@ -359,6 +356,23 @@ fn a_changed_document_counts_with_the_next_request() {
 }
 
 #[test]
+fn rulebooks_are_made_once_for_each_revision_of_rights() {
+    let world = World::new();
+    world.attach("IMS FullAccess", Some("lab"));
+    let book = || {
+        let rows = world.service.db.read().unwrap();
+        world.service.rights.book(&rows, &world.user.id, Some(&world.project.id)).unwrap()
+    };
+    let first = book();
+    assert!(std::sync::Arc::ptr_eq(&first, &book()));
+    world.write("other", &document("Deny", "ims:images:delete")).unwrap();
+    assert!(!std::sync::Arc::ptr_eq(&first, &book()));
+    // Whoever is in no group has nothing to be made.
+    let rows = world.service.db.read().unwrap();
+    assert!(world.service.rights.book(&rows, &"nobody".into(), None).unwrap().is_empty());
+}
+
+#[test]
 fn a_policy_that_cannot_be_read_lets_nobody_through() {
     let world = World::new();
     world.attach("IMS FullAccess", Some("lab"));
@@ -542,8 +556,15 @@ fn policies_are_the_business_of_who_has_the_right() {
         project: None,
     };
     assert_eq!(kind(world.service.simulate(&ann, &of_admin)), forbidden);
-    let own = Simulation { user: ann.user.0.clone(), ..of_admin };
+    let own = Simulation { user: "ann".into(), ..of_admin };
     assert!(world.service.simulate(&ann, &own).unwrap().is_allowed);
+    // Nor does it tell which other projects there are.
+    for other in ["admin", "nowhere"] {
+        let elsewhere = Simulation { project: Some(other.into()), ..own.clone() };
+        let told = world.service.simulate(&ann, &elsewhere).unwrap();
+        assert!(!told.is_allowed && told.reason.contains("cannot act"), "{other}");
+        assert_eq!(told.project.as_str(), other);
+    }
 }
 
 #[test]
