@@ -61,5 +61,10 @@ pub fn reindex(db: &Db) -> Result<(), Error> {
 
 /// Every derived table that has a way back: the one place that names them.
 fn indexes() -> Vec<Index> {
-    [&[images::INDEX, members::INDEX, access_keys::INDEX][..], &identity::INDEXES, &tokens::INDEXES].concat()
+    [
+        &[images::INDEX, members::INDEX, access_keys::INDEX, jobs::INDEX][..],
+        &identity::INDEXES,
+        &tokens::INDEXES,
+    ]
+    .concat()
 }

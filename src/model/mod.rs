@@ -6,6 +6,7 @@ pub mod identity;
 pub mod ids;
 pub mod image;
 pub mod job;
+pub mod os_versions;
 pub mod range;
 pub mod upload;
 

@@ -7,6 +7,7 @@ mod actor;
 mod error;
 pub mod events;
 pub mod figures;
+mod hindrance;
 pub mod identity;
 pub mod images;
 pub mod jobs;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex};
 
 pub use actor::Actor;
 pub use error::{Error, ErrorKind, Reason};
+pub use hindrance::Hindrance;
 pub use litter::Litter;
 
 use crate::base::{Clock, Entropy, Time};
@@ -64,6 +66,8 @@ pub struct Rules {
     pub password_hashes_at_once: usize,
     /// What one password hash costs.
     pub password_cost: identity::PasswordCost,
+    /// How many jobs there may be.
+    pub jobs: jobs::JobRules,
 }
 
 /// Whose images share their data's chunks. Whoever shares can tell, from the time an upload takes,
@@ -102,6 +106,7 @@ impl Default for Rules {
             unfinished_uploads_max: 64,
             password_hashes_at_once: 2,
             password_cost: identity::PasswordCost::default(),
+            jobs: jobs::JobRules::default(),
         }
     }
 }
@@ -123,6 +128,8 @@ pub struct Service {
     key_making: Arc<Mutex<()>>,
     turns: images::Turns,
     running: jobs::Running,
+    /// The buckets that images are exchanged through.
+    buckets: Arc<images::Buckets>,
 }
 
 impl Service {
@@ -150,12 +157,18 @@ impl Service {
             key_making: Arc::default(),
             turns: images::Turns::default(),
             running: jobs::Running::default(),
+            buckets: Arc::default(),
         }
     }
 
     /// The same with a root for access keys, which a plain box has beside its catalog.
     pub fn with_access_root(self, root: identity::AccessRoot) -> Service {
         Service { access_root: Some(Arc::new(root)), ..self }
+    }
+
+    /// The same with the buckets that images are exchanged through.
+    pub fn with_buckets(self, buckets: images::Buckets) -> Service {
+        Service { buckets: Arc::new(buckets), ..self }
     }
 
     /// The chunk store, for operations that are its own (check, reclaim, statistics).

@@ -24,6 +24,7 @@ mod power;
 mod rebuild;
 mod sealing;
 mod shelf;
+mod tasks;
 mod verdict;
 mod workloads;
 mod world;

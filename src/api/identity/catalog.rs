@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 /// The one region.
-pub(super) const REGION: &str = "RegionOne";
+pub(in crate::api) const REGION: &str = "RegionOne";
 
 const INTERFACES: [&str; 3] = ["public", "internal", "admin"];
 

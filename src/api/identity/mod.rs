@@ -19,6 +19,7 @@ mod sign_in;
 mod users;
 mod versions;
 
+pub(in crate::api) use catalog::REGION;
 pub use routes::routes;
 
 #[cfg(test)]

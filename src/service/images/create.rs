@@ -3,6 +3,7 @@
 use super::access;
 use super::fields::{self, Change, Field};
 use crate::catalog::{self, images};
+use crate::db::WriteTxn;
 use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
 use crate::service::{Actor, Error, Service};
 
@@ -22,6 +23,12 @@ impl Service {
     /// `Forbidden` without the right to create it so, `Conflict` when the id was ever used,
     /// `Invalid` or `TooLarge` when a field is out of bounds.
     pub fn create_image(&self, actor: &Actor, new: NewImage) -> Result<Image, Error> {
+        let image = self.new_image(actor, new)?;
+        self.db.write(move |txn| insert(txn, &image).map(|()| image.clone()))
+    }
+
+    /// The record of an image that the caller may register, before it is.
+    pub(super) fn new_image(&self, actor: &Actor, new: NewImage) -> Result<Image, Error> {
         let project = access::project(actor)?;
         if !access::may_write(actor) {
             return Err(Error::forbidden("registering an image takes the role member in your project"));
@@ -37,11 +44,7 @@ impl Service {
             }
             fields::apply(actor, &mut image, change)?;
         }
-        self.db.write(move |txn| match images::insert(txn, &image) {
-            Ok(()) => Ok(image.clone()),
-            Err(catalog::Error::Exists(_)) => Err(Error::conflict(format!("image id {} is taken", image.id))),
-            Err(error) => Err(error.into()),
-        })
+        Ok(image)
     }
 
     fn blank(&self, id: Option<ImageId>, owner: ProjectId) -> Image {
@@ -69,4 +72,12 @@ impl Service {
             upload: None,
         }
     }
+}
+
+/// Adds a record, in the caller's transaction.
+pub(super) fn insert(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
+    images::insert(txn, image).map_err(|error| match error {
+        catalog::Error::Exists(_) => Error::conflict(format!("image id {} is taken", image.id)),
+        error => error.into(),
+    })
 }

@@ -15,6 +15,7 @@ mod read;
 mod resumable;
 mod screen;
 mod sealing;
+mod transfer;
 mod update;
 mod upload;
 
@@ -29,6 +30,8 @@ pub use read::Listing;
 pub use resumable::Patch;
 pub(super) use resumable::Turns;
 pub use sealing::{Holder, KEY_PROPERTY, OWN_KEY};
+pub use transfer::{Buckets, NewImport, SharedBucket};
+pub(super) use transfer::{kill, revive};
 pub use upload::{BodyBroken, Upload};
 
 #[cfg(test)]

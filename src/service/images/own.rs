@@ -237,7 +237,7 @@ fn query(project: &ProjectId, listing: Listing) -> ListQuery {
 }
 
 /// The image, when it is the caller's project's own.
-fn own(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
+pub(super) fn own(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
     let image = access::visible(rows, actor, id)?;
     match image.owner.as_ref() == Some(access::project(actor)?) {
         true => Ok(image),

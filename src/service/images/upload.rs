@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::access;
 use super::screen::Screen;
+use super::transfer;
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
@@ -117,10 +118,11 @@ impl Service {
         Ok(recovered)
     }
 
-    /// Whether the upload that owns a saving image came in parts: then it goes on after a restart.
+    /// Whether what owns a saving image is an upload in parts, or a job: then it goes on after a restart.
     fn can_go_on(&self, image: &Image, token: &[u8; 16]) -> Result<bool, Error> {
-        let upload = uploads::get(&self.db.read()?, &image.id)?;
-        Ok(upload.is_some_and(|upload| upload.token == *token))
+        let read = self.db.read()?;
+        let upload = uploads::get(&read, &image.id)?;
+        Ok(upload.is_some_and(|upload| upload.token == *token) || transfer::is_filling(&read, token)?)
     }
 
     fn requeue(&self, id: ImageId, token: [u8; 16]) -> Result<(), Error> {
