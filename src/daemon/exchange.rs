@@ -171,6 +171,7 @@ fn remote(
 }
 
 /// Names and values, of which no form is printed.
+#[cfg_attr(not(feature = "buckets"), allow(dead_code))]
 struct Credentials(Vec<(&'static str, Zeroizing<String>)>);
 
 /// What a file of credentials has, by the names that requests know.

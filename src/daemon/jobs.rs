@@ -27,7 +27,10 @@ pub async fn run(service: Service, drain: Duration, stop: CancellationToken) {
     service.put_tasks_down();
     tasks.close();
     if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
-        tracing::warn!(jobs = tasks.len(), "jobs did not come to a step in time; the next start takes them up again");
+        tracing::warn!(
+            jobs = tasks.len(),
+            "jobs did not come to a step in time; the next start takes them up again"
+        );
     }
 }
 

@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn an_object_has_no_more_parts_than_a_bucket_takes() {
         assert_eq!(part_bytes(100, 8 << 20), 8 << 20);
-        let terabyte = 1 << 40;
+        let terabyte: u64 = 1 << 40;
         assert!(terabyte.div_ceil(part_bytes(terabyte, 8 << 20) as u64) <= PARTS_MAX);
     }
 }

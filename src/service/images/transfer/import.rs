@@ -12,7 +12,7 @@ use super::sniff::{self, Found};
 use crate::base::Time;
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
-use crate::model::job::{ImportRoute, Job, Task};
+use crate::model::job::{ImportRoute, Task};
 use crate::model::{Image, ImageId, PartialUpload, Status};
 use crate::objects::exchange::Source;
 use crate::service::images::resumable::forget;
@@ -82,11 +82,15 @@ impl Service {
         check_object(&*source, &from.to_string(), self.rules.image_bytes_max)?;
         let found = sniff::sniff(&mut *source, key.as_str())?;
         check_found(&found, &image, route)?;
-        let is_same = stamp.as_deref() == Some(source.stamp());
-        let (size, store, now) = (source.size_bytes(), self.store.clone(), self.clock.now());
-        let begun = asked.clone();
-        let upload =
-            self.db.write(move |txn| make_ready(txn, &store, &begun, &id, &found, size, is_same, now))?;
+        let opening = Opening {
+            image: id,
+            token: asked.id.0,
+            format: found.format,
+            size_bytes: source.size_bytes(),
+            is_same: stamp.as_deref() == Some(source.stamp()),
+        };
+        let (store, now) = (self.store.clone(), self.clock.now());
+        let upload = self.db.write(move |txn| make_ready(txn, &store, &opening, now))?;
         let stamp = Some(source.stamp().to_owned());
         job.amend(Task::Import { image: id, from, route, stamp })?;
         Ok(Begun::Open { source, upload })
@@ -170,33 +174,35 @@ fn check_found(found: &Found, image: &Image, route: ImportRoute) -> Result<(), E
     Ok(())
 }
 
-/// The commit before the first byte: the image knows its format, and has an upload of the job's name.
-#[allow(clippy::too_many_arguments)]
-fn make_ready(
-    txn: &WriteTxn,
-    store: &Store,
-    job: &Job,
-    id: &ImageId,
-    found: &Found,
-    size: u64,
+/// What the commit before the first byte rests on.
+struct Opening {
+    image: ImageId,
+    /// The job's id, which the image carries.
+    token: [u8; 16],
+    format: String,
+    size_bytes: u64,
+    /// Whether the object is what was read before.
     is_same: bool,
-    now: Time,
-) -> Result<PartialUpload, Error> {
-    let mut image = owned(txn, id, &job.id.0)?.ok_or_else(|| gone(id))?;
-    let before = uploads::get(txn, id)?.filter(|upload| upload.token == job.id.0);
-    if let Some(before) = before.filter(|before| is_same && before.declared_bytes == Some(size)) {
+}
+
+/// The commit before the first byte: the image knows its format, and has an upload of the job's name.
+fn make_ready(txn: &WriteTxn, store: &Store, opening: &Opening, now: Time) -> Result<PartialUpload, Error> {
+    let Opening { image: id, token, format, size_bytes, is_same } = opening;
+    let mut image = owned(txn, id, token)?.ok_or_else(|| gone(id))?;
+    let before = uploads::get(txn, id)?.filter(|upload| upload.token == *token);
+    if let Some(before) = before.filter(|before| *is_same && before.declared_bytes == Some(*size_bytes)) {
         return Ok(before);
     }
     forget(txn, store, id)?;
-    image.disk_format = Some(found.format.clone());
+    image.disk_format = Some(format.clone());
     image.container_format.get_or_insert_with(|| "bare".to_owned());
     image.updated_at = now;
     images::update(txn, &image)?;
     let upload = PartialUpload {
         image: *id,
-        token: job.id.0,
+        token: *token,
         owner: image.owner.clone(),
-        declared_bytes: Some(size),
+        declared_bytes: Some(*size_bytes),
         received_bytes: 0,
         blake3: *blake3::hash(b"").as_bytes(),
         checkpoint: None,

@@ -300,7 +300,9 @@ async fn an_export_writes_what_is_stored_and_overwrites_nothing() {
     // A second try takes exactly its bytes for its own success, and nothing else.
     std::fs::write(outer.path().join("out/late"), data(1)).unwrap();
     service.retry_job(&actor, late.id).unwrap();
-    let claimed = service.claim_task().unwrap().unwrap();
+    let mut claimed = service.claim_task().unwrap().unwrap();
+    let step = crate::service::upkeep::Step { phase: "writing", done: 0, total: None };
+    assert!(claimed.step(&step).is_continue());
     std::mem::forget(claimed);
     service.restart_jobs();
     work_off(&service).await;
