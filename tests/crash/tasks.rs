@@ -14,8 +14,10 @@ use tintype::model::{Status, Visibility};
 use tintype::objects::exchange::{Error, Exchange, Key, PIECE_BYTES, Piece, Sink, Source};
 use tintype::service::images::{Buckets, Change, Field, NewImage, NewImport, SharedBucket};
 
-use crate::acts::{blank, id, text};
-use crate::machine::{Machine, actor};
+use crate::acts::{Act, blank, id, text};
+use crate::every_step::{Before, Workload, prepared, run, undisturbed};
+use crate::machine::{Build, Machine, actor};
+use crate::workloads::{dense, filled, similar};
 use crate::world::{Body, Picture};
 
 /// A bucket in memory that is only read.
@@ -165,4 +167,45 @@ fn filling(slot: u64, status: Status, format: Option<&str>) -> Picture {
 fn outcomes(slot: u64, body: &Body) -> Vec<Picture> {
     let known = |status| filling(slot, status, Some("raw"));
     vec![known(Status::Saving), known(Status::Killed), known(Status::Saving).filled(body)]
+}
+
+/// Images that jobs fill: one from a file, one from another image; and a restart while jobs wait.
+fn tasks() -> Workload {
+    Workload {
+        name: "tasks",
+        before: Before::Done(filled(0, dense(0))),
+        acts: vec![
+            Act::Import(1, similar(0)),
+            Act::Restart,
+            Act::Work,
+            Act::CopyImage(0),
+            Act::Work,
+            Act::Delete(0),
+            Act::Reclaim,
+        ],
+        recovery: vec![Act::Work],
+        stride: 2,
+    }
+}
+
+#[test]
+fn p2_tasks_plain() {
+    run(&tasks(), false);
+}
+
+#[test]
+fn p2_tasks_sealed() {
+    run(&tasks(), true);
+}
+
+#[test]
+fn undisturbed_tasks_succeed() {
+    let build = Build::honest(false, 1);
+    let start = prepared(build, &tasks().before).unwrap();
+    let machine = undisturbed(build, &start, &tasks().acts).unwrap();
+    let jobs = machine.service().jobs(&actor(), None, 10).unwrap();
+    let states: Vec<&str> = jobs.iter().map(|job| job.state.as_str()).collect();
+    // The two tasks, and the reclaiming at the end.
+    assert_eq!(states, ["succeeded"; 3], "{jobs:?}");
+    machine.judge().unwrap();
 }

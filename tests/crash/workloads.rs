@@ -14,7 +14,7 @@ pub fn dense(label: u64) -> Vec<Part> {
 }
 
 /// Data that begins as [`dense`] does.
-fn similar(label: u64) -> Vec<Part> {
+pub fn similar(label: u64) -> Vec<Part> {
     [dense(label), vec![Part::Noise(label + 200, 90 * KIB)]].concat()
 }
 
@@ -274,25 +274,6 @@ fn two_uploads() -> Workload {
         ],
         recovery: Vec::new(),
         stride: 16,
-    }
-}
-
-/// Images that jobs fill: one from a file, one from another image; and a restart while jobs wait.
-pub fn tasks() -> Workload {
-    Workload {
-        name: "tasks",
-        before: Before::Done(filled(0, dense(0))),
-        acts: vec![
-            Act::Import(1, similar(0)),
-            Act::Restart,
-            Act::Work,
-            Act::CopyImage(0),
-            Act::Work,
-            Act::Delete(0),
-            Act::Reclaim,
-        ],
-        recovery: vec![Act::Work],
-        stride: 2,
     }
 }
 
@@ -687,28 +668,6 @@ fn p2_parts_plain() {
 #[test]
 fn p2_parts_sealed() {
     run(&parts(), true);
-}
-
-#[test]
-fn p2_tasks_plain() {
-    run(&tasks(), false);
-}
-
-#[test]
-fn p2_tasks_sealed() {
-    run(&tasks(), true);
-}
-
-#[test]
-fn undisturbed_tasks_succeed() {
-    let build = Build::honest(false, 1);
-    let start = prepared(build, &tasks().before).unwrap();
-    let machine = undisturbed(build, &start, &tasks().acts).unwrap();
-    let jobs = machine.service().jobs(&crate::machine::actor(), None, 10).unwrap();
-    let states: Vec<&str> = jobs.iter().map(|job| job.state.as_str()).collect();
-    // The two tasks, and the reclaiming at the end.
-    assert_eq!(states, ["succeeded"; 3], "{jobs:?}");
-    machine.judge().unwrap();
 }
 
 #[test]
