@@ -20,10 +20,7 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// Works until told to stop; then tasks at work have `drain` to come to a step.
 pub async fn run(service: Service, drain: Duration, stop: CancellationToken) {
     let tasks = TaskTracker::new();
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = keep_working(&service, &tasks) => {}
-    }
+    keep_working(&service, &tasks, &stop).await;
     service.put_tasks_down();
     tasks.close();
     if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
@@ -34,9 +31,10 @@ pub async fn run(service: Service, drain: Duration, stop: CancellationToken) {
     }
 }
 
-async fn keep_working(service: &Service, tasks: &TaskTracker) {
+/// Is never cut off between taking a task and having it done: nobody would do it then.
+async fn keep_working(service: &Service, tasks: &TaskTracker, stop: &CancellationToken) {
     let mut pruned: Option<Instant> = None;
-    loop {
+    while !stop.is_cancelled() {
         match claim(service).await {
             Some(job) => {
                 let worker = service.clone();
@@ -50,6 +48,7 @@ async fn keep_working(service: &Service, tasks: &TaskTracker) {
                 tokio::select! {
                     () = service.task_is_due() => {}
                     () = sleep(PRUNE_INTERVAL) => {}
+                    () = stop.cancelled() => {}
                 }
             }
         }

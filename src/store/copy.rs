@@ -37,7 +37,7 @@ impl Store {
         let manifest = reader.manifest();
         let body = Body {
             domain: row.domain,
-            cutter: manifest.cutter.clone(),
+            cutter: manifest.cutter,
             extents: manifest.extents.clone(),
             held,
             last_pack: None,

@@ -100,10 +100,11 @@ impl Service {
         for hidden in [false, true] {
             let mut after = None;
             loop {
-                let page = images::list(&self.db.read()?, &interrupted(hidden, after))?;
+                let read = self.db.read()?;
+                let page = images::list(&read, &interrupted(hidden, after))?;
                 for image in &page {
                     if let Some(token) = image.upload
-                        && !self.can_go_on(image, &token)?
+                        && !can_go_on(&read, image, &token)?
                     {
                         self.requeue(image.id, token)?;
                         recovered += 1;
@@ -116,13 +117,6 @@ impl Service {
             }
         }
         Ok(recovered)
-    }
-
-    /// Whether what owns a saving image is an upload in parts, or a job: then it goes on after a restart.
-    fn can_go_on(&self, image: &Image, token: &[u8; 16]) -> Result<bool, Error> {
-        let read = self.db.read()?;
-        let upload = uploads::get(&read, &image.id)?;
-        Ok(upload.is_some_and(|upload| upload.token == *token) || transfer::is_filling(&read, token)?)
     }
 
     fn requeue(&self, id: ImageId, token: [u8; 16]) -> Result<(), Error> {
@@ -234,6 +228,12 @@ impl Service {
         }
         published
     }
+}
+
+/// Whether what owns a saving image is an upload in parts, or a job: then it goes on after a restart.
+fn can_go_on(rows: &impl Rows, image: &Image, token: &[u8; 16]) -> Result<bool, Error> {
+    let upload = uploads::get(rows, &image.id)?;
+    Ok(upload.is_some_and(|upload| upload.token == *token) || transfer::is_filling(rows, token)?)
 }
 
 /// Back to queued, if the upload named by `token` still owns the image.

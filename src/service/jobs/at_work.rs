@@ -14,7 +14,7 @@ use crate::service::{Error, ErrorKind, Service};
 /// Longest time that progress is in memory only, in seconds.
 pub(super) const PERSISTED_EVERY_S: i64 = 30;
 
-/// A job in the hands of whoever does its work. Dropping it before its end fails it.
+/// A job in the hands of whoever does its work. Dropping it before its end fails it, unless the process is ending.
 pub struct JobAtWork {
     service: Service,
     active: Arc<Active>,
@@ -156,6 +156,8 @@ impl From<&Error> for Failure {
 impl Drop for JobAtWork {
     fn drop(&mut self) {
         if !self.finished {
+            // What breaks off because the process is ending goes on in the next one.
+            self.was_put_down |= self.active.lock().put_down;
             let fault = Error::new(ErrorKind::Internal, "the work broke off; the log says why");
             if let Err(error) = self.end(Err(&fault)) {
                 tracing::warn!(%error, "a job's end was not recorded");

@@ -320,6 +320,13 @@ fn a_stop_puts_tasks_back_into_the_queue() {
     let seen = service.job(&one, id).unwrap();
     assert_eq!((seen.state, seen.error, seen.attempts), (JobState::Queued, None, 0));
     assert_eq!(restarted(&service, true), 0);
+    // One that the end of the runtime drops in the middle of its work, too.
+    let mut job = claimed(&service);
+    assert!(job.id() == id && job.step(&step("one", 1)).is_continue());
+    service.put_tasks_down();
+    drop(job);
+    assert_eq!(service.job(&one, id).unwrap().state, JobState::Queued);
+    assert_eq!(restarted(&service, true), 0);
     assert_eq!(claimed(&service).id(), id);
 }
 

@@ -96,12 +96,15 @@ fn is_same(
     Ok(same)
 }
 
+/// Takes bytes that begin at an offset.
+type Take<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Error> + 'a;
+
 /// Hands out all bytes in turn, as long as the job goes on; says how many it were.
 fn walk(
     outgoing: &dyn Outgoing,
     job: &mut JobAtWork,
     phase: &'static str,
-    take: &mut dyn FnMut(u64, &[u8]) -> Result<(), Error>,
+    take: &mut Take<'_>,
 ) -> Result<u64, Error> {
     let size = outgoing.size_bytes();
     let mut buffer = vec![0; PIECE_BYTES.min(usize::try_from(size).unwrap_or(PIECE_BYTES))];
