@@ -47,6 +47,16 @@ pub fn get(rows: &impl Rows, id: &JobId) -> Result<Option<Job>, Error> {
     numbered(rows, read_number(&number)?)
 }
 
+/// Whether there is a job of this id that has not ended. Costs no record.
+///
+/// # Errors
+/// When the database fails.
+pub fn is_open(rows: &impl Rows, id: &JobId) -> Result<bool, Error> {
+    let Some(number) = rows.get(&LISTS, list(Lists::ById).fixed(&id.0).bytes())? else { return Ok(false) };
+    let open = list(Lists::Open).number(read_number(&number)?);
+    Ok(rows.get(&LISTS, open.bytes())?.is_some())
+}
+
 fn numbered(rows: &impl Rows, number: u64) -> Result<Option<Job>, Error> {
     let record = rows.record::<JobRecord>(&JOBS, &number.to_be_bytes())?;
     Ok(record.map(|record| record.into_job(number)).transpose()?)

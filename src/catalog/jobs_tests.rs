@@ -50,6 +50,8 @@ fn jobs_are_found_by_id_project_parent_and_whether_they_ended() {
     let read = db.read().unwrap();
     assert_eq!(get(&read, &part.id).unwrap().map(|job| job.state), Some(JobState::Succeeded));
     assert_eq!(get(&read, &JobId([99; 16])).unwrap(), None);
+    assert!(is_open(&read, &parent.id).unwrap() && !is_open(&read, &part.id).unwrap());
+    assert!(!is_open(&read, &JobId([99; 16])).unwrap());
     assert_eq!(ids(newest(&read, None, 10).unwrap()), [4, 3, 2, 1]);
     assert_eq!(ids(newest(&read, Some(4), 2).unwrap()), [3, 2]);
     assert_eq!(ids(newest_of(&read, &"a".into(), None, 10).unwrap()), [2, 1]);

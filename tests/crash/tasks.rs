@@ -87,7 +87,7 @@ impl Machine {
         let image = NewImage { id: Some(id(slot)), changes: fields.map(Change::Set).into() };
         let from = Place { bucket: "drawer".into(), key };
         let import = NewImport { image, from, route: ImportRoute::System };
-        self.asked(slot, states, self.service().import_images(&actor(), vec![import]).map_err(text))
+        self.asked(slot, states, self.service().import_image(&actor(), import).map_err(text))
     }
 
     /// Asks for a copy of an image that is filled. Its id is the box's to choose.

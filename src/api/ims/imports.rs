@@ -85,10 +85,17 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
     if imports.is_empty() && disks.is_empty() {
         return Err(Refusal::bad("IMG.0012", "name a file of a bucket as image_url, with name and min_disk"));
     }
+    if disks.is_empty()
+        && let Some(import) = imports.pop()
+    {
+        return ask(call, import).await;
+    }
     for disk in &disks {
         imports.push(import(disk, Kind::DataDisk, ImportRoute::Data)?);
     }
-    ask(call, imports).await
+    // Clients look for a data disk among the parts of the job, be it the only one.
+    let job = call.run(move |service, actor| service.import_images(actor, imports)).await?;
+    Ok(job_response(&job))
 }
 
 /// `POST /v2/cloudimages/quickimport/action`
@@ -105,14 +112,14 @@ pub(super) async fn quick(mut call: Call) -> Result<Response, Refusal> {
         }
     }
     let import = import(&body, kind, ImportRoute::Quick)?;
-    ask(call, vec![import]).await
+    ask(call, import).await
 }
 
 /// `POST /v1/cloudimages/dataimages/action`
 pub(super) async fn data(mut call: Call) -> Result<Response, Refusal> {
     let body = call.object().await?;
     let import = import(&body, Kind::DataDisk, ImportRoute::Data)?;
-    ask(call, vec![import]).await
+    ask(call, import).await
 }
 
 /// `POST /v1/cloudimages/wholeimages/action`
@@ -145,8 +152,8 @@ pub(super) async fn register(mut call: Call, id: ImageId) -> Result<Response, Re
     Ok(job_response(&job))
 }
 
-async fn ask(call: Call, imports: Vec<NewImport>) -> Result<Response, Refusal> {
-    let job = call.run(move |service, actor| service.import_images(actor, imports)).await?;
+async fn ask(call: Call, import: NewImport) -> Result<Response, Refusal> {
+    let job = call.run(move |service, actor| service.import_image(actor, import)).await?;
     Ok(job_response(&job))
 }
 

@@ -301,6 +301,11 @@ async fn data_disks_iso_images_and_quick_imports_are_what_they_are() {
     assert_eq!((&ended["status"], &ended["job_type"]), (&json!("SUCCESS"), &json!("imsImportOvaImageJob")));
     let parts = ended["entities"]["sub_jobs_result"].as_array().unwrap();
     assert_eq!((parts.len(), &parts[1]["job_type"]), (2, &json!("imsImportDataImageJob")));
+    let sole = json!({"data_images": [{"name": "d", "image_url": "in:disk.raw", "min_disk": 1}]});
+    let job = began(&client, "POST", CREATE, &sole).await;
+    let alone = done(&client, &job).await;
+    let found = &alone["entities"]["sub_jobs_result"][0]["entities"]["image_id"];
+    assert!(found.is_string() && *found == alone["entities"]["image_id"], "{alone}");
     let data = parts[1]["entities"]["image_id"].as_str().unwrap();
     assert_eq!(
         (&ended["entities"]["__data_images"], &image(&client, data).await["name"]),

@@ -36,7 +36,7 @@ const WHOLE_PROPERTY: &str = "__whole_image";
 
 /// Whether a job that has not ended fills the image that carries this token.
 pub(super) fn is_filling(rows: &impl Rows, token: &[u8; 16]) -> Result<bool, Error> {
-    Ok(jobs::get(rows, &JobId(*token))?.is_some_and(|job| !job.state.is_final()))
+    Ok(jobs::is_open(rows, &JobId(*token))?)
 }
 
 /// Ends an image that the job with this id was to fill, and lets go of what had arrived. In the commit that

@@ -9,7 +9,7 @@ use super::{export, formats, hindered, is_iso, is_whole_machine, own_writable};
 use crate::catalog::{images, members};
 use crate::db::Rows;
 use crate::model::image::MemberStatus;
-use crate::model::job::{ImportRoute, Job, Place, Task};
+use crate::model::job::{ImportRoute, Job, JobId, Place, Task};
 use crate::model::{Image, ImageId, Status, Visibility};
 use crate::service::images::access;
 use crate::service::images::create::{self, NewImage};
@@ -34,12 +34,30 @@ pub struct NewImport {
 }
 
 impl Service {
-    /// Makes images from files: one job, or one with a part for each file where there are several.
+    /// Makes an image from a file.
     ///
     /// # Errors
-    /// `Forbidden` without the right to register images; `Invalid` or `TooLarge` for what the images or the
-    /// files cannot be; `Conflict` when an id is taken; `Unavailable` when a bucket cannot be reached.
+    /// `Forbidden` without the right to register images; `Invalid` or `TooLarge` for what the image or the
+    /// file cannot be; `Conflict` when an id is taken; `Unavailable` when a bucket cannot be reached.
+    pub fn import_image(&self, actor: &Actor, import: NewImport) -> Result<Job, Error> {
+        self.order_imports(actor, vec![import], None)
+    }
+
+    /// Makes a set of images from files, all or none: one job with a part for each.
+    ///
+    /// # Errors
+    /// As [`Service::import_image`].
     pub fn import_images(&self, actor: &Actor, imports: Vec<NewImport>) -> Result<Job, Error> {
+        let group = self.next_job_id();
+        self.order_imports(actor, imports, Some(group))
+    }
+
+    fn order_imports(
+        &self,
+        actor: &Actor,
+        imports: Vec<NewImport>,
+        group: Option<JobId>,
+    ) -> Result<Job, Error> {
         let mut made = Vec::new();
         let mut tasks = Vec::new();
         for NewImport { image, from, route } in imports {
@@ -51,7 +69,6 @@ impl Service {
             tasks.push((id, Task::Import { image: image.id, from, route, stamp: None }));
             made.push(image);
         }
-        let group = (tasks.len() > 1).then(|| self.next_job_id());
         self.queue_tasks(actor, Order { tasks, group }, move |txn| {
             made.iter().try_for_each(|image| create::insert(txn, image))
         })
@@ -60,7 +77,7 @@ impl Service {
     /// Fills an image that was registered from a file.
     ///
     /// # Errors
-    /// As [`Service::import_images`]; `NotFound` or `Forbidden` for the image; `Conflict` when it has data, or
+    /// As [`Service::import_image`]; `NotFound` or `Forbidden` for the image; `Conflict` when it has data, or
     /// some is on its way.
     pub fn import_into_image(&self, actor: &Actor, id: &ImageId, from: &Place) -> Result<Job, Error> {
         expect_fillable(&own_writable(&self.db.read()?, actor, id, "fill")?)?;

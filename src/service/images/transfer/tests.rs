@@ -60,7 +60,7 @@ fn new_import(key: &str, route: ImportRoute, min_disk: u64) -> NewImport {
 }
 
 fn import(service: &Service, actor: &Actor, key: &str) -> Result<Job, Error> {
-    service.import_images(actor, vec![new_import(key, ImportRoute::System, 1)])
+    service.import_image(actor, new_import(key, ImportRoute::System, 1))
 }
 
 fn image_of(service: &Service, actor: &Actor, job: &Job) -> Image {
@@ -130,7 +130,7 @@ async fn what_cannot_be_an_image_is_refused_at_once_or_kills_it() {
     let elsewhere = |bucket: &str| {
         let from = place(bucket, "empty");
         let import = NewImport { from, ..new_import("", ImportRoute::System, 1) };
-        word(service.import_images(&actor, vec![import]))
+        word(service.import_image(&actor, import))
     };
     assert_eq!((elsewhere("nowhere"), elsewhere("closed")), ("no_bucket", "no_bucket"));
     let reader = Actor { roles: ["reader".to_owned()].into(), ..actor.clone() };
@@ -146,7 +146,7 @@ async fn what_cannot_be_an_image_is_refused_at_once_or_kills_it() {
         ("backed.qcow2", ImportRoute::System, "unsupported_content"),
         ("quick.qcow2", ImportRoute::Quick, "not_quick"),
     ] {
-        let job = service.import_images(&actor, vec![new_import(key, route, 1)]).unwrap();
+        let job = service.import_image(&actor, new_import(key, route, 1)).unwrap();
         let (job, image) = done(&service, &actor, &job).await;
         assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, wanted), "{key}");
         assert_eq!((image.status, image.upload, image.size_bytes), (Status::Killed, None, None), "{key}");
@@ -155,8 +155,7 @@ async fn what_cannot_be_an_image_is_refused_at_once_or_kills_it() {
         service.delete_image(&actor, &image.id).unwrap();
     }
     assert_eq!(service.usage(&actor_admin(&service)).unwrap().image_bytes, 0);
-    let fits =
-        service.import_images(&actor, vec![new_import("quick.qcow2", ImportRoute::System, 1)]).unwrap();
+    let fits = service.import_image(&actor, new_import("quick.qcow2", ImportRoute::System, 1)).unwrap();
     let (_, image) = done(&service, &actor, &fits).await;
     assert_eq!((image.status, image.disk_format.as_deref()), (Status::Active, Some("qcow2")));
     assert_eq!(image.virtual_size_bytes, Some(1 << 20));
