@@ -13,6 +13,7 @@ mod http;
 mod images;
 mod ims;
 mod ingest;
+mod jobs;
 mod known;
 mod listing;
 mod measure;
@@ -33,7 +34,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("ingest", ingest::run),
     ("known", known::run),
     ("sealed", sealed::run),
@@ -41,6 +42,7 @@ const PARTS: [Part; 12] = [
     ("download", download::run),
     ("random", random::run),
     ("start", start::run),
+    ("jobs", jobs::run),
     ("listing", listing::run),
     ("ims", ims::run),
     ("rights", rights::run),

@@ -39,7 +39,8 @@ pub fn run() -> Outcome {
     Ok(())
 }
 
-fn start(dir: &Path) -> Result<f64, Box<dyn std::error::Error>> {
+/// Starts a server, stops it, and says how long it took to be ready, in milliseconds.
+pub fn start(dir: &Path) -> Result<f64, Box<dyn std::error::Error>> {
     let server = Server::start(dir)?;
     let ready_after = server.ready_after;
     server.stop()?;

@@ -74,7 +74,8 @@ pub fn reindex(db: &Db) -> Result<(), Error> {
 /// Every derived table that has a way back: the one place that names them.
 fn indexes() -> Vec<Index> {
     [
-        &[images::INDEX, members::INDEX, domain_members::INDEX, access_keys::INDEX, custom_keys::INDEX][..],
+        &[images::INDEX, members::INDEX, domain_members::INDEX, access_keys::INDEX][..],
+        &[custom_keys::INDEX, jobs::INDEX],
         &identity::INDEXES,
         &tokens::INDEXES,
     ]

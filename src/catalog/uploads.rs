@@ -43,13 +43,16 @@ pub fn remove(txn: &WriteTxn, image: &ImageId) -> Result<Option<PartialUpload>, 
     Ok(upload)
 }
 
-/// How many uploads of this owner are not complete.
+/// How many uploads of this owner's clients are not complete.
 ///
 /// # Errors
 /// When the database fails, or a record is unreadable.
 pub fn unfinished_of(rows: &impl Rows, owner: Option<&ProjectId>) -> Result<usize, Error> {
     let mut count = 0;
-    for_each(rows, &mut |upload| count += usize::from(!upload.complete && upload.owner.as_ref() == owner))?;
+    for_each(rows, &mut |upload| {
+        let counts = !upload.complete && !upload.is_of_job() && upload.owner.as_ref() == owner;
+        count += usize::from(counts);
+    })?;
     Ok(count)
 }
 

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use super::data_dir::DataDir;
 use super::error::Error;
+use super::exchange;
 use super::medium::{self, Medium};
 use super::settings::{self, DedupVerify, Settings};
 use super::{master_key, memory};
@@ -22,6 +23,7 @@ use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, CatalogFile, Db, Form};
 use crate::model::{DigestChoice, HashAlgorithm};
 use crate::service::identity::{Password, PasswordCost};
+use crate::service::jobs::JobRules;
 use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
 use crate::store::{self, MasterKey, ParityRatio, RewritePolicy, Store, Vault, VerifyHits};
 
@@ -67,11 +69,12 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     }
     let is_sealed = store.is_sealed();
     let mut service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
+    service = service.with_buckets(exchange::open(settings, &dir, handle)?);
     if !is_sealed {
         service = service.with_access_root(dir.access_root(&OsEntropy)?);
     }
     if service.renew_indexes()? {
-        tracing::info!("the index of images was made anew, in a form that knows more");
+        tracing::info!("an index was made anew, in a form that knows more");
     }
     let interrupted = service.recover_jobs(settings.reclaim.automatic)?;
     if interrupted > 0 {
@@ -296,5 +299,18 @@ fn rules(settings: &Settings) -> Rules {
         unfinished_uploads_max: settings.images.unfinished_uploads_max,
         password_hashes_at_once: settings.identity.password_hashes_at_once,
         password_cost: PasswordCost::default(),
+        jobs: job_rules(&settings.jobs),
+    }
+}
+
+fn job_rules(settings: &settings::Jobs) -> JobRules {
+    JobRules {
+        imports_max: settings.imports_max,
+        exports_max: settings.exports_max,
+        copies_max: settings.copies_max,
+        project_running_max: settings.project_running_max,
+        project_open_max: settings.project_open_max,
+        kept: settings.kept_max,
+        kept_s: settings.kept_s as i64,
     }
 }

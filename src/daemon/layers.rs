@@ -64,6 +64,11 @@ fn keys(table: &Table) -> Vec<String> {
 
 fn merge_file(table: &mut Table, known: &[String], layer: Table) -> Result<(), String> {
     for (section, value) in layer {
+        if section == LISTED_SECTION && is_list_of_sections(&value) {
+            // There is no default to compare it with: reading the settings checks every key.
+            table.insert(section, value);
+            continue;
+        }
         let Value::Table(entries) = value else { return Err(unknown("key", &section, known)) };
         if !table.contains_key(&section) {
             let sections: Vec<String> = table.keys().cloned().collect();
@@ -79,6 +84,13 @@ fn merge_file(table: &mut Table, known: &[String], layer: Table) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// The one section that may be there several times, as `[[exchange]]`.
+const LISTED_SECTION: &str = "exchange";
+
+fn is_list_of_sections(value: &Value) -> bool {
+    value.as_array().is_some_and(|list| list.iter().all(Value::is_table))
 }
 
 /// The setting an environment variable names; `None` when it is none of ours.
@@ -212,6 +224,27 @@ mod tests {
         assert_eq!(set(r#"["get-key", "a b"]"#).unwrap().store.key_command, ["get-key", "a b"]);
         for wrong in ["get-key", "[1]", "[\"a\"]\nx = 1", ""] {
             assert!(set(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_section_that_is_there_several_times_is_read_and_checked() {
+        let one =
+            |more: &str| format!("[[exchange]]\nname = \"a\"\nlocation = \"/srv/a\"\nread = [\"*\"]\n{more}");
+        let settings = file(&one("[[exchange]]\nname = \"b\"\nlocation = \"s3://b/x\"\n")).unwrap();
+        assert_eq!(settings.exchange.len(), 2);
+        assert_eq!(
+            (settings.exchange[0].read.as_slice(), &settings.exchange[1].write),
+            (&["*".to_owned()][..], &vec![])
+        );
+        for (wrong, said) in [
+            (one("reed = []\n"), "unknown field `reed`"),
+            (one("[[exchange]]\nname = \"a\"\nlocation = \"/b\"\n"), "twice"),
+            ("[exchange]\nname = \"a\"\n".to_owned(), "exchange"),
+            ("exchange = 1\n".to_owned(), "exchange"),
+        ] {
+            let error = file(&wrong).unwrap_err();
+            assert!(error.contains(said), "{error}");
         }
     }
 

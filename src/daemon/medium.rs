@@ -131,7 +131,7 @@ pub(super) fn is_bucket(settings: &Settings) -> bool {
 
 /// How requests to buckets are made.
 #[cfg(feature = "buckets")]
-fn bucket_options(settings: &Settings) -> BucketOptions {
+pub(super) fn bucket_options(settings: &Settings) -> BucketOptions {
     let chosen = &settings.bucket;
     BucketOptions {
         connect_timeout: Duration::from_secs(chosen.connect_timeout_s),

@@ -23,6 +23,7 @@ use super::data_dir::{DataDir, local_url};
 use super::entering;
 use super::error::Error;
 use super::expiry;
+use super::jobs;
 use super::key_deletion;
 use super::memory;
 use super::reclaim::{self, Pace};
@@ -148,6 +149,8 @@ async fn look_after(settings: Settings, service: Service, tasks: TaskTracker, st
     if settings.scrub.enabled {
         tasks.spawn(scrub::run(service.clone(), (&settings.scrub).into(), stop.clone()));
     }
+    let drain = Duration::from_secs(settings.server.drain_s);
+    tasks.spawn(jobs::run(service.clone(), drain, stop.clone()));
     tasks.spawn(sweeping::run(service.clone(), sweeping::INTERVAL, stop.clone()));
     tasks.spawn(resealing::run(service.clone(), stop.clone()));
     if service.store().is_sealed() {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::exchange::{self, ExchangeBucket};
 use super::syslog::SyslogPlace;
 use super::window::Window;
 
@@ -40,6 +41,11 @@ pub struct Settings {
     pub images: Images,
     /// The record of what was done.
     pub audit: Audit,
+    /// Long work that clients ask for.
+    pub jobs: Jobs,
+    /// Buckets that images are exchanged through.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exchange: Vec<ExchangeBucket>,
     /// The log.
     pub log: Log,
 }
@@ -391,6 +397,52 @@ impl Default for Audit {
     }
 }
 
+/// Long work that clients ask for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Jobs {
+    /// Imports at work at once.
+    pub imports_max: usize,
+    /// Exports at work at once.
+    pub exports_max: usize,
+    /// Copies at work at once.
+    pub copies_max: usize,
+    /// Jobs of one project at work at once.
+    pub project_running_max: usize,
+    /// Jobs of one project that have not ended.
+    pub project_open_max: usize,
+    /// Ended jobs that are kept.
+    pub kept_max: u64,
+    /// How long they are kept, in seconds.
+    pub kept_s: u64,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Jobs {
+            imports_max: 2,
+            exports_max: 2,
+            copies_max: 2,
+            project_running_max: 2,
+            project_open_max: 1000,
+            kept_max: 10_000,
+            kept_s: 2_592_000,
+        }
+    }
+}
+
+impl Jobs {
+    fn check(&self) -> Result<(), String> {
+        between("jobs.imports_max", self.imports_max as u64, 1, 64)?;
+        between("jobs.exports_max", self.exports_max as u64, 1, 64)?;
+        between("jobs.copies_max", self.copies_max as u64, 1, 64)?;
+        between("jobs.project_running_max", self.project_running_max as u64, 1, 64)?;
+        between("jobs.project_open_max", self.project_open_max as u64, 1, 100_000)?;
+        between("jobs.kept_max", self.kept_max, 1, 1_000_000)?;
+        between("jobs.kept_s", self.kept_s, 1, 315_360_000)
+    }
+}
+
 /// The log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -461,6 +513,8 @@ impl Settings {
         between("images.upload_expiry_s", self.images.upload_expiry_s, 1, 31_536_000)?;
         between("images.unfinished_uploads_max", self.images.unfinished_uploads_max as u64, 1, 1 << 20)?;
         self.bucket.check()?;
+        self.jobs.check()?;
+        exchange::check(&self.exchange)?;
         self.check_public_url()?;
         self.check_location()?;
         self.check_copies()

@@ -19,11 +19,14 @@ pub enum Status {
     Active,
     /// Complete, but handed out to administrators only.
     Deactivated,
+    /// The job that was to fill it failed or was cancelled: there is no data, and none comes.
+    Killed,
 }
 
 impl Status {
     /// Every state, in the order of a life.
-    pub const ALL: [Status; 4] = [Status::Queued, Status::Saving, Status::Active, Status::Deactivated];
+    pub const ALL: [Status; 5] =
+        [Status::Queued, Status::Saving, Status::Active, Status::Deactivated, Status::Killed];
 
     /// The Image API's word.
     pub fn as_str(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Status {
             Status::Saving => "saving",
             Status::Active => "active",
             Status::Deactivated => "deactivated",
+            Status::Killed => "killed",
         }
     }
 
@@ -45,7 +49,7 @@ impl Status {
         matches!(
             (self, next),
             (Status::Queued, Status::Saving)
-                | (Status::Saving, Status::Active | Status::Queued)
+                | (Status::Saving, Status::Active | Status::Queued | Status::Killed)
                 | (Status::Active, Status::Deactivated)
                 | (Status::Deactivated, Status::Active)
         )
@@ -86,9 +90,11 @@ impl Visibility {
     }
 }
 
-/// `disk_format` values the service accepts (Glance's default list).
-pub const DISK_FORMATS: [&str; 11] =
-    ["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"];
+/// `disk_format` values the service accepts (Glance's default list, and two more).
+/// Those that begin with a z are the image management service's own, which nobody describes: their bytes are
+/// kept as they are.
+pub const DISK_FORMATS: [&str; 13] =
+    ["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop", "zvhd", "zvhd2"];
 
 /// `container_format` values the service accepts (Glance's default list).
 pub const CONTAINER_FORMATS: [&str; 8] = ["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"];
@@ -205,7 +211,7 @@ mod tests {
         for visibility in Visibility::ALL {
             assert_eq!(Visibility::parse(visibility.as_str()), Some(visibility));
         }
-        assert_eq!(Status::parse("killed"), None);
+        assert_eq!(Status::parse("deleted"), None);
     }
 
     #[test]
@@ -213,5 +219,6 @@ mod tests {
         assert!(!Status::Queued.may_become(Status::Active));
         assert!(Status::Saving.may_become(Status::Active));
         assert!(!Status::Active.may_become(Status::Saving));
+        assert!(Status::ALL.iter().all(|next| !Status::Killed.may_become(*next)));
     }
 }

@@ -1,41 +1,81 @@
-//! Long work: what it is, how far it is, how it ended.
+//! Long work: who asked for it, what was asked, how far it is, how it ended.
+//!
+//! One kind of record for everything that takes long: upkeep of the box, which its caller does itself,
+//! and tasks, which a queue hands to workers and which say enough to be done again.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::ids::{ImageId, ProjectId, UserId};
 use crate::base::Time;
 
-/// A job's number: 1, 2, 3, … in the order they were asked for; none is given twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct JobId(pub u64);
+/// What a job is known by: 32 hex digits; none is given twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub [u8; 16]);
+
+impl JobId {
+    /// What a job is known by that an earlier release recorded under a number alone.
+    pub fn of_number(number: u64) -> JobId {
+        JobId(u128::from(number).to_be_bytes())
+    }
+
+    /// Reads 32 hex digits; anything else is `None`.
+    pub fn parse(text: &str) -> Option<JobId> {
+        let mut id = [0; 16];
+        hex::decode_to_slice(text, &mut id).ok()?;
+        Some(JobId(id))
+    }
+}
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 /// What is done.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum JobKind {
     /// Space is given back: dead packs deleted, others written anew.
     Reclaim,
     /// A key domain is sealed anew: all its data written under another key.
     Reseal,
+    /// An image is filled from a bucket.
+    Import,
+    /// An image's data is written to a bucket.
+    Export,
+    /// An image is made from another.
+    Copy,
+    /// Several jobs that were asked for together; ends with the last of them.
+    Group,
 }
 
 impl JobKind {
+    /// Every kind.
+    pub const ALL: [JobKind; 6] =
+        [JobKind::Reclaim, JobKind::Reseal, JobKind::Import, JobKind::Export, JobKind::Copy, JobKind::Group];
+
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             JobKind::Reclaim => "reclaim",
             JobKind::Reseal => "reseal",
+            JobKind::Import => "import",
+            JobKind::Export => "export",
+            JobKind::Copy => "copy",
+            JobKind::Group => "group",
         }
     }
 
     /// The kind of this name.
     pub fn parse(name: &str) -> Option<JobKind> {
-        [JobKind::Reclaim, JobKind::Reseal].into_iter().find(|kind| kind.as_str() == name)
+        JobKind::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -83,16 +123,130 @@ impl JobState {
         JobState::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// Whether nothing more will happen.
+    /// Whether nothing more will happen by itself.
     pub fn is_final(self) -> bool {
         !matches!(self, JobState::Queued | JobState::Running)
     }
 }
 
+/// An object in one of the buckets that images are exchanged through: `bucket:key`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The operator's name for the bucket.
+    pub bucket: String,
+    /// The object's key, as its caller wrote it.
+    pub key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.bucket, self.key)
+    }
+}
+
+/// By which operation an import was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ImportRoute {
+    /// A system or ISO image is made from a file.
+    System,
+    /// Likewise, with the file taken as it is.
+    Quick,
+    /// A data disk image is made from a file.
+    Data,
+    /// An image that was registered gets its data.
+    Register,
+}
+
+/// What a worker does: enough to do it again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Fill an image from a bucket.
+    Import {
+        /// The image, which is saving for this job alone.
+        image: ImageId,
+        /// Where its data lies.
+        from: Place,
+        /// How it was asked for.
+        route: ImportRoute,
+        /// What the object looked like when its first bytes were read.
+        stamp: Option<String>,
+    },
+    /// Write an image's data to a bucket.
+    Export {
+        /// The image.
+        image: ImageId,
+        /// Where to.
+        to: Place,
+        /// The format that was asked for; `None` for the stored one.
+        format: Option<String>,
+    },
+    /// Make an image from another.
+    Copy {
+        /// The other.
+        source: ImageId,
+        /// The image, which is saving for this job alone.
+        image: ImageId,
+    },
+    /// Wait for the jobs that have this one as their parent.
+    Group,
+}
+
+impl Task {
+    /// What is done.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Task::Import { .. } => JobKind::Import,
+            Task::Export { .. } => JobKind::Export,
+            Task::Copy { .. } => JobKind::Copy,
+            Task::Group => JobKind::Group,
+        }
+    }
+
+    /// The image that the task fills, if it fills one.
+    pub fn fills(&self) -> Option<ImageId> {
+        match self {
+            Task::Import { image, .. } | Task::Copy { image, .. } => Some(*image),
+            Task::Export { .. } | Task::Group => None,
+        }
+    }
+
+    /// The image that the task is about.
+    pub fn image(&self) -> Option<ImageId> {
+        match self {
+            Task::Import { image, .. } | Task::Copy { image, .. } | Task::Export { image, .. } => {
+                Some(*image)
+            }
+            Task::Group => None,
+        }
+    }
+}
+
+/// What became of one member of many that a job was about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberOutcome {
+    /// The image.
+    pub image: ImageId,
+    /// The project.
+    pub project: ProjectId,
+    /// Whether it was done.
+    pub succeeded: bool,
+}
+
+/// Why a job failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// A word for programs, such as `no_such_object`; empty where an earlier release kept none.
+    pub code: String,
+    /// For people: what happened, to what, what to do next.
+    pub message: String,
+}
+
 /// One piece of long work.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Job {
-    /// Its number.
+    /// Its place in the order in which jobs were asked for: 1, 2, 3, …
+    pub number: u64,
+    /// What it is known by.
     pub id: JobId,
     /// What is done.
     pub kind: JobKind,
@@ -106,16 +260,66 @@ pub struct Job {
     pub total_bytes: Option<u64>,
     /// When it was asked for.
     pub created_at: Time,
-    /// When it began.
+    /// When it began, the last time if it began again.
     pub started_at: Option<Time>,
     /// When it ended.
     pub finished_at: Option<Time>,
     /// What came of it, in figures.
     pub result: BTreeMap<String, u64>,
     /// Why it failed.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Whether it waits until it is resumed.
     pub paused: bool,
+    /// Whose it is; `None` for the box's own upkeep.
+    pub project: Option<ProjectId>,
+    /// Who asked for it.
+    pub user: Option<UserId>,
+    /// What a worker does; `None` where whoever began the job does its work.
+    pub task: Option<Task>,
+    /// The images it made, or is about.
+    pub images: Vec<ImageId>,
+    /// What became of each member of many.
+    pub members: Vec<MemberOutcome>,
+    /// The job it is a part of.
+    pub parent: Option<JobId>,
+    /// How often it began.
+    pub attempts: u32,
+}
+
+impl Job {
+    /// A job that waits: of the box itself, without a task.
+    pub fn new(number: u64, id: JobId, kind: JobKind, now: Time) -> Job {
+        Job {
+            number,
+            id,
+            kind,
+            state: JobState::Queued,
+            phase: String::new(),
+            done_bytes: 0,
+            total_bytes: None,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            result: BTreeMap::new(),
+            error: None,
+            paused: false,
+            project: None,
+            user: None,
+            task: None,
+            images: Vec::new(),
+            members: Vec::new(),
+            parent: None,
+            attempts: 0,
+        }
+    }
+
+    /// Bytes a second since it began, up to its end or `now`; `None` before anything was done.
+    pub fn rate_bytes_s(&self, now: Time) -> Option<u64> {
+        let until = self.finished_at.unwrap_or(now);
+        let micros = u128::try_from(until.0.checked_sub(self.started_at?.0)?).ok().filter(|t| *t > 0)?;
+        let rate = u128::from(self.done_bytes) * Time::SECOND as u128 / micros;
+        (self.done_bytes > 0).then(|| u64::try_from(rate).unwrap_or(u64::MAX))
+    }
 }
 
 #[cfg(test)]
@@ -127,8 +331,26 @@ mod tests {
         for state in JobState::ALL {
             assert_eq!(JobState::parse(state.as_str()), Some(state));
         }
-        assert_eq!(JobKind::parse("reclaim"), Some(JobKind::Reclaim));
-        assert_eq!(JobKind::parse("reseal"), Some(JobKind::Reseal));
+        for kind in JobKind::ALL {
+            assert_eq!(JobKind::parse(kind.as_str()), Some(kind));
+        }
         assert_eq!((JobKind::parse("x"), JobState::parse("x")), (None, None));
+        let id = JobId::of_number(258);
+        assert_eq!(id.to_string(), "00000000000000000000000000000102");
+        assert_eq!(JobId::parse(&id.to_string()), Some(id));
+        for no_id in ["", "102", "0000000000000000000000000000010x", "000000000000000000000000000001020"] {
+            assert_eq!(JobId::parse(no_id), None, "{no_id}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_told_once_something_was_done() {
+        let mut job = Job::new(1, JobId([1; 16]), JobKind::Import, Time(0));
+        assert_eq!(job.rate_bytes_s(Time(5)), None);
+        (job.started_at, job.done_bytes) = (Some(Time(0)), 3000);
+        assert_eq!(job.rate_bytes_s(Time(2 * Time::SECOND)), Some(1500));
+        assert_eq!(job.rate_bytes_s(Time(0)), None);
+        job.finished_at = Some(Time(Time::SECOND));
+        assert_eq!(job.rate_bytes_s(Time(9 * Time::SECOND)), Some(3000));
     }
 }

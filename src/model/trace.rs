@@ -102,6 +102,7 @@ operations! {
     Scrub "scrub" Box "box",
     Reclaim "reclaim" Box "box",
     CancelJob "cancelJob" Box "job",
+    RetryJob "retryJob" Box "job",
     PauseJob "pauseJob" Box "job",
     ResumeJob "resumeJob" Box "job",
     BackupKeyRing "backupKeyRing" Box "keyRing",

@@ -29,6 +29,16 @@ pub struct PartialUpload {
     pub expires_at: Time,
 }
 
+impl PartialUpload {
+    /// When the upload of a job is given up: never, as the job says when it ends.
+    pub const NEVER: Time = Time(i64::MAX);
+
+    /// Whether a job fills the image, and not a client.
+    pub fn is_of_job(&self) -> bool {
+        self.expires_at == PartialUpload::NEVER
+    }
+}
+
 /// What the store kept of a stream, and how to go on with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Checkpoint {

@@ -12,6 +12,7 @@
 
 mod calls;
 mod counts;
+mod exchange;
 mod fault;
 mod listing;
 mod options;
@@ -42,6 +43,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use self::calls::Calls;
 use self::counts::Counts;
+pub use self::exchange::BucketExchange;
 use self::fault::fault;
 pub use self::options::BucketOptions;
 pub use self::probe::{Probe, Verdict};

@@ -5,7 +5,8 @@
 //! it is durable. Must not know what is inside.
 //!
 //! Everything here blocks on the medium: call it from threads of one's own or from tokio's
-//! blocking pool, never from an async worker.
+//! blocking pool, never from an async worker. [`exchange`] is another matter: objects of other people, under
+//! names of theirs.
 
 #[cfg(feature = "buckets")]
 mod bucket;
@@ -13,6 +14,7 @@ mod cache;
 mod copies;
 mod entrance;
 mod error;
+pub mod exchange;
 mod handles;
 mod key;
 mod memory;

@@ -1,5 +1,6 @@
 //! Why a use case refused: a closed set of kinds that every protocol maps exhaustively.
 
+use super::Hindrance;
 use crate::store::KeyError;
 use crate::{catalog, db, store};
 
@@ -30,6 +31,25 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// A word for programs. Records of jobs keep it, so that none ever changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::NotFound => "not_found",
+            ErrorKind::Unauthenticated => "unauthenticated",
+            ErrorKind::Forbidden => "forbidden",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::UnsupportedContent => "unsupported_content",
+            ErrorKind::TooLarge => "too_large",
+            ErrorKind::Gone => "gone",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::Internal => "internal",
+        }
+    }
+}
+
 /// What exactly was in the way, where a protocol has a word of its own for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -51,6 +71,8 @@ pub enum Reason {
     NoSuchTag,
     /// There is no such custom key that the caller may use.
     NoKey,
+    /// The image is sealed with that custom key already.
+    SameKey,
     /// The custom key is disabled, or about to be deleted.
     KeyDisabled,
     /// The custom key was deleted.
@@ -87,6 +109,8 @@ pub enum Reason {
     SharedAndEncrypted,
     /// More came lately than the server keeps in mind.
     TooManyRequests,
+    /// Something of moving images in and out.
+    Transfer(Hindrance),
 }
 
 /// A refusal. `message` is for the caller; `internal` is for the log only.
@@ -112,6 +136,14 @@ impl Error {
     /// The same, with what exactly was in the way.
     pub fn because(self, reason: Reason) -> Error {
         Error { reason: Some(reason), ..self }
+    }
+
+    /// A word for programs: what was in the way of a transfer, or else the kind's.
+    pub fn code(&self) -> &'static str {
+        match self.reason {
+            Some(Reason::Transfer(hindrance)) => hindrance.as_str(),
+            _ => self.kind.as_str(),
+        }
     }
 
     /// Nothing there, as far as the caller may know.

@@ -9,6 +9,7 @@ pub mod custom_keys;
 mod error;
 pub mod events;
 pub mod figures;
+mod hindrance;
 pub mod identity;
 pub mod images;
 pub mod jobs;
@@ -28,6 +29,7 @@ use std::sync::{Arc, Mutex};
 
 pub use actor::Actor;
 pub use error::{Error, ErrorKind, Reason};
+pub use hindrance::Hindrance;
 pub use litter::Litter;
 pub use origin::{Caller, Origin, Source};
 
@@ -71,6 +73,8 @@ pub struct Rules {
     pub password_hashes_at_once: usize,
     /// What one password hash costs.
     pub password_cost: identity::PasswordCost,
+    /// How many jobs there may be.
+    pub jobs: jobs::JobRules,
 }
 
 /// Whose images share their data's chunks. Whoever shares can tell, from the time an upload takes,
@@ -110,6 +114,7 @@ impl Default for Rules {
             unfinished_uploads_max: 64,
             password_hashes_at_once: 2,
             password_cost: identity::PasswordCost::default(),
+            jobs: jobs::JobRules::default(),
         }
     }
 }
@@ -134,6 +139,8 @@ pub struct Service {
     /// How many refusals are recorded one by one.
     refusals: Arc<audit::Budget>,
     rights: Arc<rights::Library>,
+    /// The buckets that images are exchanged through.
+    buckets: Arc<images::Buckets>,
 }
 
 impl Service {
@@ -163,12 +170,18 @@ impl Service {
             running: jobs::Running::default(),
             refusals: Arc::default(),
             rights: Arc::default(),
+            buckets: Arc::default(),
         }
     }
 
     /// The same with a root for access keys, which a plain box has beside its catalog.
     pub fn with_access_root(self, root: identity::AccessRoot) -> Service {
         Service { access_root: Some(Arc::new(root)), ..self }
+    }
+
+    /// The same with the buckets that images are exchanged through.
+    pub fn with_buckets(self, buckets: images::Buckets) -> Service {
+        Service { buckets: Arc::new(buckets), ..self }
     }
 
     /// The chunk store, for operations that are its own (check, reclaim, statistics).

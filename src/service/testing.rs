@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::identity::{AccessRoot, Password, PasswordCost};
+use super::images::{Buckets, SharedBucket};
 use super::{Rules, Service};
 use crate::base::{Clock, OsEntropy, Time};
 use crate::db::{Db, Options, StorageBackend};
+use crate::objects::exchange::Folder;
 use crate::objects::{Memory, Objects};
 use crate::store::{self, MasterKey, Store};
 
@@ -89,6 +91,39 @@ pub fn assembled(
         .with_access_root(AccessRoot::generate(&OsEntropy));
     assert!(service.bootstrap(&password("admin-pw")).unwrap());
     (service, clock)
+}
+
+/// A service with two buckets in `outer`: `in`, which everybody reads, and `out`, which everybody writes; and
+/// `closed`, which is there for the project `else` alone.
+pub fn service_with_buckets(outer: &std::path::Path, rules: Rules) -> (Service, Arc<ManualClock>) {
+    let (service, clock) = service_with(rules);
+    (service.with_buckets(buckets(outer)), clock)
+}
+
+/// The buckets of [`service_with_buckets`].
+pub fn buckets(outer: &std::path::Path) -> Buckets {
+    let bucket = |name: &str, readers: &[&str], writers: &[&str]| {
+        let folder = outer.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        SharedBucket {
+            name: name.to_owned(),
+            readers: readers.iter().map(ToString::to_string).collect(),
+            writers: writers.iter().map(ToString::to_string).collect(),
+            medium: Arc::new(Folder::new(folder)),
+        }
+    };
+    Buckets::new(vec![
+        bucket("in", &["*"], &[]),
+        bucket("out", &["*"], &["*"]),
+        bucket("closed", &["else"], &["else"]),
+    ])
+}
+
+/// Does every task that waits.
+pub async fn work_off(service: &Service) {
+    while let Some(job) = service.claim_task().unwrap() {
+        service.perform(job).await;
+    }
 }
 
 /// A password.

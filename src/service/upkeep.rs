@@ -110,7 +110,8 @@ impl Service {
     /// # Errors
     /// When the database fails, or a record is unreadable.
     pub fn renew_indexes(&self) -> Result<bool, Error> {
-        Ok(crate::catalog::images::renew_index(&self.db)?)
+        let jobs = crate::catalog::jobs::renew_index(&self.db)?;
+        Ok(crate::catalog::images::renew_index(&self.db)? || jobs)
     }
 
     /// Lets those through who may look after the box, where no action of its own says what for.

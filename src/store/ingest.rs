@@ -99,14 +99,14 @@ impl Ingest {
 }
 
 /// What a manifest says of a stream, and what keeps its packs alive.
-struct Body {
-    domain: u32,
-    cutter: CutterParams,
-    extents: Vec<Extent>,
-    held: Held,
-    last_pack: Option<NewPack>,
-    digests: Digests,
-    record: Vec<u8>,
+pub(super) struct Body {
+    pub(super) domain: u32,
+    pub(super) cutter: CutterParams,
+    pub(super) extents: Vec<Extent>,
+    pub(super) held: Held,
+    pub(super) last_pack: Option<NewPack>,
+    pub(super) digests: Digests,
+    pub(super) record: Vec<u8>,
 }
 
 /// Writes the manifest, on a thread of its own as it waits for the medium.
@@ -118,7 +118,8 @@ async fn seal(store: Store, body: Body) -> Result<Receipt, Error> {
     receive.await.map_err(|_| Error::Broken)?
 }
 
-fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
+/// Writes the manifest. Blocks on the medium.
+pub(super) fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
     let content = ContentId(store.inner.entropy.id());
     let Body { domain, cutter, extents, mut held, last_pack, digests, record } = body;
     let size_bytes = extents.iter().map(Extent::bytes).sum();

@@ -9,6 +9,7 @@ mod activity;
 mod assemble;
 mod compact;
 mod compress;
+mod copy;
 mod cutter;
 mod damage;
 mod decompress;

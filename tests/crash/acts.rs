@@ -29,6 +29,12 @@ pub enum Act {
     Send(u64, usize),
     /// Gives an upload in parts up.
     GiveUp(u64),
+    /// Asks for an image from a file of a bucket.
+    Import(u64, Vec<Part>),
+    /// Asks for a copy of an image.
+    CopyImage(u64),
+    /// Does the jobs that were asked for.
+    Work,
     /// Changes an image's record.
     Update(u64, u64),
     /// Offers an image to a project.
@@ -177,6 +183,9 @@ impl Machine {
             Act::Begin(slot, parts) => self.begin(*slot, &body(parts)),
             Act::Send(slot, end) => self.send_part(&id(*slot), *end).await,
             Act::GiveUp(slot) => self.give_up(&id(*slot)).await,
+            Act::Import(slot, parts) => self.import(*slot, &body(parts)),
+            Act::CopyImage(slot) => self.copy_image(*slot),
+            Act::Work => self.work().await,
             Act::Update(slot, value) => self.update(*slot, *value),
             Act::Share(slot, project) => self.share(*slot, *project),
             Act::Unshare(slot, project) => self.unshare(*slot, *project),
@@ -476,7 +485,7 @@ fn project_of(number: u64) -> ProjectId {
 }
 
 /// The record a create makes, as far as its caller knows it.
-fn blank(slot: u64) -> Image {
+pub fn blank(slot: u64) -> Image {
     Image {
         id: id(slot),
         name: Some(format!("image {slot}")),

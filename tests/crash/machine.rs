@@ -21,6 +21,7 @@ use crate::disk::{DiskHabit, Loss};
 use crate::folder::Folder;
 use crate::power::{Plan, Power};
 use crate::shelf::{Shelf, ShelfHabit, Stock};
+use crate::tasks::Drawer;
 use crate::world::{Body, World};
 
 /// The pieces in which a body arrives. The store's budget holds one, so that a piece is worked off
@@ -72,6 +73,8 @@ pub struct Media {
     pub copy: Option<Stock>,
     /// Objects that were at work when power went.
     pub left_over: usize,
+    /// Where images are imported from.
+    pub drawer: Drawer,
     /// How often a box was started on them.
     pub starts: u64,
     /// The moment power went: time goes on from there.
@@ -97,6 +100,8 @@ pub struct Machine {
     refused: RefCell<Vec<u64>>,
     /// What lies elsewhere; no power cut reaches it.
     copy: RefCell<Option<Stock>>,
+    /// Where images are imported from; none reaches that either.
+    pub drawer: Drawer,
     runtime: tokio::runtime::Runtime,
     running: RefCell<Option<Running>>,
 }
@@ -128,6 +133,7 @@ impl Machine {
             starts: Cell::new(media.starts),
             refused: RefCell::default(),
             copy: RefCell::new(media.copy.clone()),
+            drawer: media.drawer.clone(),
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
             running: RefCell::new(None),
         }
@@ -147,7 +153,8 @@ impl Machine {
         let store = Store::open_in(db.clone(), vault, store_options(), clock.clone(), entropy.clone())
             .map_err(|e| format!("the store: {e}"))?;
         let rules = Rules { password_cost: PasswordCost { memory_kib: 8, passes: 1 }, ..Rules::default() };
-        let service = Service::new(db.clone(), store, clock, entropy, rules);
+        let service =
+            Service::new(db.clone(), store, clock, entropy, rules).with_buckets(self.drawer.buckets());
         service.bootstrap(&password()).map_err(|e| format!("setting up: {e:?}"))?;
         service.recover_uploads().map_err(|e| format!("recovering uploads: {e:?}"))?;
         service.recover_jobs(true).map_err(|e| format!("recovering jobs: {e:?}"))?;
@@ -373,6 +380,7 @@ impl Machine {
             disk: self.folder.remains(loss, dice),
             stock,
             copy: self.copy.take(),
+            drawer: self.drawer.clone(),
             left_over,
             starts: self.starts.get(),
             now: self.clock.now(),

@@ -22,6 +22,7 @@ impl Machine {
     /// # Errors
     /// What is not as it should be.
     pub fn judge(&self) -> Result<(), String> {
+        self.judge_jobs()?;
         self.judge_images()?;
         self.judge_audit()?;
         self.judge_contents()?;

@@ -14,7 +14,7 @@ pub fn dense(label: u64) -> Vec<Part> {
 }
 
 /// Data that begins as [`dense`] does.
-fn similar(label: u64) -> Vec<Part> {
+pub fn similar(label: u64) -> Vec<Part> {
     [dense(label), vec![Part::Noise(label + 200, 90 * KIB)]].concat()
 }
 

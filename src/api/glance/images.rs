@@ -9,6 +9,7 @@ use super::error::Refusal;
 use super::patch::Dialect;
 use super::query::ListQuery;
 use super::wire;
+use crate::api::ims;
 use crate::model::{Image, ImageId};
 use crate::service::{Actor, Error, Service};
 
@@ -30,8 +31,12 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
 /// Registers an image.
 pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
     let new = wire::read_new_image(call.json().await?)?;
+    // Who names a system speaks the image management API, and hears its form.
+    let names_system = ims::names_system(&new);
+    let new = ims::registration(new).map_err(Refusal::bad)?;
     let image = call.run(move |service, actor| service.create_image(actor, new)).await?;
-    let mut response = json_response(StatusCode::CREATED, wire::image(&image));
+    let printed = if names_system { ims::registered(&image) } else { wire::image(&image) };
+    let mut response = json_response(StatusCode::CREATED, printed);
     let base_url = call.state.base_url(&call.parts.uri, call.headers());
     if let Ok(location) = HeaderValue::from_str(&format!("{base_url}/v2/images/{}", image.id)) {
         response.headers_mut().insert(LOCATION, location);

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-pub(super) use crate::service::rights::REGION;
+pub(in crate::api) use crate::service::rights::REGION;
 
 const INTERFACES: [&str; 3] = ["public", "internal", "admin"];
 

@@ -21,6 +21,7 @@ mod sign_in;
 mod users;
 mod versions;
 
+pub(in crate::api) use catalog::REGION;
 pub use routes::routes;
 
 #[cfg(test)]

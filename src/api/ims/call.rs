@@ -101,6 +101,23 @@ pub(super) fn text<'a>(keys: &'a Map<String, Value>, name: &str) -> Result<&'a s
     found.ok_or_else(|| Refusal::bad("IMG.0001", format!("the body needs {name}, a string")))
 }
 
+/// A key of a body that is there and not null.
+pub(super) fn optional<'a>(keys: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    keys.get(name).filter(|value| !value.is_null())
+}
+
+/// A text in a body that may be left out; clients send empty ones for what they leave out.
+pub(super) fn optional_text<'a>(
+    keys: &'a Map<String, Value>,
+    name: &str,
+) -> Result<Option<&'a str>, Refusal> {
+    match optional(keys, name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(Refusal::bad("IMG.0001", format!("{name} must be a string"))),
+    }
+}
+
 /// A JSON response.
 pub(super) fn json_response(body: Vec<u8>) -> Response {
     (StatusCode::OK, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()

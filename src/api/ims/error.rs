@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::context::RequestId;
 use crate::api::gateway;
-use crate::service::{Error, ErrorKind, Reason};
+use crate::service::{Error, ErrorKind, Hindrance, Reason};
 
 /// A refusal.
 #[derive(Debug)]
@@ -84,6 +84,7 @@ fn of_reason(reason: Reason) -> (StatusCode, &'static str) {
         Reason::TooManyTags => (StatusCode::BAD_REQUEST, "IMG.0116"),
         Reason::NoSuchTag => (StatusCode::NOT_FOUND, "IMG.0121"),
         Reason::NoKey | Reason::KeyDeleted => (StatusCode::BAD_REQUEST, "IMG.0095"),
+        Reason::SameKey => (StatusCode::BAD_REQUEST, "IMG.0096"),
         Reason::KeyDisabled => (StatusCode::BAD_REQUEST, "IMG.0097"),
         Reason::KeyNotGranted => (StatusCode::BAD_REQUEST, "IMG.0099"),
         Reason::ShareWithSelf => (StatusCode::BAD_REQUEST, "IMG.0076"),
@@ -100,5 +101,41 @@ fn of_reason(reason: Reason) -> (StatusCode, &'static str) {
         Reason::NotAccepted => (StatusCode::BAD_REQUEST, "IMG.0196"),
         Reason::SharedAndEncrypted => (StatusCode::BAD_REQUEST, "IMG.0197"),
         Reason::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "IMG.0060"),
+        Reason::Transfer(Hindrance::BucketFails) => (StatusCode::SERVICE_UNAVAILABLE, "IMG.0069"),
+        Reason::Transfer(hindrance) => (StatusCode::BAD_REQUEST, of_hindrance(hindrance)),
+    }
+}
+
+fn of_hindrance(hindrance: Hindrance) -> &'static str {
+    match hindrance {
+        Hindrance::TooManyJobs => "IMG.0060",
+        Hindrance::NoBucket | Hindrance::BucketFails => "IMG.0069",
+        Hindrance::BadKey => "IMG.0075",
+        Hindrance::NoObject | Hindrance::BadContent | Hindrance::ObjectChanged => "IMG.0057",
+        Hindrance::ObjectTooLarge => "IMG.0059",
+        Hindrance::ObjectExists => "IMG.0070",
+        Hindrance::DiskTooSmall => "IMG.0055",
+        Hindrance::NotQuick => "IMG.0158",
+        Hindrance::OtherFormat => "IMG.0072",
+        Hindrance::PublicImage => "IMG.0077",
+        Hindrance::InstallMedia => "IMG.0167",
+        Hindrance::WholeMachine => "IMG.0128",
+        Hindrance::ExportUnderWay => "IMG.0148",
+        Hindrance::NotFillable => "IMG.0046",
+        Hindrance::NotAccepted => "IMG.0196",
+        Hindrance::Interrupted => "IMG.0014",
+    }
+}
+
+/// The code of the word that a failed job keeps.
+pub(super) fn code_of(word: &str) -> &'static str {
+    match (Hindrance::parse(word), word) {
+        (Some(hindrance), _) => of_hindrance(hindrance),
+        (None, "not_found" | "gone") => "IMG.0027",
+        (None, "forbidden") => "IMG.0026",
+        (None, "unsupported_content") => "IMG.0057",
+        (None, "too_large") => "IMG.0059",
+        (None, "conflict") => "IMG.0046",
+        (None, _) => "IMG.0014",
     }
 }

@@ -9,6 +9,7 @@ use super::call::{Call, image_id, json_response, no_content, text};
 use super::error::Refusal;
 use super::query::ListQuery;
 use super::wire;
+use crate::base::limits::IMAGE_LABELS_MAX;
 use crate::model::{Image, ImageId};
 use crate::service::images::{Filters, Label, Listing};
 use crate::service::{Actor, Error, Service};
@@ -178,6 +179,39 @@ fn checked(key: &str, value: &str) -> Result<Label, Refusal> {
         )));
     }
     Ok(Label { key: key.to_owned(), value: value.to_owned() })
+}
+
+/// The tags of an image that is to be made: `tags`, as key.value, or `image_tags`, with key and value.
+pub(super) fn asked_labels(body: &Map<String, Value>) -> Result<BTreeSet<String>, Refusal> {
+    let given = |name: &str| match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Array(list)) if list.is_empty() => Ok(None),
+        Some(Value::Array(list)) => Ok(Some(list)),
+        Some(_) => Err(invalid(format!("{name} must be a list"))),
+    };
+    let labels = match (given("tags")?, given("image_tags")?) {
+        (None, None) => return Ok(BTreeSet::new()),
+        (Some(_), Some(_)) => return Err(invalid("name tags or image_tags, not both")),
+        (Some(tags), None) => tags
+            .iter()
+            .map(|tag| {
+                let (key, value) = tag
+                    .as_str()
+                    .and_then(|tag| tag.split_once('.'))
+                    .ok_or_else(|| invalid("a tag reads key.value"))?;
+                checked(key.trim(), value.trim())
+            })
+            .collect::<Result<Vec<_>, _>>()?,
+        (None, Some(tags)) => tags
+            .iter()
+            .map(|tag| new_label(tag.as_object().ok_or_else(|| invalid("a tag has key and value"))?))
+            .collect::<Result<Vec<_>, _>>()?,
+    };
+    let labels = unique(labels)?;
+    if labels.len() > IMAGE_LABELS_MAX {
+        return Err(Refusal::bad("IMG.0116", format!("an image takes at most {IMAGE_LABELS_MAX} tags")));
+    }
+    Ok(labels.into_iter().map(|label| format!("{}={}", label.key, label.value)).collect())
 }
 
 fn unique(labels: Vec<Label>) -> Result<Vec<Label>, Refusal> {

@@ -8,16 +8,24 @@
 mod call;
 mod error;
 mod images;
+mod imports;
+mod jobs;
 mod labels;
 mod members;
+mod moves;
 mod os_versions;
 mod patch;
 mod query;
 mod resources;
 mod routes;
+mod systems;
 mod wire;
 
+#[cfg(test)]
+mod jobs_tests;
 #[cfg(test)]
 mod tests;
 
 pub(super) use routes::routes;
+pub(super) use systems::{names_system, registration};
+pub(super) use wire::registered;

@@ -1,66 +1,28 @@
 //! `GET /v1/cloudimages/os_version`: names of operating systems that clients choose from.
-//!
-//! A help for people and programs, no rule: an image may say anything else. The names are the
-//! reference's, in `os_versions.txt`.
 
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::call::{Call, json_response};
 use super::error::Refusal;
+use crate::model::os_versions::{self, OsVersion};
 use crate::service::rights::{Action, Resource};
 
-const NAMES: &str = include_str!("os_versions.txt");
 /// What a version can be asked for by.
 const TAGS: [&str; 5] = ["kvm", "x86", "uefi", "arm", "bms"];
 
-struct OsVersion {
-    platform: &'static str,
-    os_type: &'static str,
-    bits: u8,
-    name: &'static str,
-    is_uefi: bool,
+/// Nothing is known of what runs on arm, or on bare metal.
+fn has(version: &OsVersion, tag: &str) -> bool {
+    matches!(tag, "kvm" | "x86") || (tag == "uefi" && version.is_uefi)
 }
 
-impl OsVersion {
-    fn read(line: &'static str) -> Option<OsVersion> {
-        let mut parts = line.split('|').map(str::trim);
-        Some(OsVersion {
-            platform: parts.next()?,
-            os_type: parts.next()?,
-            bits: parts.next()?.parse().ok()?,
-            name: parts.next()?,
-            is_uefi: parts.next()? == "uefi",
-        })
-    }
-
-    /// Nothing is known of what runs on arm, or on bare metal.
-    fn has(&self, tag: &str) -> bool {
-        matches!(tag, "kvm" | "x86") || (tag == "uefi" && self.is_uefi)
-    }
-
-    fn body(&self) -> Value {
-        json!({
-            "platform": self.platform,
-            "os_version_key": self.name,
-            "os_version": self.name,
-            "os_bit": self.bits,
-            "os_type": self.os_type,
-        })
-    }
-}
-
-fn versions() -> impl Iterator<Item = OsVersion> {
-    NAMES.lines().filter(|line| !line.starts_with('#')).filter_map(OsVersion::read)
-}
-
-/// Every platform, once.
-pub(super) fn platforms() -> impl Iterator<Item = &'static str> {
-    let mut before = "";
-    versions().map(|version| version.platform).filter(move |platform| {
-        let is_new = *platform != before;
-        before = platform;
-        is_new
+fn body(version: &OsVersion) -> Value {
+    json!({
+        "platform": version.platform,
+        "os_version_key": version.name,
+        "os_version": version.name,
+        "os_bit": version.bits,
+        "os_type": version.os_type,
     })
 }
 
@@ -80,10 +42,10 @@ pub(super) fn list(call: Call) -> Result<Response, Refusal> {
         }
     }
     let mut groups: Vec<(&str, Vec<Value>)> = Vec::new();
-    for version in versions().filter(|version| tags.iter().all(|tag| version.has(tag))) {
+    for version in os_versions::all().filter(|version| tags.iter().all(|tag| has(version, tag))) {
         match groups.last_mut() {
-            Some((platform, list)) if *platform == version.platform => list.push(version.body()),
-            _ => groups.push((version.platform, vec![version.body()])),
+            Some((platform, list)) if *platform == version.platform => list.push(body(&version)),
+            _ => groups.push((version.platform, vec![body(&version)])),
         }
     }
     let groups: Vec<Value> = groups
@@ -91,20 +53,4 @@ pub(super) fn list(call: Call) -> Result<Response, Refusal> {
         .map(|(platform, list)| json!({"platform": platform, "version_list": list}))
         .collect();
     Ok(json_response(Value::from(groups).to_string().into_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_is_read_and_platforms_stand_together() {
-        let lines = NAMES.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(versions().count(), lines);
-        let platforms: Vec<&str> = platforms().collect();
-        let unique: std::collections::BTreeSet<&&str> = platforms.iter().collect();
-        assert_eq!(unique.len(), platforms.len());
-        assert!(versions().any(|v| v.name == "CentOS 7.0 64bit" && v.bits == 64 && v.os_type == "Linux"));
-        assert!(versions().any(|v| v.name == "Other(32 bit)" && v.bits == 32));
-    }
 }

@@ -109,12 +109,12 @@ fn property(name: &str, value: String, existing: Existing) -> Result<Change, Ref
     Ok(Change::SetProperty { name: name.to_owned(), value, existing })
 }
 
-fn memory(name: &str, value: &str) -> Result<u64, Refusal> {
+pub(super) fn memory(name: &str, value: &str) -> Result<u64, Refusal> {
     let known = value.parse().ok().filter(|mib: &u64| *mib <= crate::base::limits::MIN_RESOURCE_MAX);
     known.ok_or_else(|| Refusal::bad("IMG.0055", format!("{name} must be a number of MiB, not {value:?}")))
 }
 
-fn checked_name(name: String) -> Result<String, Refusal> {
+pub(super) fn checked_name(name: String) -> Result<String, Refusal> {
     if name.is_empty() {
         return Err(Refusal::bad("IMG.0013", "an image needs a name"));
     }
@@ -131,7 +131,7 @@ fn checked_name(name: String) -> Result<String, Refusal> {
     Ok(name)
 }
 
-fn check_description(text: &str) -> Result<(), Refusal> {
+pub(super) fn check_description(text: &str) -> Result<(), Refusal> {
     if text.chars().count() > DESCRIPTION_CHARS_MAX {
         let message = format!("the description has more than {DESCRIPTION_CHARS_MAX} characters");
         return Err(Refusal::bad("IMG.0004", message));

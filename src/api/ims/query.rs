@@ -223,7 +223,7 @@ fn attribute(name: String, value: String) -> Result<Option<PropertyTest>, Refusa
 fn platforms(value: String) -> Vec<String> {
     let folded = |text: &str| text.replace(' ', "").to_lowercase();
     let wanted = folded(&value);
-    let known = super::os_versions::platforms().filter(|platform| folded(platform) == wanted);
+    let known = crate::model::os_versions::platforms().filter(|platform| folded(platform) == wanted);
     let mut spellings: Vec<String> = known.map(str::to_owned).collect();
     if wanted == "redhat" {
         spellings.push("Red Hat".into());

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::{Call, image_id};
 use super::error::Refusal;
-use super::{images, labels, members, os_versions, resources};
+use super::{images, imports, jobs, labels, members, moves, os_versions, resources};
 use crate::api::context::{ApiState, Credentials, RequestId, authenticate};
 use crate::api::{gateway, glance};
 
@@ -66,6 +66,23 @@ async fn answer(state: ApiState, parts: Parts, body: Body) -> Result<Response, R
         ("PUT", ["v1", "cloudimages", "tags"]) => labels::put_one(call).await,
         ("GET", ["v1", "cloudimages", "quota"]) => images::quota(call).await,
         ("GET", ["v1", "cloudimages", "os_version"]) => os_versions::list(call),
+        ("POST", ["v2" | "v2.1", "cloudimages", "action"]) => imports::create(call).await,
+        ("POST", ["v2" | "v2.1", "cloudimages", "quickimport", "action"]) => imports::quick(call).await,
+        ("POST", ["v1" | "v2.1", "cloudimages", "dataimages", "action"]) => imports::data(call).await,
+        ("POST", ["v1", "cloudimages", "wholeimages", "action"]) => imports::whole(call).await,
+        ("PUT", ["v1", "cloudimages", image, "upload"]) => imports::register(call, image_id(image)?).await,
+        ("POST", ["v1" | "v2.1", "cloudimages", image, "file"]) => {
+            moves::export(call, image_id(image)?).await
+        }
+        ("POST", ["v1" | "v2.1", "cloudimages", image, "copy"]) => moves::copy(call, image_id(image)?).await,
+        ("POST", ["v1", "cloudimages", image, "cross_region_copy"]) => {
+            moves::copy_across(call, image_id(image)?).await
+        }
+        ("GET", ["v1", "cloudimages", "job", job]) => jobs::show(call, job).await,
+        ("GET", ["v1", project, "jobs", job]) => {
+            call.expect_project(project)?;
+            jobs::show(call, job).await
+        }
         (method, ["v1", project, "cloudimages", image, below @ ..]) => {
             call.expect_project(project)?;
             let id = image_id(image)?;

@@ -62,6 +62,12 @@ pub(super) fn image(image: &Image, kind: Kind) -> Vec<u8> {
     out
 }
 
+/// An image that was registered just now, which nobody is a member of.
+pub(in crate::api) fn registered(registered: &Image) -> Vec<u8> {
+    let kind = if registered.visibility == Visibility::Public { Kind::Public } else { Kind::Kept };
+    image(registered, kind)
+}
+
 fn write_image(out: &mut Vec<u8>, image: &Image, kind: Kind) {
     let mut keys = Keys::open(out);
     for (name, value) in &image.properties {

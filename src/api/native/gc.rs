@@ -51,7 +51,7 @@ fn asked(uri: &Uri) -> Result<Asked, Error> {
 }
 
 fn collected_body(collected: &Collected) -> Value {
-    let mut body = json!({"job": collected.job.0});
+    let mut body = json!({"job": collected.job.to_string()});
     if let Some(members) = body.as_object_mut() {
         members.extend(figures(collected).into_iter().map(|(name, figure)| (name, figure.into())));
         if !collected.unreadable.is_empty() {

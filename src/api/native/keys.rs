@@ -83,7 +83,7 @@ async fn rotate_domain(
     let actor = permitted(&state, request, Action::KeysManage).await?;
     Ok(work::respond(state, move |service, tell| {
         let SealedAnew { job, done } = service.rotate_domain(&actor, domain, tell)?;
-        let mut body = json!({"job": job.0, "domain": domain});
+        let mut body = json!({"job": job.to_string(), "domain": domain});
         if let Some(members) = body.as_object_mut() {
             members.extend(figures(&done).into_iter().map(|(name, figure)| (name, figure.into())));
         }

@@ -70,7 +70,7 @@ impl Signer {
         Signer::on(service)
     }
 
-    fn on(service: Service) -> Signer {
+    pub(in crate::api) fn on(service: Service) -> Signer {
         let admin = service.local_admin().unwrap();
         Signer::with_key(service, &admin, NewAccessKey::default())
     }

@@ -117,6 +117,7 @@ fn status_code(status: Status) -> u8 {
         Status::Saving => 1,
         Status::Active => 2,
         Status::Deactivated => 3,
+        Status::Killed => 4,
     }
 }
 

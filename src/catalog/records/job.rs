@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Time;
 use crate::db::codec::{self, Record, Unreadable};
-use crate::model::job::{Job, JobId, JobKind, JobState};
+use crate::model::job::{Failure, ImportRoute, Job, JobId, JobKind, JobState, MemberOutcome, Place, Task};
+use crate::model::{ImageId, ProjectId, UserId};
 
 /// A job without its number. Kind and state are kept by name, so that both lists can grow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,23 +23,49 @@ pub struct JobRecord {
     result: BTreeMap<String, u64>,
     error: Option<String>,
     paused: bool,
+    /// Zeros where an earlier release kept the number alone.
+    id: [u8; 16],
+    project: Option<String>,
+    user: Option<String>,
+    task: Option<TaskRecord>,
+    images: Vec<[u8; 16]>,
+    members: Vec<([u8; 16], String, bool)>,
+    parent: Option<[u8; 16]>,
+    attempts: u32,
+    error_code: String,
 }
 
+/// What a worker does. Later kinds are added behind these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum TaskRecord {
+    Import { image: [u8; 16], bucket: String, key: String, route: u8, stamp: Option<String> },
+    Export { image: [u8; 16], bucket: String, key: String, format: Option<String> },
+    Copy { source: [u8; 16], image: [u8; 16] },
+    Group,
+}
+
+/// What the second form lacks at its end: no id, owner, user, task, images, members, parent; begun
+/// never; no code.
+const SINCE_THIRD: [u8; 16 + 1 + 1 + 1 + 8 + 8 + 1 + 4 + 8] = [0; 48];
+
 impl Record for JobRecord {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const NAME: &'static str = "job";
 
     fn decode_other(version: u8, body: &[u8]) -> Result<JobRecord, Unreadable> {
-        if version == 1 {
-            // The first form is this one without its last byte.
-            return codec::decode_body(&[body, &[0]].concat());
+        match version {
+            // The first form is the second one without its last byte.
+            1 => codec::decode_body(&[body, &[0], &SINCE_THIRD].concat()),
+            2 => codec::decode_body(&[body, &SINCE_THIRD[..]].concat()),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
         }
-        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
     }
 }
 
 impl From<&Job> for JobRecord {
     fn from(job: &Job) -> JobRecord {
+        let id = |id: &ImageId| *id.bytes();
+        let members = job.members.iter();
         JobRecord {
             kind: job.kind.as_str().to_owned(),
             state: job.state.as_str().to_owned(),
@@ -49,9 +76,62 @@ impl From<&Job> for JobRecord {
             started_at: job.started_at.map(|time| time.0),
             finished_at: job.finished_at.map(|time| time.0),
             result: job.result.clone(),
-            error: job.error.clone(),
+            error: job.error.as_ref().map(|error| error.message.clone()),
             paused: job.paused,
+            id: job.id.0,
+            project: job.project.as_ref().map(|project| project.0.clone()),
+            user: job.user.as_ref().map(|user| user.0.clone()),
+            task: job.task.as_ref().map(TaskRecord::from),
+            images: job.images.iter().map(id).collect(),
+            members: members.map(|m| (id(&m.image), m.project.0.clone(), m.succeeded)).collect(),
+            parent: job.parent.map(|parent| parent.0),
+            attempts: job.attempts,
+            error_code: job.error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
         }
+    }
+}
+
+impl From<&Task> for TaskRecord {
+    fn from(task: &Task) -> TaskRecord {
+        match task {
+            Task::Import { image, from, route, stamp } => TaskRecord::Import {
+                image: *image.bytes(),
+                bucket: from.bucket.clone(),
+                key: from.key.clone(),
+                route: route_code(*route),
+                stamp: stamp.clone(),
+            },
+            Task::Export { image, to, format } => TaskRecord::Export {
+                image: *image.bytes(),
+                bucket: to.bucket.clone(),
+                key: to.key.clone(),
+                format: format.clone(),
+            },
+            Task::Copy { source, image } => {
+                TaskRecord::Copy { source: *source.bytes(), image: *image.bytes() }
+            }
+            Task::Group => TaskRecord::Group,
+        }
+    }
+}
+
+impl TaskRecord {
+    fn into_task(self) -> Result<Task, Unreadable> {
+        Ok(match self {
+            TaskRecord::Import { image, bucket, key, route, stamp } => Task::Import {
+                image: image_id(image),
+                from: Place { bucket, key },
+                route: read_route(route)?,
+                stamp,
+            },
+            TaskRecord::Export { image, bucket, key, format } => {
+                Task::Export { image: image_id(image), to: Place { bucket, key }, format }
+            }
+            TaskRecord::Copy { source, image } => {
+                Task::Copy { source: image_id(source), image: image_id(image) }
+            }
+            TaskRecord::Group => Task::Group,
+        })
     }
 }
 
@@ -59,11 +139,15 @@ impl JobRecord {
     /// The job of this number.
     ///
     /// # Errors
-    /// When its kind or state is none of this release's.
-    pub fn into_job(self, id: JobId) -> Result<Job, Unreadable> {
-        let unknown = |what: &str| Unreadable { name: Self::NAME, reason: format!("job {id} is {what:?}") };
+    /// When its kind, state or route is none of this release's.
+    pub fn into_job(self, number: u64) -> Result<Job, Unreadable> {
+        let unknown =
+            |what: &str| Unreadable { name: Self::NAME, reason: format!("job {number} is {what:?}") };
+        let code = self.error_code;
+        let members = self.members.into_iter();
         Ok(Job {
-            id,
+            number,
+            id: if self.id == [0; 16] { JobId::of_number(number) } else { JobId(self.id) },
             kind: JobKind::parse(&self.kind).ok_or_else(|| unknown(&self.kind))?,
             state: JobState::parse(&self.state).ok_or_else(|| unknown(&self.state))?,
             phase: self.phase,
@@ -73,10 +157,46 @@ impl JobRecord {
             started_at: self.started_at.map(Time),
             finished_at: self.finished_at.map(Time),
             result: self.result,
-            error: self.error,
+            error: self.error.map(|message| Failure { code, message }),
             paused: self.paused,
+            project: self.project.map(ProjectId),
+            user: self.user.map(UserId),
+            task: self.task.map(TaskRecord::into_task).transpose()?,
+            images: self.images.into_iter().map(image_id).collect(),
+            members: members
+                .map(|(image, project, succeeded)| MemberOutcome {
+                    image: image_id(image),
+                    project: ProjectId(project),
+                    succeeded,
+                })
+                .collect(),
+            parent: self.parent.map(JobId),
+            attempts: self.attempts,
         })
     }
+}
+
+fn image_id(bytes: [u8; 16]) -> ImageId {
+    ImageId(uuid::Uuid::from_bytes(bytes))
+}
+
+const ROUTES: [ImportRoute; 4] =
+    [ImportRoute::System, ImportRoute::Quick, ImportRoute::Data, ImportRoute::Register];
+
+fn route_code(route: ImportRoute) -> u8 {
+    match route {
+        ImportRoute::System => 0,
+        ImportRoute::Quick => 1,
+        ImportRoute::Data => 2,
+        ImportRoute::Register => 3,
+    }
+}
+
+fn read_route(code: u8) -> Result<ImportRoute, Unreadable> {
+    ROUTES.get(usize::from(code)).copied().ok_or_else(|| Unreadable {
+        name: JobRecord::NAME,
+        reason: format!("import route {code} is unknown"),
+    })
 }
 
 #[cfg(test)]
@@ -84,25 +204,77 @@ mod tests {
     use super::*;
     use crate::db::codec::{decode, encode};
 
+    fn number(n: u8) -> String {
+        format!("{n:02x}00000000000000")
+    }
+
+    fn text(text: &str) -> String {
+        format!("{}{}", number(text.len() as u8), hex::encode(text))
+    }
+
+    fn id(n: u8) -> ImageId {
+        image_id([n; 16])
+    }
+
     #[test]
     fn the_form_is_golden() {
-        let job = Job {
-            id: JobId(9),
-            kind: JobKind::Reclaim,
-            state: JobState::Failed,
-            phase: "p".into(),
-            done_bytes: 1,
-            total_bytes: Some(2),
-            created_at: Time(3),
-            started_at: Some(Time(4)),
-            finished_at: None,
-            result: [("r".to_owned(), 5)].into(),
-            error: Some("e".into()),
-            paused: true,
-        };
+        let mut job = Job::new(9, JobId([8; 16]), JobKind::Export, Time(3));
+        job.state = JobState::Failed;
+        job.phase = "p".into();
+        (job.done_bytes, job.total_bytes) = (1, Some(2));
+        job.started_at = Some(Time(4));
+        job.result = [("r".to_owned(), 5)].into();
+        job.error = Some(Failure { code: "c".into(), message: "e".into() });
+        job.paused = true;
+        (job.project, job.user) = (Some("o".into()), Some("u".into()));
+        let to = Place { bucket: "b".into(), key: "k".into() };
+        job.task = Some(Task::Export { image: id(6), to, format: Some("f".into()) });
+        job.images = vec![id(6)];
+        job.members = vec![MemberOutcome { image: id(6), project: "m".into(), succeeded: true }];
+        job.parent = Some(JobId([7; 16]));
+        job.attempts = 2;
         let bytes = encode(&JobRecord::from(&job));
-        let number = |n: u8| format!("{n:02x}00000000000000");
-        let text = |text: &str| format!("{}{}", number(text.len() as u8), hex::encode(text));
+        let form = [
+            text("export"),
+            text("failed"),
+            text("p"),
+            number(1),
+            format!("01{}", number(2)),
+            number(3),
+            format!("01{}", number(4)),
+            "00".to_owned(),
+            format!("{}{}{}", number(1), text("r"), number(5)),
+            format!("01{}", text("e")),
+            "01".to_owned(),
+            "08".repeat(16),
+            format!("01{}", text("o")),
+            format!("01{}", text("u")),
+            format!("0101000000{}{}{}01{}", "06".repeat(16), text("b"), text("k"), text("f")),
+            format!("{}{}", number(1), "06".repeat(16)),
+            format!("{}{}{}01", number(1), "06".repeat(16), text("m")),
+            format!("01{}", "07".repeat(16)),
+            "02000000".to_owned(),
+            text("c"),
+        ];
+        assert_eq!(hex::encode(&bytes), format!("03{}", form.concat()));
+        assert_eq!(decode::<JobRecord>(&bytes).unwrap().into_job(9).unwrap(), job);
+    }
+
+    #[test]
+    fn every_task_comes_back_as_it_went_in() {
+        let from = Place { bucket: "b".into(), key: "k".into() };
+        let import =
+            |route| Task::Import { image: id(1), from: from.clone(), route, stamp: Some("s".into()) };
+        let others = [Task::Copy { source: id(1), image: id(2) }, Task::Group];
+        for task in ROUTES.map(import).into_iter().chain(others) {
+            assert_eq!(TaskRecord::from(&task).into_task().unwrap(), task);
+        }
+        assert!(ROUTES.iter().all(|route| read_route(route_code(*route)).unwrap() == *route));
+        assert!(read_route(4).is_err());
+    }
+
+    #[test]
+    fn earlier_forms_are_read() {
         let form = [
             text("reclaim"),
             text("failed"),
@@ -115,10 +287,16 @@ mod tests {
             format!("{}{}{}", number(1), text("r"), number(5)),
             format!("01{}", text("e")),
         ];
-        assert_eq!(hex::encode(&bytes), format!("02{}01", form.concat()));
-        assert_eq!(decode::<JobRecord>(&bytes).unwrap().into_job(JobId(9)).unwrap(), job);
-        let first_form = hex::decode(format!("01{}", form.concat())).unwrap();
-        let job = Job { paused: false, ..job };
-        assert_eq!(decode::<JobRecord>(&first_form).unwrap().into_job(JobId(9)).unwrap(), job);
+        let read =
+            |text: String| decode::<JobRecord>(&hex::decode(text).unwrap()).unwrap().into_job(9).unwrap();
+        let mut job = Job::new(9, JobId::of_number(9), JobKind::Reclaim, Time(3));
+        job.state = JobState::Failed;
+        job.phase = "p".into();
+        (job.done_bytes, job.total_bytes) = (1, Some(2));
+        job.started_at = Some(Time(4));
+        job.result = [("r".to_owned(), 5)].into();
+        job.error = Some(Failure { code: String::new(), message: "e".into() });
+        assert_eq!(read(format!("01{}", form.concat())), job);
+        assert_eq!(read(format!("02{}01", form.concat())), Job { paused: true, ..job });
     }
 }

@@ -13,7 +13,7 @@ mod tests;
 pub use life::DELETION_DAYS;
 pub(super) use usable::{expect_opens, expect_seals, expect_shares};
 
-use super::{Actor, Error, ErrorKind, Service};
+use super::{Actor, Error, ErrorKind, Reason, Service};
 use crate::base::limits::NAME_CHARS_MAX;
 use crate::catalog::{custom_keys, identity};
 use crate::db::Rows;
@@ -200,7 +200,8 @@ impl Service {
         if self.store.is_sealed() {
             return Ok(());
         }
-        Err(Error::conflict("the box is plain and has no keys; only a box that was made sealed has some"))
+        let message = "the box is plain and has no keys; only a box that was made sealed has some";
+        Err(Error::conflict(message).because(Reason::NoKey))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::access;
 use super::fields::{self, Change, Field};
 use crate::catalog::{self, images};
+use crate::db::WriteTxn;
 use crate::model::{Image, ImageId, Operation, ProjectId, Status, Visibility};
 use crate::service::audit::Act;
 use crate::service::rights::{Action, Resource};
@@ -24,8 +25,17 @@ impl Service {
     /// `Forbidden` without the right to create it so, `Conflict` when the id was ever used,
     /// `Invalid` or `TooLarge` when a field is out of bounds.
     pub fn create_image(&self, actor: &Actor, new: NewImage) -> Result<Image, Error> {
+        let image = self.new_image(actor, new, Action::ImagesCreate)?;
+        self.recorded(actor, Act::new(Operation::CreateImage), move |txn, act| {
+            act.image(&image);
+            insert(txn, &image).map(|()| image.clone())
+        })
+    }
+
+    /// The record of an image that the caller may make by `action`, before it is.
+    pub(super) fn new_image(&self, actor: &Actor, new: NewImage, action: Action) -> Result<Image, Error> {
         let project = access::project(actor)?;
-        actor.expect(Action::ImagesCreate, Resource::None)?;
+        actor.expect(action, Resource::None)?;
         self.expect_keys_for(actor, &new.changes)?;
         let mut image = self.blank(new.id, project.clone());
         for change in &new.changes {
@@ -37,15 +47,7 @@ impl Service {
             }
             fields::apply(actor, &mut image, change)?;
         }
-        let act = Act::new(Operation::CreateImage);
-        self.recorded(actor, act, move |txn, act| match images::insert(txn, &image) {
-            Ok(()) => {
-                act.image(&image);
-                Ok(image.clone())
-            }
-            Err(catalog::Error::Exists(_)) => Err(Error::conflict(format!("image id {} is taken", image.id))),
-            Err(error) => Err(error.into()),
-        })
+        Ok(image)
     }
 
     fn blank(&self, id: Option<ImageId>, owner: ProjectId) -> Image {
@@ -73,4 +75,12 @@ impl Service {
             upload: None,
         }
     }
+}
+
+/// Adds a record, in the caller's transaction.
+pub(super) fn insert(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
+    images::insert(txn, image).map_err(|error| match error {
+        catalog::Error::Exists(_) => Error::conflict(format!("image id {} is taken", image.id)),
+        error => error.into(),
+    })
 }

@@ -18,6 +18,7 @@ mod retained;
 mod screen;
 mod sealing;
 mod sharing;
+mod transfer;
 mod update;
 mod upload;
 
@@ -35,6 +36,8 @@ pub use resumable::Patch;
 pub(super) use resumable::Turns;
 pub use sealing::{CUSTOM_KEY_PROPERTY, Holder, KEY_PROPERTY, OWN_KEY};
 pub use sharing::{Recipient, Shared, Shares, expect_may_copy};
+pub use transfer::{Buckets, NewImport, SharedBucket};
+pub(super) use transfer::{kill, revive};
 pub use upload::{BodyBroken, Upload};
 
 #[cfg(test)]

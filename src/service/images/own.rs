@@ -234,7 +234,7 @@ fn query(project: &ProjectId, listing: Listing) -> ListQuery {
 }
 
 /// The image, when it is the caller's project's own and the caller has the right.
-fn own(rows: &impl Rows, actor: &Actor, id: &ImageId, action: Action) -> Result<Image, Error> {
+pub(super) fn own(rows: &impl Rows, actor: &Actor, id: &ImageId, action: Action) -> Result<Image, Error> {
     let image = access::in_sight(rows, actor, id)?;
     let is_own = image.owner.as_ref() == Some(access::project(actor)?);
     match is_own {

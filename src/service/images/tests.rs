@@ -646,7 +646,7 @@ async fn p9_sealing_anew_that_somebody_ended_is_gone_on_with() {
     let data: Vec<u8> = (0..200_000u32).map(|n| (n / 7) as u8).collect();
     let id = sealed_image(&service, &owner, Some("gold"), &data).await.unwrap();
     let ended = service.rotate_domain(&admin(), 2, &mut |_| {
-        let running = service.jobs(&admin()).unwrap()[0].id;
+        let running = service.jobs(&admin(), None, 1).unwrap()[0].id;
         service.cancel_job(&admin(), running).unwrap();
     });
     let ended = ended.unwrap();

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::access;
 use super::screen::Screen;
+use super::transfer;
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
@@ -104,10 +105,11 @@ impl Service {
         for hidden in [false, true] {
             let mut after = None;
             loop {
-                let page = images::list(&self.db.read()?, &interrupted(hidden, after))?;
+                let read = self.db.read()?;
+                let page = images::list(&read, &interrupted(hidden, after))?;
                 for image in &page {
                     if let Some(token) = image.upload
-                        && !self.can_go_on(image, &token)?
+                        && !can_go_on(&read, image, &token)?
                     {
                         self.requeue(&Actor::system(), image.id, token, "the upload ended with the process")?;
                         recovered += 1;
@@ -120,12 +122,6 @@ impl Service {
             }
         }
         Ok(recovered)
-    }
-
-    /// Whether the upload that owns a saving image came in parts: then it goes on after a restart.
-    fn can_go_on(&self, image: &Image, token: &[u8; 16]) -> Result<bool, Error> {
-        let upload = uploads::get(&self.db.read()?, &image.id)?;
-        Ok(upload.is_some_and(|upload| upload.token == *token))
     }
 
     fn requeue(&self, by: &Actor, id: ImageId, token: [u8; 16], why: &str) -> Result<(), Error> {
@@ -253,6 +249,12 @@ pub(super) fn uploaded(receipt: &Receipt) -> Act {
     let digest = hex::encode(receipt.digests().blake3);
     let said = format!("uploaded {} bytes, BLAKE3 {digest}", receipt.size_bytes());
     Act::new(Operation::UpdateImage).saying(said)
+}
+
+/// Whether what owns a saving image is an upload in parts, or a job: then it goes on after a restart.
+fn can_go_on(rows: &impl Rows, image: &Image, token: &[u8; 16]) -> Result<bool, Error> {
+    let upload = uploads::get(rows, &image.id)?;
+    Ok(upload.is_some_and(|upload| upload.token == *token) || transfer::is_filling(rows, token)?)
 }
 
 /// Back to queued, if the upload named by `token` still owns the image.

@@ -94,6 +94,12 @@ actions! {
     /// See how many images the project may have.
     QuotasGet = "ims:quotas:get";
 
+    /// See jobs of one's project.
+    JobsGet = "ims:jobs:get";
+    /// End, repeat and hold up jobs of one's project.
+    JobsManage = "ims:jobs:manage";
+    /// Treat every project's jobs, and the box's own, as one's own.
+    JobsAccessAll = "tintype:jobs:accessAll";
     /// See which custom keys there are.
     CustomKeysList = "kms:cmk:list";
     /// Show a custom key.

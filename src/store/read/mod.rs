@@ -24,7 +24,7 @@ pub(super) use plan::Layout;
 use self::plan::Batch;
 use super::Store;
 use super::error::Error;
-use super::manifest::Extent;
+use super::manifest::{Extent, Manifest};
 use super::pins::Held;
 use crate::model::ByteRange;
 
@@ -62,6 +62,11 @@ impl Reader {
     /// The stream's length.
     pub fn size_bytes(&self) -> u64 {
         self.layout.size_bytes()
+    }
+
+    /// What is known of the stream.
+    pub(super) fn manifest(&self) -> &Manifest {
+        self.layout.manifest()
     }
 
     /// What the stream is made of, in order.

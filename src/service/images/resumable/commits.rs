@@ -53,7 +53,7 @@ impl Service {
             }
             upload.received_bytes = receipt.size_bytes();
             upload.blake3 = receipt.digests().blake3;
-            upload.expires_at = expires_at;
+            upload.expires_at = upload.expires_at.max(expires_at);
             uploads::put(txn, &upload)?;
             Ok::<_, Error>(upload)
         });

@@ -81,7 +81,7 @@ impl Service {
     pub fn upload_of(&self, actor: &Actor, id: &ImageId) -> Result<Option<PartialUpload>, Error> {
         let read = self.db.read()?;
         access::writable(&read, actor, id, Action::ImagesUpload)?;
-        Ok(uploads::get(&read, id)?)
+        Ok(uploads::get(&read, id)?.filter(|upload| !upload.is_of_job()))
     }
 
     /// Where an upload stands, once whatever still arrived for it is durable.
@@ -187,8 +187,9 @@ fn name_image(rows: &impl Rows, act: &mut Act, id: &ImageId) -> Result<(), Error
 /// The upload with this name, for whoever may fill its image.
 fn known(rows: &impl Rows, actor: &Actor, id: &ImageId, token: &Token) -> Result<PartialUpload, Error> {
     access::writable(rows, actor, id, Action::ImagesUpload)?;
-    let upload = uploads::get(rows, id)?.filter(|upload| upload.token == *token);
-    upload.ok_or_else(|| {
+    // What a job fills is nobody else's to fill.
+    let is_it = |upload: &PartialUpload| upload.token == *token && !upload.is_of_job();
+    uploads::get(rows, id)?.filter(is_it).ok_or_else(|| {
         let name = hex::encode(token);
         Error::not_found(format!("image {id} has no upload {name}: it ended or expired; begin a new one"))
     })
@@ -201,7 +202,7 @@ fn end(txn: &WriteTxn, store: &Store, id: &ImageId, token: &Token, now: Time) ->
 }
 
 /// Removes an image's upload and lets go of what it kept.
-fn forget(txn: &WriteTxn, store: &Store, id: &ImageId) -> Result<(), Error> {
+pub(in crate::service::images) fn forget(txn: &WriteTxn, store: &Store, id: &ImageId) -> Result<(), Error> {
     if let Some(kept) = uploads::remove(txn, id)?.and_then(|upload| upload.checkpoint) {
         store.release(txn, &kept.content)?;
     }

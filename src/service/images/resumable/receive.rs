@@ -93,8 +93,22 @@ impl Service {
         if let Some(declared) = patch.declared_bytes {
             upload = self.declare(upload, declared)?;
         }
-        let image = owned(&read, id, token)?.ok_or_else(|| gone(id))?;
         drop(read);
+        Ok(Opened::Part(Box::new(self.take_up_upload(actor, upload, turn)?)))
+    }
+
+    /// Takes an upload up where it stands, for whoever may fill its image. Blocks on the medium.
+    ///
+    /// # Errors
+    /// `Gone` when it does not own its image any more; what the store refuses with.
+    pub(in crate::service::images) fn take_up_upload(
+        &self,
+        actor: &Actor,
+        upload: PartialUpload,
+        turn: Turn,
+    ) -> Result<Part, Error> {
+        let id = &upload.image;
+        let image = owned(&self.db.read()?, id, &upload.token)?.ok_or_else(|| gone(id))?;
         let mut screen = Screen::new(&image, self.rules.require_format_match);
         let scope = self.stream_scope(&image)?;
         let ingest = match &upload.checkpoint {
@@ -104,11 +118,9 @@ impl Service {
                 self.store.resume(scope, &kept.content, &kept.progress)?
             }
         };
-        let received = upload.received_bytes;
-        let kept_at = Instant::now();
-        let service = self.clone();
-        let part = Part { actor: actor.clone(), service, upload, screen, ingest, received, kept_at, turn };
-        Ok(Opened::Part(Box::new(part)))
+        let (received, kept_at) = (upload.received_bytes, Instant::now());
+        let (service, actor) = (self.clone(), actor.clone());
+        Ok(Part { actor, service, upload, screen, ingest, received, kept_at, turn })
     }
 
     /// Shows a screening what it has seen of the bytes before this part.
@@ -136,7 +148,7 @@ enum Opened {
 }
 
 /// A part on its way in.
-struct Part {
+pub(in crate::service::images) struct Part {
     service: Service,
     actor: Actor,
     /// As it was committed last.
@@ -161,7 +173,8 @@ enum Cut {
 }
 
 impl Part {
-    async fn take_in(
+    /// Takes the bytes in that are left of the stream, as far as they come.
+    pub(in crate::service::images) async fn take_in(
         mut self,
         body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
     ) -> Result<PartialUpload, Error> {
@@ -242,6 +255,10 @@ impl Part {
 
 /// Ends an upload whose content is refused; gives the refusal back.
 async fn give_up(service: Service, actor: Actor, upload: PartialUpload, refusal: Error) -> Error {
+    if upload.is_of_job() {
+        // The job says in one commit that it failed and what became of its image.
+        return refusal;
+    }
     let why = refusal.clone();
     if let Err(error) = in_background(move || service.end_refused(&actor, upload, &why)).await {
         tracing::error!(%error, "a refused upload stays until it expires");

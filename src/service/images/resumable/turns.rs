@@ -31,7 +31,7 @@ pub(crate) struct Turn {
 
 impl Turns {
     /// Asks whoever has the upload now to let go, and waits for it.
-    pub(super) async fn take(&self, upload: [u8; 16]) -> Turn {
+    pub(in crate::service::images) async fn take(&self, upload: [u8; 16]) -> Turn {
         let line = self.line(upload);
         let mut number = 0;
         line.newest.send_modify(|newest| {

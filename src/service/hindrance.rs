@@ -1,0 +1,114 @@
+//! What stands in the way of moving images in and out: one word each, for programs.
+//!
+//! The words are kept in records of jobs, so that none ever changes its meaning.
+
+/// What exactly was in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hindrance {
+    /// The project has too many jobs that have not ended.
+    TooManyJobs,
+    /// The bucket is unknown, or not for this project.
+    NoBucket,
+    /// A key that no object can have here.
+    BadKey,
+    /// There is no such object, or it is empty or no plain file.
+    NoObject,
+    /// The object's content is not what it should be, or of no kind that is stored.
+    BadContent,
+    /// The object is larger than an image may be.
+    ObjectTooLarge,
+    /// The bucket cannot be read or written now.
+    BucketFails,
+    /// There is an object of this name already.
+    ObjectExists,
+    /// The object changed while it was read.
+    ObjectChanged,
+    /// The guest's disk is larger than the image's smallest disk.
+    DiskTooSmall,
+    /// A file of this format is not taken as it is.
+    NotQuick,
+    /// The image's data is of another format than was asked for, and is not converted.
+    OtherFormat,
+    /// The image is public.
+    PublicImage,
+    /// The image is install media.
+    InstallMedia,
+    /// The image is a set made of a whole machine.
+    WholeMachine,
+    /// The image is being exported already.
+    ExportUnderWay,
+    /// The image was not made to be filled later.
+    NotFillable,
+    /// The share was not accepted.
+    NotAccepted,
+    /// The job ended with its process too often.
+    Interrupted,
+}
+
+impl Hindrance {
+    /// Every one.
+    pub const ALL: [Hindrance; 19] = [
+        Hindrance::TooManyJobs,
+        Hindrance::NoBucket,
+        Hindrance::BadKey,
+        Hindrance::NoObject,
+        Hindrance::BadContent,
+        Hindrance::ObjectTooLarge,
+        Hindrance::BucketFails,
+        Hindrance::ObjectExists,
+        Hindrance::ObjectChanged,
+        Hindrance::DiskTooSmall,
+        Hindrance::NotQuick,
+        Hindrance::OtherFormat,
+        Hindrance::PublicImage,
+        Hindrance::InstallMedia,
+        Hindrance::WholeMachine,
+        Hindrance::ExportUnderWay,
+        Hindrance::NotFillable,
+        Hindrance::NotAccepted,
+        Hindrance::Interrupted,
+    ];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Hindrance::TooManyJobs => "too_many_jobs",
+            Hindrance::NoBucket => "no_bucket",
+            Hindrance::BadKey => "bad_key",
+            Hindrance::NoObject => "no_object",
+            Hindrance::BadContent => "bad_content",
+            Hindrance::ObjectTooLarge => "object_too_large",
+            Hindrance::BucketFails => "bucket_fails",
+            Hindrance::ObjectExists => "object_exists",
+            Hindrance::ObjectChanged => "object_changed",
+            Hindrance::DiskTooSmall => "disk_too_small",
+            Hindrance::NotQuick => "not_quick",
+            Hindrance::OtherFormat => "other_format",
+            Hindrance::PublicImage => "public_image",
+            Hindrance::InstallMedia => "install_media",
+            Hindrance::WholeMachine => "whole_machine",
+            Hindrance::ExportUnderWay => "export_under_way",
+            Hindrance::NotFillable => "not_fillable",
+            Hindrance::NotAccepted => "not_accepted",
+            Hindrance::Interrupted => "interrupted",
+        }
+    }
+
+    /// The one of this word.
+    pub fn parse(word: &str) -> Option<Hindrance> {
+        Hindrance::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_back() {
+        for hindrance in Hindrance::ALL {
+            assert_eq!(Hindrance::parse(hindrance.as_str()), Some(hindrance));
+        }
+        assert_eq!(Hindrance::parse("x"), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! The buckets that the operator shares, and who may read and write each.
+//!
+//! Invariant: a bucket that is not for a project looks to it like one that is not there.
+
+use std::sync::Arc;
+
+use super::hindered;
+use crate::catalog::identity;
+use crate::db::Rows;
+use crate::model::ProjectId;
+use crate::model::identity::Project;
+use crate::model::job::Place;
+use crate::objects::exchange::{Exchange, Key};
+use crate::service::{Error, ErrorKind, Hindrance};
+
+/// The word for every project.
+const EVERYBODY: &str = "*";
+/// The domain whose projects may be named by their names.
+const DEFAULT_DOMAIN: &str = "default";
+
+/// One bucket.
+#[derive(Debug, Clone)]
+pub struct SharedBucket {
+    /// What callers write before the colon.
+    pub name: String,
+    /// Projects that may import from it: ids, names in the domain `default`, or `*`.
+    pub readers: Vec<String>,
+    /// Projects that may export to it.
+    pub writers: Vec<String>,
+    /// What its objects lie on.
+    pub medium: Arc<dyn Exchange>,
+}
+
+/// All of them.
+#[derive(Debug, Clone, Default)]
+pub struct Buckets(Vec<SharedBucket>);
+
+/// What a bucket is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Read,
+    Write,
+}
+
+impl Buckets {
+    /// These, whose names differ.
+    pub fn new(buckets: Vec<SharedBucket>) -> Buckets {
+        Buckets(buckets)
+    }
+
+    /// The bucket that a place names, when it is for the project, and the key there.
+    pub(super) fn find(
+        &self,
+        rows: &impl Rows,
+        project: Option<&ProjectId>,
+        place: &Place,
+        purpose: Purpose,
+    ) -> Result<(Arc<dyn Exchange>, Key), Error> {
+        let known = match project {
+            Some(id) => identity::get::<Project>(rows, id)?,
+            None => None,
+        };
+        let found = self.0.iter().find(|bucket| bucket.name == place.bucket);
+        let found = found.filter(|bucket| {
+            let named = if purpose == Purpose::Read { &bucket.readers } else { &bucket.writers };
+            project.is_some_and(|id| named.iter().any(|name| is_for(name, id, known.as_ref())))
+        });
+        let Some(bucket) = found else {
+            let what = if purpose == Purpose::Read { "read" } else { "write to" };
+            let message = format!(
+                "there is no bucket {:?} that your project may {what}; the operator names buckets, and who may use \
+                 them, in the settings (exchange)",
+                place.bucket.chars().take(100).collect::<String>()
+            );
+            return Err(hindered(ErrorKind::Invalid, Hindrance::NoBucket, message));
+        };
+        Ok((bucket.medium.clone(), Key::new(&place.key)?))
+    }
+}
+
+/// Whether a name in the settings means this project.
+fn is_for(name: &str, id: &ProjectId, known: Option<&Project>) -> bool {
+    name == EVERYBODY
+        || name == id.as_str()
+        || known.is_some_and(|project| project.domain.as_str() == DEFAULT_DOMAIN && project.name == name)
+}

@@ -1,0 +1,186 @@
+//! Making an image from another: the work of a copy.
+//!
+//! Where both are sealed with the same key the copy shares all chunks, and no byte moves; else its bytes go
+//! through the pipeline once more. Either way the digests are the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::formats::Outgoing;
+use crate::catalog::images;
+use crate::model::job::Task;
+use crate::model::{Image, ImageId, Status};
+use crate::objects::exchange::PIECE_BYTES;
+use crate::service::images::upload::{activate, gone, in_background, owned, uploaded};
+use crate::service::jobs::{JobAtWork, asker};
+use crate::service::upkeep::Step;
+use crate::service::{Actor, Error, Reason, Service, custom_keys};
+use crate::store::{Reach, Reader, Receipt, Scope};
+
+/// What came of it, in figures.
+type Figures = BTreeMap<String, u64>;
+
+/// How a copy comes about.
+enum Way {
+    /// It is there.
+    Done(Figures),
+    /// Its bytes have to go into another key domain.
+    Rewritten(Box<Other>),
+}
+
+/// What is stored anew.
+struct Other {
+    reader: Reader,
+    scope: Scope,
+    record: Vec<u8>,
+    image: ImageId,
+    virtual_size: Option<u64>,
+}
+
+impl Service {
+    /// Does a copy, to its recorded end.
+    ///
+    /// # Errors
+    /// When the end cannot be recorded.
+    pub(in crate::service) async fn perform_copy(&self, job: JobAtWork) -> Result<(), Error> {
+        let service = self.clone();
+        let (job, way) = in_background(move || {
+            let mut job = job;
+            let way = service.begin_copy(&mut job);
+            Ok((job, way))
+        })
+        .await?;
+        let (job, outcome) = match way {
+            Ok(Way::Done(figures)) => (job, Ok(figures)),
+            Ok(Way::Rewritten(other)) => self.rewrite_copy(job, *other).await,
+            Err(error) => (job, Err(error)),
+        };
+        in_background(move || job.finish(outcome.as_ref().cloned())).await
+    }
+
+    fn begin_copy(&self, job: &mut JobAtWork) -> Result<Way, Error> {
+        let Some(Task::Copy { source, image: id }) = job.job().task else {
+            return Err(Error::invalid("this job is no copy"));
+        };
+        let read = self.db.read()?;
+        let image = images::get(&read, &id)?.ok_or_else(|| gone(&id))?;
+        if image.status == Status::Active {
+            return Ok(Way::Done(figures(&image)));
+        }
+        let token = job.id().0;
+        owned(&read, &id, &token)?.ok_or_else(|| gone(&id))?;
+        let origin = images::get(&read, &source)?.filter(|origin| origin.status == Status::Active);
+        if let Some(origin) = &origin {
+            custom_keys::expect_opens(&read, origin, &asker(&job.job()))?;
+        }
+        drop(read);
+        let not_active = || Error::conflict(format!("image {source} is not active any more"));
+        let origin = origin.ok_or_else(|| not_active().because(Reason::NotActive))?;
+        let content = origin.content.ok_or_else(not_active)?;
+        if job.step(&Step { phase: "copying", done: 0, total: origin.size_bytes }).is_break() {
+            return Ok(Way::Done(Figures::new()));
+        }
+        let (scope, record) = (self.stream_scope(&image)?, self.final_record(&id, &token)?);
+        match self.store.copy(&content, scope, record.clone())? {
+            Some(receipt) => {
+                let image =
+                    self.publish_copy(&asker(&job.job()), &id, token, receipt, origin.virtual_size_bytes)?;
+                Ok(Way::Done(figures(&image)))
+            }
+            None => {
+                let (reader, virtual_size) = (self.store.reader(&content)?, origin.virtual_size_bytes);
+                Ok(Way::Rewritten(Box::new(Other { reader, scope, record, image: id, virtual_size })))
+            }
+        }
+    }
+
+    /// Reads the other image and stores it anew.
+    async fn rewrite_copy(&self, job: JobAtWork, other: Other) -> (JobAtWork, Result<Figures, Error>) {
+        let Other { reader, scope, record, image, virtual_size } = other;
+        let mut ingest = match self.store.ingest(scope) {
+            Ok(ingest) => ingest,
+            Err(error) => return (job, Err(error.into())),
+        };
+        let token = job.id().0;
+        let (mut job, reader, mut at) = (job, Arc::new(reader), 0);
+        while at < Outgoing::size_bytes(&*reader) {
+            let from = reader.clone();
+            let next = tokio::task::spawn_blocking(move || {
+                let mut job = job;
+                let piece = next_piece(&mut job, &from, at);
+                (job, piece)
+            });
+            let piece = match next.await {
+                Ok((back, piece)) => {
+                    job = back;
+                    piece
+                }
+                Err(died) => std::panic::resume_unwind(died.into_panic()),
+            };
+            let written = match piece {
+                Ok(Some(bytes)) => {
+                    at += bytes.len() as u64;
+                    ingest.write(bytes).await.map_err(Error::from)
+                }
+                Ok(None) => return (job, Ok(Figures::new())),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                return (job, Err(error));
+            }
+        }
+        let receipt = match ingest.finish(record).await {
+            Ok(receipt) => receipt,
+            Err(error) => return (job, Err(error.into())),
+        };
+        let (service, asker) = (self.clone(), asker(&job.job()));
+        let published = in_background(move || {
+            let image = service.publish_copy(&asker, &image, token, receipt, virtual_size)?;
+            Ok(figures(&image))
+        });
+        (job, published.await)
+    }
+
+    /// The commit in which the copy becomes active.
+    fn publish_copy(
+        &self,
+        asker: &Actor,
+        id: &ImageId,
+        token: [u8; 16],
+        receipt: Receipt,
+        virtual_size: Option<u64>,
+    ) -> Result<Image, Error> {
+        let (store, now, id) = (self.store.clone(), self.clock.now(), *id);
+        let published = self.recorded(asker, uploaded(&receipt), move |txn, act| {
+            let mut image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
+            act.image(&image);
+            store.publish(txn, &receipt)?;
+            activate(&mut image, &receipt, virtual_size, now);
+            images::update(txn, &image)?;
+            Ok::<_, Error>(image)
+        });
+        if published.is_err() {
+            // Its manifest has no row to be found by.
+            self.litter.left(Reach::Everything);
+        }
+        published
+    }
+}
+
+fn figures(image: &Image) -> Figures {
+    image.size_bytes.map(|size| ("image_bytes".to_owned(), size)).into_iter().collect()
+}
+
+/// The piece at `at`; `None` when the job is to end.
+fn next_piece(job: &mut JobAtWork, reader: &Reader, at: u64) -> Result<Option<Bytes>, Error> {
+    let size = Outgoing::size_bytes(reader);
+    let step = Step { phase: "copying into another key domain", done: at, total: Some(size) };
+    if job.step(&step).is_break() {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; (size - at).min(PIECE_BYTES as u64) as usize];
+    Outgoing::read_at(reader, at, &mut bytes)?;
+    Ok(Some(bytes.into()))
+}

@@ -1,0 +1,221 @@
+//! Filling an image from a bucket: the work of an import.
+//!
+//! The bytes go the way of an upload in parts, with the job's id as its name, so that a crash costs what came
+//! since the last checkpoint. An object that is not any more what was read before is begun anew.
+
+use std::collections::BTreeMap;
+
+use super::buckets::Purpose;
+use super::hindered;
+use super::reading::Reading;
+use super::sniff::{self, Found};
+use crate::base::Time;
+use crate::catalog::{images, uploads};
+use crate::db::WriteTxn;
+use crate::model::job::{ImportRoute, Task};
+use crate::model::{Image, ImageId, PartialUpload, Status};
+use crate::objects::exchange::Source;
+use crate::service::images::resumable::forget;
+use crate::service::images::upload::{check_cap, gone, in_background, owned};
+use crate::service::jobs::{JobAtWork, asker};
+use crate::service::upkeep::Step;
+use crate::service::{Error, ErrorKind, Hindrance, Service};
+use crate::store::Store;
+
+/// What came of it, in figures.
+type Figures = BTreeMap<String, u64>;
+
+/// Formats that a quick import takes.
+const QUICK: [&str; 2] = ["raw", "zvhd2"];
+const GIB: u64 = 1 << 30;
+
+/// What an import finds when it begins.
+pub(super) enum Begun {
+    /// The image is active: an earlier process did not come to record the end.
+    Done(Figures),
+    /// There are bytes to read.
+    Open { source: Box<dyn Source>, upload: PartialUpload },
+}
+
+impl Service {
+    /// Does an import, to its recorded end.
+    ///
+    /// # Errors
+    /// When the end cannot be recorded.
+    pub(in crate::service) async fn perform_import(&self, job: JobAtWork) -> Result<(), Error> {
+        let (job, outcome) = self.import(job).await;
+        in_background(move || job.finish(outcome.as_ref().cloned())).await
+    }
+
+    async fn import(&self, mut job: JobAtWork) -> (JobAtWork, Result<Figures, Error>) {
+        let service = self.clone();
+        let begun = tokio::task::spawn_blocking(move || {
+            let begun = service.begin_import(&mut job);
+            (job, begun)
+        });
+        let (job, begun) = match begun.await {
+            Ok((job, Ok(begun))) => (job, begun),
+            Ok((job, Err(error))) => return (job, Err(error)),
+            Err(died) => std::panic::resume_unwind(died.into_panic()),
+        };
+        match begun {
+            Begun::Done(figures) => (job, Ok(figures)),
+            Begun::Open { source, upload } => self.read_import(job, source, upload).await,
+        }
+    }
+
+    /// Looks at everything again, and makes the image ready for its bytes.
+    pub(super) fn begin_import(&self, job: &mut JobAtWork) -> Result<Begun, Error> {
+        let asked = job.job();
+        let Some(Task::Import { image: id, from, route, stamp }) = asked.task.clone() else {
+            return Err(Error::invalid("this job is no import"));
+        };
+        let read = self.db.read()?;
+        let image = images::get(&read, &id)?.ok_or_else(|| gone(&id))?;
+        if matches!(image.status, Status::Active | Status::Deactivated) {
+            return Ok(Begun::Done(figures(&image)));
+        }
+        let (medium, key) = self.buckets.find(&read, asked.project.as_ref(), &from, Purpose::Read)?;
+        drop(read);
+        let _ = job.step(&Step { phase: "looking", done: 0, total: None });
+        let mut source = medium.open(&key)?;
+        check_object(&*source, &from.to_string(), self.rules.image_bytes_max)?;
+        let found = sniff::sniff(&mut *source, key.as_str())?;
+        check_found(&found, &image, route)?;
+        let opening = Opening {
+            image: id,
+            token: asked.id.0,
+            format: found.format,
+            size_bytes: source.size_bytes(),
+            is_same: stamp.as_deref() == Some(source.stamp()),
+        };
+        let (store, now) = (self.store.clone(), self.clock.now());
+        let upload = self.db.write(move |txn| make_ready(txn, &store, &opening, now))?;
+        let stamp = Some(source.stamp().to_owned());
+        job.amend(Task::Import { image: id, from, route, stamp })?;
+        Ok(Begun::Open { source, upload })
+    }
+
+    async fn read_import(
+        &self,
+        job: JobAtWork,
+        source: Box<dyn Source>,
+        upload: PartialUpload,
+    ) -> (JobAtWork, Result<Figures, Error>) {
+        let (service, id, at) = (self.clone(), upload.image, upload.received_bytes);
+        let turn = self.turns.take(upload.token).await;
+        let asker = asker(&job.job());
+        let part = match in_background(move || service.take_up_upload(&asker, upload, turn)).await {
+            Ok(part) => part,
+            Err(error) => return (job, Err(error)),
+        };
+        let (pieces, reader) = Reading { source, job, at, hole: 0 }.start();
+        let taken = part.take_in(pieces).await;
+        let read = match reader.await {
+            Ok(read) => read,
+            Err(died) => std::panic::resume_unwind(died.into_panic()),
+        };
+        // Why the bytes did not come says more than that they did not.
+        let outcome = read.outcome.map_err(Error::from).and(taken);
+        let outcome = outcome.and_then(|upload| match upload.complete {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Unavailable, "the object's bytes did not all come")),
+        });
+        let service = self.clone();
+        let outcome = match outcome {
+            Ok(()) => in_background(move || service.import_figures(&id)).await,
+            Err(error) => Err(error),
+        };
+        (read.job, outcome)
+    }
+
+    fn import_figures(&self, id: &ImageId) -> Result<Figures, Error> {
+        // One that was deleted since was filled all the same.
+        Ok(images::get(&self.db.read()?, id)?.as_ref().map(figures).unwrap_or_default())
+    }
+}
+
+/// Refuses an object that makes no image, whatever is in it.
+pub(super) fn check_object(source: &dyn Source, name: &str, bytes_max: u64) -> Result<(), Error> {
+    let size = source.size_bytes();
+    if size == 0 {
+        return Err(hindered(ErrorKind::Invalid, Hindrance::NoObject, format!("object {name} is empty")));
+    }
+    check_cap(size, bytes_max)
+        .map_err(|error| hindered(ErrorKind::TooLarge, Hindrance::ObjectTooLarge, error.message))
+}
+
+fn check_found(found: &Found, image: &Image, route: ImportRoute) -> Result<(), Error> {
+    let format = found.format.as_str();
+    if route == ImportRoute::Quick && !QUICK.contains(&format) {
+        let message =
+            format!("a quick import takes raw and zvhd2 files as they are, and this one is {format}");
+        return Err(hindered(ErrorKind::UnsupportedContent, Hindrance::NotQuick, message));
+    }
+    let wants_iso = image.properties.get("virtual_env_type").is_some_and(|kind| kind == "IsoImage");
+    match (wants_iso, format == "iso") {
+        (true, false) => {
+            return Err(sniff::bad(format!("type is IsoImage, and the file is {format}; leave type out")));
+        }
+        (false, true) if route != ImportRoute::Register => {
+            return Err(sniff::bad("the file is an ISO; ask with type IsoImage".to_owned()));
+        }
+        _ => {}
+    }
+    let Some(virtual_bytes) = found.virtual_bytes.filter(|_| image.min_disk_gib > 0) else { return Ok(()) };
+    let wanted_gib = virtual_bytes.div_ceil(GIB);
+    if wanted_gib > image.min_disk_gib {
+        let message = format!(
+            "the guest's disk has {virtual_bytes} bytes, which takes {wanted_gib} GiB, and min_disk is {} GiB; ask again \
+             with a larger min_disk",
+            image.min_disk_gib
+        );
+        return Err(hindered(ErrorKind::Invalid, Hindrance::DiskTooSmall, message));
+    }
+    Ok(())
+}
+
+/// What the commit before the first byte rests on.
+struct Opening {
+    image: ImageId,
+    /// The job's id, which the image carries.
+    token: [u8; 16],
+    format: String,
+    size_bytes: u64,
+    /// Whether the object is what was read before.
+    is_same: bool,
+}
+
+/// The commit before the first byte: the image knows its format, and has an upload of the job's name.
+fn make_ready(txn: &WriteTxn, store: &Store, opening: &Opening, now: Time) -> Result<PartialUpload, Error> {
+    let Opening { image: id, token, format, size_bytes, is_same } = opening;
+    let mut image = owned(txn, id, token)?.ok_or_else(|| gone(id))?;
+    let before = uploads::get(txn, id)?.filter(|upload| upload.token == *token);
+    if let Some(before) = before.filter(|before| *is_same && before.declared_bytes == Some(*size_bytes)) {
+        return Ok(before);
+    }
+    forget(txn, store, id)?;
+    image.disk_format = Some(format.clone());
+    image.container_format.get_or_insert_with(|| "bare".to_owned());
+    image.updated_at = now;
+    images::update(txn, &image)?;
+    let upload = PartialUpload {
+        image: *id,
+        token: *token,
+        owner: image.owner.clone(),
+        declared_bytes: Some(*size_bytes),
+        received_bytes: 0,
+        blake3: *blake3::hash(b"").as_bytes(),
+        checkpoint: None,
+        complete: false,
+        created_at: now,
+        expires_at: PartialUpload::NEVER,
+    };
+    uploads::put(txn, &upload)?;
+    Ok(upload)
+}
+
+fn figures(image: &Image) -> Figures {
+    let figures = [("image_bytes", image.size_bytes), ("virtual_bytes", image.virtual_size_bytes)];
+    figures.into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?))).collect()
+}

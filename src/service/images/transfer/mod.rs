@@ -1,0 +1,103 @@
+//! Images in and out of buckets, and images made from others: the work of jobs.
+//!
+//! [`order`] takes requests: it checks what can be checked at once, and makes the image and the job in one
+//! commit. [`import`], [`export`] and [`copy`] do the work later. Invariants: an image that a job fills is
+//! saving from the beginning and carries the job's id, so that nobody else fills it; it becomes active in the
+//! commit that publishes its content, and is killed in the one that records that its job did not succeed.
+
+mod buckets;
+mod copy;
+mod export;
+mod formats;
+mod import;
+mod order;
+mod reading;
+mod sniff;
+#[cfg(test)]
+mod tests;
+
+pub use buckets::{Buckets, SharedBucket};
+pub use order::NewImport;
+
+use super::resumable::forget;
+use super::upload::owned;
+use crate::base::Time;
+use crate::catalog::{images, jobs};
+use crate::db::{Rows, WriteTxn};
+use crate::model::job::JobId;
+use crate::model::{Image, ImageId, Status};
+use crate::objects::exchange;
+use crate::service::{Error, ErrorKind, Hindrance, Reason};
+use crate::store::Store;
+
+/// The property that marks an image as a part of a whole machine's set.
+const WHOLE_PROPERTY: &str = "__whole_image";
+
+/// Whether a job that has not ended fills the image that carries this token.
+pub(super) fn is_filling(rows: &impl Rows, token: &[u8; 16]) -> Result<bool, Error> {
+    Ok(jobs::is_open(rows, &JobId(*token))?)
+}
+
+/// Ends an image that the job with this id was to fill, and lets go of what had arrived. In the commit that
+/// ends the job.
+pub(in crate::service) fn kill(
+    txn: &WriteTxn,
+    store: &Store,
+    id: &ImageId,
+    token: &[u8; 16],
+    now: Time,
+) -> Result<(), Error> {
+    let Some(mut image) = owned(txn, id, token)? else { return Ok(()) };
+    forget(txn, store, id)?;
+    image.status = Status::Killed;
+    image.upload = None;
+    (image.size_bytes, image.virtual_size_bytes) = (None, None);
+    image.updated_at = now;
+    Ok(images::update(txn, &image)?)
+}
+
+/// Gives a killed image back to the job that was to fill it. In the commit that has the job begin again.
+pub(in crate::service) fn revive(
+    txn: &WriteTxn,
+    id: &ImageId,
+    token: &[u8; 16],
+    now: Time,
+) -> Result<(), Error> {
+    let image = images::get(txn, id)?.filter(|image| image.status == Status::Killed);
+    let Some(mut image) = image else {
+        return Err(Error::conflict(format!("image {id} is not there any more to be filled; ask anew")));
+    };
+    image.status = Status::Saving;
+    image.upload = Some(*token);
+    image.updated_at = now;
+    Ok(images::update(txn, &image)?)
+}
+
+fn is_iso(image: &Image) -> bool {
+    image.disk_format.as_deref() == Some("iso")
+}
+
+fn is_whole_machine(image: &Image) -> bool {
+    image.properties.get(WHOLE_PROPERTY).is_some_and(|value| value != "false")
+}
+
+/// A refusal with its word.
+fn hindered(kind: ErrorKind, hindrance: Hindrance, message: impl Into<String>) -> Error {
+    Error::new(kind, message).because(Reason::Transfer(hindrance))
+}
+
+impl From<exchange::Error> for Error {
+    fn from(error: exchange::Error) -> Error {
+        use exchange::Error as Fault;
+        let (kind, hindrance) = match &error {
+            Fault::BadKey(..) => (ErrorKind::Invalid, Hindrance::BadKey),
+            Fault::Missing(_) | Fault::NotPlain(..) => (ErrorKind::Invalid, Hindrance::NoObject),
+            Fault::Taken(_) => (ErrorKind::Conflict, Hindrance::ObjectExists),
+            Fault::Changed(_) => (ErrorKind::Conflict, Hindrance::ObjectChanged),
+            Fault::Denied(_) | Fault::Full(_) | Fault::Unavailable(_) => {
+                (ErrorKind::Unavailable, Hindrance::BucketFails)
+            }
+        };
+        hindered(kind, hindrance, error.to_string())
+    }
+}

@@ -1,0 +1,389 @@
+//! Images in and out of buckets: what a job leaves, however it ends.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::model::identity::Scope;
+use crate::model::image::MemberStatus;
+use crate::model::job::{ImportRoute, Job, JobState, Place};
+use crate::model::{ProjectId, UserId, Visibility};
+use crate::service::Actor;
+use crate::service::images::{Change, Field, NewImage};
+use crate::service::testing::{self, work_off};
+use crate::service::{KeyDomains, Rules, Service};
+
+fn member(project: &str) -> Actor {
+    Actor {
+        user: UserId::from(project),
+        user_domain: "default".into(),
+        scope: Some(Scope::Project(ProjectId::from(project))),
+        roles: ["member", "reader"].map(String::from).into(),
+        origin: Default::default(),
+        rights: Default::default(),
+    }
+}
+
+fn boxed(rules: Rules) -> (TempDir, Service) {
+    let outer = tempfile::tempdir().unwrap();
+    let (service, _) = testing::service_with_buckets(outer.path(), rules);
+    (outer, service)
+}
+
+fn place(bucket: &str, key: &str) -> Place {
+    Place { bucket: bucket.into(), key: key.into() }
+}
+
+fn put(outer: &Path, key: &str, bytes: &[u8]) {
+    let path = outer.join("in").join(key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn data(label: u32) -> Vec<u8> {
+    (0..700_000u32).map(|n| (n / 7 + label) as u8).collect()
+}
+
+fn qcow2(virtual_bytes: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 70_000];
+    bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
+    bytes[24..32].copy_from_slice(&virtual_bytes.to_be_bytes());
+    bytes
+}
+
+fn new_import(key: &str, route: ImportRoute, min_disk: u64) -> NewImport {
+    let fields = [
+        Field::Name(Some("made".into())),
+        Field::Visibility(Visibility::Private),
+        Field::MinDiskGib(min_disk),
+    ];
+    let image = NewImage { id: None, changes: fields.map(Change::Set).into() };
+    NewImport { image, from: place("in", key), route, key: None }
+}
+
+fn import(service: &Service, actor: &Actor, key: &str) -> Result<Job, Error> {
+    service.import_image(actor, new_import(key, ImportRoute::System, 1))
+}
+
+fn image_of(service: &Service, actor: &Actor, job: &Job) -> Image {
+    service.show_image(actor, &job.images[0]).unwrap()
+}
+
+fn read(service: &Service, actor: &Actor, image: &ImageId) -> Vec<u8> {
+    let reader = service.download_image(actor, image).unwrap().reader.unwrap();
+    let mut bytes = vec![0; reader.size_bytes() as usize];
+    reader.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+fn word(outcome: Result<Job, Error>) -> &'static str {
+    outcome.unwrap_err().code()
+}
+
+/// The job as it ended, and its image.
+async fn done(service: &Service, actor: &Actor, job: &Job) -> (Job, Image) {
+    work_off(service).await;
+    let job = service.job(actor, job.id).unwrap();
+    let image = image_of(service, actor, &job);
+    (job, image)
+}
+
+async fn imported(service: &Service, actor: &Actor, outer: &Path, label: u32) -> Image {
+    put(outer, "data.raw", &data(label));
+    let job = import(service, actor, "data.raw").unwrap();
+    done(service, actor, &job).await.1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_saving_until_its_file_has_come_and_then_is_that_file() {
+    let (outer, service) = boxed(testing::rules());
+    let actor = member("one");
+    put(outer.path(), "a/Disk 1.raw", &data(1));
+    let job = import(&service, &actor, "a/Disk 1.raw").unwrap();
+    let image = image_of(&service, &actor, &job);
+    assert_eq!((job.state, image.status, image.disk_format), (JobState::Queued, Status::Saving, None));
+    // Nobody else fills it meanwhile.
+    assert_eq!(service.begin_upload(&actor, &image.id, None).err().unwrap().kind, ErrorKind::Conflict);
+    assert_eq!(service.create_upload(&actor, &image.id, None).unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(service.upload_of(&actor, &image.id).unwrap(), None);
+    assert_eq!(service.recover_uploads().unwrap(), 0, "its job does");
+    let (job, image) = done(&service, &actor, &job).await;
+    assert_eq!((job.state, image.status), (JobState::Succeeded, Status::Active), "{job:?}");
+    assert_eq!((image.disk_format.as_deref(), image.size_bytes), (Some("raw"), Some(700_000)));
+    assert_eq!(job.result["image_bytes"], 700_000);
+    assert!(read(&service, &actor, &image.id) == data(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_an_image_is_refused_at_once_or_kills_it() {
+    let (outer, service) = boxed(Rules { image_bytes_max: 800_000, ..testing::rules() });
+    let actor = member("one");
+    put(outer.path(), "empty", b"");
+    put(outer.path(), "long.raw", &[0; 800_001]);
+    for (key, wanted) in [
+        ("none", "no_object"),
+        ("empty", "no_object"),
+        ("../in/empty", "bad_key"),
+        ("/etc/passwd", "bad_key"),
+        ("long.raw", "object_too_large"),
+    ] {
+        assert_eq!(word(import(&service, &actor, key)), wanted, "{key}");
+    }
+    let elsewhere = |bucket: &str| {
+        let from = place(bucket, "empty");
+        let import = NewImport { from, ..new_import("", ImportRoute::System, 1) };
+        word(service.import_image(&actor, import))
+    };
+    assert_eq!((elsewhere("nowhere"), elsewhere("closed")), ("no_bucket", "no_bucket"));
+    let reader = Actor { roles: ["reader".to_owned()].into(), ..actor.clone() };
+    assert_eq!(word(import(&service, &reader, "none")), "forbidden");
+    assert!(service.jobs(&actor, None, 10).unwrap().is_empty());
+    put(outer.path(), "wrong.qcow2", &data(1));
+    put(outer.path(), "large.qcow2", &qcow2((1 << 30) + 1));
+    put(outer.path(), "backed.qcow2", &[&b"QFI\xfb\0\0\0\x02\0\0\0\0\0\0\0\x09"[..], &[0; 70_000]].concat());
+    put(outer.path(), "quick.qcow2", &qcow2(1 << 20));
+    for (key, route, wanted) in [
+        ("wrong.qcow2", ImportRoute::System, "bad_content"),
+        ("large.qcow2", ImportRoute::System, "disk_too_small"),
+        ("backed.qcow2", ImportRoute::System, "unsupported_content"),
+        ("quick.qcow2", ImportRoute::Quick, "not_quick"),
+    ] {
+        let job = service.import_image(&actor, new_import(key, route, 1)).unwrap();
+        let (job, image) = done(&service, &actor, &job).await;
+        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, wanted), "{key}");
+        assert_eq!((image.status, image.upload, image.size_bytes), (Status::Killed, None, None), "{key}");
+        assert!(service.download_image(&actor, &image.id).unwrap().reader.is_none());
+        assert_eq!(service.begin_upload(&actor, &image.id, None).err().unwrap().kind, ErrorKind::Conflict);
+        service.delete_image(&actor, &image.id).unwrap();
+    }
+    assert_eq!(service.usage(&actor_admin(&service)).unwrap().image_bytes, 0);
+    let fits = service.import_image(&actor, new_import("quick.qcow2", ImportRoute::System, 1)).unwrap();
+    let (_, image) = done(&service, &actor, &fits).await;
+    assert_eq!((image.status, image.disk_format.as_deref()), (Status::Active, Some("qcow2")));
+    assert_eq!(image.virtual_size_bytes, Some(1 << 20));
+}
+
+fn actor_admin(service: &Service) -> Actor {
+    service.local_admin().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_image_is_filled_by_a_retry() {
+    let (outer, service) = boxed(testing::rules());
+    let actor = member("one");
+    put(outer.path(), "disk.qcow2", &data(1));
+    let job = import(&service, &actor, "disk.qcow2").unwrap();
+    assert_eq!(done(&service, &actor, &job).await.1.status, Status::Killed);
+    put(outer.path(), "disk.qcow2", &qcow2(1 << 20));
+    service.retry_job(&actor, job.id).unwrap();
+    assert_eq!(image_of(&service, &actor, &job).status, Status::Saving);
+    let (job, image) = done(&service, &actor, &job).await;
+    assert_eq!((job.state, image.status), (JobState::Succeeded, Status::Active));
+    // One whose image was deleted has nothing to begin again with.
+    put(outer.path(), "disk.qcow2", &data(1));
+    let job = import(&service, &actor, "disk.qcow2").unwrap();
+    work_off(&service).await;
+    service.delete_image(&actor, &job.images[0]).unwrap();
+    assert_eq!(word(service.retry_job(&actor, job.id)), "conflict");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_deleted_or_whose_job_is_ended_leaves_nothing() {
+    let (outer, service) = boxed(testing::rules());
+    let actor = member("one");
+    put(outer.path(), "a.raw", &data(1));
+    let (gone, ended) =
+        (import(&service, &actor, "a.raw").unwrap(), import(&service, &actor, "a.raw").unwrap());
+    service.delete_image(&actor, &gone.images[0]).unwrap();
+    assert_eq!(service.cancel_job(&actor, ended.id).unwrap().state, JobState::Cancelled);
+    assert_eq!(image_of(&service, &actor, &ended).status, Status::Killed);
+    work_off(&service).await;
+    let seen = service.job(&actor, gone.id).unwrap();
+    assert_eq!((seen.state, seen.error.unwrap().code.as_str()), (JobState::Failed, "gone"));
+    let usage = service.usage(&actor_admin(&service)).unwrap();
+    assert_eq!((usage.image_bytes, usage.stored_bytes), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_files_make_one_job_with_parts() {
+    let (outer, service) = boxed(testing::rules());
+    let actor = member("one");
+    put(outer.path(), "system.raw", &data(1));
+    put(outer.path(), "data.raw", &data(2));
+    let imports =
+        vec![new_import("system.raw", ImportRoute::System, 1), new_import("data.raw", ImportRoute::Data, 1)];
+    let job = service.import_images(&actor, imports).unwrap();
+    work_off(&service).await;
+    let seen = service.job(&actor, job.id).unwrap();
+    assert_eq!((seen.state, seen.images.len()), (JobState::Succeeded, 2));
+    let parts = service.job_parts(&actor, job.id).unwrap();
+    assert!(read(&service, &actor, &parts[1].images[0]) == data(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_image_is_filled_once() {
+    let (outer, service) = boxed(testing::rules());
+    let (actor, other) = (member("one"), member("two"));
+    put(outer.path(), "a.raw", &data(1));
+    let name = Change::Set(Field::Visibility(Visibility::Shared));
+    let image = service.create_image(&actor, NewImage { id: None, changes: vec![name] }).unwrap();
+    let from = place("in", "a.raw");
+    assert_eq!(word(service.import_into_image(&other, &image.id, &from)), "not_found");
+    let job = service.import_into_image(&actor, &image.id, &from).unwrap();
+    assert_eq!(word(service.import_into_image(&actor, &image.id, &from)), "not_fillable");
+    let (_, image) = done(&service, &actor, &job).await;
+    assert_eq!((image.status, image.properties["__data_origin"].as_str()), (Status::Active, "file,in:a.raw"));
+    assert_eq!(word(service.import_into_image(&actor, &image.id, &from)), "not_fillable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_an_import_goes_on_after_a_crash_where_its_checkpoint_stands() {
+    let (outer, service) = boxed(testing::rules());
+    let actor = member("one");
+    put(outer.path(), "a.raw", &data(1));
+    let job = import(&service, &actor, "a.raw").unwrap();
+    let id = job.images[0];
+    // As a process leaves it that died after the first checkpoint.
+    let claimed = service.claim_task().unwrap().unwrap();
+    let service_of_job = service.clone();
+    let mut claimed = tokio::task::spawn_blocking(move || {
+        let mut claimed = claimed;
+        drop(service_of_job.begin_import(&mut claimed).unwrap());
+        claimed
+    })
+    .await
+    .unwrap();
+    let upload = crate::catalog::uploads::get(&service.db.read().unwrap(), &id).unwrap().unwrap();
+    let turn = service.turns.take(upload.token).await;
+    let part = service.take_up_upload(&actor, upload, turn).unwrap();
+    let half = bytes::Bytes::from(data(1)[..300_000].to_vec());
+    let broken = crate::service::images::BodyBroken("power went".into());
+    let cut = part.take_in(futures::stream::iter([Ok(half), Err(broken)])).await;
+    assert!(cut.is_err());
+    let step = crate::service::upkeep::Step { phase: "reading", done: 300_000, total: Some(700_000) };
+    let _ = claimed.step(&step);
+    std::mem::forget(claimed);
+    assert_eq!(service.restart_jobs(), 0);
+    assert_eq!((service.recover_uploads().unwrap(), service.expire_uploads().unwrap()), (0, 0));
+    let kept = crate::catalog::uploads::get(&service.db.read().unwrap(), &id).unwrap().unwrap();
+    assert_eq!(kept.received_bytes, 300_000);
+    let (job, image) = done(&service, &actor, &job).await;
+    assert_eq!((job.state, job.attempts, image.status), (JobState::Succeeded, 2, Status::Active));
+    assert!(read(&service, &actor, &id) == data(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_writes_what_is_stored_and_overwrites_nothing() {
+    let (outer, service) = boxed(testing::rules());
+    let (actor, other) = (member("one"), member("two"));
+    let image = imported(&service, &actor, outer.path(), 1).await;
+    let export = |actor: &Actor, bucket: &str, key: &str, format: Option<&str>| {
+        service.export_image(actor, &image.id, place(bucket, key), format.map(str::to_owned))
+    };
+    assert_eq!(word(export(&actor, "out", "a.qcow2", Some("qcow2"))), "other_format");
+    assert_eq!(word(export(&actor, "in", "a.raw", None)), "no_bucket");
+    assert_eq!(word(export(&actor, "out", "../in/a", None)), "bad_key");
+    assert_eq!(word(export(&other, "out", "a.raw", None)), "not_found");
+    let job = export(&actor, "out", "deep/a.raw", Some("raw")).unwrap();
+    assert_eq!(word(export(&actor, "out", "b.raw", None)), "export_under_way");
+    work_off(&service).await;
+    let job = service.job(&actor, job.id).unwrap();
+    assert_eq!((job.state, job.result["object_bytes"]), (JobState::Succeeded, 700_000), "{job:?}");
+    assert!(std::fs::read(outer.path().join("out/deep/a.raw")).unwrap() == data(1));
+    assert_eq!(word(export(&actor, "out", "deep/a.raw", None)), "object_exists");
+    // One that comes meanwhile is not overwritten either.
+    let late = export(&actor, "out", "late", None).unwrap();
+    std::fs::write(outer.path().join("out/late"), "theirs").unwrap();
+    work_off(&service).await;
+    let late = service.job(&actor, late.id).unwrap();
+    assert_eq!(late.error.unwrap().code, "object_exists");
+    assert_eq!(std::fs::read(outer.path().join("out/late")).unwrap(), b"theirs");
+    // A second try takes exactly its bytes for its own success, and nothing else.
+    std::fs::write(outer.path().join("out/late"), data(1)).unwrap();
+    service.retry_job(&actor, late.id).unwrap();
+    let mut claimed = service.claim_task().unwrap().unwrap();
+    let step = crate::service::upkeep::Step { phase: "writing", done: 0, total: None };
+    assert!(claimed.step(&step).is_continue());
+    std::mem::forget(claimed);
+    service.restart_jobs();
+    work_off(&service).await;
+    assert_eq!(service.job(&actor, late.id).unwrap().state, JobState::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_leave_says_why() {
+    let (outer, service) = boxed(testing::rules());
+    let (actor, admin) = (member("one"), actor_admin(&service));
+    let image = imported(&service, &actor, outer.path(), 1).await;
+    let export = || word(service.export_image(&actor, &image.id, place("out", "x"), None));
+    let set = |actor: &Actor, change| service.update_image(actor, &image.id, vec![change]).unwrap();
+    set(&admin, Change::Set(Field::Visibility(Visibility::Public)));
+    assert_eq!(export(), "public_image");
+    set(&admin, Change::Set(Field::Visibility(Visibility::Private)));
+    let whole = |value: &str| Change::SetProperty {
+        name: WHOLE_PROPERTY.into(),
+        value: value.into(),
+        existing: crate::service::images::Existing::Any,
+    };
+    set(&actor, whole("true"));
+    assert_eq!(export(), "whole_machine");
+    assert_eq!(word(service.copy_image(&actor, &image.id, Vec::new(), None)), "whole_machine");
+    set(&actor, whole("false"));
+    service.deactivate_image(&actor, &image.id).unwrap();
+    let refused = service.export_image(&actor, &image.id, place("out", "x"), None).unwrap_err();
+    assert_eq!(refused.reason, Some(Reason::NotActive));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_copy_shares_every_chunk_and_outlives_its_source() {
+    let (outer, service) = boxed(testing::rules());
+    let (one, two) = (member("one"), member("two"));
+    let image = imported(&service, &one, outer.path(), 1).await;
+    let stats = || service.usage(&actor_admin(&service)).unwrap();
+    let before = stats();
+    assert_eq!(word(service.copy_image(&two, &image.id, Vec::new(), None)), "not_found");
+    service.update_image(&one, &image.id, vec![Change::Set(Field::Visibility(Visibility::Shared))]).unwrap();
+    service.add_image_member(&one, &image.id, "two".into()).unwrap();
+    assert_eq!(word(service.copy_image(&two, &image.id, Vec::new(), None)), "not_accepted");
+    service.answer_image_share(&two, &image.id, &"two".into(), MemberStatus::Accepted).unwrap();
+    let name = Change::Set(Field::Name(Some("mine".into())));
+    let job = service.copy_image(&two, &image.id, vec![name], None).unwrap();
+    let (job, copy) = done(&service, &two, &job).await;
+    assert_eq!((job.state, copy.status), (JobState::Succeeded, Status::Active), "{job:?}");
+    assert_eq!(copy.owner, Some("two".into()));
+    assert_eq!((copy.name.as_deref(), copy.visibility), (Some("mine"), Visibility::Private));
+    assert_eq!(copy.properties["__originalimagename"], image.id.to_string());
+    assert_eq!((copy.digests.clone(), copy.min_disk_gib), (image.digests.clone(), image.min_disk_gib));
+    assert_eq!((stats().chunks, stats().packs), (before.chunks, before.packs), "no byte was copied");
+    service.delete_image(&one, &image.id).unwrap();
+    service.reclaim(&actor_admin(&service), Default::default(), &mut |_| ()).unwrap();
+    assert!(read(&service, &two, &copy.id) == data(1));
+    let checked = service.check(&actor_admin(&service), &mut |_| ()).unwrap();
+    assert!(checked.damaged.is_empty() && checked.damaged_objects.is_empty(), "{checked:?}");
+    assert!(checked.differing_indexes.is_empty(), "{checked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_a_copy_into_another_key_domain_shares_nothing() {
+    let outer = tempfile::tempdir().unwrap();
+    let rules = Rules { key_domains: KeyDomains::Project, ..testing::rules() };
+    let (service, _) = testing::sealed_service(rules);
+    let service = service.with_buckets(testing::buckets(outer.path()));
+    let (one, two) = (member("one"), member("two"));
+    let image = imported(&service, &one, outer.path(), 1).await;
+    let chunks = || service.usage(&actor_admin(&service)).unwrap().chunks;
+    let before = chunks();
+    let job = service.copy_image(&one, &image.id, Vec::new(), None).unwrap();
+    done(&service, &one, &job).await;
+    assert_eq!(chunks(), before, "within one domain they share");
+    service.update_image(&one, &image.id, vec![Change::Set(Field::Visibility(Visibility::Shared))]).unwrap();
+    service.add_image_member(&one, &image.id, "two".into()).unwrap();
+    service.answer_image_share(&two, &image.id, &"two".into(), MemberStatus::Accepted).unwrap();
+    let job = service.copy_image(&two, &image.id, Vec::new(), None).unwrap();
+    let (job, copy) = done(&service, &two, &job).await;
+    assert_eq!(job.state, JobState::Succeeded, "{job:?}");
+    assert_eq!(chunks(), 2 * before);
+    assert!(read(&service, &two, &copy.id) == data(1));
+    assert_eq!(copy.digests, image.digests);
+}
