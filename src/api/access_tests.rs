@@ -96,7 +96,7 @@ const IMAGE_ROUTES: [(&str, &str, &str, bool); 24] = [
 ];
 
 /// All other routes whose answer depends on who asks.
-const ROUTES: [(&str, &str, &str); 77] = [
+const ROUTES: [(&str, &str, &str); 81] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
@@ -155,6 +155,10 @@ const ROUTES: [(&str, &str, &str); 77] = [
     ("DELETE", "/v3/system/groups/x/roles/x", ""),
     ("GET", "/v3/services", ""),
     ("GET", "/v3/endpoints", ""),
+    ("GET", "/tintype/v1/custom-keys", ""),
+    ("POST", "/tintype/v1/custom-keys", r#"{"alias":"k"}"#),
+    ("GET", "/tintype/v1/deleted-images", ""),
+    ("GET", "/tintype/v1/families", ""),
     ("GET", "/tintype/v1/access-keys", ""),
     ("POST", "/tintype/v1/access-keys", r#"{"user":"admin","project":"admin"}"#),
     ("GET", "/tintype/v1/stats", ""),

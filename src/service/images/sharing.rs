@@ -9,14 +9,14 @@ use super::access;
 use super::fields::check_length;
 use super::sealing::{CUSTOM_KEY_PROPERTY, KEY_PROPERTY};
 use crate::base::limits::{IMAGE_MEMBERS_MAX, SHARED_PAIRS_MAX, WHOLE_IMAGE_MEMBERS_MAX};
-use crate::catalog::{self, domain_members, identity, images, members};
+use crate::catalog::{self, custom_keys, domain_members, identity, images, members};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::{Domain, Project};
 use crate::model::image::{DomainMember, Member, MemberStatus};
-use crate::model::{DomainId, Image, ImageId, Operation, ProjectId, Status, Visibility};
+use crate::model::{DomainId, Image, ImageId, KeyId, Operation, ProjectId, Status, Visibility};
 use crate::service::audit::{Act, Refused};
 use crate::service::rights::Action;
-use crate::service::{Actor, Error, ErrorKind, Reason, Service, custom_keys};
+use crate::service::{Actor, Error, ErrorKind, Reason, Service};
 
 /// Whom an image is shared with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -322,11 +322,9 @@ fn holds_key_grant(rows: &impl Rows, image: &Image, with: &Recipient) -> Result<
     if has(image, KEY_PROPERTY) {
         return Ok(false);
     }
-    match custom_keys::expect_shares(rows, image, project) {
-        Ok(()) => Ok(true),
-        Err(error) if error.reason == Some(Reason::Encrypted) => Ok(false),
-        Err(error) => Err(error),
-    }
+    let id = image.properties.get(CUSTOM_KEY_PROPERTY).and_then(|text| KeyId::parse(text));
+    let key = id.map(|id| custom_keys::get(rows, id)).transpose()?.flatten();
+    Ok(key.is_some_and(|key| key.is_open_to(project)))
 }
 
 fn has(image: &Image, property: &str) -> bool {

@@ -4,7 +4,7 @@ use super::*;
 use crate::catalog::images::Filters;
 use crate::model::identity::Scope;
 use crate::service::identity::{NewDomain, NewProject};
-use crate::service::images::{Change, Existing, Field, Listing, NewImage};
+use crate::service::images::{Change, Field, Listing, NewImage};
 use crate::service::testing;
 
 struct World {
@@ -89,15 +89,10 @@ impl World {
 
 /// An image that was made active behind the product's back, with these properties.
 fn active(service: &Service, owner: &Actor, properties: &[(&str, &str)]) -> ImageId {
-    let properties = properties.iter().map(|(name, value)| Change::SetProperty {
-        name: (*name).to_owned(),
-        value: (*value).to_owned(),
-        existing: Existing::Any,
-    });
-    let fields = [Field::Visibility(Visibility::Private)];
-    let changes = fields.map(Change::Set).into_iter().chain(properties).collect();
+    let changes = vec![Change::Set(Field::Visibility(Visibility::Private))];
     let mut image = service.create_image(owner, NewImage { id: None, changes }).unwrap();
     image.status = Status::Active;
+    image.properties.extend(properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let id = image.id;
     service.db.write(move |txn| Ok::<_, Error>(images::update(txn, &image)?)).unwrap();
     id
@@ -267,9 +262,9 @@ fn who_may_copy_is_the_owner_and_a_member_that_took_the_offer() {
     assert_eq!(may(&friend, &w.image), Err(Some(Reason::NotAccepted)));
     w.service.answer_shares(&friend, &[w.image], &w.friend, MemberStatus::Accepted).unwrap();
     assert_eq!(may(&friend, &w.image), Ok(()));
-    let change =
-        Change::SetProperty { name: "__system__cmkid".into(), value: "key".into(), existing: Existing::Any };
-    w.service.update_image(&w.owner, &w.image, vec![change]).unwrap();
+    let mut sealed = images::get(&w.service.db.read().unwrap(), &w.image).unwrap().unwrap();
+    sealed.properties.insert("__system__cmkid".into(), "key".into());
+    w.service.db.write(move |txn| Ok::<_, Error>(images::update(txn, &sealed)?)).unwrap();
     assert_eq!(may(&friend, &w.image), Err(Some(Reason::SharedAndEncrypted)));
     assert_eq!(may(&w.owner, &w.image), Ok(()));
     let change = vec![Change::Set(Field::Visibility(Visibility::Public))];
