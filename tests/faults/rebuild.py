@@ -258,9 +258,11 @@ def damage(context):
             box.start()
             images.append(admin(box).add(f'image{number}', context.random.randbytes(MIB)))
             equal('exit status', box.stop(), 0)
+        before = set(newest(box, 'log'))
         box.start()
         whole = admin(box).add('whole', kept)
         equal('exit status', box.stop(), 0)
+        of_whole = sorted(set(newest(box, 'log')) - before)
 
         manifests = {path for path in box.objects() if path.parts[-3] == 'manifest'}
         box.start()
@@ -282,8 +284,9 @@ def damage(context):
         equal('exit status', box.stop(), 0)
         lost.write_bytes(lost_bytes)
 
-        # The log object that tells of the last image but one is lost: what follows it is of no use.
-        gap = newest(box, 'log')[1]
+        # The first log object of the start that made the last image but one is lost (a start and a stop are told
+        # of too): what follows it is of no use.
+        gap = of_whole[0]
         gap.rename(box.folder / 'gap')
         catalog(box).unlink()
         told = rebuilt(box)
