@@ -38,11 +38,19 @@ pub fn run() -> Outcome {
                 "Condition":{{"StringEquals":{{"g:UserName":["user-{at}"]}}}}}}]}}"#
         )
     };
-    let one = book(1, &mixed)?;
+    // What no name tells beforehand: the time, and which image.
+    let all_look = |at: usize| {
+        format!(
+            r#"{{"Version":"1.1","Statement":[{{"Effect":"Deny","Action":["ims:images:get"],"Resource":["ims:*:*:image:{at:08x}*"],
+                "Condition":{{"DateLessThan":{{"g:CurrentTime":["2040-01-01T00:00:00Z"]}}}}}}]}}"#
+        )
+    };
+    let one = book(1, &all_look)?;
     let yardstick = ("one policy", decision_us(&one)?);
     for (name, policies) in [
         ("a decision among 1,000 policies", book(POLICIES, &mixed)?),
         ("a decision, each of 1,000 policies denies it to somebody else", book(POLICIES, &all_speak)?),
+        ("a decision, each of 1,000 policies denies it for another image", book(POLICIES, &all_look)?),
     ] {
         let figure = decision_us(&policies)?;
         Row { name, figure, unit: "us", yardstick, ratio: figure / yardstick.1, wanted: Wanted::Below(10.0) }
@@ -64,7 +72,7 @@ fn book(count: usize, text: &dyn Fn(usize) -> String) -> Result<Rulebook, Box<dy
             is_in_reach: true,
         });
     }
-    let book = Rulebook::new(holdings);
+    let book = Rulebook::new(holdings, &asked());
     note(format!(
         "{count} policies read and put together in {:.1} ms",
         started.elapsed().as_secs_f64() * 1e3
@@ -75,13 +83,7 @@ fn book(count: usize, text: &dyn Fn(usize) -> String) -> Result<Rulebook, Box<dy
 /// Microseconds of one decision that no policy takes, so that all of them are looked at.
 fn decision_us(book: &Rulebook) -> Result<f64, Box<dyn Error>> {
     let image = ImageId::parse("67e55044-10b1-426f-9247-bb680e5fe0c8").ok_or("no id")?;
-    let asked = Asked {
-        at: Time(1_700_000_000_000_000),
-        user: "u".into(),
-        user_name: "ann".into(),
-        domain_name: "Default".into(),
-        project_name: Some("lab".into()),
-    };
+    let asked = asked();
     let mut rounds = Vec::new();
     for _ in 0..setting("BENCH_ROUNDS", 5)? {
         let started = Instant::now();
@@ -99,4 +101,14 @@ fn decision_us(book: &Rulebook) -> Result<f64, Box<dyn Error>> {
         rounds.push(started.elapsed().as_secs_f64() * 1e6 / f64::from(TURN));
     }
     Ok(median(rounds))
+}
+
+fn asked() -> Asked {
+    Asked {
+        at: Time(1_700_000_000_000_000),
+        user: "u".into(),
+        user_name: "ann".into(),
+        domain_name: "Default".into(),
+        project_name: Some("lab".into()),
+    }
 }

@@ -45,9 +45,8 @@ impl Service {
                 }
             }
         }
-        let allows = |project: &ProjectId| {
-            Ok::<_, Error>(!self.rights.book(rows, user, Some(project))?.allowed().is_empty())
-        };
+        let allows =
+            |project: &ProjectId| Ok::<_, Error>(!self.rights.allowed(rows, user, project)?.is_empty());
         // What is attached for all projects of a domain says the same in each that has nothing of its own.
         let mut in_domain: BTreeMap<DomainId, bool> = BTreeMap::new();
         let mut open = Vec::new();

@@ -51,10 +51,6 @@ impl Service {
             Some(Place::Project(project, _)) => Some(project),
             _ => None,
         };
-        let book = self.rights.book(rows, user, project.map(|project| &project.id))?;
-        if scope.is_some() && standing.roles.is_empty() && book.allowed().is_empty() {
-            return Ok(None);
-        }
         let asked = Asked {
             at: self.clock.now(),
             user: standing.user.id.clone(),
@@ -62,6 +58,10 @@ impl Service {
             domain_name: standing.user_domain.name.clone(),
             project_name: project.map(|project| project.name.clone()),
         };
+        let book = self.rights.book(rows, project.map(|project| &project.id), &asked)?;
+        if scope.is_some() && standing.roles.is_empty() && book.allowed().is_empty() {
+            return Ok(None);
+        }
         Ok(Some(Worth { standing, book, asked }))
     }
 }

@@ -128,7 +128,7 @@ mod tests {
         for policy in policies().iter().chain(keystone_roles()) {
             assert!(policy.document.actions(Effect::Deny).is_empty(), "{}", policy.name);
             assert!(
-                policy.document.statements.iter().all(|statement| statement.is_bare()),
+                policy.document.statements.iter().all(|statement| statement.names_all()),
                 "{}",
                 policy.name
             );

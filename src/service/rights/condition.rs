@@ -205,6 +205,15 @@ impl Condition {
         Ok(Condition { key, test, is_negated: operator.is_negated, if_exists: operator.if_exists })
     }
 
+    /// Whether it holds for every request of the same user in the same project; `None` when that also depends on
+    /// when is asked, and for what.
+    pub(super) fn settled(&self, asked: &Asked) -> Option<bool> {
+        match self.key {
+            Key::CurrentTime | Key::ServiceName => None,
+            _ => Some(self.holds("", asked)),
+        }
+    }
+
     /// Whether it holds.
     pub(super) fn holds(&self, service: &str, asked: &Asked) -> bool {
         let found = match self.key {

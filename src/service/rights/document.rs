@@ -5,12 +5,13 @@
 //! that no denial is lost to a slip of the pen.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use super::action::{Action, Actions};
 use super::condition::{Asked, Condition};
-use super::pattern::{matches, matches_folded};
+use super::pattern::matches;
 use super::syntax::{Effect, Written, WrittenDependency, WrittenStatement};
 use super::{REGION, Resource};
 use crate::base::limits::{
@@ -158,15 +159,33 @@ impl Statement {
         Ok(Statement { effect: written.effect, actions, resources, conditions })
     }
 
-    /// Whether it speaks of every resource, at any time, to anyone.
-    pub(super) fn is_bare(&self) -> bool {
-        self.resources.is_empty() && self.conditions.is_empty()
+    /// The conditions that are left once it is known who asks and in which project; `None` when it can never
+    /// hold then.
+    pub(super) fn conditions_left(&self, asked: &Asked) -> Option<Vec<Condition>> {
+        let mut left = Vec::new();
+        for condition in &self.conditions {
+            match condition.settled(asked) {
+                Some(true) => {}
+                Some(false) => return None,
+                None => left.push(condition.clone()),
+            }
+        }
+        Some(left)
+    }
+
+    /// Whether it speaks of every resource.
+    pub(super) fn names_all(&self) -> bool {
+        self.resources.is_empty()
+    }
+
+    /// Whether it speaks of the resource that is asked for.
+    pub(super) fn names(&self, sought: &Sought<'_>) -> bool {
+        self.names_all() || self.resources.iter().any(|name| name.is_for(sought))
     }
 
     /// Whether it is about what is asked. The action is the caller's to look at.
     pub(super) fn covers(&self, sought: &Sought<'_>) -> bool {
-        (self.resources.is_empty() || self.resources.iter().any(|name| name.is_for(sought)))
-            && self.conditions.iter().all(|condition| condition.holds(sought.service, sought.asked))
+        self.names(sought) && sought.meets(&self.conditions)
     }
 }
 
@@ -226,7 +245,21 @@ impl<'a> Sought<'a> {
         let kind = action.resource_type().to_ascii_lowercase();
         Sought { service: action.service(), kind, path, account, asked }
     }
+
+    /// Whether all of these hold.
+    pub(super) fn meets(&self, conditions: &[Condition]) -> bool {
+        conditions.iter().all(|condition| condition.holds(self.service, self.asked))
+    }
 }
+
+/// Every action with the parts of its name in lower case.
+static FOLDED_NAMES: LazyLock<Vec<(Action, [String; 3])>> = LazyLock::new(|| {
+    let fold = |action: &Action| {
+        let mut parts = action.name().split(':').map(str::to_ascii_lowercase);
+        (*action, std::array::from_fn(|_| parts.next().unwrap_or_default()))
+    };
+    Action::ALL.iter().map(fold).collect()
+});
 
 /// This server's actions that a pattern names.
 fn named_actions(pattern: &str, is_role: bool) -> Result<Actions, String> {
@@ -252,13 +285,10 @@ fn named_actions(pattern: &str, is_role: bool) -> Result<Actions, String> {
             "{pattern:?}: {part:?} is no part of an action's name; it takes letters, digits and *"
         ));
     }
-    let named = |action: &Action| {
-        let mut names = action.name().split(':');
-        [service, kind, operation]
-            .into_iter()
-            .all(|part| names.next().is_some_and(|name| matches_folded(part, name)))
-    };
-    let actions: Actions = Action::ALL.iter().copied().filter(named).collect();
+    let wanted = [service, kind, operation].map(str::to_ascii_lowercase);
+    let named = |name: &[String; 3]| wanted.iter().zip(name).all(|(part, name)| matches(part, name));
+    let actions: Actions =
+        FOLDED_NAMES.iter().filter(|(_, name)| named(name)).map(|(action, _)| *action).collect();
     let is_own = OWN_SERVICES.iter().any(|own| own.eq_ignore_ascii_case(service));
     if is_own && actions.is_empty() {
         return Err(match nearest(pattern) {

@@ -1,7 +1,7 @@
 //! Keeps rulebooks, so that policies are read once for each change of rights and not with each request.
 //!
-//! Invariant: a rulebook is used only with the revision of rights it was made at, so that a change counts with
-//! the next request. A policy that cannot be read lets nobody through who has it: what it would deny is not
+//! Invariant: a rulebook is used only at the revision of rights and with the names it was made for, so that a
+//! change counts with the next request. A policy that cannot be read lets nobody through who has it: what it would deny is not
 //! known. Memory is bounded by the statements that are kept.
 
 use std::sync::Arc;
@@ -9,9 +9,12 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::built_in;
+use super::action::Actions;
+use super::condition::Asked;
 use super::document::Document;
 use super::rulebook::{Holding, Rulebook};
+use super::{built_in, rulebook};
+use crate::base::Time;
 use crate::catalog::identity as catalog;
 use crate::db::ReadTxn;
 use crate::model::policy::{Attachment, Policy, Reach};
@@ -28,18 +31,25 @@ const ENTRIES: usize = 1024;
 /// Who, and in which project.
 type Place = (UserId, Option<ProjectId>);
 
+/// A rulebook, and what it was made for: a revision of rights, and who asks, at no time.
+#[derive(Clone)]
+struct Kept {
+    made_for: (u64, Asked),
+    book: Arc<Rulebook>,
+}
+
 /// Rulebooks and the documents in them.
 pub(in crate::service) struct Library {
-    books: Cache<Place, (u64, Arc<Rulebook>), Rules>,
+    books: Cache<Place, Kept, Rules>,
     documents: Cache<(PolicyId, u64), Arc<Document>, Bytes>,
 }
 
 #[derive(Clone)]
 struct Rules;
 
-impl Weighter<Place, (u64, Arc<Rulebook>)> for Rules {
-    fn weight(&self, _: &Place, (_, book): &(u64, Arc<Rulebook>)) -> u64 {
-        book.rules() as u64 + book.len() as u64 + 1
+impl Weighter<Place, Kept> for Rules {
+    fn weight(&self, _: &Place, kept: &Kept) -> u64 {
+        kept.book.rules() as u64 + kept.book.len() as u64 + 1
     }
 }
 
@@ -62,28 +72,42 @@ impl Default for Library {
 }
 
 impl Library {
-    /// The policies that hold for a user in a project, or outside of any.
+    /// The actions that policies may allow a user in a project.
+    ///
+    /// # Errors
+    /// As [`Library::book`].
+    pub(in crate::service) fn allowed(
+        &self,
+        rows: &ReadTxn,
+        user: &UserId,
+        project: &ProjectId,
+    ) -> Result<Actions, Error> {
+        Ok(rulebook::allowed_by(&self.holdings(rows, user, Some(project))?))
+    }
+
+    /// The policies that hold for who asks so, in a project or outside of any.
     ///
     /// # Errors
     /// When the database fails, or a policy that the user has cannot be read.
     pub(in crate::service) fn book(
         &self,
         rows: &ReadTxn,
-        user: &UserId,
         project: Option<&ProjectId>,
+        asked: &Asked,
     ) -> Result<Arc<Rulebook>, Error> {
+        let user = &asked.user;
         if catalog::groups_of(rows, user)?.is_empty() {
             return Ok(Arc::default());
         }
-        let revision = catalog::rights_revision(rows)?;
+        let made_for = (catalog::rights_revision(rows)?, Asked { at: Time(0), ..asked.clone() });
         let place = (user.clone(), project.cloned());
-        if let Some((made_at, book)) = self.books.get(&place)
-            && made_at == revision
+        if let Some(kept) = self.books.get(&place)
+            && kept.made_for == made_for
         {
-            return Ok(book);
+            return Ok(kept.book);
         }
-        let book = Arc::new(Rulebook::new(self.holdings(rows, user, project)?));
-        self.books.insert(place, (revision, book.clone()));
+        let book = Arc::new(Rulebook::new(self.holdings(rows, user, project)?, asked));
+        self.books.insert(place, Kept { made_for, book: book.clone() });
         Ok(book)
     }
 

@@ -238,7 +238,6 @@ proptest! {
                 is_in_reach: one.is_in_reach,
             })
             .collect();
-        let book = Rulebook::new(holdings);
         let image = ImageId::parse("67e55044-10b1-426f-9247-bb680e5fe0c8").unwrap();
         for question in &questions {
             let action = Action::ALL[question.action];
@@ -259,6 +258,8 @@ proptest! {
                 domain_name: "Default".into(),
                 project_name: question.project.map(str::to_owned),
             };
+            // Made by somebody who asked at another time.
+            let book = Rulebook::new(holdings.clone(), &Asked { at: Time(0), ..asked.clone() });
             let slow = Slow { held: &held, question, action: action.name(), path };
             let verdict = book.decide(action, resource, "default", &asked);
             prop_assert_eq!(verdict, slow.verdict());

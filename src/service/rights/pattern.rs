@@ -1,4 +1,4 @@
-//! Names with `*` for any part, compared without regard to case where that is asked for.
+//! Names with `*` for any part.
 
 /// Whether `text` is what `pattern` describes: `*` stands for any text, the empty one too. Takes time in proportion to
 /// the product of both lengths at worst.
@@ -27,11 +27,6 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
-/// As [`matches()`], without regard to the case of ASCII letters.
-pub(super) fn matches_folded(pattern: &str, text: &str) -> bool {
-    matches(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,7 +42,6 @@ mod tests {
         {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
-        assert!(matches_folded("iMs:*:LIST", "ims:images:list"));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! All policies that hold for one user in one place, and what they decide.
 //!
+//! What can be known of conditions once it is known who asks and where is found out when a rulebook is made: a
+//! statement about somebody else is not looked at again.
+//!
 //! Invariant: a denial that matches beats everything that allows; what nothing allows is refused. A policy
 //! that does not work (a role without those it depends on, one that reaches no further than its own
 //! domain) allows nothing, and what it denies stays denied. Must not know who owns an image.
@@ -10,7 +13,7 @@ use std::sync::Arc;
 
 use super::Resource;
 use super::action::{Action, Actions};
-use super::condition::Asked;
+use super::condition::{Asked, Condition};
 use super::document::{Document, Sought, Statement};
 use super::syntax::Effect;
 use crate::model::policy::Reach;
@@ -35,12 +38,15 @@ pub struct Holding {
 }
 
 /// A statement, as flat as deciding wants it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Rule {
     actions: Actions,
+    /// Whether nothing else is to be looked at.
     is_bare: bool,
     holding: u32,
     statement: u32,
+    /// What depends on when is asked, and for what.
+    conditions: Vec<Condition>,
 }
 
 /// What holds.
@@ -51,7 +57,9 @@ pub struct Rulebook {
     is_working: Vec<bool>,
     denies: Vec<Rule>,
     allows: Vec<Rule>,
+    /// What the rules deny.
     denied: Actions,
+    /// What any statement that works may allow, to whomever.
     allowed: Actions,
 }
 
@@ -80,36 +88,37 @@ pub struct Match<'a> {
 }
 
 impl Rulebook {
-    /// A rulebook of what is held.
-    pub fn new(holdings: Vec<Holding>) -> Rulebook {
+    /// A rulebook of what is held, for who asks so; when does not matter.
+    pub fn new(holdings: Vec<Holding>, asked: &Asked) -> Rulebook {
         let is_working = working(&holdings);
-        let mut book = Rulebook { is_working, ..Rulebook::default() };
+        let mut book = Rulebook { allowed: allowed_by(&holdings), ..Rulebook::default() };
         for (at, holding) in holdings.iter().enumerate() {
             for (number, statement) in holding.document.statements.iter().enumerate() {
+                let is_idle = statement.effect == Effect::Allow && !is_working[at];
+                if statement.actions.is_empty() || is_idle {
+                    continue;
+                }
+                let Some(conditions) = statement.conditions_left(asked) else { continue };
                 let rule = Rule {
                     actions: statement.actions,
-                    is_bare: statement.is_bare(),
+                    is_bare: conditions.is_empty() && statement.names_all(),
                     holding: at as u32,
                     statement: number as u32,
+                    conditions,
                 };
                 match statement.effect {
-                    _ if statement.actions.is_empty() => {}
                     Effect::Deny => {
                         book.denied = book.denied.or(rule.actions);
                         book.denies.push(rule);
                     }
-                    Effect::Allow if book.is_working[at] => {
-                        book.allowed = book.allowed.or(rule.actions);
-                        book.allows.push(rule);
-                    }
-                    Effect::Allow => {}
+                    Effect::Allow => book.allows.push(rule),
                 }
             }
         }
         // What needs no look at the request decides soonest.
         book.denies.sort_by_key(|rule| !rule.is_bare);
         book.allows.sort_by_key(|rule| !rule.is_bare);
-        Rulebook { holdings, ..book }
+        Rulebook { holdings, is_working, ..book }
     }
 
     /// Whether there is no policy in it.
@@ -127,21 +136,21 @@ impl Rulebook {
         self.denies.len() + self.allows.len()
     }
 
-    /// The actions that may be allowed, whatever is denied besides.
+    /// The actions that may be allowed to somebody, whatever is denied besides.
     pub fn allowed(&self) -> Actions {
         self.allowed
     }
 
-    /// What the policies say. `account` is the id of the caller's domain.
+    /// What the policies say. `account` is the id of the caller's domain; who asks is whom the rulebook was made for.
     pub fn decide(&self, action: Action, resource: Resource<'_>, account: &str, asked: &Asked) -> Verdict {
         let sought = OnceCell::new();
-        let covers = |statement: &Statement| {
-            statement.covers(sought.get_or_init(|| Sought::new(action, resource, account, asked)))
+        let covers = |rule: &Rule| {
+            let sought = sought.get_or_init(|| Sought::new(action, resource, account, asked));
+            sought.meets(&rule.conditions)
+                && self.statement(rule).is_some_and(|statement| statement.names(sought))
         };
         let any = |rules: &[Rule]| {
-            rules.iter().any(|rule| {
-                rule.actions.has(action) && (rule.is_bare || self.statement(rule).is_some_and(covers))
-            })
+            rules.iter().any(|rule| rule.actions.has(action) && (rule.is_bare || covers(rule)))
         };
         if self.denied.has(action) && any(&self.denies) {
             Verdict::Denied
@@ -192,6 +201,13 @@ impl Rulebook {
     fn statement(&self, rule: &Rule) -> Option<&Statement> {
         self.holdings.get(rule.holding as usize)?.document.statements.get(rule.statement as usize)
     }
+}
+
+/// The actions that a policy that works may allow to somebody.
+pub(super) fn allowed_by(holdings: &[Holding]) -> Actions {
+    let works = working(holdings);
+    let working = holdings.iter().zip(works).filter(|(_, works)| *works);
+    working.fold(Actions::NONE, |all, (holding, _)| all.or(holding.document.actions(Effect::Allow)))
 }
 
 /// Of each holding, whether what it allows counts: it is in reach, and so is everything it depends on. Roles that

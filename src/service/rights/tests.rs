@@ -359,17 +359,28 @@ fn a_changed_document_counts_with_the_next_request() {
 fn rulebooks_are_made_once_for_each_revision_of_rights() {
     let world = World::new();
     world.attach("IMS FullAccess", Some("lab"));
-    let book = || {
-        let rows = world.service.db.read().unwrap();
-        world.service.rights.book(&rows, &world.user.id, Some(&world.project.id)).unwrap()
+    let asked = Asked {
+        at: world.service.now(),
+        user: world.user.id.clone(),
+        user_name: "ann".into(),
+        domain_name: "Default".into(),
+        project_name: Some("lab".into()),
     };
+    let book_for = |asked: &Asked| {
+        let rows = world.service.db.read().unwrap();
+        world.service.rights.book(&rows, Some(&world.project.id), asked).unwrap()
+    };
+    let book = || book_for(&Asked { at: world.service.now(), ..asked.clone() });
+    let first = book();
+    // Nor is it used for whoever has another name by now.
+    let renamed = Asked { user_name: "anna".into(), ..asked.clone() };
+    assert!(!std::sync::Arc::ptr_eq(&first, &book_for(&renamed)));
     let first = book();
     assert!(std::sync::Arc::ptr_eq(&first, &book()));
     world.write("other", &document("Deny", "ims:images:delete")).unwrap();
     assert!(!std::sync::Arc::ptr_eq(&first, &book()));
     // Whoever is in no group has nothing to be made.
-    let rows = world.service.db.read().unwrap();
-    assert!(world.service.rights.book(&rows, &"nobody".into(), None).unwrap().is_empty());
+    assert!(book_for(&Asked { user: "nobody".into(), ..asked.clone() }).is_empty());
 }
 
 #[test]
