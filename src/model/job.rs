@@ -52,14 +52,29 @@ pub enum JobKind {
     Export,
     /// An image is made from another.
     Copy,
+    /// Images are offered to projects and domains.
+    AddMembers,
+    /// A project answers what it was offered.
+    UpdateMembers,
+    /// Offers are taken back.
+    DeleteMembers,
     /// Several jobs that were asked for together; ends with the last of them.
     Group,
 }
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [JobKind; 6] =
-        [JobKind::Reclaim, JobKind::Reseal, JobKind::Import, JobKind::Export, JobKind::Copy, JobKind::Group];
+    pub const ALL: [JobKind; 9] = [
+        JobKind::Reclaim,
+        JobKind::Reseal,
+        JobKind::Import,
+        JobKind::Export,
+        JobKind::Copy,
+        JobKind::AddMembers,
+        JobKind::UpdateMembers,
+        JobKind::DeleteMembers,
+        JobKind::Group,
+    ];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -69,6 +84,9 @@ impl JobKind {
             JobKind::Import => "import",
             JobKind::Export => "export",
             JobKind::Copy => "copy",
+            JobKind::AddMembers => "add-members",
+            JobKind::UpdateMembers => "update-members",
+            JobKind::DeleteMembers => "delete-members",
             JobKind::Group => "group",
         }
     }
@@ -226,7 +244,7 @@ impl Task {
 pub struct MemberOutcome {
     /// The image.
     pub image: ImageId,
-    /// The project.
+    /// The project; where a whole domain was meant, its id.
     pub project: ProjectId,
     /// Whether it was done.
     pub succeeded: bool,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::call::{Call, json_response};
 use super::error::{Refusal, code_of};
 use crate::base::Time;
-use crate::model::job::{Failure, ImportRoute, Job, JobId, JobState, Task};
+use crate::model::job::{Failure, ImportRoute, Job, JobId, JobKind, JobState, Task};
 use crate::service::{Actor, Error, Service};
 
 /// What a caller hears of a job that is not there.
@@ -128,7 +128,12 @@ fn kind(job: &Job) -> &'static str {
         Some(Task::Export { .. }) => "imsNativeExportImageJob",
         Some(Task::Copy { .. }) => "imsCopyImageInRegionJob",
         Some(Task::Group) => "imsImportOvaImageJob",
-        None => job.kind.as_str(),
+        None => match job.kind {
+            JobKind::AddMembers => "imsAddImageMembersJob",
+            JobKind::UpdateMembers => "imsUpdateImageMembersJob",
+            JobKind::DeleteMembers => "imsDelImageMembersJob",
+            other => other.as_str(),
+        },
     }
 }
 
@@ -157,7 +162,6 @@ fn time(time: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::job::JobKind;
 
     #[test]
     fn progress_is_told_in_hundredths() {

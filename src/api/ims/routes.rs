@@ -13,6 +13,7 @@ use super::error::Refusal;
 use super::{images, imports, jobs, labels, members, moves, os_versions, resources};
 use crate::api::context::{ApiState, Credentials, RequestId, authenticate};
 use crate::api::{gateway, glance};
+use crate::model::job::JobKind;
 
 /// Paths that are a version alone.
 const VERSIONS: [&str; 11] =
@@ -77,6 +78,11 @@ async fn answer(state: ApiState, parts: Parts, body: Body) -> Result<Response, R
         ("POST", ["v1" | "v2.1", "cloudimages", image, "copy"]) => moves::copy(call, image_id(image)?).await,
         ("POST", ["v1", "cloudimages", image, "cross_region_copy"]) => {
             moves::copy_across(call, image_id(image)?).await
+        }
+        ("POST", ["v1", "cloudimages", "members"]) => members::change_many(call, JobKind::AddMembers).await,
+        ("PUT", ["v1", "cloudimages", "members"]) => members::change_many(call, JobKind::UpdateMembers).await,
+        ("DELETE", ["v1", "cloudimages", "members"]) => {
+            members::change_many(call, JobKind::DeleteMembers).await
         }
         ("GET", ["v1", "cloudimages", "job", job]) => jobs::show(call, job).await,
         ("GET", ["v1", project, "jobs", job]) => {

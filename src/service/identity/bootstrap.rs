@@ -5,7 +5,7 @@ use crate::catalog::identity as catalog;
 use crate::model::identity::{Assignment, Domain, PasswordHash, Project, Role, Scope, User};
 use crate::model::{DomainId, Operation, ProjectId, RoleId};
 use crate::service::audit::Act;
-use crate::service::{Actor, Error, Service};
+use crate::service::{Actor, Error, ErrorKind, Service};
 
 /// The id of the domain that is there from the start.
 pub const DEFAULT_DOMAIN: &str = "default";
@@ -28,7 +28,7 @@ impl Service {
         let hash = self.passwords.hash(password, &*self.entropy)?;
         let first = First::new(self, hash);
         let act = Act::new(Operation::InitBox);
-        self.recorded(&Actor::system(), act, move |txn, act| {
+        let made = self.recorded(&Actor::system(), act, move |txn, act| {
             act.say(format!("made user admin ({}) with all rights", first.user.id));
             if catalog::get::<Domain>(txn, &default)?.is_some() {
                 return Ok(false);
@@ -44,6 +44,10 @@ impl Service {
                 catalog::put_assignment(txn, &Assignment { user: first.user.id.clone(), scope, role })?;
             }
             Ok(true)
+        });
+        made.map_err(|error| match error.kind {
+            ErrorKind::Conflict => damaged(&error),
+            _ => error,
         })
     }
 
@@ -56,6 +60,18 @@ impl Service {
         let project = catalog::find::<Project>(&self.db.read()?, DEFAULT_DOMAIN, "admin")?;
         Ok(Actor::local_admin(project.map_or_else(|| ProjectId::from("admin"), |project| project.id)))
     }
+}
+
+/// What an index without its records means: a box that was never set up has neither.
+fn damaged(found: &Error) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!(
+            "the catalog is damaged: its first records are gone, and something still names them ({}); put a copy of \
+             catalog.redb back, or move it away and make it anew with \"tintype rebuild\"",
+            found.message
+        ),
+    )
 }
 
 /// The first rows.

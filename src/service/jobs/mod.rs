@@ -14,6 +14,7 @@ mod queue;
 mod recover;
 mod running;
 mod settle;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -71,6 +72,7 @@ impl JobRules {
             JobKind::Export => self.exports_max,
             JobKind::Copy => self.copies_max,
             // None of these is ever in the queue.
+            JobKind::AddMembers | JobKind::UpdateMembers | JobKind::DeleteMembers => 0,
             JobKind::Group | JobKind::Reclaim | JobKind::Reseal => 0,
         }
     }
