@@ -212,11 +212,12 @@ impl ResourceName {
     }
 
     fn is_for(&self, sought: &Sought<'_>) -> bool {
-        matches(&self.service, sought.service)
+        // The path tells most resources apart.
+        matches(&self.path, &sought.path)
+            && matches(&self.service, sought.service)
             && matches(&self.region, REGION)
             && matches(&self.account, sought.account)
             && matches(&self.kind, &sought.kind)
-            && matches(&self.path, &sought.path)
     }
 }
 

@@ -146,8 +146,8 @@ impl Rulebook {
         let sought = OnceCell::new();
         let covers = |rule: &Rule| {
             let sought = sought.get_or_init(|| Sought::new(action, resource, account, asked));
-            sought.meets(&rule.conditions)
-                && self.statement(rule).is_some_and(|statement| statement.names(sought))
+            self.statement(rule).is_some_and(|statement| statement.names(sought))
+                && sought.meets(&rule.conditions)
         };
         let any = |rules: &[Rule]| {
             rules.iter().any(|rule| rule.actions.has(action) && (rule.is_bare || covers(rule)))
