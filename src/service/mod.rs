@@ -6,6 +6,7 @@
 mod actor;
 pub mod audit;
 pub mod custom_keys;
+mod description;
 mod error;
 pub mod events;
 pub mod figures;

@@ -1,7 +1,6 @@
 //! `access-keys`: what programs sign their requests with. One's own, or everybody's for
 //! administrators; `POST` tells the secret, and nothing tells it again.
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -11,11 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::signed_in;
+use super::{read, signed_in};
 use crate::api::context::ApiState;
-use crate::api::json;
 use crate::base::Time;
-use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::model::AccessId;
 use crate::service::Service;
 use crate::service::identity::{AccessKeyChange, KnownKey, NewAccessKey};
@@ -124,14 +121,6 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn read<T: serde::de::DeserializeOwned>(sent: Body) -> Result<T, Refusal> {
-    let bytes = json::read(sent, JSON_BODY_BYTES_MAX)
-        .await
-        .map_err(|error| Refusal::new(error.status(), error.message()))?;
-    let value = json::parse(&bytes).map_err(Refusal::bad)?;
-    serde_json::from_value(value).map_err(|error| Refusal::bad(format!("the body does not fit: {error}")))
-}
-
 fn body(known: &KnownKey, now: Time) -> Value {
     let key = &known.key;
     let last_used = key.last_used_day.map(|day| {
@@ -161,6 +150,7 @@ fn body(known: &KnownKey, now: Time) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 

@@ -1,7 +1,6 @@
 //! `custom-keys`: a project's keys for images that are sealed by choice. Named by id, or by alias within the
 //! caller's project. `DELETE` schedules; `POST …/rotate` answers in lines of JSON.
 
-use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -11,11 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::{signed_in, work};
+use super::{read, signed_in, work};
 use crate::api::context::ApiState;
-use crate::api::json;
 use crate::base::Time;
-use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::model::{CustomKey, KeyState, ProjectId};
 use crate::service::custom_keys::{CustomKeyChange, DELETION_DAYS, NewCustomKey};
 use crate::service::resealing::{SealedAnew, figures};
@@ -176,14 +173,6 @@ where
     Ok(Json(body(&key)).into_response())
 }
 
-async fn read<T: serde::de::DeserializeOwned>(sent: Body) -> Result<T, Refusal> {
-    let bytes = json::read(sent, JSON_BODY_BYTES_MAX)
-        .await
-        .map_err(|error| Refusal::new(error.status(), error.message()))?;
-    let value = json::parse(&bytes).map_err(Refusal::bad)?;
-    serde_json::from_value(value).map_err(|error| Refusal::bad(format!("the body does not fit: {error}")))
-}
-
 fn body(key: &CustomKey) -> Value {
     let (due, deleted) = match key.state {
         KeyState::PendingDeletion(due) => (Some(due), None),
@@ -205,6 +194,7 @@ fn body(key: &CustomKey) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 

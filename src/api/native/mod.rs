@@ -22,6 +22,7 @@ mod scrub;
 mod uploads;
 mod work;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -30,7 +31,9 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::context::{ApiState, Credentials, authenticate};
+use super::json as bodies;
 use crate::base::Time;
+use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::model::ImageId;
 use crate::service::rights::{Action, Resource};
 use crate::service::upkeep::{Checked, Damage, Usage};
@@ -89,6 +92,14 @@ async fn permitted(state: &ApiState, request: Request, action: Action) -> Result
 async fn signed_in(state: &ApiState, parts: &Parts) -> Result<Actor, Refusal> {
     let credentials = Credentials::of(parts);
     Ok(state.blocking(move |service| authenticate(service, &credentials)).await?)
+}
+
+/// A JSON body that has exactly the members of a `T`.
+async fn read<T: serde::de::DeserializeOwned>(sent: Body) -> Result<T, Refusal> {
+    let bytes = bodies::read(sent, JSON_BODY_BYTES_MAX)
+        .await
+        .map_err(|error| Refusal::new(error.status(), error.message()))?;
+    bodies::parse_into(&bytes).map_err(Refusal::bad)
 }
 
 /// The image that a path names.

@@ -3,7 +3,6 @@
 //!
 //! A document is read straight from the body, so that a member that is there twice is not lost on the way.
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,11 +12,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::signed_in;
+use super::{read, signed_in};
 use crate::api::context::ApiState;
-use crate::api::json;
 use crate::base::Time;
-use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::model::ProjectId;
 use crate::service::Service;
 use crate::service::rights::{
@@ -173,13 +170,6 @@ async fn simulate(State(state): State<ApiState>, request: Request) -> Result<Res
     Ok(Json(explained_body(&explained)).into_response())
 }
 
-async fn read<T: serde::de::DeserializeOwned>(sent: Body) -> Result<T, Refusal> {
-    let bytes = json::read(sent, JSON_BODY_BYTES_MAX)
-        .await
-        .map_err(|error| Refusal::new(error.status(), error.message()))?;
-    json::parse_into(&bytes).map_err(Refusal::bad)
-}
-
 fn body(policy: &KnownPolicy) -> Value {
     let kind = match policy.kind {
         Kind::Custom => "custom",
@@ -245,6 +235,7 @@ fn weighed_body(weighed: &Weighed) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 

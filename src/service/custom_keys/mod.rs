@@ -13,6 +13,7 @@ mod tests;
 pub use life::DELETION_DAYS;
 pub(super) use usable::{expect_opens, expect_seals, expect_shares};
 
+use super::description::check_description;
 use super::{Actor, Error, ErrorKind, Reason, Service};
 use crate::base::limits::NAME_CHARS_MAX;
 use crate::catalog::{custom_keys, identity};
@@ -292,14 +293,4 @@ fn check_alias(alias: &str) -> Result<(), Error> {
              or slashes, and may not look like an id"
         ),
     ))
-}
-
-fn check_description(text: Option<&str>) -> Result<(), Error> {
-    let text = text.unwrap_or("");
-    if text.chars().count() > NAME_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Error::invalid(format!(
-            "a description has at most {NAME_CHARS_MAX} characters and no control characters"
-        )));
-    }
-    Ok(())
 }

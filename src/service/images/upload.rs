@@ -219,7 +219,8 @@ impl Service {
         Ok(images::encode(&image))
     }
 
-    fn publish_upload(
+    /// The commit in which an image becomes active.
+    pub(super) fn publish_upload(
         &self,
         actor: &Actor,
         id: ImageId,

@@ -18,6 +18,7 @@ use crate::db::Rows;
 use crate::model::policy::Policy;
 use crate::model::{Operation, PolicyId};
 use crate::service::audit::Act;
+use crate::service::description::check_description;
 use crate::service::{Actor, Error, Service};
 
 /// Where a policy comes from.
@@ -309,16 +310,6 @@ fn check_name(name: &str) -> Result<(), Error> {
     {
         return Err(Error::invalid(format!(
             "a policy's name has 1 to {NAME_CHARS_MAX} characters, no blanks at its ends and no control characters"
-        )));
-    }
-    Ok(())
-}
-
-fn check_description(text: Option<&str>) -> Result<(), Error> {
-    let text = text.unwrap_or_default();
-    if text.chars().count() > NAME_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Error::invalid(format!(
-            "a policy's description has at most {NAME_CHARS_MAX} characters and no control characters"
         )));
     }
     Ok(())

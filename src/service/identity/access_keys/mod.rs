@@ -20,12 +20,13 @@ use super::bootstrap::DEFAULT_DOMAIN;
 use super::missing;
 use super::standing::standing;
 use crate::base::Time;
-use crate::base::limits::{ACCESS_KEYS_PER_USER_MAX, NAME_CHARS_MAX};
+use crate::base::limits::ACCESS_KEYS_PER_USER_MAX;
 use crate::catalog::{access_keys, identity as catalog};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::{Project, Scope, User};
 use crate::model::{AccessId, AccessKey, Operation, ProjectId, UserId};
 use crate::service::audit::Act;
+use crate::service::description::check_description;
 use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
@@ -285,14 +286,4 @@ fn known(rows: &impl Rows, root: Option<&AccessRoot>, key: AccessKey) -> Result<
         is_secret_lost: root.is_none_or(|root| root.name() != key.root),
         key,
     })
-}
-
-fn check_description(text: Option<&str>) -> Result<(), Error> {
-    let text = text.unwrap_or("");
-    if text.chars().count() > NAME_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Error::invalid(format!(
-            "a description has at most {NAME_CHARS_MAX} characters and no control characters"
-        )));
-    }
-    Ok(())
 }

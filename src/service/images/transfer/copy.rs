@@ -13,11 +13,11 @@ use crate::catalog::images;
 use crate::model::job::Task;
 use crate::model::{Image, ImageId, Status};
 use crate::objects::exchange::PIECE_BYTES;
-use crate::service::images::upload::{activate, gone, in_background, owned, uploaded};
+use crate::service::images::upload::{gone, in_background, owned};
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::upkeep::Step;
-use crate::service::{Actor, Error, Reason, Service, custom_keys};
-use crate::store::{Reach, Reader, Receipt, Scope};
+use crate::service::{Error, Reason, Service, custom_keys};
+use crate::store::{Reader, Scope};
 
 /// What came of it, in figures.
 type Figures = BTreeMap<String, u64>;
@@ -86,7 +86,7 @@ impl Service {
         match self.store.copy(&content, scope, record.clone())? {
             Some(receipt) => {
                 let image =
-                    self.publish_copy(&asker(&job.job()), &id, token, receipt, origin.virtual_size_bytes)?;
+                    self.publish_upload(&asker(&job.job()), id, token, receipt, origin.virtual_size_bytes)?;
                 Ok(Way::Done(figures(&image)))
             }
             None => {
@@ -137,35 +137,10 @@ impl Service {
         };
         let (service, asker) = (self.clone(), asker(&job.job()));
         let published = in_background(move || {
-            let image = service.publish_copy(&asker, &image, token, receipt, virtual_size)?;
+            let image = service.publish_upload(&asker, image, token, receipt, virtual_size)?;
             Ok(figures(&image))
         });
         (job, published.await)
-    }
-
-    /// The commit in which the copy becomes active.
-    fn publish_copy(
-        &self,
-        asker: &Actor,
-        id: &ImageId,
-        token: [u8; 16],
-        receipt: Receipt,
-        virtual_size: Option<u64>,
-    ) -> Result<Image, Error> {
-        let (store, now, id) = (self.store.clone(), self.clock.now(), *id);
-        let published = self.recorded(asker, uploaded(&receipt), move |txn, act| {
-            let mut image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
-            act.image(&image);
-            store.publish(txn, &receipt)?;
-            activate(&mut image, &receipt, virtual_size, now);
-            images::update(txn, &image)?;
-            Ok::<_, Error>(image)
-        });
-        if published.is_err() {
-            // Its manifest has no row to be found by.
-            self.litter.left(Reach::Everything);
-        }
-        published
     }
 }
 
