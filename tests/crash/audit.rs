@@ -35,7 +35,7 @@ impl Machine {
             let image = told.entry(content.resource_id.clone()).or_default();
             let member = content.message.strip_prefix("member ").map(str::to_owned);
             match (content.operation.as_str(), content.rating) {
-                ("createImage", Rating::Normal) => image.made += 1,
+                ("createImage" | "copyImage", Rating::Normal) => image.made += 1,
                 ("deleteImage", Rating::Normal) => image.deleted += 1,
                 ("updateImage", Rating::Normal) if content.message.starts_with("uploaded ") => {
                     image.filled += 1;

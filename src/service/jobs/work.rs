@@ -72,7 +72,8 @@ pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Option<Act>, Error> {
             (Operation::ExportImage, image, format!("job {}: to {to}", job.id))
         }
         Some(Task::Copy { source, image }) => {
-            (Operation::CopyImage, source, format!("job {}: into image {image}", job.id))
+            // On the new one: its record is to be found by its id.
+            (Operation::CopyImage, image, format!("job {}: from image {source}", job.id))
         }
         Some(Task::Group) | None => return Ok(None),
     };
