@@ -33,6 +33,8 @@ pub struct ExchangeBucket {
     pub read: Vec<String>,
     /// Projects that may export to it.
     pub write: Vec<String>,
+    /// Whether its folders are backups of machines, each with a `machine.json`.
+    pub backups: bool,
     /// File with the credentials of an S3 bucket; empty for those of the environment.
     pub credentials_file: String,
     /// Where an S3 bucket is spoken to; empty for what the environment says.
@@ -50,6 +52,7 @@ impl Default for ExchangeBucket {
             location: String::new(),
             read: Vec::new(),
             write: Vec::new(),
+            backups: false,
             credentials_file: String::new(),
             endpoint: String::new(),
             region: String::new(),
@@ -102,6 +105,7 @@ pub(super) fn open(settings: &Settings, dir: &DataDir, handle: &Handle) -> Resul
             name: bucket.name.clone(),
             readers: bucket.read.clone(),
             writers: bucket.write.clone(),
+            backups: bucket.backups,
             medium,
         })
     });

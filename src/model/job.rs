@@ -175,6 +175,17 @@ pub enum ImportRoute {
     Register,
 }
 
+/// One disk of a machine, on its way from a backup into an image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Disk {
+    /// The image, which is saving for the job alone.
+    pub image: ImageId,
+    /// Where its data lies.
+    pub from: Place,
+    /// What the object looked like when its first bytes were read.
+    pub stamp: Option<String>,
+}
+
 /// What a worker does: enough to do it again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Task {
@@ -188,6 +199,11 @@ pub enum Task {
         route: ImportRoute,
         /// What the object looked like when its first bytes were read.
         stamp: Option<String>,
+    },
+    /// Fill the images of a whole machine from its backup.
+    Machine {
+        /// The system's disk first, which is filled last: once it is active, all of them are.
+        disks: Vec<Disk>,
     },
     /// Write an image's data to a bucket.
     Export {
@@ -213,28 +229,29 @@ impl Task {
     /// What is done.
     pub fn kind(&self) -> JobKind {
         match self {
-            Task::Import { .. } => JobKind::Import,
+            Task::Import { .. } | Task::Machine { .. } => JobKind::Import,
             Task::Export { .. } => JobKind::Export,
             Task::Copy { .. } => JobKind::Copy,
             Task::Group => JobKind::Group,
         }
     }
 
-    /// The image that the task fills, if it fills one.
-    pub fn fills(&self) -> Option<ImageId> {
+    /// The images that the task fills.
+    pub fn fills(&self) -> Vec<ImageId> {
         match self {
-            Task::Import { image, .. } | Task::Copy { image, .. } => Some(*image),
-            Task::Export { .. } | Task::Group => None,
+            Task::Import { .. } | Task::Machine { .. } | Task::Copy { .. } => self.images(),
+            Task::Export { .. } | Task::Group => Vec::new(),
         }
     }
 
-    /// The image that the task is about.
-    pub fn image(&self) -> Option<ImageId> {
+    /// The images that the task is about; of a machine, the system's first.
+    pub fn images(&self) -> Vec<ImageId> {
         match self {
             Task::Import { image, .. } | Task::Copy { image, .. } | Task::Export { image, .. } => {
-                Some(*image)
+                vec![*image]
             }
-            Task::Group => None,
+            Task::Machine { disks } => disks.iter().map(|disk| disk.image).collect(),
+            Task::Group => Vec::new(),
         }
     }
 }

@@ -43,11 +43,17 @@ pub enum Hindrance {
     NotAccepted,
     /// The job ended with its process too often.
     Interrupted,
+    /// There is no such backup of a machine.
+    NoBackup,
+    /// A backup of a machine says nothing sensible of itself.
+    BadBackup,
+    /// The project has an image of the backup already.
+    BackupUsed,
 }
 
 impl Hindrance {
     /// Every one.
-    pub const ALL: [Hindrance; 19] = [
+    pub const ALL: [Hindrance; 22] = [
         Hindrance::TooManyJobs,
         Hindrance::NoBucket,
         Hindrance::BadKey,
@@ -67,6 +73,9 @@ impl Hindrance {
         Hindrance::NotFillable,
         Hindrance::NotAccepted,
         Hindrance::Interrupted,
+        Hindrance::NoBackup,
+        Hindrance::BadBackup,
+        Hindrance::BackupUsed,
     ];
 
     /// Its word.
@@ -91,6 +100,9 @@ impl Hindrance {
             Hindrance::NotFillable => "not_fillable",
             Hindrance::NotAccepted => "not_accepted",
             Hindrance::Interrupted => "interrupted",
+            Hindrance::NoBackup => "no_backup",
+            Hindrance::BadBackup => "bad_backup",
+            Hindrance::BackupUsed => "backup_used",
         }
     }
 

@@ -135,6 +135,8 @@ pub struct Service {
     litter: Litter,
     /// Held while a key domain is made for an image.
     key_making: Arc<Mutex<()>>,
+    /// Held while the images of a machine are made from a backup.
+    machine_making: Arc<Mutex<()>>,
     turns: images::Turns,
     running: jobs::Running,
     /// How many refusals are recorded one by one.
@@ -167,6 +169,7 @@ impl Service {
             replays: Arc::new(replays),
             litter: Litter::default(),
             key_making: Arc::default(),
+            machine_making: Arc::default(),
             turns: images::Turns::default(),
             running: jobs::Running::default(),
             refusals: Arc::default(),

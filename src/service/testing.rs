@@ -93,8 +93,8 @@ pub fn assembled(
     (service, clock)
 }
 
-/// A service with two buckets in `outer`: `in`, which everybody reads, and `out`, which everybody writes; and
-/// `closed`, which is there for the project `else` alone.
+/// A service with buckets in `outer`: `in`, which everybody reads, and `out`, which everybody writes;
+/// `machines`, whose folders are backups; and `closed`, which is there for the project `else` alone.
 pub fn service_with_buckets(outer: &std::path::Path, rules: Rules) -> (Service, Arc<ManualClock>) {
     let (service, clock) = service_with(rules);
     (service.with_buckets(buckets(outer)), clock)
@@ -109,12 +109,14 @@ pub fn buckets(outer: &std::path::Path) -> Buckets {
             name: name.to_owned(),
             readers: readers.iter().map(ToString::to_string).collect(),
             writers: writers.iter().map(ToString::to_string).collect(),
+            backups: name == "machines",
             medium: Arc::new(Folder::new(folder)),
         }
     };
     Buckets::new(vec![
         bucket("in", &["*"], &[]),
         bucket("out", &["*"], &["*"]),
+        bucket("machines", &["*"], &[]),
         bucket("closed", &["else"], &["else"]),
     ])
 }

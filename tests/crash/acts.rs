@@ -31,6 +31,8 @@ pub enum Act {
     GiveUp(u64),
     /// Asks for an image from a file of a bucket.
     Import(u64, Vec<Part>),
+    /// Ask for the images of a whole machine, the system's first.
+    ImportMachine(Vec<(u64, Vec<Part>)>),
     /// Asks for a copy of an image.
     CopyImage(u64),
     /// Does the jobs that were asked for.
@@ -184,6 +186,10 @@ impl Machine {
             Act::Send(slot, end) => self.send_part(&id(*slot), *end).await,
             Act::GiveUp(slot) => self.give_up(&id(*slot)).await,
             Act::Import(slot, parts) => self.import(*slot, &body(parts)),
+            Act::ImportMachine(disks) => {
+                let disks: Vec<_> = disks.iter().map(|(slot, parts)| (*slot, body(parts))).collect();
+                self.import_machine(&disks)
+            }
             Act::CopyImage(slot) => self.copy_image(*slot),
             Act::Work => self.work().await,
             Act::Update(slot, value) => self.update(*slot, *value),

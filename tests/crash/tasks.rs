@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tintype::catalog::images;
 use tintype::model::job::{ImportRoute, Job, JobState, Place, Task};
-use tintype::model::{Status, Visibility};
+use tintype::model::{Image, Status, Visibility};
 use tintype::objects::exchange::{Error, Exchange, Key, PIECE_BYTES, Piece, Sink, Source};
-use tintype::service::images::{Buckets, Change, Field, NewImage, NewImport, SharedBucket};
+use tintype::service::images::{Buckets, Change, Field, NewImage, NewImport, NewMachine, SharedBucket};
 
 use crate::acts::{Act, blank, id, text};
 use crate::every_step::{Before, Workload, prepared, run, undisturbed};
@@ -28,8 +28,8 @@ impl Drawer {
     /// It as the one bucket of a box.
     pub fn buckets(&self) -> Buckets {
         let (name, everybody) = ("drawer".to_owned(), vec!["*".to_owned()]);
-        let medium = Arc::new(self.clone());
-        Buckets::new(vec![SharedBucket { name, readers: everybody.clone(), writers: everybody, medium }])
+        let (readers, writers, medium) = (everybody.clone(), everybody, Arc::new(self.clone()));
+        Buckets::new(vec![SharedBucket { name, readers, writers, backups: true, medium }])
     }
 
     fn put(&self, key: &str, body: &Body) {
@@ -90,6 +90,38 @@ impl Machine {
         self.asked(slot, states, self.service().import_image(&actor(), import).map_err(text))
     }
 
+    /// Asks for the images of a machine from a backup with these disks, the system's first.
+    pub fn import_machine(&self, disks: &[(u64, Body)]) -> Result<(), String> {
+        let backup = format!("machine {}", disks[0].0);
+        let names: Vec<String> = disks.iter().map(|(slot, _)| format!("{slot}.raw")).collect();
+        let manifest = serde_json::json!({"system": names[0], "data": names[1..]}).to_string();
+        self.drawer.put(&format!("{backup}/machine.json"), &Body::from(manifest.into_bytes()));
+        for ((_, body), name) in disks.iter().zip(&names) {
+            self.drawer.put(&format!("{backup}/{name}"), body);
+        }
+        let new = |(slot, _): &(u64, Body)| {
+            let fields = [Field::Name(Some(format!("image {slot}"))), Field::Visibility(Visibility::Private)];
+            NewImage { id: Some(id(*slot)), changes: fields.map(Change::Set).into() }
+        };
+        let machine = NewMachine { system: new(&disks[0]), data: disks[1..].iter().map(new).collect() };
+        let of_backup = |picture: Picture| of_backup(picture, &backup);
+        let service = self.service();
+        let asked = service.machine_backup(&actor(), &backup);
+        let outcome = asked.and_then(|known| service.import_machine(&actor(), &known, machine)).map_err(text);
+        for (slot, body) in disks {
+            let unformatted = |status| filling(*slot, status, None);
+            let mut states: Vec<Picture> =
+                [Status::Saving, Status::Killed].map(unformatted).into_iter().map(of_backup).collect();
+            states.extend(outcomes(*slot, body).into_iter().map(of_backup).map(|mut picture| {
+                picture.image.min_disk_gib = 1;
+                picture
+            }));
+            // The same outcome for all: they are made in one commit.
+            drop(self.asked(*slot, states, outcome.clone()));
+        }
+        outcome.map(drop)
+    }
+
     /// Asks for a copy of an image that is filled. Its id is the box's to choose.
     pub fn copy_image(&self, source: u64) -> Result<(), String> {
         let Some(origin) = self.world.borrow().picture(&id(source)) else { return Ok(()) };
@@ -130,19 +162,30 @@ impl Machine {
     pub fn judge_jobs(&self) -> Result<(), String> {
         let jobs = self.service().jobs(&actor(), None, 1000).map_err(text)?;
         for job in jobs {
-            let Some(image) = job.task.as_ref().and_then(Task::fills) else { continue };
-            let image = images::get(&self.db().read().map_err(text)?, &image).map_err(text)?;
-            let fits = match (job.state, image.as_ref().map(|image| image.status)) {
-                // Deleted since.
-                (_, None) => true,
-                (JobState::Succeeded, Some(status)) => status == Status::Active,
-                (JobState::Queued | JobState::Running, Some(status)) => status != Status::Killed,
-                (_, Some(status)) => status == Status::Killed,
-            };
-            if !fits {
-                return Err(format!("{job:?} left {image:?}"));
+            let read = self.db().read().map_err(text)?;
+            let filled = job.task.as_ref().map(Task::fills).unwrap_or_default();
+            let found = filled.iter().map(|id| images::get(&read, id).map_err(text));
+            let found = found.collect::<Result<Vec<Option<Image>>, String>>()?;
+            let is_machine = matches!(job.task, Some(Task::Machine { .. }));
+            for image in found.iter().flatten() {
+                let fits = match (job.state, image.status) {
+                    (JobState::Succeeded, status) => status == Status::Active,
+                    (JobState::Queued | JobState::Running, status) => status != Status::Killed,
+                    // Disks that came before another one did not stay.
+                    (_, status) => status == Status::Killed || is_machine && status == Status::Active,
+                };
+                if !fits {
+                    return Err(format!("{job:?} left {image:?}"));
+                }
             }
-            if let (Some(Task::Copy { source, .. }), Some(image)) = (&job.task, image)
+            let is_there = |image: &&Image| image.status == Status::Active;
+            if found.first().and_then(Option::as_ref).filter(is_there).is_some()
+                && !found.iter().flatten().all(|image| image.status == Status::Active)
+            {
+                return Err(format!("{job:?} made the system active before the rest: {found:?}"));
+            }
+            if let (Some(Task::Copy { source, .. }), Some(image)) =
+                (&job.task, found.into_iter().flatten().next())
                 && !self.world.borrow().has_heard_of(&image.id)
             {
                 let body = self.drawer.get(&source.to_string());
@@ -161,6 +204,13 @@ fn filling(slot: u64, status: Status, format: Option<&str>) -> Picture {
     image.disk_format = format.map(str::to_owned);
     image.container_format = format.map(|_| "bare".to_owned());
     Picture { image, body: None, members: Vec::new(), unseen: true }
+}
+
+/// The same as a part of a machine from a backup.
+fn of_backup(mut picture: Picture, backup: &str) -> Picture {
+    let marks = [("__whole_image", "true"), ("__backup_id", backup)];
+    picture.image.properties.extend(marks.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    picture
 }
 
 /// What it can be once its job has looked at the file.
@@ -186,6 +236,28 @@ fn tasks() -> Workload {
         recovery: vec![Act::Work],
         stride: 2,
     }
+}
+
+/// The images of a whole machine: two disks, a restart while they wait, and one of them deleted later.
+fn machines() -> Workload {
+    Workload {
+        name: "machines",
+        before: Before::Done(Vec::new()),
+        acts: vec![
+            Act::ImportMachine(vec![(1, similar(0)), (2, dense(1))]),
+            Act::Restart,
+            Act::Work,
+            Act::Delete(2),
+            Act::Reclaim,
+        ],
+        recovery: vec![Act::Work],
+        stride: 3,
+    }
+}
+
+#[test]
+fn p2_machines() {
+    run(&machines(), false);
 }
 
 #[test]

@@ -47,20 +47,20 @@ impl Call {
         }
     }
 
-    /// Refuses a body that is more than `{"delete_backup": true or false}`, which clients of the image management
-    /// service send along; there are no backups here that it could mean.
-    pub(super) async fn expect_only_delete_backup(&mut self) -> Result<(), Refusal> {
+    /// Whether the body says `{"delete_backup": true}`, as clients of the image management service may; refuses one
+    /// that says anything else.
+    pub(super) async fn asks_to_delete_backup(&mut self) -> Result<bool, Refusal> {
         let bytes = json::read(std::mem::take(&mut self.body), JSON_BODY_BYTES_MAX).await.map_err(unread)?;
         if bytes.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        match json::parse(&bytes) {
-            Ok(Value::Object(keys))
-                if keys.len() == 1 && keys.get("delete_backup").is_some_and(Value::is_boolean) =>
-            {
-                Ok(())
-            }
-            _ => Err(Refusal::bad("this request takes no body, or only delete_backup with true or false")),
+        let wish = match json::parse(&bytes) {
+            Ok(Value::Object(keys)) if keys.len() == 1 => keys.get("delete_backup").and_then(Value::as_bool),
+            _ => None,
+        };
+        match wish {
+            Some(wish) => Ok(wish),
+            None => Err(Refusal::bad("this request takes no body, or only delete_backup with true or false")),
         }
     }
 

@@ -61,8 +61,10 @@ pub(super) async fn update(mut call: Call, id: ImageId) -> Result<Response, Refu
 
 /// Deletes an image.
 pub(super) async fn delete(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
-    call.expect_only_delete_backup().await?;
-    call.run(move |service, actor| service.delete_image(actor, &id)).await?;
+    match call.asks_to_delete_backup().await? {
+        true => call.run(move |service, actor| service.delete_machine(actor, &id)).await?,
+        false => call.run(move |service, actor| service.delete_image(actor, &id)).await?,
+    }
     Ok(no_content())
 }
 

@@ -124,6 +124,9 @@ fn of_hindrance(hindrance: Hindrance) -> &'static str {
         Hindrance::NotFillable => "IMG.0046",
         Hindrance::NotAccepted => "IMG.0196",
         Hindrance::Interrupted => "IMG.0014",
+        Hindrance::NoBackup => "IMG.0020",
+        Hindrance::BadBackup => "IMG.0032",
+        Hindrance::BackupUsed => "IMG.0134",
     }
 }
 

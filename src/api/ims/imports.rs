@@ -1,7 +1,7 @@
 //! Images that are made from files in buckets: `POST …/cloudimages/action`, `…/quickimport/action` and
 //! `…/dataimages/action`, and `PUT …/{image}/upload`.
 //!
-//! Other sources (servers, volumes, backups) are refused with the reference's codes: nothing here runs
+//! Other sources (servers, volumes) are refused with the reference's codes: nothing here runs
 //! machines. Invariant: a body is read whole, and everything that it can be refused for alone is, before
 //! anything is looked for.
 
@@ -122,28 +122,6 @@ pub(super) async fn data(mut call: Call) -> Result<Response, Refusal> {
     ask(call, import).await
 }
 
-/// `POST /v1/cloudimages/wholeimages/action`
-pub(super) async fn whole(mut call: Call) -> Result<Response, Refusal> {
-    let body = call.object().await?;
-    checked_name(optional_text(&body, "name")?.unwrap_or_default().to_owned())?;
-    let instead = "import each disk from a file: image_url of the system disk, data_images of the others";
-    if body.contains_key("instance_id") {
-        return Err(Refusal::bad("IMG.0005", format!("there are no servers here; {instead}")));
-    }
-    match (optional_text(&body, "backup_id")?, optional_text(&body, "whole_image_type")?) {
-        (None, _) => Err(Refusal::bad("IMG.0019", "a whole machine needs instance_id or backup_id")),
-        (Some(_), Some("CBR")) => {
-            Err(Refusal::bad("IMG.0020", format!("there are no backups here; {instead}")))
-        }
-        (Some(_), None | Some("CSBS")) => {
-            Err(Refusal::bad("IMG.0127", format!("there are no CSBS backups here; {instead}")))
-        }
-        (Some(_), Some(other)) => {
-            Err(Refusal::bad("IMG.0198", format!("whole_image_type is CBR or CSBS, not {other:?}")))
-        }
-    }
-}
-
 /// `PUT /v1/cloudimages/{image}/upload`
 pub(super) async fn register(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     let body = call.object().await?;
@@ -213,15 +191,24 @@ fn import(body: &Map<String, Value>, kind: Kind, route: ImportRoute) -> Result<N
         Change::Set(Field::Visibility(Visibility::Private)),
         Change::Set(Field::ContainerFormat(Some("bare".into()))),
         Change::Set(Field::MinDiskGib(min_disk(body, kind)?)),
-        Change::Set(Field::MinRamMib(number(body, "min_ram", "IMG.0055")?.unwrap_or(0))),
-        Change::Set(Field::Tags(asked_labels(body)?)),
         property("__data_origin", &format!("file,{from}")),
         property("__root_origin", "file"),
-        property("__is_config_init", "false"),
         property("virtual_env_type", kind.environment()),
     ];
+    changes.extend(described(body)?);
     let kind_of_system = optional_text(body, "os_type")?.or((kind == Kind::DataDisk).then_some("Linux"));
     changes.extend(attributes(optional_text(body, "os_version")?, kind_of_system)?);
+    changes.extend(firmware(body)?);
+    Ok(NewImport { image: NewImage { id: None, changes }, from, route, key })
+}
+
+/// What a caller says of an image wherever it comes from.
+pub(super) fn described(body: &Map<String, Value>) -> Result<Vec<Change>, Refusal> {
+    let mut changes = vec![
+        Change::Set(Field::MinRamMib(number(body, "min_ram", "IMG.0055")?.unwrap_or(0))),
+        Change::Set(Field::Tags(asked_labels(body)?)),
+        property("__is_config_init", "false"),
+    ];
     if let Some(text) = optional_text(body, "description")? {
         check_description(text)?;
         changes.push(property("__description", text));
@@ -232,8 +219,7 @@ fn import(body: &Map<String, Value>, kind: Kind, route: ImportRoute) -> Result<N
     if let Some(id) = optional_text(body, "enterprise_project_id")? {
         changes.push(property("enterprise_project_id", id));
     }
-    changes.extend(firmware(body)?);
-    Ok(NewImport { image: NewImage { id: None, changes }, from, route, key })
+    Ok(changes)
 }
 
 /// How a machine starts, and what processor it has.

@@ -125,6 +125,7 @@ fn kind(job: &Job) -> &'static str {
         Some(Task::Import { route: ImportRoute::System | ImportRoute::Quick, .. }) => "imsImportImageJob",
         Some(Task::Import { route: ImportRoute::Data, .. }) => "imsImportDataImageJob",
         Some(Task::Import { route: ImportRoute::Register, .. }) => "imsNativeImportImageJob",
+        Some(Task::Machine { .. }) => "imsCreateWholeImageByBackupJob",
         Some(Task::Export { .. }) => "imsNativeExportImageJob",
         Some(Task::Copy { .. }) => "imsCopyImageInRegionJob",
         Some(Task::Group) => "imsImportOvaImageJob",

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::signature::tests::Signer;
+use crate::api::signature::tests::{Signer, Sketch};
 use crate::service::testing::{self, work_off};
 
 fn boxed() -> (TempDir, Signer) {
@@ -202,8 +202,10 @@ async fn what_a_create_is_refused_for_has_its_code() {
         (json!({"name": ""}), "IMG.0013"),
         (json!({}), "IMG.0019"),
         (json!({"instance_id": "i"}), "IMG.0005"),
-        (json!({"backup_id": "b"}), "IMG.0127"),
-        (json!({"backup_id": "b", "whole_image_type": "CBR"}), "IMG.0020"),
+        (json!({"backup_id": "b", "whole_image_type": "CSBS"}), "IMG.0127"),
+        (json!({"backup_id": "b"}), "IMG.0020"),
+        (json!({"backup_id": "../in", "whole_image_type": "CBR"}), "IMG.0020"),
+        (json!({"backup_id": "b", "min_ram": "much"}), "IMG.0055"),
         (json!({"backup_id": "b", "whole_image_type": "X"}), "IMG.0198"),
     ] {
         refused(&client, "POST", whole, &with(&json!({"name": "all"}), more), wanted).await;
@@ -443,4 +445,78 @@ async fn what_is_not_ones_own_and_what_is_public_stays() {
     // Not the requests of before once more, which would be replays.
     refused(&other, "POST", &copy, &json!({"name": "d"}), "IMG.0083").await;
     refused(&other, "POST", &file, &json!({"bucket_url": "out:y"}), "IMG.0047").await;
+}
+
+async fn protect(client: &Signer, id: &str, on: bool) {
+    let patch = json!([{"op": "replace", "path": "/protected", "value": on}]);
+    let sketch = Sketch::new("PATCH", &format!("/v2/images/{id}"), patch.to_string().into_bytes());
+    let sketch = sketch.typed("application/openstack-images-v2.1-json-patch");
+    let (status, answer) = client.send(&client.sign(sketch)).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_machine_is_a_set_made_from_a_backup_and_goes_together() {
+    let (outer, client) = boxed();
+    let backup = outer.path().join("machines/web-1");
+    std::fs::create_dir_all(&backup).unwrap();
+    std::fs::write(backup.join("root.qcow2"), qcow2(3 << 30)).unwrap();
+    std::fs::write(backup.join("data.raw"), vec![7; 5000]).unwrap();
+    let whole = "/v1/cloudimages/wholeimages/action";
+    let asked = json!({"name": "web", "backup_id": "web-1", "whole_image_type": "CBR", "tags": ["a.b"]});
+    refused(&client, "POST", whole, &asked, "IMG.0020").await;
+    std::fs::write(backup.join("machine.json"), r#"{"system": 1}"#).unwrap();
+    let again = |number: u32| with(&asked, json!({"description": format!("try {number}")}));
+    refused(&client, "POST", whole, &again(1), "IMG.0032").await;
+    std::fs::write(backup.join("machine.json"), r#"{"system": "gone.raw"}"#).unwrap();
+    refused(&client, "POST", whole, &again(2), "IMG.0057").await;
+    let manifest = json!({
+        "system": "root.qcow2", "data": ["data.raw"], "os_version": "CentOS 7.0 64bit", "min_ram_mib": 1024,
+    });
+    std::fs::write(backup.join("machine.json"), manifest.to_string()).unwrap();
+    let id = began(&client, "POST", whole, &again(3)).await;
+    refused(&client, "POST", whole, &again(4), "IMG.0134").await;
+    let ended = done(&client, &id).await;
+    assert_eq!(
+        (&ended["status"], &ended["job_type"]),
+        (&json!("SUCCESS"), &json!("imsCreateWholeImageByBackupJob"))
+    );
+    let system = image(&client, ended["entities"]["image_id"].as_str().unwrap()).await;
+    for (key, value) in [
+        ("name", json!("web")),
+        ("status", json!("active")),
+        ("__whole_image", json!("true")),
+        ("__backup_id", json!("web-1")),
+        ("__data_origin", json!("server_backup,web-1")),
+        ("__os_version", json!("CentOS 7.0 64bit")),
+        ("min_disk", json!(3)),
+        ("min_ram", json!(1024)),
+        ("disk_format", json!("qcow2")),
+        ("tags", json!(["a=b"])),
+    ] {
+        assert_eq!(system[key], value, "{key}: {system}");
+    }
+    let (_, set) =
+        client.ask("GET", "/v2/cloudimages?__backup_id=web-1&__whole_image=true", &Value::Null).await;
+    let set = set["images"].as_array().unwrap();
+    let data = set.iter().find(|image| image["name"] == "web-data-1").unwrap();
+    assert_eq!(
+        (set.len(), &data["virtual_env_type"], &data["min_disk"]),
+        (2, &json!("DataImage"), &json!(1))
+    );
+    // None of a set leaves or is copied, and the set is deleted together, or not at all.
+    let (system, data) = (system["id"].as_str().unwrap(), data["id"].as_str().unwrap());
+    refused(&client, "POST", &format!("/v1/cloudimages/{data}/copy"), &json!({"name": "x"}), "IMG.0128")
+        .await;
+    protect(&client, data, true).await;
+    let (path, together) = (format!("/v2/images/{system}"), json!({"delete_backup": true}));
+    let spaced = Sketch::new("DELETE", &path, format!("{together} "));
+    assert_eq!(client.send(&client.sign(spaced)).await.0, 403);
+    assert_eq!(image(&client, system).await["status"], "active", "nothing was deleted");
+    protect(&client, data, false).await;
+    assert_eq!(client.ask("DELETE", &path, &together).await.0, 204);
+    let (_, left) = client.ask("GET", "/v2/cloudimages", &Value::Null).await;
+    assert_eq!(left["images"], json!([]));
+    // The backup is the operator's, and is there to be used again.
+    began(&client, "POST", whole, &again(5)).await;
 }

@@ -11,6 +11,7 @@ mod images;
 mod imports;
 mod jobs;
 mod labels;
+mod machines;
 mod members;
 mod moves;
 mod os_versions;

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::{Call, image_id};
 use super::error::Refusal;
-use super::{images, imports, jobs, labels, members, moves, os_versions, resources};
+use super::{images, imports, jobs, labels, machines, members, moves, os_versions, resources};
 use crate::api::context::{ApiState, Credentials, RequestId, authenticate};
 use crate::api::{gateway, glance};
 use crate::model::job::JobKind;
@@ -70,7 +70,7 @@ async fn answer(state: ApiState, parts: Parts, body: Body) -> Result<Response, R
         ("POST", ["v2" | "v2.1", "cloudimages", "action"]) => imports::create(call).await,
         ("POST", ["v2" | "v2.1", "cloudimages", "quickimport", "action"]) => imports::quick(call).await,
         ("POST", ["v1" | "v2.1", "cloudimages", "dataimages", "action"]) => imports::data(call).await,
-        ("POST", ["v1", "cloudimages", "wholeimages", "action"]) => imports::whole(call).await,
+        ("POST", ["v1", "cloudimages", "wholeimages", "action"]) => machines::create(call).await,
         ("PUT", ["v1", "cloudimages", image, "upload"]) => imports::register(call, image_id(image)?).await,
         ("POST", ["v1" | "v2.1", "cloudimages", image, "file"]) => {
             moves::export(call, image_id(image)?).await

@@ -143,6 +143,9 @@ fn body(job: &Job, now: Time) -> Value {
     });
     match &job.task {
         Some(Task::Import { from, .. }) => body["from"] = json!(from.to_string()),
+        Some(Task::Machine { disks }) => {
+            body["from"] = disks.iter().map(|disk| json!(disk.from.to_string())).collect();
+        }
         Some(Task::Export { to, format, .. }) => {
             body["to"] = json!(to.to_string());
             body["format"] = json!(format);

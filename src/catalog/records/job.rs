@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Time;
 use crate::db::codec::{self, Record, Unreadable};
-use crate::model::job::{Failure, ImportRoute, Job, JobId, JobKind, JobState, MemberOutcome, Place, Task};
+use crate::model::job::{
+    Disk, Failure, ImportRoute, Job, JobId, JobKind, JobState, MemberOutcome, Place, Task,
+};
 use crate::model::{ImageId, ProjectId, UserId};
 
 /// A job without its number. Kind and state are kept by name, so that both lists can grow.
@@ -42,6 +44,16 @@ enum TaskRecord {
     Export { image: [u8; 16], bucket: String, key: String, format: Option<String> },
     Copy { source: [u8; 16], image: [u8; 16] },
     Group,
+    Machine { disks: Vec<DiskRecord> },
+}
+
+/// One disk of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct DiskRecord {
+    image: [u8; 16],
+    bucket: String,
+    key: String,
+    stamp: Option<String>,
 }
 
 /// What the second form lacks at its end: no id, owner, user, task, images, members, parent; begun
@@ -111,7 +123,25 @@ impl From<&Task> for TaskRecord {
                 TaskRecord::Copy { source: *source.bytes(), image: *image.bytes() }
             }
             Task::Group => TaskRecord::Group,
+            Task::Machine { disks } => {
+                TaskRecord::Machine { disks: disks.iter().map(DiskRecord::from).collect() }
+            }
         }
+    }
+}
+
+impl From<&Disk> for DiskRecord {
+    fn from(disk: &Disk) -> DiskRecord {
+        let Disk { image, from, stamp } = disk;
+        let Place { bucket, key } = from.clone();
+        DiskRecord { image: *image.bytes(), bucket, key, stamp: stamp.clone() }
+    }
+}
+
+impl DiskRecord {
+    fn into_disk(self) -> Disk {
+        let DiskRecord { image, bucket, key, stamp } = self;
+        Disk { image: image_id(image), from: Place { bucket, key }, stamp }
     }
 }
 
@@ -131,6 +161,9 @@ impl TaskRecord {
                 Task::Copy { source: image_id(source), image: image_id(image) }
             }
             TaskRecord::Group => Task::Group,
+            TaskRecord::Machine { disks } => {
+                Task::Machine { disks: disks.into_iter().map(DiskRecord::into_disk).collect() }
+            }
         })
     }
 }

@@ -129,7 +129,7 @@ impl Service {
             also(txn)?;
             let mut group = None;
             if let Some(id) = order.group {
-                let images = order.tasks.iter().filter_map(|(_, task)| task.image()).collect();
+                let images = order.tasks.iter().flat_map(|(_, task)| task.images()).collect();
                 let (state, started_at) = (JobState::Running, Some(now));
                 let job = new_job(txn, id, now, &owner, Task::Group)?;
                 group = Some(Job { state, started_at, images, ..job });
@@ -140,7 +140,7 @@ impl Service {
                 let job = new_job(txn, *id, now, &owner, task.clone())?;
                 let job = Job { parent: order.group, ..job };
                 jobs::put(txn, &job)?;
-                if let Some(act) = work::asked(txn, &job)? {
+                for act in work::asked(txn, &job)? {
                     service.record_in(txn, &caller, act)?;
                 }
                 tasks.push(job);
@@ -165,7 +165,7 @@ fn new_job(
     Ok(Job {
         project: project.clone(),
         user: Some(user.clone()),
-        images: task.image().into_iter().collect(),
+        images: task.images(),
         task: Some(task.clone()),
         ..Job::new(number, id, task.kind(), now)
     })
@@ -175,6 +175,6 @@ fn new_job(
 fn exclusive(task: &Task) -> Option<ImageId> {
     match task {
         Task::Export { image, .. } => Some(*image),
-        Task::Import { .. } | Task::Copy { .. } | Task::Group => None,
+        Task::Import { .. } | Task::Machine { .. } | Task::Copy { .. } | Task::Group => None,
     }
 }

@@ -72,7 +72,7 @@ impl Service {
     pub(super) fn settle(&self, txn: &WriteTxn, job: &Job, now: Time) -> Result<(), Error> {
         if job.state.is_final() && job.state != JobState::Succeeded {
             work::unmake(txn, &self.store, job, now)?;
-            if let Some(act) = work::failed(txn, job)? {
+            for act in work::failed(txn, job)? {
                 self.record_in(txn, &asker(job), act)?;
             }
         }

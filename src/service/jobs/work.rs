@@ -5,11 +5,11 @@
 
 use super::{Error, JobAtWork, Service};
 use crate::base::Time;
-use crate::catalog::jobs;
+use crate::catalog::{images as catalog, jobs};
 use crate::db::{Rows, WriteTxn};
-use crate::model::Operation;
-use crate::model::job::{ImportRoute, Job, Task};
+use crate::model::job::{Disk, ImportRoute, Job, Task};
 use crate::model::trace::Rating;
+use crate::model::{ImageId, Operation, Status};
 use crate::service::audit::Act;
 use crate::service::images;
 use crate::store::Store;
@@ -48,7 +48,7 @@ impl Service {
     pub async fn perform(&self, job: JobAtWork) {
         let id = job.id();
         let ended = match job.task() {
-            Some(Task::Import { .. }) => self.perform_import(job).await,
+            Some(Task::Import { .. } | Task::Machine { .. }) => self.perform_import(job).await,
             Some(Task::Export { .. }) => self.perform_export(job).await,
             Some(Task::Copy { .. }) => self.perform_copy(job).await,
             Some(Task::Group) | None => job.finish(Err(&Error::invalid("the job has no work of its own"))),
@@ -59,56 +59,65 @@ impl Service {
     }
 }
 
-/// What is on record of a task that was asked for.
-pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Option<Act>, Error> {
-    let (operation, image, said) = match &job.task {
+/// What is on record of a task that was asked for, image by image.
+pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
+    let id = job.id;
+    let said: Vec<(Operation, ImageId, String)> = match &job.task {
         Some(Task::Import { image, from, route: ImportRoute::Register, .. }) => {
-            (Operation::UpdateImage, image, format!("job {}: filled from {from}", job.id))
+            vec![(Operation::UpdateImage, *image, format!("job {id}: filled from {from}"))]
         }
         Some(Task::Import { image, from, .. }) => {
-            (Operation::CreateImage, image, format!("job {}: from {from}", job.id))
+            vec![(Operation::CreateImage, *image, format!("job {id}: from {from}"))]
+        }
+        Some(Task::Machine { disks }) => {
+            let said = |disk: &Disk| format!("job {id}: from {}", disk.from);
+            disks.iter().map(|disk| (Operation::CreateImage, disk.image, said(disk))).collect()
         }
         Some(Task::Export { image, to, .. }) => {
-            (Operation::ExportImage, image, format!("job {}: to {to}", job.id))
+            vec![(Operation::ExportImage, *image, format!("job {id}: to {to}"))]
         }
         Some(Task::Copy { source, image }) => {
             // On the new one: its record is to be found by its id.
-            (Operation::CopyImage, image, format!("job {}: from image {source}", job.id))
+            vec![(Operation::CopyImage, *image, format!("job {id}: from image {source}"))]
         }
-        Some(Task::Group) | None => return Ok(None),
+        Some(Task::Group) | None => Vec::new(),
     };
-    let mut act = Act::on(operation, image);
-    if let Some(image) = crate::catalog::images::get(rows, image)? {
+    said.into_iter().map(|(operation, image, said)| act_on(rows, operation, image, said)).collect()
+}
+
+/// What is on record of the images that the job did not fill, once they are killed.
+pub(super) fn failed(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
+    let why = job.error.as_ref().map_or_else(|| job.state.as_str().to_owned(), |error| error.message.clone());
+    let mut acts = Vec::new();
+    for id in filled(job) {
+        let was_filled = catalog::get(rows, &id)?.is_some_and(|image| image.status != Status::Killed);
+        if !was_filled {
+            let said = format!("job {} did not fill it: {why}", job.id);
+            acts.push(act_on(rows, Operation::UpdateImage, id, said)?.rated(Rating::Warning));
+        }
+    }
+    Ok(acts)
+}
+
+fn act_on(rows: &impl Rows, operation: Operation, id: ImageId, said: String) -> Result<Act, Error> {
+    let mut act = Act::on(operation, id);
+    if let Some(image) = catalog::get(rows, &id)? {
         act.image(&image);
     }
     act.say(said);
-    Ok(Some(act))
-}
-
-/// What is on record of an image that the job did not fill.
-pub(super) fn failed(rows: &impl Rows, job: &Job) -> Result<Option<Act>, Error> {
-    let Some(id) = job.task.as_ref().and_then(Task::fills) else { return Ok(None) };
-    let mut act = Act::on(Operation::UpdateImage, id).rated(Rating::Warning);
-    if let Some(image) = crate::catalog::images::get(rows, &id)? {
-        act.image(&image);
-    }
-    let why = job.error.as_ref().map_or_else(|| job.state.as_str().to_owned(), |error| error.message.clone());
-    act.say(format!("job {} did not fill it: {why}", job.id));
-    Ok(Some(act))
+    Ok(act)
 }
 
 /// What a task that did not succeed leaves behind, in the commit that records its end.
 pub(super) fn unmake(txn: &WriteTxn, store: &Store, job: &Job, now: Time) -> Result<(), Error> {
-    match job.task.as_ref().and_then(Task::fills) {
-        Some(image) => images::kill(txn, store, &image, &job.id.0, now),
-        None => Ok(()),
-    }
+    filled(job).iter().try_for_each(|image| images::kill(txn, store, image, &job.id.0, now))
 }
 
 /// What a task needs to begin again, in the commit that puts it back into the queue.
 pub(super) fn remake(txn: &WriteTxn, job: &Job, now: Time) -> Result<(), Error> {
-    match job.task.as_ref().and_then(Task::fills) {
-        Some(image) => images::revive(txn, &image, &job.id.0, now),
-        None => Ok(()),
-    }
+    filled(job).iter().try_for_each(|image| images::revive(txn, image, &job.id.0, now))
+}
+
+fn filled(job: &Job) -> Vec<ImageId> {
+    job.task.as_ref().map(Task::fills).unwrap_or_default()
 }

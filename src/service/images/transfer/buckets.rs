@@ -27,6 +27,8 @@ pub struct SharedBucket {
     pub readers: Vec<String>,
     /// Projects that may export to it.
     pub writers: Vec<String>,
+    /// Whether its folders are backups of machines.
+    pub backups: bool,
     /// What its objects lie on.
     pub medium: Arc<dyn Exchange>,
 }
@@ -61,10 +63,7 @@ impl Buckets {
             None => None,
         };
         let found = self.0.iter().find(|bucket| bucket.name == place.bucket);
-        let found = found.filter(|bucket| {
-            let named = if purpose == Purpose::Read { &bucket.readers } else { &bucket.writers };
-            project.is_some_and(|id| named.iter().any(|name| is_for(name, id, known.as_ref())))
-        });
+        let found = found.filter(|bucket| bucket.admits(project, known.as_ref(), purpose));
         let Some(bucket) = found else {
             let what = if purpose == Purpose::Read { "read" } else { "write to" };
             let message = format!(
@@ -75,6 +74,24 @@ impl Buckets {
             return Err(hindered(ErrorKind::Invalid, Hindrance::NoBucket, message));
         };
         Ok((bucket.medium.clone(), Key::new(&place.key)?))
+    }
+
+    /// The buckets of backups that the project may read, in the order of the settings.
+    pub(super) fn of_backups(
+        &self,
+        rows: &impl Rows,
+        project: &ProjectId,
+    ) -> Result<Vec<&SharedBucket>, Error> {
+        let known = identity::get::<Project>(rows, project)?;
+        let admits = |bucket: &&SharedBucket| bucket.admits(Some(project), known.as_ref(), Purpose::Read);
+        Ok(self.0.iter().filter(|bucket| bucket.backups).filter(admits).collect())
+    }
+}
+
+impl SharedBucket {
+    fn admits(&self, project: Option<&ProjectId>, known: Option<&Project>, purpose: Purpose) -> bool {
+        let named = if purpose == Purpose::Read { &self.readers } else { &self.writers };
+        project.is_some_and(|id| named.iter().any(|name| is_for(name, id, known)))
     }
 }
 

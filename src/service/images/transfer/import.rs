@@ -1,4 +1,4 @@
-//! Filling an image from a bucket: the work of an import.
+//! Filling images from a bucket: the work of an import, be it of one file or of all disks of a machine.
 //!
 //! The bytes go the way of an upload in parts, with the job's id as its name, so that a crash costs what came
 //! since the last checkpoint. An object that is not any more what was read before is begun anew.
@@ -12,7 +12,7 @@ use super::sniff::{self, Found};
 use crate::base::Time;
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
-use crate::model::job::{ImportRoute, Task};
+use crate::model::job::{Disk, ImportRoute, Task};
 use crate::model::{Image, ImageId, PartialUpload, Status};
 use crate::objects::exchange::Source;
 use crate::service::images::resumable::forget;
@@ -28,6 +28,17 @@ type Figures = BTreeMap<String, u64>;
 /// Formats that a quick import takes.
 const QUICK: [&str; 2] = ["raw", "zvhd2"];
 const GIB: u64 = 1 << 30;
+
+/// One image that a job fills.
+#[derive(Debug, Clone)]
+pub(super) struct Filling {
+    /// What is filled from where.
+    pub disk: Disk,
+    /// How it was asked for.
+    pub route: ImportRoute,
+    /// Whether the image's smallest disk is to be the size of the guest's.
+    pub sets_min_disk: bool,
+}
 
 /// What an import finds when it begins.
 pub(super) enum Begun {
@@ -48,9 +59,24 @@ impl Service {
     }
 
     async fn import(&self, mut job: JobAtWork) -> (JobAtWork, Result<Figures, Error>) {
+        let mut all = Figures::new();
+        for filling in fillings(&job) {
+            let outcome;
+            (job, outcome) = self.fill(job, filling).await;
+            match outcome {
+                Ok(figures) => {
+                    figures.into_iter().for_each(|(name, figure)| *all.entry(name).or_default() += figure);
+                }
+                Err(error) => return (job, Err(error)),
+            }
+        }
+        (job, Ok(all))
+    }
+
+    async fn fill(&self, mut job: JobAtWork, filling: Filling) -> (JobAtWork, Result<Figures, Error>) {
         let service = self.clone();
         let begun = tokio::task::spawn_blocking(move || {
-            let begun = service.begin_import(&mut job);
+            let begun = service.begin_import(&mut job, filling);
             (job, begun)
         });
         let (job, begun) = match begun.await {
@@ -65,11 +91,9 @@ impl Service {
     }
 
     /// Looks at everything again, and makes the image ready for its bytes.
-    pub(super) fn begin_import(&self, job: &mut JobAtWork) -> Result<Begun, Error> {
+    pub(super) fn begin_import(&self, job: &mut JobAtWork, filling: Filling) -> Result<Begun, Error> {
         let asked = job.job();
-        let Some(Task::Import { image: id, from, route, stamp }) = asked.task.clone() else {
-            return Err(Error::invalid("this job is no import"));
-        };
+        let Filling { disk: Disk { image: id, from, stamp }, route, sets_min_disk } = filling;
         let read = self.db.read()?;
         let image = images::get(&read, &id)?.ok_or_else(|| gone(&id))?;
         if matches!(image.status, Status::Active | Status::Deactivated) {
@@ -82,8 +106,10 @@ impl Service {
         check_object(&*source, &from.to_string(), self.rules.image_bytes_max)?;
         let found = sniff::sniff(&mut *source, key.as_str())?;
         check_found(&found, &image, route)?;
+        let min_disk_gib = found.virtual_bytes.map(|bytes| bytes.div_ceil(GIB)).filter(|_| sets_min_disk);
         let opening = Opening {
             image: id,
+            min_disk_gib,
             token: asked.id.0,
             format: found.format,
             size_bytes: source.size_bytes(),
@@ -91,8 +117,9 @@ impl Service {
         };
         let (store, now) = (self.store.clone(), self.clock.now());
         let upload = self.db.write(move |txn| make_ready(txn, &store, &opening, now))?;
-        let stamp = Some(source.stamp().to_owned());
-        job.amend(Task::Import { image: id, from, route, stamp })?;
+        if let Some(task) = asked.task {
+            job.amend(stamped(task, &id, source.stamp()))?;
+        }
         Ok(Begun::Open { source, upload })
     }
 
@@ -133,6 +160,35 @@ impl Service {
         // One that was deleted since was filled all the same.
         Ok(images::get(&self.db.read()?, id)?.as_ref().map(figures).unwrap_or_default())
     }
+}
+
+/// What a job fills, in this order: of a machine the system last, so that it is active only when all is there.
+pub(super) fn fillings(job: &JobAtWork) -> Vec<Filling> {
+    match job.job().task {
+        Some(Task::Import { image, from, route, stamp }) => {
+            vec![Filling { disk: Disk { image, from, stamp }, route, sets_min_disk: false }]
+        }
+        Some(Task::Machine { disks }) => {
+            let mut disks = disks.into_iter();
+            let system = disks.next().map(|disk| (disk, ImportRoute::System));
+            let order = disks.map(|disk| (disk, ImportRoute::Data)).chain(system);
+            order.map(|(disk, route)| Filling { disk, route, sets_min_disk: true }).collect()
+        }
+        Some(Task::Export { .. } | Task::Copy { .. } | Task::Group) | None => Vec::new(),
+    }
+}
+
+/// The task, with what the object looks like now that an image is filled from.
+fn stamped(mut task: Task, id: &ImageId, now: &str) -> Task {
+    match &mut task {
+        Task::Import { stamp, .. } => *stamp = Some(now.to_owned()),
+        Task::Machine { disks } => {
+            let disk = disks.iter_mut().find(|disk| disk.image == *id);
+            disk.into_iter().for_each(|disk| disk.stamp = Some(now.to_owned()));
+        }
+        Task::Export { .. } | Task::Copy { .. } | Task::Group => {}
+    }
+    task
 }
 
 /// Refuses an object that makes no image, whatever is in it.
@@ -178,6 +234,8 @@ fn check_found(found: &Found, image: &Image, route: ImportRoute) -> Result<(), E
 /// What the commit before the first byte rests on.
 struct Opening {
     image: ImageId,
+    /// What its smallest disk is to be, where the guest's disk says it.
+    min_disk_gib: Option<u64>,
     /// The job's id, which the image carries.
     token: [u8; 16],
     format: String,
@@ -188,7 +246,7 @@ struct Opening {
 
 /// The commit before the first byte: the image knows its format, and has an upload of the job's name.
 fn make_ready(txn: &WriteTxn, store: &Store, opening: &Opening, now: Time) -> Result<PartialUpload, Error> {
-    let Opening { image: id, token, format, size_bytes, is_same } = opening;
+    let Opening { image: id, min_disk_gib, token, format, size_bytes, is_same } = opening;
     let mut image = owned(txn, id, token)?.ok_or_else(|| gone(id))?;
     let before = uploads::get(txn, id)?.filter(|upload| upload.token == *token);
     if let Some(before) = before.filter(|before| *is_same && before.declared_bytes == Some(*size_bytes)) {
@@ -197,6 +255,7 @@ fn make_ready(txn: &WriteTxn, store: &Store, opening: &Opening, now: Time) -> Re
     forget(txn, store, id)?;
     image.disk_format = Some(format.clone());
     image.container_format.get_or_insert_with(|| "bare".to_owned());
+    image.min_disk_gib = min_disk_gib.unwrap_or(image.min_disk_gib);
     image.updated_at = now;
     images::update(txn, &image)?;
     let upload = PartialUpload {

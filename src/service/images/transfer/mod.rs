@@ -1,7 +1,7 @@
 //! Images in and out of buckets, and images made from others: the work of jobs.
 //!
-//! [`order`] takes requests: it checks what can be checked at once, and makes the image and the job in one
-//! commit. [`import`], [`export`] and [`copy`] do the work later. Invariants: an image that a job fills is
+//! [`order`] takes requests, and [`machine`] those for whole machines: they check what can be checked at once,
+//! and make the images and the job in one commit. [`import`], [`export`] and [`copy`] do the work later. Invariants: an image that a job fills is
 //! saving from the beginning and carries the job's id, so that nobody else fills it; it becomes active in the
 //! commit that publishes its content, and is killed in the one that records that its job did not succeed.
 
@@ -10,6 +10,7 @@ mod copy;
 mod export;
 mod formats;
 mod import;
+mod machine;
 mod order;
 mod reading;
 mod sniff;
@@ -17,6 +18,7 @@ mod sniff;
 mod tests;
 
 pub use buckets::{Buckets, SharedBucket};
+pub use machine::{MachineBackup, NewMachine};
 pub use order::NewImport;
 
 use super::resumable::forget;
@@ -63,11 +65,18 @@ pub(in crate::service) fn revive(
     token: &[u8; 16],
     now: Time,
 ) -> Result<(), Error> {
-    let image = images::get(txn, id)?.filter(|image| image.status == Status::Killed);
-    let Some(mut image) = image else {
+    let Some(mut image) = images::get(txn, id)? else {
         return Err(Error::conflict(format!("image {id} is not there any more to be filled; ask anew")));
     };
-    image.status = Status::Saving;
+    match image.status {
+        Status::Killed => image.status = Status::Saving,
+        // A disk of a machine that came before another one did not.
+        Status::Active | Status::Deactivated => return Ok(()),
+        status => {
+            let status = status.as_str();
+            return Err(Error::conflict(format!("image {id} is {status}, not to be filled; ask anew")));
+        }
+    }
     image.upload = Some(*token);
     image.updated_at = now;
     Ok(images::update(txn, &image)?)

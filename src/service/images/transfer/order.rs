@@ -125,7 +125,7 @@ impl Service {
     }
 
     /// The place, when the caller's project may read there and a file is there that may be an image.
-    fn readable(&self, actor: &Actor, place: &Place) -> Result<Place, Error> {
+    pub(super) fn readable(&self, actor: &Actor, place: &Place) -> Result<Place, Error> {
         let (medium, key) = self.buckets.find(&self.db.read()?, actor.project(), place, Purpose::Read)?;
         check_object(&*medium.open(&key)?, &place.to_string(), self.rules.image_bytes_max)?;
         Ok(place.clone())

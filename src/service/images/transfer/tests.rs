@@ -249,7 +249,8 @@ async fn p2_an_import_goes_on_after_a_crash_where_its_checkpoint_stands() {
     let service_of_job = service.clone();
     let mut claimed = tokio::task::spawn_blocking(move || {
         let mut claimed = claimed;
-        drop(service_of_job.begin_import(&mut claimed).unwrap());
+        let filling = import::fillings(&claimed).remove(0);
+        drop(service_of_job.begin_import(&mut claimed, filling).unwrap());
         claimed
     })
     .await
@@ -386,4 +387,58 @@ async fn p9_a_copy_into_another_key_domain_shares_nothing() {
     assert_eq!(chunks(), 2 * before);
     assert!(read(&service, &two, &copy.id) == data(1));
     assert_eq!(copy.digests, image.digests);
+}
+
+fn whole(service: &Service, actor: &Actor, id: &str) -> Result<Job, Error> {
+    let backup = service.machine_backup(actor, id)?;
+    let data = backup.data.iter().map(|_| NewImage::default()).collect();
+    service.import_machine(actor, &backup, NewMachine { system: NewImage::default(), data })
+}
+
+fn back_up(outer: &Path, id: &str, disks: &[(&str, &[u8])]) {
+    let folder = outer.join("machines").join(id);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, bytes) in disks {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    let names: Vec<&str> = disks.iter().map(|(name, _)| *name).collect();
+    let manifest = format!(r#"{{"system": {:?}, "data": {:?}}}"#, names[0], &names[1..]);
+    std::fs::write(folder.join("machine.json"), manifest).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_disk_does_not_come_has_no_active_system_and_goes_on_where_it_was() {
+    let (outer, service) = boxed(testing::rules());
+    let actor = member("one");
+    back_up(outer.path(), "web", &[("root.raw", &data(1)), ("a.raw", &data(2)), ("b.qcow2", b"none")]);
+    let job = whole(&service, &actor, "web").unwrap();
+    let [system, first, second] = job.images.clone().try_into().unwrap();
+    let status = |id: &ImageId| service.show_image(&actor, id).unwrap().status;
+    work_off(&service).await;
+    let failed = service.job(&actor, job.id).unwrap();
+    assert_eq!((failed.state, failed.error.unwrap().code.as_str()), (JobState::Failed, "bad_content"));
+    assert_eq!([&system, &first, &second].map(status), [Status::Killed, Status::Active, Status::Killed]);
+    assert_eq!(word(whole(&service, &actor, "web")), "backup_used", "it can be retried");
+    assert_eq!(word(whole(&service, &member("other"), "none")), "no_backup");
+    // With another file in its place the rest follows; what came before is not read again.
+    std::fs::remove_file(outer.path().join("machines/web/a.raw")).unwrap();
+    std::fs::write(outer.path().join("machines/web/b.qcow2"), qcow2(4096)).unwrap();
+    service.retry_job(&actor, job.id).unwrap();
+    assert_eq!([&system, &first, &second].map(status), [Status::Saving, Status::Active, Status::Saving]);
+    assert_eq!(service.restart_jobs(), 0);
+    work_off(&service).await;
+    let ended = service.job(&actor, job.id).unwrap();
+    assert_eq!((ended.state, ended.result["image_bytes"]), (JobState::Succeeded, 2 * 700_000 + 70_000));
+    assert_eq!([&system, &first, &second].map(status), [Status::Active; 3]);
+    assert!(read(&service, &actor, &system) == data(1) && read(&service, &actor, &first) == data(2));
+    // Another project has a set of its own, and deletes nobody else's.
+    back_up(outer.path(), "db", &[("root.raw", &data(4))]);
+    whole(&service, &actor, "db").unwrap();
+    whole(&service, &member("other"), "db").unwrap();
+    work_off(&service).await;
+    assert_eq!(service.delete_machine(&member("other"), &first).unwrap_err().kind, ErrorKind::NotFound);
+    service.delete_machine(&actor, &first).unwrap();
+    for id in [system, first, second] {
+        assert_eq!(service.show_image(&actor, &id).unwrap_err().kind, ErrorKind::NotFound);
+    }
 }
