@@ -14,6 +14,7 @@ use super::data_dir::DataDir;
 use super::error::Error;
 use super::exchange;
 use super::medium::{self, Medium};
+use super::peers;
 use super::settings::{self, DedupVerify, Settings};
 use super::{master_key, memory};
 use crate::api;
@@ -70,6 +71,7 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let is_sealed = store.is_sealed();
     let mut service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
     service = service.with_buckets(exchange::open(settings, &dir, handle)?);
+    service = service.with_regions(peers::open(settings)?);
     if !is_sealed {
         service = service.with_access_root(dir.access_root(&OsEntropy)?);
     }

@@ -64,7 +64,7 @@ fn keys(table: &Table) -> Vec<String> {
 
 fn merge_file(table: &mut Table, known: &[String], layer: Table) -> Result<(), String> {
     for (section, value) in layer {
-        if section == LISTED_SECTION && is_list_of_sections(&value) {
+        if LISTED_SECTIONS.contains(&section.as_str()) && is_list_of_sections(&value) {
             // There is no default to compare it with: reading the settings checks every key.
             table.insert(section, value);
             continue;
@@ -86,8 +86,8 @@ fn merge_file(table: &mut Table, known: &[String], layer: Table) -> Result<(), S
     Ok(())
 }
 
-/// The one section that may be there several times, as `[[exchange]]`.
-const LISTED_SECTION: &str = "exchange";
+/// Sections that may be there several times, as `[[exchange]]`.
+const LISTED_SECTIONS: [&str; 2] = ["exchange", "peer"];
 
 fn is_list_of_sections(value: &Value) -> bool {
     value.as_array().is_some_and(|list| list.iter().all(Value::is_table))

@@ -19,6 +19,7 @@ pub mod layers;
 pub mod master_key;
 mod medium;
 mod memory;
+mod peers;
 pub mod rebuild;
 mod reclaim;
 mod resealing;

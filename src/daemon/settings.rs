@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{self, ExchangeBucket};
+use super::peers::{self, PeerBox};
 use super::syslog::SyslogPlace;
 use super::window::Window;
 
@@ -46,6 +47,9 @@ pub struct Settings {
     /// Buckets that images are exchanged through.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exchange: Vec<ExchangeBucket>,
+    /// Other boxes that images are copied to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peer: Vec<PeerBox>,
     /// The log.
     pub log: Log,
 }
@@ -515,6 +519,7 @@ impl Settings {
         self.bucket.check()?;
         self.jobs.check()?;
         exchange::check(&self.exchange)?;
+        peers::check(&self.peer)?;
         self.check_public_url()?;
         self.check_location()?;
         self.check_copies()

@@ -52,6 +52,8 @@ pub enum JobKind {
     Export,
     /// An image is made from another.
     Copy,
+    /// An image is made from another in another region, which is another box.
+    CopyAcross,
     /// Images are offered to projects and domains.
     AddMembers,
     /// A project answers what it was offered.
@@ -64,12 +66,13 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [JobKind; 9] = [
+    pub const ALL: [JobKind; 10] = [
         JobKind::Reclaim,
         JobKind::Reseal,
         JobKind::Import,
         JobKind::Export,
         JobKind::Copy,
+        JobKind::CopyAcross,
         JobKind::AddMembers,
         JobKind::UpdateMembers,
         JobKind::DeleteMembers,
@@ -84,6 +87,7 @@ impl JobKind {
             JobKind::Import => "import",
             JobKind::Export => "export",
             JobKind::Copy => "copy",
+            JobKind::CopyAcross => "copy-across",
             JobKind::AddMembers => "add-members",
             JobKind::UpdateMembers => "update-members",
             JobKind::DeleteMembers => "delete-members",
@@ -221,6 +225,21 @@ pub enum Task {
         /// The image, which is saving for this job alone.
         image: ImageId,
     },
+    /// Make an image in another region from one of this box.
+    CopyAcross {
+        /// The image here.
+        image: ImageId,
+        /// The image there.
+        remote: ImageId,
+        /// What the operator calls the other region.
+        region: String,
+        /// The project there, by name.
+        project: String,
+        /// The image's name there.
+        name: String,
+        /// Its description there, where it is another than here.
+        description: Option<String>,
+    },
     /// Wait for the jobs that have this one as their parent.
     Group,
 }
@@ -232,6 +251,7 @@ impl Task {
             Task::Import { .. } | Task::Machine { .. } => JobKind::Import,
             Task::Export { .. } => JobKind::Export,
             Task::Copy { .. } => JobKind::Copy,
+            Task::CopyAcross { .. } => JobKind::CopyAcross,
             Task::Group => JobKind::Group,
         }
     }
@@ -240,16 +260,17 @@ impl Task {
     pub fn fills(&self) -> Vec<ImageId> {
         match self {
             Task::Import { .. } | Task::Machine { .. } | Task::Copy { .. } => self.images(),
-            Task::Export { .. } | Task::Group => Vec::new(),
+            Task::Export { .. } | Task::CopyAcross { .. } | Task::Group => Vec::new(),
         }
     }
 
     /// The images that the task is about; of a machine, the system's first.
     pub fn images(&self) -> Vec<ImageId> {
         match self {
-            Task::Import { image, .. } | Task::Copy { image, .. } | Task::Export { image, .. } => {
-                vec![*image]
-            }
+            Task::Import { image, .. }
+            | Task::Copy { image, .. }
+            | Task::CopyAcross { image, .. }
+            | Task::Export { image, .. } => vec![*image],
             Task::Machine { disks } => disks.iter().map(|disk| disk.image).collect(),
             Task::Group => Vec::new(),
         }

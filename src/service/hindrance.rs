@@ -49,11 +49,27 @@ pub enum Hindrance {
     BadBackup,
     /// The project has an image of the backup already.
     BackupUsed,
+    /// There is no such region, or not for this project.
+    NoRegion,
+    /// The agency is not the region's.
+    NoAgency,
+    /// There is no such project in the other region.
+    NoProjectThere,
+    /// The image is sealed with a key that the other region does not have.
+    SealedHere,
+    /// The image is too large for the other region.
+    TooLargeThere,
+    /// Too many of the project's images are on their way into other regions.
+    TooManyAcross,
+    /// The other region cannot be reached, or fails.
+    RegionFails,
+    /// The other region refuses the image, or its account there lacks a right.
+    RegionRefuses,
 }
 
 impl Hindrance {
     /// Every one.
-    pub const ALL: [Hindrance; 22] = [
+    pub const ALL: [Hindrance; 30] = [
         Hindrance::TooManyJobs,
         Hindrance::NoBucket,
         Hindrance::BadKey,
@@ -76,6 +92,14 @@ impl Hindrance {
         Hindrance::NoBackup,
         Hindrance::BadBackup,
         Hindrance::BackupUsed,
+        Hindrance::NoRegion,
+        Hindrance::NoAgency,
+        Hindrance::NoProjectThere,
+        Hindrance::SealedHere,
+        Hindrance::TooLargeThere,
+        Hindrance::TooManyAcross,
+        Hindrance::RegionFails,
+        Hindrance::RegionRefuses,
     ];
 
     /// Its word.
@@ -103,6 +127,14 @@ impl Hindrance {
             Hindrance::NoBackup => "no_backup",
             Hindrance::BadBackup => "bad_backup",
             Hindrance::BackupUsed => "backup_used",
+            Hindrance::NoRegion => "no_region",
+            Hindrance::NoAgency => "no_agency",
+            Hindrance::NoProjectThere => "no_project_there",
+            Hindrance::SealedHere => "sealed_here",
+            Hindrance::TooLargeThere => "too_large_there",
+            Hindrance::TooManyAcross => "too_many_across",
+            Hindrance::RegionFails => "region_fails",
+            Hindrance::RegionRefuses => "region_refuses",
         }
     }
 

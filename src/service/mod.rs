@@ -144,6 +144,8 @@ pub struct Service {
     rights: Arc<rights::Library>,
     /// The buckets that images are exchanged through.
     buckets: Arc<images::Buckets>,
+    /// The other regions that images are copied into.
+    regions: Arc<images::Regions>,
 }
 
 impl Service {
@@ -175,12 +177,18 @@ impl Service {
             refusals: Arc::default(),
             rights: Arc::default(),
             buckets: Arc::default(),
+            regions: Arc::default(),
         }
     }
 
     /// The same with a root for access keys, which a plain box has beside its catalog.
     pub fn with_access_root(self, root: identity::AccessRoot) -> Service {
         Service { access_root: Some(Arc::new(root)), ..self }
+    }
+
+    /// The same with the other regions that images are copied into.
+    pub fn with_regions(self, regions: images::Regions) -> Service {
+        Service { regions: Arc::new(regions), ..self }
     }
 
     /// The same with the buckets that images are exchanged through.

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 8] = [
     &["api", "nbd", "console"],
     &["service"],
     &["store", "catalog"],
-    &["db", "objects", "disk"],
+    &["db", "objects", "disk", "peers"],
     &["model"],
     &["base"],
 ];

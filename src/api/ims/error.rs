@@ -127,6 +127,13 @@ fn of_hindrance(hindrance: Hindrance) -> &'static str {
         Hindrance::NoBackup => "IMG.0020",
         Hindrance::BadBackup => "IMG.0032",
         Hindrance::BackupUsed => "IMG.0134",
+        Hindrance::NoRegion => "IMG.0147",
+        Hindrance::NoAgency | Hindrance::RegionRefuses => "IMG.0151",
+        Hindrance::NoProjectThere => "IMG.0145",
+        Hindrance::SealedHere => "IMG.0143",
+        Hindrance::TooLargeThere => "IMG.0146",
+        Hindrance::TooManyAcross => "IMG.0149",
+        Hindrance::RegionFails => "IMG.0014",
     }
 }
 

@@ -60,8 +60,14 @@ fn is_data(job: &Job) -> bool {
 }
 
 fn body(service: &Service, job: &Job) -> Result<Value, Error> {
-    let image = job.images.first();
-    let name = image.map(|image| service.job_image_name(image)).transpose()?.flatten();
+    let (image, name) = match &job.task {
+        // The one that is made.
+        Some(Task::CopyAcross { remote, name, .. }) => (Some(remote), Some(name.clone())),
+        _ => {
+            let image = job.images.first();
+            (image, image.map(|image| service.job_image_name(image)).transpose()?.flatten())
+        }
+    };
     let failure = failure(job);
     let code = failure.as_ref().map(|failure| code_of(&failure.code));
     let reason = failure.as_ref().map(|failure| failure.message.as_str());
@@ -128,6 +134,7 @@ fn kind(job: &Job) -> &'static str {
         Some(Task::Machine { .. }) => "imsCreateWholeImageByBackupJob",
         Some(Task::Export { .. }) => "imsNativeExportImageJob",
         Some(Task::Copy { .. }) => "imsCopyImageInRegionJob",
+        Some(Task::CopyAcross { .. }) => "imsCopyImageCrossRegionJob",
         Some(Task::Group) => "imsImportOvaImageJob",
         None => match job.kind {
             JobKind::AddMembers => "imsAddImageMembersJob",

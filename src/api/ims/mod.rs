@@ -23,6 +23,8 @@ mod systems;
 mod wire;
 
 #[cfg(test)]
+mod across_tests;
+#[cfg(test)]
 mod jobs_tests;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::patch::{check_description, checked_name};
 use super::systems::property;
 use crate::api::identity::REGION;
 use crate::model::ImageId;
-use crate::service::images::{Change, Field};
+use crate::service::images::{Change, CopyAcross, Field};
 
 /// Formats that a caller may ask for; which of them an image leaves in is the service's to say.
 const FORMATS: [&str; 5] = ["qcow2", "vhd", "zvhd", "vmdk", "raw"];
@@ -60,24 +60,21 @@ pub(super) async fn copy_across(mut call: Call, id: ImageId) -> Result<Response,
     named(&body)?;
     // Who may not copy the image here hears of nothing else.
     call.run(move |service, actor| service.expect_copyable(actor, &id)).await?;
-    let region = optional_text(&body, "region")?.unwrap_or_default();
-    if region.is_empty() {
-        return Err(Refusal::bad("IMG.0147", "the other region is not named"));
-    }
+    let asked = |name: &str, code, missing: &str| {
+        let text = optional_text(&body, name)?.filter(|text| !text.is_empty()).map(str::to_owned);
+        text.ok_or_else(|| Refusal::bad(code, missing))
+    };
+    let region = asked("region", "IMG.0147", "the other region is not named")?;
     if region == REGION {
         return Err(Refusal::bad("IMG.0142", format!("{region} is this region: copy the image within it")));
     }
-    if optional_text(&body, "project_name")?.is_none_or(str::is_empty) {
-        return Err(Refusal::bad("IMG.0104", "the project in the other region is not named"));
-    }
-    if optional_text(&body, "agency_name")?.is_none_or(str::is_empty) {
-        return Err(Refusal::bad("IMG.0151", "the agency is not named"));
-    }
-    let shown: String = region.chars().take(100).collect();
-    let message = format!(
-        "there is no region {shown:?}: this box knows no other one; export the image to a bucket and import it there"
-    );
-    Err(Refusal::bad("IMG.0147", message))
+    let project = asked("project_name", "IMG.0104", "the project in the other region is not named")?;
+    let agency = asked("agency_name", "IMG.0151", "the agency is not named")?;
+    let name = optional_text(&body, "name")?.unwrap_or_default().to_owned();
+    let description = optional_text(&body, "description")?.map(str::to_owned);
+    let copy = CopyAcross { region, agency, project, name, description };
+    let job = call.run(move |service, actor| service.copy_image_across(actor, &id, copy)).await?;
+    Ok(job_response(&job))
 }
 
 /// The name and description of the image to be made.

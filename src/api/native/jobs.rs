@@ -150,6 +150,10 @@ fn body(job: &Job, now: Time) -> Value {
             body["to"] = json!(to.to_string());
             body["format"] = json!(format);
         }
+        Some(Task::CopyAcross { image, remote, region, project, .. }) => {
+            body["source"] = json!(image.to_string());
+            body["to"] = json!({"region": region, "project": project, "image": remote.to_string()});
+        }
         Some(Task::Copy { source, .. }) => body["source"] = json!(source.to_string()),
         Some(Task::Group) | None => {}
     }

@@ -45,6 +45,18 @@ enum TaskRecord {
     Copy { source: [u8; 16], image: [u8; 16] },
     Group,
     Machine { disks: Vec<DiskRecord> },
+    CopyAcross(AcrossRecord),
+}
+
+/// A copy into another region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct AcrossRecord {
+    image: [u8; 16],
+    remote: [u8; 16],
+    region: String,
+    project: String,
+    name: String,
+    description: Option<String>,
 }
 
 /// One disk of a machine.
@@ -126,6 +138,16 @@ impl From<&Task> for TaskRecord {
             Task::Machine { disks } => {
                 TaskRecord::Machine { disks: disks.iter().map(DiskRecord::from).collect() }
             }
+            Task::CopyAcross { image, remote, region, project, name, description } => {
+                TaskRecord::CopyAcross(AcrossRecord {
+                    image: *image.bytes(),
+                    remote: *remote.bytes(),
+                    region: region.clone(),
+                    project: project.clone(),
+                    name: name.clone(),
+                    description: description.clone(),
+                })
+            }
         }
     }
 }
@@ -163,6 +185,10 @@ impl TaskRecord {
             TaskRecord::Group => Task::Group,
             TaskRecord::Machine { disks } => {
                 Task::Machine { disks: disks.into_iter().map(DiskRecord::into_disk).collect() }
+            }
+            TaskRecord::CopyAcross(AcrossRecord { image, remote, region, project, name, description }) => {
+                let (image, remote) = (image_id(image), image_id(remote));
+                Task::CopyAcross { image, remote, region, project, name, description }
             }
         })
     }

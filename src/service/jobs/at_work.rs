@@ -116,6 +116,11 @@ impl JobAtWork {
         self.was_cancelled || self.was_put_down
     }
 
+    /// Whether somebody ended it.
+    pub(in crate::service) fn was_cancelled(&self) -> bool {
+        self.was_cancelled
+    }
+
     /// Says that somebody ended it before it came to work.
     pub(super) fn cancelled(mut self) -> JobAtWork {
         self.was_cancelled = true;

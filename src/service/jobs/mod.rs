@@ -38,7 +38,7 @@ pub struct JobRules {
     pub imports_max: usize,
     /// Exports at work at once.
     pub exports_max: usize,
-    /// Copies at work at once.
+    /// Copies at work at once; as many into other regions.
     pub copies_max: usize,
     /// Tasks of one project at work at once.
     pub project_running_max: usize,
@@ -70,7 +70,7 @@ impl JobRules {
         match kind {
             JobKind::Import => self.imports_max,
             JobKind::Export => self.exports_max,
-            JobKind::Copy => self.copies_max,
+            JobKind::Copy | JobKind::CopyAcross => self.copies_max,
             // None of these is ever in the queue.
             JobKind::AddMembers | JobKind::UpdateMembers | JobKind::DeleteMembers => 0,
             JobKind::Group | JobKind::Reclaim | JobKind::Reseal => 0,
@@ -175,6 +175,7 @@ fn new_job(
 fn exclusive(task: &Task) -> Option<ImageId> {
     match task {
         Task::Export { image, .. } => Some(*image),
-        Task::Import { .. } | Task::Machine { .. } | Task::Copy { .. } | Task::Group => None,
+        Task::Import { .. } | Task::Machine { .. } => None,
+        Task::Copy { .. } | Task::CopyAcross { .. } | Task::Group => None,
     }
 }

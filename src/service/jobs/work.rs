@@ -51,6 +51,7 @@ impl Service {
             Some(Task::Import { .. } | Task::Machine { .. }) => self.perform_import(job).await,
             Some(Task::Export { .. }) => self.perform_export(job).await,
             Some(Task::Copy { .. }) => self.perform_copy(job).await,
+            Some(Task::CopyAcross { .. }) => self.perform_copy_across(job).await,
             Some(Task::Group) | None => job.finish(Err(&Error::invalid("the job has no work of its own"))),
         };
         if let Err(error) = ended {
@@ -79,6 +80,10 @@ pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
         Some(Task::Copy { source, image }) => {
             // On the new one: its record is to be found by its id.
             vec![(Operation::CopyImage, *image, format!("job {id}: from image {source}"))]
+        }
+        Some(Task::CopyAcross { image, remote, region, project, .. }) => {
+            let said = format!("job {id}: to image {remote} of project {project} in region {region}");
+            vec![(Operation::CopyImage, *image, said)]
         }
         Some(Task::Group) | None => Vec::new(),
     };

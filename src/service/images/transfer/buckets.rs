@@ -96,7 +96,7 @@ impl SharedBucket {
 }
 
 /// Whether a name in the settings means this project.
-fn is_for(name: &str, id: &ProjectId, known: Option<&Project>) -> bool {
+pub(super) fn is_for(name: &str, id: &ProjectId, known: Option<&Project>) -> bool {
     name == EVERYBODY
         || name == id.as_str()
         || known.is_some_and(|project| project.domain.as_str() == DEFAULT_DOMAIN && project.name == name)

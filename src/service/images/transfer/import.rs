@@ -174,7 +174,7 @@ pub(super) fn fillings(job: &JobAtWork) -> Vec<Filling> {
             let order = disks.map(|disk| (disk, ImportRoute::Data)).chain(system);
             order.map(|(disk, route)| Filling { disk, route, sets_min_disk: true }).collect()
         }
-        Some(Task::Export { .. } | Task::Copy { .. } | Task::Group) | None => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
@@ -186,7 +186,7 @@ fn stamped(mut task: Task, id: &ImageId, now: &str) -> Task {
             let disk = disks.iter_mut().find(|disk| disk.image == *id);
             disk.into_iter().for_each(|disk| disk.stamp = Some(now.to_owned()));
         }
-        Task::Export { .. } | Task::Copy { .. } | Task::Group => {}
+        Task::Export { .. } | Task::Copy { .. } | Task::CopyAcross { .. } | Task::Group => {}
     }
     task
 }

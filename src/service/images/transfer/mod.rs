@@ -5,6 +5,7 @@
 //! saving from the beginning and carries the job's id, so that nobody else fills it; it becomes active in the
 //! commit that publishes its content, and is killed in the one that records that its job did not succeed.
 
+mod across;
 mod buckets;
 mod copy;
 mod export;
@@ -13,10 +14,12 @@ mod import;
 mod machine;
 mod order;
 mod reading;
+mod send;
 mod sniff;
 #[cfg(test)]
 mod tests;
 
+pub use across::{CopyAcross, Region, Regions};
 pub use buckets::{Buckets, SharedBucket};
 pub use machine::{MachineBackup, NewMachine};
 pub use order::NewImport;

@@ -22,7 +22,7 @@ use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, ErrorKind, Hindrance, Reason, Service, custom_keys};
 
 /// Properties that tell of an image's own origin, and so are no copy's.
-const OF_ORIGIN: [&str; 6] = [
+pub(super) const OF_ORIGIN: [&str; 6] = [
     "__data_origin",
     "__root_origin",
     "__originalimagename",
@@ -237,7 +237,7 @@ fn expect_exportable(image: &Image) -> Result<(), Error> {
 }
 
 /// The image, when the caller's project may make another from it: its own, or one it accepted.
-fn copyable(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
+pub(super) fn copyable(rows: &impl Rows, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
     let project = access::project(actor)?;
     let image = access::reachable(rows, actor, id, Action::ImagesCopy)?;
     let is_own = image.owner.as_ref() == Some(project);
