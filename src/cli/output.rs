@@ -35,6 +35,24 @@ impl Output {
         self.line(&table.build().with(Style::sharp()).to_string())
     }
 
+    /// Prints a list of objects as comma-separated values (RFC 4180), some members of each.
+    ///
+    /// # Errors
+    /// When standard output is gone.
+    pub fn csv(self, objects: &[Value], columns: &[Column]) -> Result<(), Failure> {
+        let mut sheet = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        let heading = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
+        let rows =
+            objects.iter().map(|object| columns.iter().map(|(_, member)| plain(&object[*member])).collect());
+        for row in std::iter::once(heading).chain(rows) {
+            let row: Vec<String> = row;
+            sheet.write_record(&row).map_err(|error| Failure::failed(error.to_string()))?;
+        }
+        let bytes = sheet.into_inner().map_err(|error| Failure::failed(error.to_string()))?;
+        let mut out = std::io::stdout().lock();
+        out.write_all(&bytes).and_then(|()| out.flush()).map_err(|e| Failure::output(&e))
+    }
+
     /// Prints one object: its members as a table, or as JSON.
     ///
     /// # Errors
@@ -67,6 +85,17 @@ impl Output {
     fn line(self, text: &str) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|e| Failure::output(&e))
+    }
+}
+
+/// A value as a spreadsheet reads it. A text that a spreadsheet would compute gets a quote before it, as OWASP has
+/// it for CSV injection.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -107,7 +136,23 @@ pub fn human_bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_spreadsheet_computes_no_name() {
+        for (value, shown) in [
+            (json!("=HYPERLINK(\"x\")"), "'=HYPERLINK(\"x\")"),
+            (json!("-1+1"), "'-1+1"),
+            (json!("@a"), "'@a"),
+            (json!("web, old"), "web, old"),
+            (json!(null), ""),
+            (json!(5), "5"),
+        ] {
+            assert_eq!(plain(&value), shown);
+        }
+    }
 
     #[test]
     fn byte_counts_are_readable() {

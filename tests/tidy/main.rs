@@ -219,3 +219,32 @@ fn no_use_case_changes_anything_beside_the_audit_chain() {
         );
     }
 }
+
+/// Names in backticks of the last cell of a table's row.
+fn cited(row: &str) -> Vec<&str> {
+    let last = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+    last.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_page_of_what_is_there_cites_tests_that_are() {
+    let page = std::fs::read_to_string(root().join("src/docs/COVERAGE.md")).unwrap();
+    let code: String = all_rust_files().into_iter().map(|(_, text)| text).collect();
+    let rows: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Row")).collect();
+    assert!(rows.len() > 60, "{} rows", rows.len());
+    let mut cites = 0;
+    for row in rows {
+        let cells = row.matches(" |").count();
+        assert_eq!(cells, 4, "{row}");
+        for name in cited(row) {
+            cites += 1;
+            let is_there = match name.starts_with("tests/") {
+                true => root().join(name).exists(),
+                false => code.contains(&format!("fn {name}(")),
+            };
+            assert!(is_there, "no test is called {name}: {row}");
+        }
+    }
+    assert!(cites > 40, "{cites} tests are cited");
+}

@@ -37,6 +37,12 @@ impl Refusal {
         Refusal::Gateway(gateway::Refusal::no_api())
     }
 
+    /// An API that the reference abandoned.
+    pub(super) fn abandoned() -> Refusal {
+        let message = "versions 1 and 1.1 of the image API were abandoned; ask /v2/images".to_owned();
+        Refusal::Image { status: StatusCode::GONE, code: "IMG.0105", message }
+    }
+
     /// The response to the request with this id.
     pub(super) fn respond(self, id: Option<&RequestId>) -> Response {
         match self {

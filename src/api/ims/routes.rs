@@ -26,7 +26,8 @@ pub(in crate::api) fn routes() -> Router<ApiState> {
         .route("/v2/cloudimages/{*rest}", any(dispatch))
         .route("/v2.1/cloudimages/{*rest}", any(dispatch))
         .route("/v2/{project}/images/{*rest}", any(dispatch))
-        .route("/v1/{*rest}", any(dispatch));
+        .route("/v1/{*rest}", any(dispatch))
+        .route("/v1.1/{*rest}", any(dispatch));
     for version in VERSIONS {
         routes = routes.route(version, get(show_version).fallback(no_method));
     }
@@ -89,6 +90,7 @@ async fn answer(state: ApiState, parts: Parts, body: Body) -> Result<Response, R
             call.expect_project(project)?;
             jobs::show(call, job).await
         }
+        (_, ["v1" | "v1.1", "images", ..]) => Err(Refusal::abandoned()),
         (method, ["v1", project, "cloudimages", image, below @ ..]) => {
             call.expect_project(project)?;
             let id = image_id(image)?;

@@ -42,7 +42,7 @@ fn code(body: &Value) -> &str {
 async fn an_image_shows_what_sdks_read() {
     let client = Signer::new();
     let more = json!({"min_disk": 40, "min_ram": 512, "tags": ["k=v"], "__os_version": "CentOS 7.0 64bit",
-        "__imagetype": "market", "max_ram": "4096"});
+        "__imagetype": "market", "max_ram": "4096", "__system__encrypted": "1"});
     let id = filled(&client, "web", more).await;
     let (status, body) = get(&client, &format!("/v2/cloudimages?id={id}")).await;
     assert_eq!((status, &body["page_info"], &body["next"]), (200, &json!({}), &Value::Null));
@@ -72,6 +72,7 @@ async fn an_image_shows_what_sdks_read() {
     // What the service decides stands there once.
     let text = serde_json::to_string(image).unwrap();
     assert_eq!(text.matches("\"__imagetype\"").count(), 1);
+    assert_eq!(image["__system__encrypted"], Value::Null, "no key sealed it");
     let (status, body) = get(&client, "/v2/cloudimages?id=00000000-0000-0000-0000-000000000000").await;
     assert_eq!((status, &body["images"]), (200, &json!([])));
 }
@@ -392,6 +393,9 @@ async fn versions_quota_and_systems_are_told() {
 async fn what_is_not_built_or_not_allowed_says_so() {
     let client = Signer::new();
     let id = "00000000-0000-0000-0000-000000000000";
+    for path in ["/v1/images", "/v1/images/detail", "/v1.1/images"] {
+        assert_eq!(client.ask("GET", path, &Value::Null).await.0, 410, "{path}");
+    }
     for (method, path) in [
         ("GET", "/v2/cloudimages/action".to_owned()),
         ("POST", "/v2/cloudimages/dataimages/action".to_owned()),

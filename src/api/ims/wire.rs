@@ -9,7 +9,7 @@ use crate::api::print::{Keys, write_list, write_text};
 use crate::base::Time;
 use crate::model::image::{DomainMember, Member};
 use crate::model::{Image, ImageId, ProjectId, Visibility};
-use crate::service::images::{Kind, Label};
+use crate::service::images::{CUSTOM_KEY_PROPERTY, Kind, Label};
 
 /// What an image without `__os_type` counts as.
 pub(super) const OS_TYPE_DEFAULT: &str = "Other";
@@ -21,7 +21,7 @@ pub(super) const ISO: &str = "IsoImage";
 pub(super) const MACHINE: &str = "FusionCompute";
 
 /// Keys that the service prints itself, so that no property may.
-pub(super) const DECIDED: [&str; 31] = [
+pub(super) const DECIDED: [&str; 32] = [
     "id",
     "name",
     "owner",
@@ -50,6 +50,7 @@ pub(super) const DECIDED: [&str; 31] = [
     "__image_size",
     "__image_location",
     "__system_support_market",
+    "__system__encrypted",
     "os_hidden",
     "os_hash_algo",
     "os_hash_value",
@@ -94,6 +95,9 @@ fn write_image(out: &mut Vec<u8>, image: &Image, kind: Kind) {
     keys.plain("__image_source_type", "uds");
     keys.raw("__image_size", format_args!("\"{}\"", image.size_bytes.unwrap_or(0)));
     keys.raw("__system_support_market", false);
+    if image.properties.contains_key(CUSTOM_KEY_PROPERTY) {
+        keys.plain("__system__encrypted", "1");
+    }
     keys.raw("protected", image.protected);
     keys.raw("min_disk", image.min_disk_gib);
     keys.raw("min_ram", image.min_ram_mib);
