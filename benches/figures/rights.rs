@@ -110,5 +110,6 @@ fn asked() -> Asked {
         user_name: "ann".into(),
         domain_name: "Default".into(),
         project_name: Some("lab".into()),
+        source: None,
     }
 }

@@ -96,7 +96,8 @@ pub fn authenticate(service: &Service, credentials: &Credentials) -> Result<Acto
     }?;
     let origin = credentials.origin.clone();
     origin.set_caller(caller(&actor));
-    Ok(Actor { origin, ..actor })
+    let rights = actor.rights.asked_from(origin.source.address());
+    Ok(Actor { origin, rights, ..actor })
 }
 
 /// The caller as its records name it.

@@ -25,6 +25,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// The address, if it came over the network.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Source::Peer(address) => Some(address),
+            Source::Box | Source::Socket | Source::Process => None,
+        }
+    }
+
     /// As a record has it.
     pub fn text(self) -> String {
         match self {

@@ -57,6 +57,7 @@ impl Service {
             user_name: standing.user.name.clone(),
             domain_name: standing.user_domain.name.clone(),
             project_name: project.map(|project| project.name.clone()),
+            source: None,
         };
         let book = self.rights.book(rows, project.map(|project| &project.id), &asked)?;
         if scope.is_some() && standing.roles.is_empty() && book.allowed().is_empty() {

@@ -4,6 +4,10 @@
 //! operator is a negated one. Invariant: an operator or key that is not known is refused when a document is
 //! read, so that no condition stands there without effect.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::pattern::matches;
 use crate::base::Time;
 use crate::model::UserId;
@@ -21,6 +25,8 @@ pub struct Asked {
     pub domain_name: String,
     /// The name of the project the user acts in, if in one.
     pub project_name: Option<String>,
+    /// The address that the request came from, if over the network.
+    pub source: Option<IpAddr>,
 }
 
 /// A key of the request.
@@ -32,6 +38,7 @@ enum Key {
     MfaAge,
     ProjectName,
     ServiceName,
+    SourceIp,
     UserId,
     UserName,
 }
@@ -43,15 +50,17 @@ enum Kind {
     Number,
     Moment,
     Flag,
+    Address,
 }
 
-const KEYS: [(&str, Key, Kind); 8] = [
+const KEYS: [(&str, Key, Kind); 9] = [
     ("g:CurrentTime", Key::CurrentTime, Kind::Moment),
     ("g:DomainName", Key::DomainName, Kind::Text),
     ("g:MFAPresent", Key::MfaPresent, Kind::Flag),
     ("g:MFAAge", Key::MfaAge, Kind::Number),
     ("g:ProjectName", Key::ProjectName, Kind::Text),
     ("g:ServiceName", Key::ServiceName, Kind::Text),
+    ("g:SourceIp", Key::SourceIp, Kind::Address),
     ("g:UserId", Key::UserId, Kind::Text),
     ("g:UserName", Key::UserName, Kind::Text),
 ];
@@ -94,6 +103,7 @@ enum Test {
     Number { order: Order, values: Vec<i64> },
     Moment { order: Order, values: Vec<i64> },
     Flag { values: Vec<bool> },
+    Address { values: Vec<IpNet> },
 }
 
 /// A condition.
@@ -142,8 +152,11 @@ impl Operator {
             is_negated: false,
             if_exists,
         };
-        if name == "Bool" {
-            return Some(plain);
+        match name {
+            "Bool" => return Some(plain),
+            "IpAddress" => return Some(Operator { kind: Kind::Address, ..plain }),
+            "NotIpAddress" => return Some(Operator { kind: Kind::Address, is_negated: true, ..plain }),
+            _ => {}
         }
         let negation = |name: &'static str, rest: &str| -> Option<(bool, String)> {
             let rest = rest.strip_prefix(name)?;
@@ -171,17 +184,12 @@ impl Operator {
 impl Condition {
     /// Reads a condition; says what is wrong with it and what to do.
     pub(super) fn read(operator: &str, key: &str, values: &[String]) -> Result<Condition, String> {
-        if matches!(operator.trim_end_matches("IfExists"), "IpAddress" | "NotIpAddress") {
-            return Err(format!(
-                "{operator}: this server does not know where a caller's address is; leave it out"
-            ));
-        }
         let operator_name = operator;
         let operator = Operator::named(operator).ok_or_else(|| {
             format!(
                 "{operator} is no operator; there are String[Not]Equals, StartWith, EndWith and Like (each also with \
-                 IgnoreCase), Number and Date with Equals, NotEquals, LessThan[Equals] and GreaterThan[Equals], and \
-                 Bool, each also with IfExists"
+                 IgnoreCase), Number and Date with Equals, NotEquals, LessThan[Equals] and GreaterThan[Equals], \
+                 [Not]IpAddress and Bool, each also with IfExists"
             )
         })?;
         let known = KEYS.into_iter().find(|(name, ..)| name.eq_ignore_ascii_case(key));
@@ -195,6 +203,7 @@ impl Condition {
                 Kind::Number => "Number…",
                 Kind::Moment => "Date…",
                 Kind::Flag => "Bool",
+                Kind::Address => "IpAddress or NotIpAddress",
             };
             return Err(format!("{operator_name} does not fit this key; use an operator {fitting}"));
         }
@@ -206,10 +215,10 @@ impl Condition {
     }
 
     /// Whether it holds for every request of the same user in the same project; `None` when that also depends on
-    /// when is asked, and for what.
+    /// when and from where is asked, and for what.
     pub(super) fn settled(&self, asked: &Asked) -> Option<bool> {
         match self.key {
-            Key::CurrentTime | Key::ServiceName => None,
+            Key::CurrentTime | Key::ServiceName | Key::SourceIp => None,
             _ => Some(self.holds("", asked)),
         }
     }
@@ -219,6 +228,7 @@ impl Condition {
         let found = match self.key {
             Key::MfaAge => None,
             Key::ProjectName if asked.project_name.is_none() => None,
+            Key::SourceIp if asked.source.is_none() => None,
             _ => Some(self.finds(service, asked)),
         };
         match found {
@@ -244,6 +254,11 @@ impl Condition {
             Test::Flag { values } => values.contains(&false),
             Test::Moment { order, values } => values.iter().any(|value| order.holds(asked.at.0, *value)),
             Test::Number { .. } => false,
+            Test::Address { values } => {
+                // An address of IPv4 may come in the clothes of IPv6.
+                let source = asked.source.map(|source| source.to_canonical());
+                source.is_some_and(|source| values.iter().any(|network| network.contains(&source)))
+            }
         }
     }
 }
@@ -265,6 +280,10 @@ impl Operator {
                 let values = each(values, "a whole number", |text| text.parse().ok())?;
                 Test::Number { order: self.order, values }
             }
+            Kind::Address => {
+                let form = "an address or a network, such as 10.1.0.0/16 or 2001:db8::/32";
+                Test::Address { values: each(values, form, network)? }
+            }
             Kind::Moment => {
                 let form = "a time such as 2027-01-31T12:00:00Z";
                 let values = each(values, form, |text| Time::parse(text).map(|time| time.0))?;
@@ -272,6 +291,10 @@ impl Operator {
             }
         })
     }
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 fn each<T>(values: &[String], form: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
@@ -306,6 +329,7 @@ mod tests {
             user_name: "Ann".into(),
             domain_name: "Default".into(),
             project_name: Some("Lab".into()),
+            source: Some("10.1.2.3".parse().unwrap()),
         }
     }
 
@@ -335,6 +359,12 @@ mod tests {
             ("DateNotEquals", "g:CurrentTime", "2026-06-01T12:00:00Z", false),
             ("Bool", "g:MFAPresent", "false", true),
             ("Bool", "g:MFAPresent", "true", false),
+            ("IpAddress", "g:SourceIp", "10.1.0.0/16", true),
+            ("IpAddress", "g:SourceIp", "10.1.2.3", true),
+            ("IpAddress", "g:SourceIp", "10.2.0.0/16", false),
+            ("IpAddress", "g:SourceIp", "::/0", false),
+            ("NotIpAddress", "g:SourceIp", "10.1.0.0/16", false),
+            ("NotIpAddressIfExists", "g:SourceIp", "192.168.0.1", true),
         ] {
             assert_eq!(holds(operator, key, value, &asked), expected, "{operator} {key} {value}");
         }
@@ -345,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_key_without_a_value_holds_where_the_operator_says_so() {
-        let nowhere = Asked { project_name: None, ..asked() };
+        let nowhere = Asked { project_name: None, source: None, ..asked() };
         for (operator, key, value, expected) in [
             ("StringEquals", "g:ProjectName", "Lab", false),
             ("StringEqualsIfExists", "g:ProjectName", "Lab", true),
@@ -353,10 +383,14 @@ mod tests {
             ("NumberLessThan", "g:MFAAge", "60", false),
             ("NumberGreaterThanEqualsIfExists", "g:MFAAge", "60", true),
             ("NumberNotEquals", "g:MFAAge", "60", true),
+            ("IpAddress", "g:SourceIp", "0.0.0.0/0", false),
+            ("NotIpAddress", "g:SourceIp", "0.0.0.0/0", true),
         ] {
             assert_eq!(holds(operator, key, value, &nowhere), expected, "{operator}");
         }
         assert!(!holds("StringEqualsIfExists", "g:ProjectName", "Else", &asked()));
+        let mapped = Asked { source: Some("::ffff:10.1.2.3".parse().unwrap()), ..asked() };
+        assert!(holds("IpAddress", "g:SourceIp", "10.1.0.0/16", &mapped));
     }
 
     #[test]
@@ -366,8 +400,10 @@ mod tests {
             ("Equals", "g:UserName", "a", "no operator"),
             ("NumberNotLessThan", "g:MFAAge", "1", "no operator"),
             ("StringEquals", "g:Nobody", "a", "no key"),
-            ("StringEquals", "g:SourceIp", "10.0.0.1", "no key"),
-            ("IpAddress", "g:SourceIp", "10.0.0.0/8", "address"),
+            ("StringEquals", "g:SourceIp", "10.0.0.1", "does not fit"),
+            ("IpAddress", "g:SourceIp", "10.0.0.0/40", "such as"),
+            ("IpAddress", "g:SourceIp", "home", "such as"),
+            ("IpAddress", "g:UserName", "10.0.0.1", "does not fit"),
             ("StringEquals", "g:CurrentTime", "a", "Date"),
             ("Bool", "g:UserName", "true", "String"),
             ("Bool", "g:MFAPresent", "yes", "true or false"),

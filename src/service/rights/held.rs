@@ -4,6 +4,7 @@
 //! is in no group, so that nothing denies it anything.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Resource;
@@ -21,6 +22,15 @@ impl Rights {
     /// The rights of who asks so.
     pub(in crate::service) fn new(book: Arc<Rulebook>, asked: Asked) -> Rights {
         if book.is_empty() { Rights(None) } else { Rights(Some(Arc::new((book, asked)))) }
+    }
+
+    /// The same, asked for from this address; none where a request did not come over the network.
+    pub fn asked_from(&self, source: Option<IpAddr>) -> Rights {
+        let with = |held: &Arc<(Arc<Rulebook>, Asked)>| {
+            let (book, asked) = &**held;
+            Arc::new((book.clone(), Asked { source, ..asked.clone() }))
+        };
+        Rights(self.0.as_ref().map(with))
     }
 
     /// What the policies say.

@@ -99,7 +99,8 @@ impl Library {
         if catalog::groups_of(rows, user)?.is_empty() {
             return Ok(Arc::default());
         }
-        let made_for = (catalog::rights_revision(rows)?, Asked { at: Time(0), ..asked.clone() });
+        let made_for =
+            (catalog::rights_revision(rows)?, Asked { at: Time(0), source: None, ..asked.clone() });
         let place = (user.clone(), project.cloned());
         if let Some(kept) = self.books.get(&place)
             && kept.made_for == made_for

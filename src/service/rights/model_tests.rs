@@ -257,6 +257,7 @@ proptest! {
                 user_name: question.user.into(),
                 domain_name: "Default".into(),
                 project_name: question.project.map(str::to_owned),
+                source: None,
             };
             // Made by somebody who asked at another time.
             let book = Rulebook::new(holdings.clone(), &Asked { at: Time(0), ..asked.clone() });

@@ -365,6 +365,7 @@ fn rulebooks_are_made_once_for_each_revision_of_rights() {
         user_name: "ann".into(),
         domain_name: "Default".into(),
         project_name: Some("lab".into()),
+        source: None,
     };
     let book_for = |asked: &Asked| {
         let rows = world.service.db.read().unwrap();
@@ -422,6 +423,23 @@ fn resources_and_conditions_narrow_what_a_statement_covers() {
     assert_eq!(kind(world.service.delete_image(&ann, &second)), Some(ErrorKind::Forbidden));
     world.service.delete_image(&ann, &first).unwrap();
     assert!(!ann.allows(Action::ImagesDelete, Resource::None));
+}
+
+#[test]
+fn a_network_narrows_a_denial_to_requests_from_there() {
+    let world = World::new();
+    world.give_role("member");
+    let text = r#"{"Version":"1.1","Statement":[{"Effect":"Deny","Action":["ims:images:delete"],
+        "Condition":{"NotIpAddress":{"g:SourceIp":["10.1.0.0/16"]}}}]}"#;
+    world.write("office", text).unwrap();
+    world.attach("office", Some("lab"));
+    let ann = world.ann().unwrap();
+    let may_delete = |source: Option<&str>| {
+        let rights = ann.rights.asked_from(source.map(|text| text.parse().unwrap()));
+        Actor { rights, ..ann.clone() }.allows(Action::ImagesDelete, Resource::None)
+    };
+    assert!(may_delete(Some("10.1.9.9")) && may_delete(Some("::ffff:10.1.9.9")));
+    assert!(!may_delete(Some("10.2.0.1")) && !may_delete(Some("2001:db8::1")) && !may_delete(None));
 }
 
 fn member(world: &World) -> Actor {
