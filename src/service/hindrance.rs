@@ -19,6 +19,8 @@ pub enum Hindrance {
     ObjectTooLarge,
     /// The bucket cannot be read or written now.
     BucketFails,
+    /// The bucket does not let the box in, or is full: somebody has to see to that.
+    BucketRefuses,
     /// There is an object of this name already.
     ObjectExists,
     /// The object changed while it was read.
@@ -63,13 +65,15 @@ pub enum Hindrance {
     TooManyAcross,
     /// The other region cannot be reached, or fails.
     RegionFails,
+    /// The image that arrived in the other region is another than was sent.
+    ArrivedOtherwise,
     /// The other region refuses the image, or its account there lacks a right.
     RegionRefuses,
 }
 
 impl Hindrance {
     /// Every one.
-    pub const ALL: [Hindrance; 30] = [
+    pub const ALL: [Hindrance; 32] = [
         Hindrance::TooManyJobs,
         Hindrance::NoBucket,
         Hindrance::BadKey,
@@ -77,6 +81,7 @@ impl Hindrance {
         Hindrance::BadContent,
         Hindrance::ObjectTooLarge,
         Hindrance::BucketFails,
+        Hindrance::BucketRefuses,
         Hindrance::ObjectExists,
         Hindrance::ObjectChanged,
         Hindrance::DiskTooSmall,
@@ -99,6 +104,7 @@ impl Hindrance {
         Hindrance::TooLargeThere,
         Hindrance::TooManyAcross,
         Hindrance::RegionFails,
+        Hindrance::ArrivedOtherwise,
         Hindrance::RegionRefuses,
     ];
 
@@ -112,6 +118,7 @@ impl Hindrance {
             Hindrance::BadContent => "bad_content",
             Hindrance::ObjectTooLarge => "object_too_large",
             Hindrance::BucketFails => "bucket_fails",
+            Hindrance::BucketRefuses => "bucket_refuses",
             Hindrance::ObjectExists => "object_exists",
             Hindrance::ObjectChanged => "object_changed",
             Hindrance::DiskTooSmall => "disk_too_small",
@@ -134,6 +141,7 @@ impl Hindrance {
             Hindrance::TooLargeThere => "too_large_there",
             Hindrance::TooManyAcross => "too_many_across",
             Hindrance::RegionFails => "region_fails",
+            Hindrance::ArrivedOtherwise => "arrived_otherwise",
             Hindrance::RegionRefuses => "region_refuses",
         }
     }

@@ -227,6 +227,11 @@ async fn what_arrived_otherwise_or_was_ended_is_taken_back() {
     assert_eq!((&job["status"], &job["error_code"]), (&json!("FAIL"), &json!("IMG.0014")), "{job}");
     assert!(job["fail_reason"].as_str().unwrap().contains("digest"), "{job}");
     assert_eq!(boxes.arrived(&job).unwrap_err(), ErrorKind::NotFound);
+    let (admin, id) = (boxes.near.service.local_admin().unwrap(), job["job_id"].as_str().unwrap());
+    boxes.near.service.retry_job(&admin, JobId::parse(id).unwrap()).unwrap();
+    let again = boxes.done(id).await;
+    assert_eq!(again["status"], "SUCCESS", "{again}");
+    assert!(boxes.arrived(&again).unwrap().1 == content());
 
     let (_, began) = boxes
         .ask(

@@ -107,7 +107,9 @@ fn of_reason(reason: Reason) -> (StatusCode, &'static str) {
         Reason::NotAccepted => (StatusCode::BAD_REQUEST, "IMG.0196"),
         Reason::SharedAndEncrypted => (StatusCode::BAD_REQUEST, "IMG.0197"),
         Reason::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "IMG.0060"),
-        Reason::Transfer(Hindrance::BucketFails) => (StatusCode::SERVICE_UNAVAILABLE, "IMG.0069"),
+        Reason::Transfer(Hindrance::BucketFails | Hindrance::BucketRefuses) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "IMG.0069")
+        }
         Reason::Transfer(hindrance) => (StatusCode::BAD_REQUEST, of_hindrance(hindrance)),
     }
 }
@@ -115,7 +117,7 @@ fn of_reason(reason: Reason) -> (StatusCode, &'static str) {
 fn of_hindrance(hindrance: Hindrance) -> &'static str {
     match hindrance {
         Hindrance::TooManyJobs => "IMG.0060",
-        Hindrance::NoBucket | Hindrance::BucketFails => "IMG.0069",
+        Hindrance::NoBucket | Hindrance::BucketFails | Hindrance::BucketRefuses => "IMG.0069",
         Hindrance::BadKey => "IMG.0075",
         Hindrance::NoObject | Hindrance::BadContent | Hindrance::ObjectChanged => "IMG.0057",
         Hindrance::ObjectTooLarge => "IMG.0059",
@@ -139,7 +141,7 @@ fn of_hindrance(hindrance: Hindrance) -> &'static str {
         Hindrance::SealedHere => "IMG.0143",
         Hindrance::TooLargeThere => "IMG.0146",
         Hindrance::TooManyAcross => "IMG.0149",
-        Hindrance::RegionFails => "IMG.0014",
+        Hindrance::RegionFails | Hindrance::ArrivedOtherwise => "IMG.0014",
     }
 }
 

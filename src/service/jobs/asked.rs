@@ -182,6 +182,7 @@ impl Service {
     fn seen(&self, job: Job) -> Result<Job, Error> {
         match self.running.active(&job.id) {
             Some(active) => Ok(active.job()),
+            None if job.kind == JobKind::Group => self.told_by_parts(job),
             None if job.state == JobState::Running => {
                 // It may have ended since, which is on record before memory forgets it.
                 let now = jobs::get(&self.db.read()?, &job.id)?;
@@ -189,6 +190,15 @@ impl Service {
             }
             None => Ok(job),
         }
+    }
+
+    /// A group is as far as its parts are together.
+    fn told_by_parts(&self, job: Job) -> Result<Job, Error> {
+        let parts = jobs::parts(&self.db.read()?, &job.id)?.into_iter();
+        let parts = parts.map(|part| self.seen(part)).collect::<Result<Vec<_>, Error>>()?;
+        let done_bytes = parts.iter().map(|part| part.done_bytes).sum();
+        let total_bytes = parts.iter().map(|part| part.total_bytes).sum();
+        Ok(Job { done_bytes, total_bytes, ..job })
     }
 
     fn visible_job(&self, actor: &Actor, id: &JobId) -> Result<Job, Error> {

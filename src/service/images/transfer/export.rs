@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::buckets::Purpose;
 use super::formats::{self, Outgoing};
+use super::patience::{Patience, is_passing};
 use super::reading::read_exactly;
 use crate::catalog::images;
 use crate::model::Status;
@@ -23,15 +24,32 @@ impl Service {
     /// # Errors
     /// When the end cannot be recorded.
     pub(in crate::service) async fn perform_export(&self, mut job: JobAtWork) -> Result<(), Error> {
-        let service = self.clone();
+        let (mut patience, mut is_another) = (Patience::default(), false);
+        let outcome = loop {
+            let service = self.clone();
+            let tried = in_background(move || {
+                let written = service.export(&mut job, is_another);
+                Ok((job, written))
+            });
+            let written;
+            (job, written) = tried.await?;
+            let Err(error) = written else { break written };
+            let mut goes_on = is_passing(&error);
+            if goes_on {
+                (job, goes_on) = patience.another(job, &error, "waiting for the bucket").await?;
+            }
+            if !goes_on {
+                break Err(error);
+            }
+            is_another = true;
+        };
         in_background(move || {
-            let outcome = service.export(&mut job);
             job.finish(outcome.as_ref().map(|size| BTreeMap::from([("object_bytes".to_owned(), *size)])))
         })
         .await
     }
 
-    fn export(&self, job: &mut JobAtWork) -> Result<u64, Error> {
+    fn export(&self, job: &mut JobAtWork, is_another: bool) -> Result<u64, Error> {
         let asked = job.job();
         let Some(Task::Export { image: id, to, format }) = &asked.task else {
             return Err(Error::invalid("this job is no export"));
@@ -47,8 +65,8 @@ impl Service {
         let content = image.content.ok_or_else(|| Error::conflict(format!("image {id} has no data")))?;
         let outgoing = formats::outgoing(&image, self.store.reader(&content)?, format.as_deref())?;
         match write(&*medium, &key, &*outgoing, job) {
-            Err(error) if is_taken(&error) && asked.attempts > 1 => {
-                // An earlier process may have come as far as that, and not to say so.
+            Err(error) if is_taken(&error) && (is_another || asked.attempts > 1) => {
+                // An earlier try may have come as far as that, and not have heard of it.
                 if is_same(&*medium, &key, &*outgoing, job)? { Ok(outgoing.size_bytes()) } else { Err(error) }
             }
             written => written,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::buckets::Purpose;
 use super::hindered;
+use super::patience::{Patience, is_passing};
 use super::reading::Reading;
 use super::sniff::{self, Found};
 use crate::base::Time;
@@ -54,23 +55,34 @@ impl Service {
     /// # Errors
     /// When the end cannot be recorded.
     pub(in crate::service) async fn perform_import(&self, job: JobAtWork) -> Result<(), Error> {
-        let (job, outcome) = self.import(job).await;
+        let (job, outcome) = self.import(job).await?;
         in_background(move || job.finish(outcome.as_ref().cloned())).await
     }
 
-    async fn import(&self, mut job: JobAtWork) -> (JobAtWork, Result<Figures, Error>) {
-        let mut all = Figures::new();
-        for filling in fillings(&job) {
+    async fn import(&self, mut job: JobAtWork) -> Result<(JobAtWork, Result<Figures, Error>), Error> {
+        let (mut all, mut patience) = (Figures::new(), Patience::default());
+        // Each try looks anew at what is to be filled: the one before may have noted what the object looks like.
+        let mut turn = 0;
+        while let Some(filling) = fillings(&job).into_iter().nth(turn) {
             let outcome;
             (job, outcome) = self.fill(job, filling).await;
-            match outcome {
+            let error = match outcome {
                 Ok(figures) => {
                     figures.into_iter().for_each(|(name, figure)| *all.entry(name).or_default() += figure);
+                    turn += 1;
+                    continue;
                 }
-                Err(error) => return (job, Err(error)),
+                Err(error) => error,
+            };
+            let mut goes_on = is_passing(&error);
+            if goes_on {
+                (job, goes_on) = patience.another(job, &error, "waiting for the bucket").await?;
+            }
+            if !goes_on {
+                return Ok((job, Err(error)));
             }
         }
-        (job, Ok(all))
+        Ok((job, Ok(all)))
     }
 
     async fn fill(&self, mut job: JobAtWork, filling: Filling) -> (JobAtWork, Result<Figures, Error>) {

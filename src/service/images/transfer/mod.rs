@@ -13,6 +13,9 @@ mod formats;
 mod import;
 mod machine;
 mod order;
+mod patience;
+#[cfg(test)]
+mod patience_tests;
 mod reading;
 mod send;
 mod sniff;
@@ -106,9 +109,8 @@ impl From<exchange::Error> for Error {
             Fault::Missing(_) | Fault::NotPlain(..) => (ErrorKind::Invalid, Hindrance::NoObject),
             Fault::Taken(_) => (ErrorKind::Conflict, Hindrance::ObjectExists),
             Fault::Changed(_) => (ErrorKind::Conflict, Hindrance::ObjectChanged),
-            Fault::Denied(_) | Fault::Full(_) | Fault::Unavailable(_) => {
-                (ErrorKind::Unavailable, Hindrance::BucketFails)
-            }
+            Fault::Denied(_) | Fault::Full(_) => (ErrorKind::Unavailable, Hindrance::BucketRefuses),
+            Fault::Unavailable(_) => (ErrorKind::Unavailable, Hindrance::BucketFails),
         };
         hindered(kind, hindrance, error.to_string())
     }

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::across::{Region, expect_leaves, is_of_origin};
 use super::formats::Outgoing;
 use super::hindered;
+use super::patience::{Patience, is_passing};
 use crate::catalog::images;
 use crate::model::job::Task;
 use crate::model::{Image, ImageId, Status};
@@ -38,14 +39,6 @@ const SLICE_BYTES: u64 = 1 << 30;
 const AHEAD: usize = 2;
 /// How long the other box may take nothing, in seconds.
 const STALL_S: u64 = 120;
-/// How often a copy is tried again that came no further, and how long it waits the first time, in milliseconds; twice
-/// as long each time.
-const TRIES_MAX: u32 = 6;
-/// See [`TRIES_MAX`].
-const WAIT_MS: u64 = if cfg!(test) { 1 } else { 1000 };
-/// How often somebody who ends a job is looked for meanwhile, in milliseconds.
-const LOOK_MS: u64 = if cfg!(test) { 1 } else { 200 };
-
 /// What came of it, in figures.
 type Figures = BTreeMap<String, u64>;
 
@@ -74,34 +67,31 @@ impl Service {
     /// # Errors
     /// When the end cannot be recorded.
     pub(in crate::service) async fn perform_copy_across(&self, mut job: JobAtWork) -> Result<(), Error> {
-        let (mut tries, mut best) = (0, 0);
+        let mut patience = Patience::default();
         let outcome = loop {
-            let furthest = Arc::new(AtomicU64::new(0));
             let tried;
-            (job, tried) = self.try_across(job, &furthest).await?;
-            let fault = match tried {
+            (job, tried) = self.try_across(job).await?;
+            let error = match tried {
                 Ok(figures) => break Ok(figures),
-                Err(_) if job.was_stopped() => break Ok(Figures::new()),
-                Err(fault) => fault,
+                Err(fault) => Error::from(fault),
             };
-            let came = furthest.load(Ordering::Relaxed);
-            (tries, best) = if came > best { (0, came) } else { (tries + 1, best) };
-            match fault {
-                Fault::There(fault) if fault.is_passing() && tries < TRIES_MAX => {
-                    tracing::warn!(job = %job.id(), %fault, "a copy into another region is tried again");
-                    job = wait(job, WAIT_MS << tries).await?;
-                }
-                Fault::There(fault) => break Err(fault.into()),
-                Fault::Here(error) => break Err(error),
+            let mut goes_on = is_passing(&error);
+            if goes_on {
+                (job, goes_on) = patience.another(job, &error, "waiting for the other region").await?;
+            }
+            if !goes_on {
+                break Err(error);
             }
         };
-        if job.was_cancelled() {
+        let arrived_otherwise = Some(Reason::Transfer(Hindrance::ArrivedOtherwise));
+        if job.was_cancelled() || outcome.as_ref().is_err_and(|error| error.reason == arrived_otherwise) {
             self.take_back(&job).await;
+            job = self.name_anew(job).await?;
         }
         in_background(move || job.finish(outcome.as_ref().cloned())).await
     }
 
-    async fn try_across(&self, mut job: JobAtWork, furthest: &Arc<AtomicU64>) -> Result<Tried, Error> {
+    async fn try_across(&self, mut job: JobAtWork) -> Result<Tried, Error> {
         let service = self.clone();
         let looked = in_background(move || {
             let outbound = service.outbound(&mut job);
@@ -118,7 +108,6 @@ impl Service {
             Err(fault) => return Ok((job, Err(fault))),
         };
         while upload.offset < size {
-            furthest.fetch_max(upload.offset, Ordering::Relaxed);
             let sent;
             (job, sent) = send_slice(job, &visit, &upload, &outbound.reader).await?;
             upload.offset = match sent {
@@ -186,7 +175,7 @@ impl Service {
         Ok((visit, Some(upload)))
     }
 
-    /// Compares what arrived with what was sent; what differs is taken back.
+    /// Compares what arrived with what was sent.
     async fn expect_arrived(&self, visit: &Visit, outbound: &Outbound) -> Result<(), Fault> {
         let found = visit.image(&outbound.remote).await.map_err(Fault::There)?;
         let Some(found) = found.filter(|found| found.status == "active") else {
@@ -197,15 +186,28 @@ impl Service {
         match differs(&outbound.image, &found) {
             None => Ok(()),
             Some(what) => {
-                visit.delete(&outbound.remote).await.map_err(Fault::There)?;
-                let message =
-                    format!("{what} of the image that arrived is another than here; it was taken back");
-                Err(Fault::Here(hindered(ErrorKind::Unavailable, Hindrance::RegionFails, message)))
+                let message = format!(
+                    "{what} of image {} that arrived in the other region is another than here; it was taken back",
+                    outbound.remote
+                );
+                Err(Fault::Here(hindered(ErrorKind::Unavailable, Hindrance::ArrivedOtherwise, message)))
             }
         }
     }
 
-    /// Deletes the image there, when it was not whole before somebody ended the copy.
+    /// Chooses another id for the image there: no box takes one twice, and the job may be asked for again.
+    async fn name_anew(&self, mut job: JobAtWork) -> Result<JobAtWork, Error> {
+        let id = ImageId(self.entropy.uuid());
+        in_background(move || {
+            if let Some(Task::CopyAcross { image, region, project, name, description, .. }) = job.job().task {
+                job.amend(Task::CopyAcross { image, remote: id, region, project, name, description })?;
+            }
+            Ok(job)
+        })
+        .await
+    }
+
+    /// Deletes the image there, as far as the other box can be reached.
     async fn take_back(&self, job: &JobAtWork) {
         let Some(Task::CopyAcross { remote, region, project, .. }) = job.job().task else { return };
         let deleted = async {
@@ -214,7 +216,7 @@ impl Service {
             visit.delete(&remote).await.map_err(Fault::There)
         };
         if let Err(fault) = deleted.await {
-            tracing::warn!(job = %job.id(), image = %remote, fault = %Error::from(fault), "an unfinished image stays in the other region");
+            tracing::warn!(job = %job.id(), image = %remote, fault = %Error::from(fault), "an image that is none stays in the other region");
         }
     }
 }
@@ -339,27 +341,6 @@ async fn stalled(taken: &AtomicU64) {
         before = Some(now);
         tokio::time::sleep(Duration::from_secs(STALL_S)).await;
     }
-}
-
-/// Waits, unless somebody ends the job meanwhile.
-async fn wait(job: JobAtWork, ms: u64) -> Result<JobAtWork, Error> {
-    in_background(move || {
-        let mut job = job;
-        let known = job.job();
-        for _ in 0..ms.div_ceil(LOOK_MS) {
-            let step = Step {
-                phase: "waiting for the other region",
-                done: known.done_bytes,
-                total: known.total_bytes,
-            };
-            if job.step(&step).is_break() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(LOOK_MS));
-        }
-        Ok(job)
-    })
-    .await
 }
 
 impl From<peers::Error> for Error {

@@ -14,7 +14,7 @@ use crate::service::images::{Change, Field, NewImage};
 use crate::service::testing::{self, work_off};
 use crate::service::{KeyDomains, Rules, Service};
 
-fn member(project: &str) -> Actor {
+pub(super) fn member(project: &str) -> Actor {
     Actor {
         user: UserId::from(project),
         user_domain: "default".into(),
@@ -31,7 +31,7 @@ fn boxed(rules: Rules) -> (TempDir, Service) {
     (outer, service)
 }
 
-fn place(bucket: &str, key: &str) -> Place {
+pub(super) fn place(bucket: &str, key: &str) -> Place {
     Place { bucket: bucket.into(), key: key.into() }
 }
 
@@ -41,7 +41,7 @@ fn put(outer: &Path, key: &str, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-fn data(label: u32) -> Vec<u8> {
+pub(super) fn data(label: u32) -> Vec<u8> {
     (0..700_000u32).map(|n| (n / 7 + label) as u8).collect()
 }
 
@@ -52,7 +52,7 @@ fn qcow2(virtual_bytes: u64) -> Vec<u8> {
     bytes
 }
 
-fn new_import(key: &str, route: ImportRoute, min_disk: u64) -> NewImport {
+pub(super) fn new_import(key: &str, route: ImportRoute, min_disk: u64) -> NewImport {
     let fields = [
         Field::Name(Some("made".into())),
         Field::Visibility(Visibility::Private),
@@ -82,14 +82,14 @@ fn word(outcome: Result<Job, Error>) -> &'static str {
 }
 
 /// The job as it ended, and its image.
-async fn done(service: &Service, actor: &Actor, job: &Job) -> (Job, Image) {
+pub(super) async fn done(service: &Service, actor: &Actor, job: &Job) -> (Job, Image) {
     work_off(service).await;
     let job = service.job(actor, job.id).unwrap();
     let image = image_of(service, actor, &job);
     (job, image)
 }
 
-async fn imported(service: &Service, actor: &Actor, outer: &Path, label: u32) -> Image {
+pub(super) async fn imported(service: &Service, actor: &Actor, outer: &Path, label: u32) -> Image {
     put(outer, "data.raw", &data(label));
     let job = import(service, actor, "data.raw").unwrap();
     done(service, actor, &job).await.1
