@@ -180,7 +180,7 @@ const UNRECORDED: [(&str, usize, &str); 16] = [
     ("src/service/audit/queries.rs", 1, "how far records were forwarded"),
     ("src/service/jobs/mod.rs", 2, "upkeep begins, and tasks that were asked for, each with its record"),
     ("src/service/jobs/at_work.rs", 1, "how far a job is: whoever asked for it is on record"),
-    ("src/service/jobs/settle.rs", 2, "how a job ended: what it did not fill is recorded with it"),
+    ("src/service/jobs/settle.rs", 1, "how a job ended: what it did not fill is recorded with it"),
     ("src/service/jobs/recover.rs", 2, "jobs after a restart, and those that are old"),
     ("src/service/jobs/shared.rs", 1, "what came of shares, each of which has its record"),
     ("src/service/images/transfer/import.rs", 1, "an import's first byte: its end is on record"),

@@ -3,6 +3,8 @@
 //! Invariants: a key is deleted in a commit first and in the ring after it, so that nothing it sealed is lost
 //! before everyone sees why; what a crash leaves between the two is finished by the next look.
 
+use std::collections::HashSet;
+
 use super::{Actor, Error, KeyState, Service};
 use crate::catalog::custom_keys;
 use crate::model::{CustomKey, KeyId, Operation};
@@ -93,15 +95,20 @@ impl Service {
                 Ok::<_, Error>(())
             })?;
         }
+        let keys = custom_keys::list(&self.db.read()?)?.into_iter();
+        let gone: HashSet<[u8; 16]> =
+            keys.filter(|key| matches!(key.state, KeyState::Deleted(_))).map(|key| *key.id.bytes()).collect();
+        if gone.is_empty() {
+            return Ok(0);
+        }
         let mut deleted = 0;
-        for key in custom_keys::list(&self.db.read()?)? {
-            if !matches!(key.state, KeyState::Deleted(_)) {
-                continue;
-            }
-            for domain in self.domains_of(key.id) {
-                self.store.erase_domain(domain)?;
+        for status in self.store.domains() {
+            if let Some(Holder::Custom { key, .. }) = Holder::read(&status.note)
+                && gone.contains(&key)
+            {
+                self.store.erase_domain(status.domain)?;
                 self.litter.left(Reach::Released);
-                tracing::info!(key = %key.id, domain, "a custom key was deleted");
+                tracing::info!(key = %hex::encode(key), domain = status.domain, "a custom key was deleted");
                 deleted += 1;
             }
         }

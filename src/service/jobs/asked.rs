@@ -84,10 +84,17 @@ impl Service {
         }
         for _ in 0..LOOKS_MAX {
             if let Some(place) = self.running.withdraw(&id) {
-                self.record(actor, Act::on(Operation::CancelJob, id))?;
-                let ended = self.end_idle(job, JobState::Cancelled, None);
-                drop(place);
-                return ended;
+                return match self.cancel_idle(actor, job.clone()) {
+                    Ok(ended) => {
+                        drop(place);
+                        Ok(ended)
+                    }
+                    Err(error) => {
+                        // Nothing was committed: it goes on waiting.
+                        self.running.queue(&job, place);
+                        Err(error)
+                    }
+                };
             }
             if let Some(active) = self.running.active(&id) {
                 self.record(actor, Act::on(Operation::CancelJob, id))?;

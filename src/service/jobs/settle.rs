@@ -8,8 +8,10 @@ use super::work;
 use crate::base::Time;
 use crate::catalog::jobs;
 use crate::db::WriteTxn;
+use crate::model::Operation;
 use crate::model::identity::Scope;
 use crate::model::job::{Failure, Job, JobState};
+use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
 /// How one ended.
@@ -58,12 +60,14 @@ impl Service {
         kept
     }
 
-    /// Ends a task that nobody works on.
-    pub(super) fn end_idle(&self, job: Job, state: JobState, error: Option<Failure>) -> Result<Job, Error> {
+    /// Ends a task that waits, for who asked for its end.
+    pub(super) fn cancel_idle(&self, actor: &Actor, job: Job) -> Result<Job, Error> {
         let now = self.clock.now();
-        let ended = Job { state, error, finished_at: Some(now), paused: false, ..job };
+        let ended =
+            Job { state: JobState::Cancelled, error: None, finished_at: Some(now), paused: false, ..job };
         let (service, kept) = (self.clone(), ended.clone());
-        self.db.write(move |txn| service.settle(txn, &kept, now))?;
+        let act = Act::on(Operation::CancelJob, kept.id);
+        self.recorded(actor, act, move |txn, _| service.settle(txn, &kept, now))?;
         self.tidy_after_job();
         Ok(ended)
     }
