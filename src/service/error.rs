@@ -138,12 +138,9 @@ impl Error {
         Error { reason: Some(reason), ..self }
     }
 
-    /// A word for programs: what was in the way of a transfer, or else the kind's.
+    /// A word for programs: what exactly was in the way, or else the kind's.
     pub fn code(&self) -> &'static str {
-        match self.reason {
-            Some(Reason::Transfer(hindrance)) => hindrance.as_str(),
-            _ => self.kind.as_str(),
-        }
+        self.reason.map_or(self.kind.as_str(), Reason::as_str)
     }
 
     /// Nothing there, as far as the caller may know.

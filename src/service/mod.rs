@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod keys;
 mod litter;
 mod origin;
+mod reason;
 pub mod rebuild;
 pub mod reclaim;
 pub mod resealing;

@@ -248,3 +248,27 @@ fn the_page_of_what_is_there_cites_tests_that_are() {
     }
     assert!(cites > 40, "{cites} tests are cited");
 }
+
+/// Codes that no request of this API can end with: whoever reads members of an image that cannot have some hears that
+/// it has none.
+const UNREACHED_CODES: [&str; 1] = ["IMG.0084"];
+
+#[test]
+fn every_code_of_the_image_management_api_is_in_a_test() {
+    let mut code = String::new();
+    let mut tests = std::fs::read_to_string(root().join("tests/clients/ims")).unwrap();
+    for (name, text) in rust_files("src/api/ims") {
+        // A file's own tests come last in it.
+        let at = if name.ends_with("tests.rs") { Some(0) } else { text.find("#[cfg(test)]") };
+        let (own, tested) = text.split_at(at.unwrap_or(text.len()));
+        code.push_str(own);
+        tests.push_str(tested);
+    }
+    let literals = code.match_indices("\"IMG.").filter_map(|(at, _)| code.get(at + 1..at + 9));
+    let codes: std::collections::BTreeSet<&str> =
+        literals.filter(|code| code[4..].bytes().all(|byte| byte.is_ascii_digit())).collect();
+    assert!(codes.len() > 60, "{codes:?}");
+    for code in codes {
+        assert_eq!(tests.contains(code), !UNREACHED_CODES.contains(&code), "{code}");
+    }
+}

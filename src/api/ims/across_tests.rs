@@ -20,7 +20,7 @@ use crate::model::job::JobId;
 use crate::peers::{Account, Peer};
 use crate::service::images::{Region, Regions};
 use crate::service::testing::{self, work_off};
-use crate::service::{Actor, ErrorKind, Service};
+use crate::service::{Actor, ErrorKind, Rules, Service};
 
 /// What happens to a request on its way, once.
 #[derive(Clone)]
@@ -91,7 +91,12 @@ async fn meddle(plan: Plan, request: Request, next: Next) -> Response {
 }
 
 async fn boxes(password: &str) -> Boxes {
-    let (far, _) = testing::service();
+    boxes_with(password, testing::rules()).await
+}
+
+/// The same, with other rules of the far box.
+async fn boxes_with(password: &str, rules: Rules) -> Boxes {
+    let (far, _) = testing::service_with(rules);
     let plan = Plan::default();
     let meddling = plan.clone();
     let router: Router = crate::api::router(ApiState { service: far.clone(), public_url: None });
@@ -281,6 +286,14 @@ async fn what_a_copy_across_is_refused_for_has_its_code() {
     }
     let (_, answer) = boxes.ask(&image, &with("name", "one more")).await;
     assert_eq!(answer["error"]["code"], "IMG.0149", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_too_large_there_fails_the_job() {
+    let boxes = boxes_with("admin-pw", Rules { image_bytes_max: 1_000_000, ..testing::rules() }).await;
+    let image = boxes.image().await;
+    let job = boxes.copied(&image, &body("east")).await;
+    assert_eq!((&job["status"], &job["error_code"]), (&json!("FAIL"), &json!("IMG.0146")), "{job}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

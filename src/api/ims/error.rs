@@ -147,8 +147,8 @@ fn of_hindrance(hindrance: Hindrance) -> &'static str {
 
 /// The code of the word that a failed job keeps.
 pub(super) fn code_of(word: &str) -> &'static str {
-    match (Hindrance::parse(word), word) {
-        (Some(hindrance), _) => of_hindrance(hindrance),
+    match (Reason::parse(word), word) {
+        (Some(reason), _) => of_reason(reason).1,
         (None, "not_found" | "gone") => "IMG.0027",
         (None, "forbidden") => "IMG.0026",
         (None, "unsupported_content") => "IMG.0057",

@@ -25,6 +25,8 @@ mod wire;
 #[cfg(test)]
 mod across_tests;
 #[cfg(test)]
+mod codes_tests;
+#[cfg(test)]
 mod jobs_tests;
 #[cfg(test)]
 mod tests;

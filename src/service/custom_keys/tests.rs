@@ -173,8 +173,8 @@ async fn what_a_key_sealed_is_shared_only_where_the_key_is_granted() {
     assert_eq!(b.read(&b.two, &id).unwrap(), [7; 70_000]);
     assert_eq!(b.service.custom_key(&b.two, &named).unwrap().id, key.id);
     // It reads, and seals nothing of its own: the key is another's to delete.
-    let own = b.register(&b.two, CUSTOM_KEY_PROPERTY, &named).unwrap();
-    assert_eq!(b.fill(&b.two, &own).await.unwrap_err().reason, Some(Reason::KeyNotGranted));
+    let refused = b.register(&b.two, CUSTOM_KEY_PROPERTY, &named).unwrap_err();
+    assert_eq!(refused.reason, Some(Reason::KeyNotGranted));
     for refused in [
         kind(b.service.schedule_key_deletion(&b.two, &named, 7)),
         kind(b.service.change_custom_key(&b.two, &named, CustomKeyChange::default())),

@@ -22,6 +22,9 @@ impl Service {
             Err(_) => return Err(unknown(named)),
             Ok(key) => key,
         };
+        if !super::sees_all(actor) {
+            expect_own(&key, actor.project())?;
+        }
         expect_enabled(&key)?;
         Ok(key)
     }
@@ -43,11 +46,21 @@ pub(in crate::service) fn expect_seals(
     owner: Option<&ProjectId>,
 ) -> Result<(), Error> {
     let key = custom_keys::get(rows, id)?.ok_or_else(|| unknown(&id.to_string()))?;
-    // A grant lets others read: whoever sealed with another's key would lose its data when that one deletes it.
-    if owner != Some(&key.project) {
-        return Err(not_granted(&key));
-    }
+    expect_own(&key, owner)?;
     expect_enabled(&key)
+}
+
+/// Refuses to seal with another project's key. A grant lets others read: whoever sealed with such a key would lose its
+/// data when its owner deletes it.
+fn expect_own(key: &CustomKey, project: Option<&ProjectId>) -> Result<(), Error> {
+    if project == Some(&key.project) {
+        return Ok(());
+    }
+    let message = format!(
+        "custom key {} belongs to another project, and seals that one's images alone; make a key of your own",
+        key.id
+    );
+    Err(Error::forbidden(message).because(Reason::KeyNotGranted))
 }
 
 /// Refuses to open an image's data for a project while its key is not enabled, or not the project's to use.
