@@ -29,7 +29,7 @@ pub mod upkeep;
 use std::sync::{Arc, Mutex};
 
 pub use actor::Actor;
-pub use error::{Error, ErrorKind, Reason};
+pub use error::{Error, ErrorKind, OVER_LIMIT, Reason};
 pub use hindrance::Hindrance;
 pub use litter::Litter;
 pub use origin::{Caller, Origin, Source};

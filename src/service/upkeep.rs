@@ -110,8 +110,9 @@ impl Service {
     /// # Errors
     /// When the database fails, or a record is unreadable.
     pub fn renew_indexes(&self) -> Result<bool, Error> {
-        let jobs = crate::catalog::jobs::renew_index(&self.db)?;
-        Ok(crate::catalog::images::renew_index(&self.db)? || jobs)
+        let jobs = catalog::jobs::renew_index(&self.db)?;
+        let usage = catalog::quotas::renew(&self.db)?;
+        Ok(images::renew_index(&self.db)? || jobs || usage)
     }
 
     /// Lets those through who may look after the box, where no action of its own says what for.

@@ -107,8 +107,8 @@ pub(super) fn unmake(txn: &WriteTxn, store: &Store, job: &Job, now: Time) -> Res
 
 /// What a task needs to begin again, in the commit that puts it back into the queue.
 pub(super) fn remake(txn: &WriteTxn, job: &Job, now: Time) -> Result<(), Error> {
-    match job.task.as_ref().and_then(Task::fills) {
-        Some(image) => images::revive(txn, &image, &job.id.0, now),
+    match &job.task {
+        Some(task) => images::revive(txn, task, &job.id.0, now),
         None => Ok(()),
     }
 }
