@@ -263,7 +263,7 @@ impl std::fmt::Display for OverLimit {
             return write!(
                 f,
                 "project {project} is over its limit of {name}: the limit is {limit} MiB ({most} bytes), {used} bytes \
-                 are used, and {more} bytes more were asked for; {way_out}"
+                 are used, data on its way included, and {more} bytes more were asked for; {way_out}"
             );
         }
         write!(

@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod keys;
 mod litter;
 mod origin;
+pub mod quotas;
 pub mod rebuild;
 pub mod reclaim;
 pub mod resealing;

@@ -22,9 +22,9 @@ use super::members;
 use super::quotas;
 use super::records::image::ImageRecord;
 use crate::db::codec::{self, Unreadable};
-use crate::db::{Db, ReadTxn, Rows, Table, WriteTxn};
+use crate::db::{Db, Rows, Table, WriteTxn};
 use crate::model::quota::Usage;
-use crate::model::{Image, ImageId, ProjectId, Visibility};
+use crate::model::{Image, ImageId};
 
 pub use filters::{Absent, Comparison, Filters, NumberBounds, PropertyTest, Standing, TagTest};
 pub use listing::{ListQuery, list};
@@ -152,25 +152,6 @@ pub fn decode(record: &[u8]) -> Result<Image, Error> {
 /// When the database fails.
 pub fn count(rows: &impl Rows) -> Result<u64, Error> {
     Ok(rows.count(&IMAGES)?)
-}
-
-/// How many images a project has that are not public.
-///
-/// # Errors
-/// When the database fails.
-pub fn count_kept(read: &ReadTxn, owner: &ProjectId) -> Result<u64, Error> {
-    let mut found = 0;
-    for visibility in Visibility::ALL.into_iter().filter(|v| *v != Visibility::Public) {
-        for hidden in [false, true] {
-            let scope = rows::Scope::Owner(owner.as_str(), visibility);
-            let prefix = rows::prefix(rows::Column::Id, &scope, hidden);
-            read.scan_prefix(&rows::INDEX, prefix.bytes(), &mut |_, _| {
-                found += 1;
-                ControlFlow::Continue(())
-            })?;
-        }
-    }
-    Ok(found)
 }
 
 /// Visits every image, in id order.
