@@ -236,16 +236,14 @@ impl Service {
 }
 
 fn usage(read: &ReadTxn) -> Result<Usage, Error> {
-    let mut usage = Usage::default();
-    images::for_each(read, &mut |image| {
-        usage.images += 1;
-        usage.image_bytes += image.size_bytes.unwrap_or(0);
-    })?;
-    images::for_each_retained(read, &mut |retained| {
-        usage.deleted_images += 1;
-        usage.deleted_image_bytes += retained.image.size_bytes.unwrap_or(0);
-    })?;
-    Ok(usage)
+    let all = catalog::quotas::usage_of_all(read)?;
+    Ok(Usage {
+        images: all.images + all.killed,
+        image_bytes: all.image_bytes,
+        deleted_images: all.deleted_images,
+        deleted_image_bytes: all.deleted_image_bytes,
+        ..Usage::default()
+    })
 }
 
 fn digest(

@@ -15,7 +15,7 @@ pub use limits::{
     put_limit, put_registered, registered,
 };
 pub use reservations::{Wish, reserve, reserved};
-pub use usage::{USAGE, each_usage, recount, renew, usage_of};
+pub use usage::{USAGE, each_usage, recount, renew, usage_of, usage_of_all};
 pub(super) use usage::{enter, is_whole, leave, purge, recount_lost, replace};
 
 use super::error::Error;

@@ -206,9 +206,9 @@ fn what_is_counted_wrong_is_found_and_counted_anew() {
     }
     write(&db, |txn| reserve(txn, &image(2, Some("p"), Status::Saving), Wish::exactly(5))).unwrap();
     let right = used(&db, "p");
-    let key = Key::new().byte(1).text("p").into_bytes();
-    let spoil = move |db: &Db, usage: Option<Usage>| {
-        let key = key.clone();
+    let (own, all) = (Key::new().byte(1).text("p").into_bytes(), vec![2]);
+    let spoil = |db: &Db, key: &[u8], usage: Option<Usage>| {
+        let key = key.to_vec();
         write(db, move |txn| match usage {
             Some(usage) => Ok(txn.put_record(&USAGE, &key, &UsageRecord::from(usage))?),
             None => Ok(txn.remove(&USAGE, &key).map(|_| ())?),
@@ -216,19 +216,23 @@ fn what_is_counted_wrong_is_found_and_counted_anew() {
         .unwrap();
         assert_eq!(differing_indexes(&db.read().unwrap()).unwrap(), [USAGE.name]);
     };
+    assert_eq!(usage_of_all(&db.read().unwrap()).unwrap(), right);
     let off_by_one = Usage { image_bytes: right.image_bytes + 1, ..right };
-    spoil(&db, Some(off_by_one));
-    assert!(!renew(&db).unwrap(), "as many images as there are were counted");
-    assert!(write(&db, recount).unwrap());
-    assert!(!write(&db, recount).unwrap());
-    assert_eq!(used(&db, "p"), right);
-    // A release that counts nothing leaves nothing, or too little.
-    spoil(&db, None);
+    for key in [&own, &all] {
+        spoil(&db, key, Some(off_by_one));
+        assert!(!renew(&db).unwrap(), "as many images as there are were counted");
+        assert!(write(&db, recount).unwrap());
+        assert!(!write(&db, recount).unwrap());
+        assert_eq!(used(&db, "p"), right);
+    }
+    // A release that counts nothing leaves nothing, or the count of another time.
+    spoil(&db, &all, None);
+    spoil(&db, &own, None);
     assert!(renew(&db).unwrap() && !renew(&db).unwrap());
     assert_eq!(used(&db, "p"), right);
-    spoil(&db, Some(Usage { images: 7, ..right }));
+    spoil(&db, &all, Some(Usage { images: 7, ..right }));
     assert!(renew(&db).unwrap());
-    spoil(&db, Some(off_by_one));
+    spoil(&db, &own, Some(off_by_one));
     reindex(&db).unwrap();
     assert_eq!(used(&db, "p"), right);
     assert_eq!(differing_indexes(&db.read().unwrap()).unwrap(), [""; 0]);

@@ -1,4 +1,4 @@
-//! What each project uses: one row each, which changes in the commits that change images.
+//! What each project uses, and all of them together: one row each, which change in the commits that change images.
 //!
 //! Invariant: a row says what a count of all images, retained images and reservations would say. Images without an
 //! owner are counted together, and no limit holds for them.
@@ -16,8 +16,11 @@ use crate::db::{self, Db, Key, KeyReader, Rows, Table, WriteTxn};
 use crate::model::quota::{OverLimit, Resource, Usage};
 use crate::model::{Image, ProjectId, Status};
 
-/// Owner.
+/// Owner, or nothing for all of them together.
 pub const USAGE: Table = Table::derived("project-usage-1");
+
+/// The key of the row of all owners together.
+const TOTAL: &[u8] = &[2];
 
 /// Rows written in one transaction when all are made anew.
 const BATCH_ROWS: usize = 4096;
@@ -47,18 +50,23 @@ pub fn usage_of(rows: &impl Rows, owner: Option<&ProjectId>) -> Result<Usage, Er
     Ok(rows.record::<UsageRecord>(&USAGE, key(owner).bytes())?.map(Usage::from).unwrap_or_default())
 }
 
+/// What all of them use together. One row is read.
+///
+/// # Errors
+/// When the database fails.
+pub fn usage_of_all(rows: &impl Rows) -> Result<Usage, Error> {
+    Ok(rows.record::<UsageRecord>(&USAGE, TOTAL)?.map(Usage::from).unwrap_or_default())
+}
+
 /// Visits what each project uses, in the order of their ids; first what is of images without an owner.
 ///
 /// # Errors
 /// When the database fails, or a row is unreadable; then the visits stop there.
 pub fn each_usage(rows: &impl Rows, visit: &mut dyn FnMut(Option<ProjectId>, Usage)) -> Result<(), Error> {
     let mut outcome = Ok(());
-    let read = |row: &[u8], value: &[u8]| Ok::<_, Error>((owner(row)?, codec::decode::<UsageRecord>(value)?));
-    rows.scan(
-        &USAGE,
-        (Bound::Unbounded, Bound::Unbounded),
-        false,
-        &mut |row, value| match read(row, value) {
+    rows.scan(&USAGE, (Bound::Unbounded, Bound::Excluded(TOTAL)), false, &mut |row, value| {
+        let read = owner(row).and_then(|owner| Ok((owner, codec::decode::<UsageRecord>(value)?)));
+        match read {
             Ok((owner, usage)) => {
                 visit(owner, usage.into());
                 ControlFlow::Continue(())
@@ -67,8 +75,8 @@ pub fn each_usage(rows: &impl Rows, visit: &mut dyn FnMut(Option<ProjectId>, Usa
                 outcome = Err(error);
                 ControlFlow::Break(())
             }
-        },
-    )?;
+        }
+    })?;
     outcome
 }
 
@@ -101,12 +109,19 @@ fn change(txn: &WriteTxn, owner: Option<&ProjectId>, less: Usage, more: Usage) -
     if let Some(project) = owner {
         expect_within(txn, project, &before, &after)?;
     }
-    let key = key(owner);
-    if after == Usage::default() {
-        txn.remove(&USAGE, key.bytes())?;
+    put(txn, key(owner).bytes(), after)?;
+    let mut all = usage_of_all(txn)?.less(less);
+    all += more;
+    put(txn, TOTAL, all)
+}
+
+/// Sets a row; one that says nothing is none.
+fn put(txn: &WriteTxn, key: &[u8], usage: Usage) -> Result<(), Error> {
+    if usage == Usage::default() {
+        txn.remove(&USAGE, key)?;
         return Ok(());
     }
-    Ok(txn.put_record(&USAGE, key.bytes(), &UsageRecord::from(after))?)
+    Ok(txn.put_record(&USAGE, key, &UsageRecord::from(usage))?)
 }
 
 /// Refuses a use above its limit, where it was lower before.
@@ -141,14 +156,17 @@ fn of_image(rows: &impl Rows, image: &Image) -> Result<Usage, Error> {
 /// Counts everything. Takes memory for each project, not for each image.
 fn count(rows: &impl Rows) -> Result<BTreeMap<Vec<u8>, Usage>, Error> {
     let mut all: BTreeMap<Vec<u8>, Usage> = BTreeMap::new();
+    let mut add = |owner: Option<&ProjectId>, usage: Usage| {
+        *all.entry(key(owner).into_bytes()).or_default() += usage;
+        *all.entry(TOTAL.to_vec()).or_default() += usage;
+    };
     let mut failed = None;
     images::for_each(rows, &mut |image| match of_image(rows, &image) {
-        Ok(usage) => *all.entry(key(image.owner.as_ref()).into_bytes()).or_default() += usage,
+        Ok(usage) => add(image.owner.as_ref(), usage),
         Err(error) => failed = Some(error),
     })?;
     images::for_each_retained(rows, &mut |retained| {
-        let owner = retained.image.owner.as_ref();
-        *all.entry(key(owner).into_bytes()).or_default() += Usage::of_retained(&retained.image);
+        add(retained.image.owner.as_ref(), Usage::of_retained(&retained.image));
     })?;
     failed.map_or(Ok(all), Err)
 }
@@ -156,11 +174,15 @@ fn count(rows: &impl Rows) -> Result<BTreeMap<Vec<u8>, Usage>, Error> {
 /// Whether the rows are those that a count makes, as of one snapshot.
 pub(in crate::catalog) fn is_whole(rows: &impl Rows) -> Result<bool, Error> {
     let counted = count(rows)?;
-    let mut found = BTreeMap::new();
-    each_usage(rows, &mut |owner, usage| {
-        found.insert(key(owner.as_ref()).into_bytes(), usage);
+    let (mut found, mut failed) = (BTreeMap::new(), None);
+    rows.scan(&USAGE, (Bound::Unbounded, Bound::Unbounded), false, &mut |key, value| {
+        match codec::decode::<UsageRecord>(value) {
+            Ok(usage) => drop(found.insert(key.to_vec(), Usage::from(usage))),
+            Err(error) => failed = Some(error),
+        }
+        ControlFlow::Continue(())
     })?;
-    Ok(counted == found)
+    failed.map_or(Ok(counted == found), |error| Err(error.into()))
 }
 
 /// Counts everything anew, in one transaction; says whether anything was counted wrong before. Others wait meanwhile: a
@@ -191,11 +213,8 @@ pub fn recount(txn: &WriteTxn) -> Result<bool, Error> {
 /// When the database fails, or a record is unreadable.
 pub fn renew(db: &Db) -> Result<bool, Error> {
     let read = db.read()?;
-    let (mut images, mut deleted) = (0, 0);
-    each_usage(&read, &mut |_, usage| {
-        images += usage.images + usage.killed;
-        deleted += usage.deleted_images;
-    })?;
+    let all = usage_of_all(&read)?;
+    let (images, deleted) = (all.images + all.killed, all.deleted_images);
     if (images, deleted) == (images::count(&read)?, images::count_retained(&read)?) {
         return Ok(false);
     }
