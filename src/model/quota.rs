@@ -251,26 +251,32 @@ pub struct OverLimit {
     pub used: u64,
     /// How much more was asked for.
     pub more: u64,
+    /// How many of the used bytes are those of deleted images that are retained.
+    pub deleted_bytes: u64,
 }
 
 impl std::fmt::Display for OverLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let OverLimit { project, resource, most, used, more } = self;
+        let OverLimit { project, resource, most, used, more, deleted_bytes } = self;
         let name = resource.as_str();
-        let way_out = "delete some, or ask an administrator for more (tintype quota set)";
+        write!(f, "project {project} is over its limit of {name}: ")?;
         if resource.is_of_bytes() {
             let limit = most / MIB;
-            return write!(
+            write!(
                 f,
-                "project {project} is over its limit of {name}: the limit is {limit} MiB ({most} bytes), {used} bytes \
-                 are used, data on its way included, and {more} bytes more were asked for; {way_out}"
-            );
+                "the limit is {limit} MiB ({most} bytes), {used} bytes are used, data on its way included, "
+            )?;
+            write!(f, "and {more} bytes more were asked for; ")?;
+        } else {
+            write!(f, "the limit is {most}, {used} are used, and {more} more were asked for; ")?;
         }
-        write!(
-            f,
-            "project {project} is over its limit of {name}: the limit is {most}, {used} are used, and {more} more were \
-             asked for; {way_out}"
-        )
+        if *deleted_bytes > 0 {
+            write!(f, "{deleted_bytes} bytes are those of deleted images that are retained: purge some ")?;
+            write!(f, "(tintype image purge), ")?;
+        } else {
+            write!(f, "delete some, ")?;
+        }
+        write!(f, "or ask an administrator for more (tintype quota set)")
     }
 }
 

@@ -196,7 +196,13 @@ async fn deleted_images_keep_their_space_until_they_are_purged_and_need_a_place_
     limit(&service, Resource::ImageSizeTotal, 1);
     service.delete_image(&owner, &id).unwrap();
     let other = create(&service).unwrap().id;
-    assert_eq!(over(upload(&service, &other, Some(1), b"x").await), Resource::ImageSizeTotal);
+    let refused = upload(&service, &other, Some(1), b"x").await;
+    let said = refused.as_ref().unwrap_err().message.clone();
+    assert!(
+        said.contains("1048576 bytes are those of deleted images that are retained: purge some"),
+        "{said}"
+    );
+    assert_eq!(over(refused), Resource::ImageSizeTotal);
     assert_eq!(over(service.undelete_image(&owner, &id)), Resource::ImageCountTotal);
     service.delete_image(&owner, &other).unwrap();
     service.undelete_image(&owner, &id).unwrap();

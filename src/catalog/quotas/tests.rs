@@ -82,7 +82,7 @@ fn a_limit_names_what_it_refuses_and_nothing_is_kept_then() {
     write(&db, |txn| images::insert(txn, &image(1, Some("p"), Status::Queued))).unwrap();
     let refused = over(write(&db, |txn| images::insert(txn, &image(2, Some("p"), Status::Queued))));
     let (resource, project) = (Resource::ImageCountTotal, ProjectId::from("p"));
-    assert_eq!(refused, OverLimit { project, resource, most: 1, used: 1, more: 1 });
+    assert_eq!(refused, OverLimit { project, resource, most: 1, used: 1, more: 1, deleted_bytes: 0 });
     let said = refused.to_string();
     assert!(said.contains("image_count_total: the limit is 1, 1 are used, and 1 more"), "{said}");
     assert_eq!(images::get(&db.read().unwrap(), &image(2, None, Status::Queued).id).unwrap(), None);

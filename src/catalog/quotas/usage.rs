@@ -137,7 +137,11 @@ fn expect_within(txn: &WriteTxn, project: &ProjectId, before: &Usage, after: &Us
         let most = registered.applied(txn, project, resource)?.limit.amount(resource);
         if let Some(most) = most.filter(|most| wanted > *most) {
             let project = project.clone();
-            let over = OverLimit { project, resource, most, used, more: wanted - used };
+            let deleted_bytes = match resource {
+                Resource::ImageSizeTotal => before.deleted_image_bytes,
+                _ => 0,
+            };
+            let over = OverLimit { project, resource, most, used, more: wanted - used, deleted_bytes };
             return Err(Error::OverLimit(Box::new(over)));
         }
     }
