@@ -9,8 +9,8 @@ use crate::catalog::quotas::{self, Wish};
 use crate::model::ImageId;
 use crate::service::{Error, Service};
 
-/// A stretch is a quarter of what has arrived, no shorter than this.
-const STRETCH_BYTES_MIN: u64 = 8 << 20;
+/// A stretch is half of what has arrived, no shorter than this: each costs a commit, some eight for 512 MiB.
+const STRETCH_BYTES_MIN: u64 = 16 << 20;
 /// And no longer.
 const STRETCH_BYTES_MAX: u64 = 1 << 30;
 
@@ -21,7 +21,7 @@ pub(super) fn at_first(declared_bytes: Option<u64>) -> Wish {
 
 /// What data takes when so much of it is there.
 pub(super) fn beyond(arrived_bytes: u64) -> Wish {
-    let stretch = (arrived_bytes / 4).clamp(STRETCH_BYTES_MIN, STRETCH_BYTES_MAX);
+    let stretch = (arrived_bytes / 2).clamp(STRETCH_BYTES_MIN, STRETCH_BYTES_MAX);
     Wish { least: arrived_bytes, most: arrived_bytes.saturating_add(stretch) }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_stretch_grows_with_what_is_there_within_bounds() {
         for (arrived, stretch) in
-            [(0, 8 << 20), (32 << 20, 8 << 20), (64 << 20, 16 << 20), (1 << 40, 1 << 30)]
+            [(0, 16 << 20), (32 << 20, 16 << 20), (64 << 20, 32 << 20), (1 << 40, 1 << 30)]
         {
             assert_eq!(beyond(arrived), Wish { least: arrived, most: arrived + stretch });
         }
