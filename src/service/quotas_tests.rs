@@ -263,6 +263,7 @@ async fn a_job_that_finds_more_than_it_reserved_fails_with_the_limit_and_may_be_
     let job = service.import_image(&owner, new_import("grows.raw")).unwrap();
     put(outer.path(), "grows.raw", MIB + 1);
     work_off(&service).await;
+    assert_eq!(service.store.activity().received_bytes, 0, "it is refused before it is read");
     let ended = service.job(&owner, job.id).unwrap();
     let error = ended.error.unwrap();
     assert_eq!((ended.state, error.code.as_str()), (JobState::Failed, OVER_LIMIT));
