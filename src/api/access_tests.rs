@@ -95,12 +95,25 @@ const IMAGE_ROUTES: [(&str, &str, &str, bool); 24] = [
     ("POST", "/tintype/v1/images/{image}/uploads", "", true),
 ];
 
+/// The same twice, which nobody can make.
+const REGISTERED_LIMITS: &str = concat!(
+    r#"{"registered_limits":["#,
+    r#"{"service_id":"20a095160e340146b53179922cff3c45","resource_name":"image_count_total","default_limit":1},"#,
+    r#"{"service_id":"20a095160e340146b53179922cff3c45","resource_name":"image_count_total","default_limit":1}]}"#
+);
+/// Of a project that is not there.
+const LIMITS: &str = concat!(
+    r#"{"limits":[{"project_id":"x","service_id":"20a095160e340146b53179922cff3c45","#,
+    r#""resource_name":"image_count_total","resource_limit":1}]}"#
+);
+
 /// All other routes whose answer depends on who asks.
-const ROUTES: [(&str, &str, &str); 81] = [
+const ROUTES: [(&str, &str, &str); 101] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
     ("POST", "/v2/images", r#"{"owner":"x"}"#),
+    ("GET", "/v2/info/usage", ""),
     ("GET", "/v2/cloudimages", ""),
     ("GET", "/v1/cloudimages/tags", ""),
     ("GET", "/v1/cloudimages/quota", ""),
@@ -153,6 +166,17 @@ const ROUTES: [(&str, &str, &str); 81] = [
     ("PUT", "/v3/domains/x/groups/x/roles/x", ""),
     ("HEAD", "/v3/projects/x/groups/x/roles/x", ""),
     ("DELETE", "/v3/system/groups/x/roles/x", ""),
+    ("GET", "/v3/registered_limits", ""),
+    ("POST", "/v3/registered_limits", REGISTERED_LIMITS),
+    ("GET", "/v3/registered_limits/x", ""),
+    ("PATCH", "/v3/registered_limits/x", r#"{"registered_limit":{}}"#),
+    ("DELETE", "/v3/registered_limits/x", ""),
+    ("GET", "/v3/limits", ""),
+    ("GET", "/v3/limits/model", ""),
+    ("POST", "/v3/limits", LIMITS),
+    ("GET", "/v3/limits/x", ""),
+    ("PATCH", "/v3/limits/x", r#"{"limit":{}}"#),
+    ("DELETE", "/v3/limits/x", ""),
     ("GET", "/v3/services", ""),
     ("GET", "/v3/endpoints", ""),
     ("GET", "/tintype/v1/custom-keys", ""),
@@ -161,6 +185,14 @@ const ROUTES: [(&str, &str, &str); 81] = [
     ("GET", "/tintype/v1/families", ""),
     ("GET", "/tintype/v1/access-keys", ""),
     ("POST", "/tintype/v1/access-keys", r#"{"user":"admin","project":"admin"}"#),
+    ("GET", "/tintype/v1/quotas", ""),
+    ("GET", "/tintype/v1/quotas/default", ""),
+    ("PATCH", "/tintype/v1/quotas/default", r#"{"image_stage_total":-1}"#),
+    ("GET", "/tintype/v1/quotas/projects", ""),
+    ("GET", "/tintype/v1/quotas/projects/{lab}", ""),
+    ("PATCH", "/tintype/v1/quotas/projects/{lab}", r#"{"image_stage_total":null}"#),
+    ("GET", "/tintype/v1/quotas/projects/x", ""),
+    ("POST", "/tintype/v1/quotas/recount", ""),
     ("GET", "/tintype/v1/stats", ""),
     ("POST", "/tintype/v1/check", ""),
     ("POST", "/tintype/v1/scrub", ""),

@@ -8,6 +8,7 @@ use crate::service::figures::Figures;
 /// What the store holds, did, and has left.
 pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
     let Figures {
+        used,
         stored,
         activity,
         damage,
@@ -22,6 +23,12 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
     let gauge = Figure::gauge;
     let counter = Figure::counter;
     let mut all = vec![
+        gauge("tintype_images", "Images, those without data included", used.images + used.killed),
+        gauge("tintype_image_bytes", "Bytes of their data, as clients see it", used.image_bytes),
+        gauge("tintype_images_uploading", "Images whose data is on its way", used.uploading),
+        gauge("tintype_reserved_bytes", "Bytes reserved for data on its way", used.reserved_bytes),
+        gauge("tintype_deleted_images", "Deleted images that are retained", used.deleted_images),
+        gauge("tintype_deleted_image_bytes", "Bytes of their data", used.deleted_image_bytes),
         gauge("tintype_store_contents", "Image contents stored", stored.contents),
         gauge("tintype_store_content_bytes", "Bytes of them, as clients see them", stored.content_bytes),
         gauge("tintype_store_chunks", "Chunks stored, each once", stored.chunks),

@@ -165,6 +165,7 @@ fn route(request: &Request) -> String {
         ["v2", "images", _, "tags", _] => "/v2/images/{image}/tags/{tag}",
         ["v2", "images", _, "actions", _] => "/v2/images/{image}/actions/{action}",
         ["v2", "schemas", _] => "/v2/schemas/{schema}",
+        ["v2", "info", "usage"] => "/v2/info/usage",
         ["v2", ..] => "/v2/other",
         _ => "other",
     };

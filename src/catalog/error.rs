@@ -1,6 +1,7 @@
 //! What a catalog operation can refuse.
 
 use crate::db;
+use crate::model::quota::OverLimit;
 
 /// A catalog failure.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,6 +12,9 @@ pub enum Error {
     /// What should change is not there; the text says what.
     #[error("{0}")]
     Missing(String),
+    /// It would raise what a project uses above its limit.
+    #[error("{0}")]
+    OverLimit(Box<OverLimit>),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] db::Error),

@@ -15,6 +15,7 @@ pub mod images;
 mod index;
 pub mod jobs;
 pub mod members;
+pub mod quotas;
 mod records;
 pub mod tokens;
 pub mod uploads;
@@ -34,6 +35,7 @@ pub fn fact_tables() -> Vec<Table> {
         &access_keys::FACTS,
         &audit::FACTS,
         &domain_members::FACTS,
+        &quotas::FACTS,
     ]
     .concat()
 }
@@ -42,13 +44,13 @@ pub fn fact_tables() -> Vec<Table> {
 /// forwarded, which end with the file they are in, and what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
-    tables.extend([tokens::TOKENS, identity::REVISION, audit::CURSOR]);
+    tables.extend([tokens::TOKENS, identity::REVISION, audit::CURSOR, quotas::USAGE]);
     tables.extend(images::OLD_INDEXES);
     tables
 }
 
 /// Names of derived tables whose rows are not those that follow from the facts. There are none but
-/// for a fault of the program. Memory does not grow with the catalog.
+/// for a fault of the program. Memory does not grow with the number of images.
 ///
 /// # Errors
 /// When the database fails, or a fact is unreadable.
@@ -59,6 +61,9 @@ pub fn differing_indexes(read: &ReadTxn) -> Result<Vec<&'static str>, Error> {
             differing.push(index.derived.name);
         }
     }
+    if !quotas::is_whole(read)? {
+        differing.push(quotas::USAGE.name);
+    }
     Ok(differing)
 }
 
@@ -68,10 +73,11 @@ pub fn differing_indexes(read: &ReadTxn) -> Result<Vec<&'static str>, Error> {
 /// # Errors
 /// When the database fails, or a fact is unreadable.
 pub fn reindex(db: &Db) -> Result<(), Error> {
-    indexes().iter().try_for_each(|index| index.rebuild(db))
+    indexes().iter().try_for_each(|index| index.rebuild(db))?;
+    quotas::recount_lost(db)
 }
 
-/// Every derived table that has a way back: the one place that names them.
+/// Every derived table of which each row follows from one row of another table.
 fn indexes() -> Vec<Index> {
     [
         &[images::INDEX, members::INDEX, domain_members::INDEX, access_keys::INDEX][..],

@@ -1,6 +1,7 @@
 //! `tintype check`: has the box verify everything it stores.
 
 use clap::Args;
+use serde_json::Value;
 
 use super::client::Client;
 use super::failure::Failure;
@@ -10,6 +11,14 @@ use super::output::Output;
 /// Arguments of `tintype check`.
 #[derive(Args)]
 pub struct Check {}
+
+/// What projects use, as the report names it.
+const USAGE: &str = "project-usage-1";
+
+fn differs_in_usage_alone(report: &Value) -> bool {
+    let differing = report["differing_indexes"].as_array();
+    differing.is_some_and(|tables| !tables.is_empty() && tables.iter().all(|table| table == USAGE))
+}
 
 impl Check {
     /// Runs the check; damage is a failure.
@@ -29,6 +38,12 @@ impl Check {
                  dedup.verify = \"always\" keeps new uploads from relying on them until then",
             ));
         }
+        if differs_in_usage_alone(&report) {
+            return Err(Failure::failed(
+                "what projects use was counted wrong, so that their limits let too much or too little through: \
+                 `tintype quota recount` counts anew; report this",
+            ));
+        }
         if !clean("differing_indexes") {
             return Err(Failure::failed(
                 "indexes of the catalog do not follow from its records, so that listings may lack some: keep a \
@@ -43,5 +58,20 @@ impl Check {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_count_is_told_from_other_differences() {
+        let alone = |tables: Value| differs_in_usage_alone(&json!({ "differing_indexes": tables }));
+        assert_eq!(USAGE, crate::catalog::quotas::USAGE.name);
+        assert!(alone(json!([USAGE])));
+        assert!(!alone(json!([])) && !alone(json!([USAGE, "image-index-3"])) && !alone(Value::Null));
     }
 }

@@ -22,6 +22,7 @@ mod lines;
 mod output;
 mod policy;
 mod progress;
+mod quota;
 mod rebuild;
 mod scrub;
 mod serve;
@@ -99,6 +100,9 @@ enum Ask {
     /// Policies: what members of groups may do
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// What projects may have, and what they have
+    #[command(subcommand)]
+    Quota(quota::Quota),
     /// Keys that programs sign their requests with
     #[command(subcommand)]
     AccessKey(access_key::AccessKey),
@@ -173,6 +177,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::Project(project) => project.run(&client, output).await,
         Ask::Role(role) => role.run(&client, output).await,
         Ask::Policy(policy) => policy.run(&client, output).await,
+        Ask::Quota(quota) => quota.run(&client, output).await,
         Ask::AccessKey(key) => key.run(&client, output).await,
         Ask::CustomKey(key) => key.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,

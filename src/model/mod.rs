@@ -9,6 +9,7 @@ pub mod image;
 pub mod job;
 pub mod os_versions;
 pub mod policy;
+pub mod quota;
 pub mod range;
 pub mod trace;
 pub mod upload;

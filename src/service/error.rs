@@ -1,8 +1,12 @@
 //! Why a use case refused: a closed set of kinds that every protocol maps exhaustively.
 
 use super::Hindrance;
+use crate::model::quota::Resource;
 use crate::store::KeyError;
 use crate::{catalog, db, store};
+
+/// The word for programs of what a limit of a project refused. Records of jobs keep it.
+pub const OVER_LIMIT: &str = "over_limit";
 
 /// What the caller should make of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +111,8 @@ pub enum Reason {
     NotAccepted,
     /// The image is another's, and sealed with that one's key.
     SharedAndEncrypted,
+    /// A project would have more of this than its limit.
+    OverLimit(Resource),
     /// More came lately than the server keeps in mind.
     TooManyRequests,
     /// Something of moving images in and out.
@@ -193,6 +199,9 @@ impl From<catalog::Error> for Error {
             catalog::Error::Db(error) => error.into(),
             catalog::Error::Exists(what) => Error::conflict(what),
             catalog::Error::Missing(what) => Error::not_found(what),
+            catalog::Error::OverLimit(over) => {
+                Error::too_large(over.to_string()).because(Reason::OverLimit(over.resource))
+            }
         }
     }
 }

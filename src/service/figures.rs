@@ -5,12 +5,16 @@
 
 use super::{Error, Service};
 use crate::base::Time;
+use crate::catalog::quotas;
+use crate::model::quota;
 use crate::objects::Traffic;
 use crate::store::{Activity, DamageCounts, Lag, ParityTotals, Stats};
 
 /// The store at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Figures {
+    /// What all projects use together.
+    pub used: quota::Usage,
     /// What it holds.
     pub stored: Stats,
     /// What it did since the process started.
@@ -40,6 +44,7 @@ impl Service {
     /// When the catalog or the medium does not answer.
     pub fn figures(&self) -> Result<Figures, Error> {
         Ok(Figures {
+            used: quotas::usage_of_all(&self.db.read()?)?,
             stored: self.store.stats()?,
             activity: self.store.activity(),
             damage: self.store.damage_counts(),

@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod keys;
 mod litter;
 mod origin;
+pub mod quotas;
 mod reason;
 pub mod rebuild;
 pub mod reclaim;
@@ -30,7 +31,7 @@ pub mod upkeep;
 use std::sync::{Arc, Mutex};
 
 pub use actor::Actor;
-pub use error::{Error, ErrorKind, Reason};
+pub use error::{Error, ErrorKind, OVER_LIMIT, Reason};
 pub use hindrance::Hindrance;
 pub use litter::Litter;
 pub use origin::{Caller, Origin, Source};

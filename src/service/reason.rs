@@ -2,6 +2,7 @@
 //!
 //! Records of jobs keep them, so that none ever changes its meaning.
 
+use super::error::OVER_LIMIT;
 use super::{Hindrance, Reason};
 
 /// The word of every reason but those of transfers, which have their own.
@@ -39,6 +40,8 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Transfer(hindrance) => hindrance.as_str(),
+            // Of which, only the message says.
+            Reason::OverLimit(_) => OVER_LIMIT,
             Reason::NotAccepted => Hindrance::NotAccepted.as_str(),
             Reason::TooManyRequests => "too_many_requests",
             other => WORDS.iter().find(|(reason, _)| *reason == other).map_or("refused", |(_, word)| word),

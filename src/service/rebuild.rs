@@ -135,6 +135,7 @@ fn may_be_filled(read: &ReadTxn, id: &ImageId) -> Result<bool, Error> {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::quota::{Limit, Resource};
     use std::ops::Bound;
     use std::sync::Arc;
 
@@ -197,6 +198,13 @@ mod tests {
         let gone = create(&service, "gone");
         service.add_image_member(&admin(), &kept, "friend".into()).unwrap();
         service.delete_image(&admin(), &gone).unwrap();
+        let local = service.local_admin().unwrap();
+        let limits = vec![(Resource::ImageCountTotal, Some(Limit::AtMost(9)))];
+        service.set_default_quotas(&local, limits.clone()).unwrap();
+        service.set_quotas(&local, local.project().unwrap(), limits).unwrap();
+        // On its way when the catalog is lost: it has something reserved.
+        let late = create(&service, "late");
+        std::mem::forget(service.begin_upload(&admin(), &late, Some(77)).unwrap());
         let user = UserRef::Name("admin".into(), DomainRef::Name("Default".into()));
         let proof = Proof::Password(user, password("admin-pw"));
         service.sign_in(SignIn { proof, scope: ScopeWish::Unscoped }).unwrap();
@@ -206,7 +214,7 @@ mod tests {
         service.store().ship().unwrap();
 
         let (db, rebuilt) = rebuilt(&objects);
-        assert_eq!((rebuilt.images, rebuilt.users, rebuilt.packs), (1, 1, 1));
+        assert_eq!((rebuilt.images, rebuilt.users, rebuilt.packs), (2, 1, 1));
         assert_eq!(access_keys::get(&db.read().unwrap(), &key.key.access).unwrap(), Some(key.key));
         assert_eq!((rebuilt.damaged, rebuilt.unfinished_uploads), (Vec::new(), Vec::new()));
         for table in [fact_tables(), crate::catalog::derived_tables()].concat() {

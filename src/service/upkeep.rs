@@ -110,8 +110,9 @@ impl Service {
     /// # Errors
     /// When the database fails, or a record is unreadable.
     pub fn renew_indexes(&self) -> Result<bool, Error> {
-        let jobs = crate::catalog::jobs::renew_index(&self.db)?;
-        Ok(crate::catalog::images::renew_index(&self.db)? || jobs)
+        let jobs = catalog::jobs::renew_index(&self.db)?;
+        let usage = catalog::quotas::renew(&self.db)?;
+        Ok(images::renew_index(&self.db)? || jobs || usage)
     }
 
     /// Lets those through who may look after the box, where no action of its own says what for.
@@ -235,16 +236,14 @@ impl Service {
 }
 
 fn usage(read: &ReadTxn) -> Result<Usage, Error> {
-    let mut usage = Usage::default();
-    images::for_each(read, &mut |image| {
-        usage.images += 1;
-        usage.image_bytes += image.size_bytes.unwrap_or(0);
-    })?;
-    images::for_each_retained(read, &mut |retained| {
-        usage.deleted_images += 1;
-        usage.deleted_image_bytes += retained.image.size_bytes.unwrap_or(0);
-    })?;
-    Ok(usage)
+    let all = catalog::quotas::usage_of_all(read)?;
+    Ok(Usage {
+        images: all.images + all.killed,
+        image_bytes: all.image_bytes,
+        deleted_images: all.deleted_images,
+        deleted_image_bytes: all.deleted_image_bytes,
+        ..Usage::default()
+    })
 }
 
 fn digest(

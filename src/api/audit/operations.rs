@@ -127,6 +127,12 @@ fn identity(method: &Method, below: &[&str]) -> Known {
         ("POST", ["roles"]) => does(Operation::CreateRole, ""),
         ("PATCH", ["roles", id]) => does(Operation::UpdateRole, id),
         ("DELETE", ["roles", id]) => does(Operation::DeleteRole, id),
+        ("POST", ["registered_limits"]) => does(Operation::CreateRegisteredLimit, ""),
+        ("PATCH", ["registered_limits", id]) => does(Operation::UpdateRegisteredLimit, id),
+        ("DELETE", ["registered_limits", id]) => does(Operation::DeleteRegisteredLimit, id),
+        ("POST", ["limits"]) => does(Operation::CreateLimit, ""),
+        ("PATCH", ["limits", id]) => does(Operation::UpdateLimit, id),
+        ("DELETE", ["limits", id]) => does(Operation::DeleteLimit, id),
         _ => Known::Unknown,
     }
 }
@@ -163,6 +169,9 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("POST", ["deleted-images", id, "restore"]) => does(Operation::UndeleteImage, id),
         ("DELETE", ["deleted-images", id]) => does(Operation::PurgeImage, id),
         (_, ["images", id, "uploads", ..]) => does(Operation::UpdateImage, id),
+        ("PATCH", ["quotas", "default"]) => does(Operation::SetQuotas, "default"),
+        ("PATCH", ["quotas", "projects", project]) => does(Operation::SetQuotas, project),
+        ("POST", ["quotas", "recount"]) => does(Operation::RecountUsage, ""),
         ("POST", ["audit", "verify"]) => Known::Reads,
         _ => Known::Unknown,
     }

@@ -12,6 +12,7 @@ mod patch;
 mod query;
 pub mod routes;
 mod schemas;
+mod usage;
 pub(super) mod versions;
 mod wire;
 

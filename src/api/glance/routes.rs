@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, members, schemas, versions};
+use super::{data, images, members, schemas, usage, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::model::ImageId;
 
@@ -62,6 +62,7 @@ enum Resource<'path> {
     Member(ImageId, &'path str),
     Tag(ImageId, &'path str),
     Schema(&'path str),
+    Usage,
 }
 
 impl<'path> Resource<'path> {
@@ -69,6 +70,7 @@ impl<'path> Resource<'path> {
     fn find(segments: &[&'path str]) -> Option<Resource<'path>> {
         Some(match *segments {
             ["schemas", name] => Resource::Schema(name),
+            ["info", "usage"] => Resource::Usage,
             ["images"] => Resource::Images,
             ["images", id, ref below @ ..] => {
                 let id = ImageId::parse(id)?;
@@ -96,12 +98,12 @@ impl<'path> Resource<'path> {
             Resource::Deactivate(_) | Resource::Reactivate(_) => "POST",
             Resource::Member(..) => "GET, PUT, DELETE",
             Resource::Tag(..) => "PUT, DELETE",
-            Resource::Schema(_) => "GET",
+            Resource::Schema(_) | Resource::Usage => "GET",
         }
     }
 
     async fn answer(self, call: Call) -> Result<Response, Refusal> {
-        use Resource::{Deactivate, File, Image, Images, Member, Members, Reactivate, Schema, Tag};
+        use Resource::{Deactivate, File, Image, Images, Member, Members, Reactivate, Schema, Tag, Usage};
         match (call.parts.method.as_str(), self) {
             ("GET", Images) => images::list(call).await,
             ("POST", Images) => images::create(call).await,
@@ -120,6 +122,7 @@ impl<'path> Resource<'path> {
             ("PUT", Tag(id, tag)) => images::add_tag(call, id, tag.into()).await,
             ("DELETE", Tag(id, tag)) => images::remove_tag(call, id, tag.into()).await,
             ("GET", Schema(name)) => schemas::show(call, name).await,
+            ("GET", Usage) => usage::show(call).await,
             ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
                 Err(Refusal::method_not_allowed(other.allow()))
             }

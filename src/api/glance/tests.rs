@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::api::context::{ApiState, LocalAdmin};
+use crate::model::quota::{Limit, Resource};
 use crate::model::{DigestChoice, HashAlgorithm};
 use crate::service::testing::{service, service_storing};
 use crate::store;
@@ -300,4 +301,39 @@ async fn p1_clients_are_told_the_digests_that_are_set_and_null_for_others() {
     assert_eq!(alone, (json!(null), json!("sha256"), json!(SHA256), String::new()));
     let none = told(DigestChoice::NONE).await;
     assert_eq!(none, (json!(null), json!(null), json!(null), String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_413_and_names_the_resource_and_the_numbers() {
+    let service = service().0;
+    let admin = service.local_admin().unwrap();
+    let limits = [(Resource::ImageCountTotal, 1), (Resource::ImageSizeTotal, 0)];
+    let settings = limits.map(|(resource, most)| (resource, Some(Limit::AtMost(most)))).into();
+    service.set_default_quotas(&admin, settings).unwrap();
+    let router =
+        crate::api::router(ApiState { service, public_url: None }).layer(axum::Extension(LocalAdmin));
+    let body = json!({"disk_format": "raw", "container_format": "bare"});
+    let path = registered(&router, body.clone()).await;
+    let answer = send(&router, "POST", "/v2/images", body).await;
+    assert_eq!(answer.status, 413);
+    let text = String::from_utf8(answer.bytes().await).unwrap();
+    assert!(text.contains("image_count_total: the limit is 1, 1 are used, and 1 more"), "{text}");
+    // As clients send it: of a length that is said, and in chunks.
+    for is_chunked in [false, true] {
+        let piece = axum::body::Bytes::from_static(b"data");
+        let body = match is_chunked {
+            false => Body::from(piece),
+            true => Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>(piece)])),
+        };
+        let answer = send_as(&router, "PUT", &format!("{path}/file"), "application/octet-stream", body).await;
+        assert_eq!(answer.status, 413, "chunked: {is_chunked}");
+        let text = String::from_utf8(answer.bytes().await).unwrap();
+        assert!(text.contains("image_size_total: the limit is 0 MiB"), "{text}");
+        assert_eq!(get(&router, &path).await.json().await["status"], "queued");
+    }
+    let usage = get(&router, "/v2/info/usage").await;
+    assert_eq!(usage.status, 200);
+    assert_eq!(usage.json().await["usage"]["image_count_total"], json!({"limit": 1, "usage": 1}));
+    let answer = send(&router, "POST", "/v2/info/usage", json!({})).await;
+    assert_eq!((answer.status, answer.header(ALLOW)), (405, "GET"));
 }

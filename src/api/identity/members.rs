@@ -25,6 +25,26 @@ impl Members {
         }
     }
 
+    /// The objects in the list under `many` in the request's body, each of which is one `kind`: one at least.
+    pub(super) fn list(call: &Call, many: &str, kind: &'static str) -> Result<Vec<Members>, Refusal> {
+        let wrong = || {
+            Refusal::invalid(format!(
+                "Invalid input for field/attribute {many}: a list of one or more objects is needed."
+            ))
+        };
+        match call.json()?.remove(many) {
+            Some(Value::Array(list)) if !list.is_empty() => list
+                .into_iter()
+                .map(|one| match one {
+                    Value::Object(rest) => Ok(Members { kind, rest }),
+                    _ => Err(wrong()),
+                })
+                .collect(),
+            Some(_) => Err(wrong()),
+            None => Err(Refusal::invalid(format!("Expecting to find {many} in request body."))),
+        }
+    }
+
     /// A text that must be there.
     pub(super) fn required_text(&mut self, name: &str) -> Result<String, Refusal> {
         let kind = self.kind;
@@ -47,6 +67,38 @@ impl Members {
             Some(Value::Null) => Ok(Some(None)),
             Some(Value::String(text)) => Ok(Some(Some(text))),
             Some(_) => Err(self.wrong(name, "a text")),
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&mut self, name: &str) -> Result<Option<i64>, Refusal> {
+        match self.rest.remove(name) {
+            None => Ok(None),
+            Some(value) => match value.as_i64() {
+                Some(number) => Ok(Some(number)),
+                None => Err(self.wrong(name, "a whole number")),
+            },
+        }
+    }
+
+    /// A whole number that must be there.
+    pub(super) fn required_integer(&mut self, name: &str) -> Result<i64, Refusal> {
+        let kind = self.kind;
+        self.integer(name)?.ok_or_else(|| {
+            Refusal::invalid(format!(
+                "Invalid input for field/attribute {kind}: '{name}' is a required property"
+            ))
+        })
+    }
+
+    /// Refuses members that nobody took.
+    pub(super) fn expect_no_more(&self) -> Result<(), Refusal> {
+        match self.rest.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Refusal::invalid(format!(
+                "Invalid input for field/attribute {}: additional properties are not allowed ('{name}' was unexpected)",
+                self.kind
+            ))),
         }
     }
 

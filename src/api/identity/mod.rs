@@ -10,6 +10,7 @@ mod domains;
 mod error;
 mod grants;
 mod groups;
+mod limits;
 mod listing;
 mod members;
 mod projects;

@@ -7,7 +7,9 @@ use axum::routing::{get, post, put};
 
 use super::call::{self, Call, Outcome};
 use super::error::Refusal;
-use super::{auth, domains, grants, groups, projects, regions, roles, security_tokens, users, versions};
+use super::{
+    auth, domains, grants, groups, limits, projects, regions, roles, security_tokens, users, versions,
+};
 use crate::api::context::ApiState;
 
 /// The Identity API at `/identity/v3` and `/v3`, and its versions at `/identity`.
@@ -54,6 +56,14 @@ fn version_3() -> Router<ApiState> {
         .merge(grants_on("/projects/{project}"))
         .merge(grants_on("/domains/{domain}"))
         .merge(grants_on("/system"))
+        .route("/registered_limits", get(limits::list_registered).post(limits::create_registered))
+        .route(
+            "/registered_limits/{limit}",
+            get(limits::show_registered).patch(limits::update_registered).delete(limits::delete_registered),
+        )
+        .route("/limits", get(limits::list).post(limits::create))
+        .route("/limits/model", get(limits::model))
+        .route("/limits/{limit}", get(limits::show).patch(limits::update).delete(limits::delete))
         .route("/regions", get(regions::list_regions))
         .route("/regions/{region}", get(regions::show_region))
         .route("/services", get(regions::list_services))

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::context::RequestId;
 use crate::api::gateway;
-use crate::service::{Error, ErrorKind, Hindrance, Reason};
+use crate::service::{Error, ErrorKind, Hindrance, OVER_LIMIT, Reason};
 
 /// A refusal.
 #[derive(Debug)]
@@ -107,6 +107,7 @@ fn of_reason(reason: Reason) -> (StatusCode, &'static str) {
         Reason::NotAccepted => (StatusCode::BAD_REQUEST, "IMG.0196"),
         Reason::SharedAndEncrypted => (StatusCode::BAD_REQUEST, "IMG.0197"),
         Reason::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "IMG.0060"),
+        Reason::OverLimit(_) => (StatusCode::BAD_REQUEST, "IMG.0015"),
         Reason::Transfer(Hindrance::BucketFails | Hindrance::BucketRefuses) => {
             (StatusCode::SERVICE_UNAVAILABLE, "IMG.0069")
         }
@@ -149,6 +150,7 @@ fn of_hindrance(hindrance: Hindrance) -> &'static str {
 pub(super) fn code_of(word: &str) -> &'static str {
     match (Reason::parse(word), word) {
         (Some(reason), _) => of_reason(reason).1,
+        (None, OVER_LIMIT) => "IMG.0015",
         (None, "not_found" | "gone") => "IMG.0027",
         (None, "forbidden") => "IMG.0026",
         (None, "unsupported_content") => "IMG.0057",

@@ -8,6 +8,12 @@ use super::error::Refusal;
 use super::query::ListQuery;
 use super::{patch, wire};
 use crate::model::ImageId;
+use crate::model::quota::{Limit, Resource};
+
+/// The range that the reference says quotas to be in; what an administrator sets beyond it widens it.
+const QUOTA_MIN: u32 = 1;
+/// Its upper end.
+const QUOTA_MAX: u32 = 1000;
 
 /// `GET /v2/cloudimages`
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
@@ -39,8 +45,15 @@ pub(super) async fn update(mut call: Call, id: ImageId) -> Result<Response, Refu
 
 /// `GET /v1/cloudimages/quota`
 pub(super) async fn quota(call: Call) -> Result<Response, Refusal> {
-    let used = call.run(|service, actor| service.count_project_images(actor)).await?;
-    // Images are not limited in number here, which is what -1 says.
-    let resource = json!({"type": "image", "used": used, "quota": -1, "min": -1, "max": -1});
+    let quotas = call.run(|service, actor| service.own_quotas(actor)).await?;
+    let count = quotas.quotas.iter().find(|quota| quota.resource == Resource::ImageCountTotal);
+    let (used, limit) = count.map_or((0, Limit::Unlimited), |quota| (quota.used, quota.applied.limit));
+    let (quota, min, max) = match limit {
+        Limit::Unlimited => (-1, -1, -1),
+        Limit::AtMost(most) => {
+            (limit.number(), i64::from(most.min(QUOTA_MIN)), i64::from(most.max(QUOTA_MAX)))
+        }
+    };
+    let resource = json!({"type": "image", "used": used, "quota": quota, "min": min, "max": max});
     Ok(json_response(json!({"quotas": {"resources": [resource]}}).to_string().into_bytes()))
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::api::signature::tests::{Signer, Sketch};
+use crate::model::quota::{Limit, Resource};
 use crate::service::testing::{self, work_off};
 
 fn boxed() -> (TempDir, Signer) {
@@ -519,4 +520,28 @@ async fn a_whole_machine_is_a_set_made_from_a_backup_and_goes_together() {
     assert_eq!(left["images"], json!([]));
     // The backup is the operator's, and is there to be used again.
     began(&client, "POST", whole, &again(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_quota_refuses_has_its_code_at_once_and_in_the_job() {
+    let (outer, client) = boxed();
+    put(outer.path(), "a.raw", &[7; 1 << 20]);
+    let admin = client.service.local_admin().unwrap();
+    let limit = |resource, most| {
+        let setting = vec![(resource, Some(Limit::AtMost(most)))];
+        client.service.set_default_quotas(&admin, setting).unwrap();
+    };
+    let asked =
+        json!({"name": "web", "image_url": "in:a.raw", "min_disk": 40, "os_version": "CentOS 7.0 64bit"});
+    limit(Resource::ImageSizeTotal, 0);
+    refused(&client, "POST", CREATE, &with(&asked, json!({"name": "large"})), "IMG.0015").await;
+    limit(Resource::ImageSizeTotal, 1);
+    limit(Resource::ImageCountTotal, 0);
+    refused(&client, "POST", CREATE, &with(&asked, json!({"name": "many"})), "IMG.0015").await;
+    limit(Resource::ImageCountTotal, 1);
+    let id = began(&client, "POST", CREATE, &asked).await;
+    put(outer.path(), "a.raw", &[7; (1 << 20) + 1]);
+    let ended = done(&client, &id).await;
+    assert_eq!((&ended["status"], &ended["error_code"]), (&json!("FAIL"), &json!("IMG.0015")), "{ended}");
+    assert!(ended["fail_reason"].as_str().unwrap().contains("image_size_total"), "{ended}");
 }

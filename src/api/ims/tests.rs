@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::api::signature::tests::{Signer, Sketch};
+use crate::model::quota::{Limit, Resource};
 
 async fn get(client: &Signer, path: &str) -> (u16, Value) {
     client.ask("GET", path, &Value::Null).await
@@ -368,8 +369,21 @@ async fn versions_quota_and_systems_are_told() {
     registered(&client, json!({"visibility": "private"})).await;
     registered(&client, json!({"visibility": "public"})).await;
     let (_, quota) = get(&client, "/v1/cloudimages/quota").await;
-    let resource = json!({"type": "image", "used": 1, "quota": -1, "min": -1, "max": -1});
+    let resource = json!({"type": "image", "used": 2, "quota": -1, "min": -1, "max": -1});
     assert_eq!(quota, json!({"quotas": {"resources": [resource]}}));
+    let admin = client.service.local_admin().unwrap();
+    let set = |most| {
+        let limit = (Resource::ImageCountTotal, Some(Limit::AtMost(most)));
+        client.service.set_default_quotas(&admin, vec![limit]).unwrap();
+    };
+    for (most, max) in [(2000, 2000), (2, 1000)] {
+        set(most);
+        let (_, quota) = get(&client, "/v1/cloudimages/quota").await;
+        let resource = json!({"type": "image", "used": 2, "quota": most, "min": 1, "max": max});
+        assert_eq!(quota, json!({"quotas": {"resources": [resource]}}));
+    }
+    let (status, body) = client.ask("POST", "/v2/images", &json!({"name": "third"})).await;
+    assert_eq!(status, 413, "it is the Image API's: {body}");
     let (_, all) = get(&client, "/v1/cloudimages/os_version").await;
     let (_, uefi) = get(&client, "/v1/cloudimages/os_version?tag=kvm&tag=uefi").await;
     assert!(all.as_array().unwrap().len() > uefi.as_array().unwrap().len());

@@ -4,7 +4,7 @@ use super::entity::{self, Entity};
 use super::{assignments, attachments, group_assignments, holdings, members};
 use crate::catalog::records::identity::{DomainRecord, ProjectRecord, RoleRecord, UserRecord};
 use crate::catalog::records::policy::{GroupRecord, PolicyRecord};
-use crate::catalog::{Error, access_keys, tokens};
+use crate::catalog::{Error, access_keys, quotas, tokens};
 use crate::db::{Table, WriteTxn};
 use crate::model::identity::{Domain, Group, Project, Role, Scope, User};
 use crate::model::policy::{Policy, Reach};
@@ -99,7 +99,7 @@ pub fn delete_group(txn: &WriteTxn, id: &GroupId) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Removes a project with the assignments, policies, tokens and access keys on it; says whether there was one.
+/// Removes a project with the assignments, policies, tokens, access keys and limits on it; says whether there was one.
 /// Images it owns stay.
 ///
 /// # Errors
@@ -116,6 +116,7 @@ pub fn delete_project(txn: &WriteTxn, id: &ProjectId) -> Result<bool, Error> {
         }
     }
     access_keys::delete_of_project(txn, id)?;
+    quotas::delete_of_project(txn, id)?;
     entity::remove(txn, &project)?;
     Ok(true)
 }

@@ -19,15 +19,19 @@ use std::ops::{Bound, ControlFlow};
 use super::error::Error;
 use super::index::{self, Index, Row};
 use super::members;
+use super::quotas;
 use super::records::image::ImageRecord;
 use crate::db::codec::{self, Unreadable};
-use crate::db::{Db, ReadTxn, Rows, Table, WriteTxn};
-use crate::model::{Image, ImageId, ProjectId, Visibility};
+use crate::db::{Db, Rows, Table, WriteTxn};
+use crate::model::quota::Usage;
+use crate::model::{Image, ImageId};
 
 pub use filters::{Absent, Comparison, Filters, NumberBounds, PropertyTest, Standing, TagTest};
 pub use listing::{ListQuery, list};
 pub use order::{Direction, SortKey};
-pub use retained::{Retained, for_each_retained, list_retained, purge, restore, retain, retained};
+pub use retained::{
+    Retained, count_retained, for_each_retained, list_retained, purge, restore, retain, retained,
+};
 pub use sources::Viewer;
 
 /// Id.
@@ -85,24 +89,28 @@ pub fn is_used(rows: &impl Rows, id: &ImageId) -> Result<bool, Error> {
 /// Adds an image.
 ///
 /// # Errors
-/// [`Error::Exists`] when the id was ever used; or when the database fails.
+/// [`Error::Exists`] when the id was ever used; [`Error::OverLimit`] when its project may have no more; or when the
+/// database fails.
 pub fn insert(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
     if is_used(txn, &image.id)? {
         return Err(Error::Exists(format!("the image id {} is or was in use; choose another", image.id)));
     }
     put(txn, image)?;
+    quotas::enter(txn, image, None)?;
     rows::replace(txn, None, Some(image))
 }
 
 /// Replaces the image's record and its index rows.
 ///
 /// # Errors
-/// [`Error::Missing`] when there is no such image; or when the database fails.
+/// [`Error::Missing`] when there is no such image; [`Error::OverLimit`] when its project would have more of something
+/// than before, and than it may; or when the database fails.
 pub fn update(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
     let Some(old) = get(txn, &image.id)? else {
         return Err(Error::Missing(format!("there is no image {}", image.id)));
     };
     put(txn, image)?;
+    quotas::replace(txn, &old, image)?;
     rows::replace(txn, Some(&old), Some(image))
 }
 
@@ -111,8 +119,14 @@ pub fn update(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
 /// # Errors
 /// When the database fails.
 pub fn delete(txn: &WriteTxn, id: &ImageId) -> Result<Option<Image>, Error> {
+    take_out(txn, id, |_| Usage::default())
+}
+
+/// As [`delete`]; something of what the image takes may remain in the use of its project.
+fn take_out(txn: &WriteTxn, id: &ImageId, remains: fn(&Image) -> Usage) -> Result<Option<Image>, Error> {
     let Some(old) = get(txn, id)? else { return Ok(None) };
     members::delete_all(txn, id)?;
+    quotas::leave(txn, &old, remains(&old))?;
     rows::replace(txn, Some(&old), None)?;
     txn.remove(&IMAGES, id.bytes())?;
     txn.put(&TOMBSTONES, id.bytes(), &[])?;
@@ -138,25 +152,6 @@ pub fn decode(record: &[u8]) -> Result<Image, Error> {
 /// When the database fails.
 pub fn count(rows: &impl Rows) -> Result<u64, Error> {
     Ok(rows.count(&IMAGES)?)
-}
-
-/// How many images a project has that are not public.
-///
-/// # Errors
-/// When the database fails.
-pub fn count_kept(read: &ReadTxn, owner: &ProjectId) -> Result<u64, Error> {
-    let mut found = 0;
-    for visibility in Visibility::ALL.into_iter().filter(|v| *v != Visibility::Public) {
-        for hidden in [false, true] {
-            let scope = rows::Scope::Owner(owner.as_str(), visibility);
-            let prefix = rows::prefix(rows::Column::Id, &scope, hidden);
-            read.scan_prefix(&rows::INDEX, prefix.bytes(), &mut |_, _| {
-                found += 1;
-                ControlFlow::Continue(())
-            })?;
-        }
-    }
-    Ok(found)
 }
 
 /// Visits every image, in id order.

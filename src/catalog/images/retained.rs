@@ -6,11 +6,13 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::super::error::Error;
+use super::super::quotas;
 use super::super::records::deleted_image::DeletedImageRecord;
-use super::{decode, delete, encode, put, rows};
+use super::{decode, encode, put, rows, take_out};
 use crate::base::Time;
 use crate::db::codec;
 use crate::db::{Rows, Table, WriteTxn};
+use crate::model::quota::Usage;
 use crate::model::{Image, ImageId};
 
 /// Id.
@@ -25,12 +27,12 @@ pub struct Retained {
     pub deleted_at: Time,
 }
 
-/// Deletes the image as [`delete`] does, and keeps its record. Gives back what it was.
+/// Deletes the image as [`super::delete`] does, and keeps its record. Gives back what it was.
 ///
 /// # Errors
 /// When the database fails.
 pub fn retain(txn: &WriteTxn, id: &ImageId, deleted_at: Time) -> Result<Option<Image>, Error> {
-    let Some(image) = delete(txn, id)? else { return Ok(None) };
+    let Some(image) = take_out(txn, id, Usage::of_retained)? else { return Ok(None) };
     let record = DeletedImageRecord { deleted_at: deleted_at.0, image: encode(&image) };
     txn.put_record(&RETAINED, id.bytes(), &record)?;
     Ok(Some(image))
@@ -104,13 +106,16 @@ fn visit(
 /// Makes a retained image an image again, as `image` says. What was changed meanwhile of nothing else comes back.
 ///
 /// # Errors
-/// [`Error::Missing`] when it is not retained; or when the database fails.
+/// [`Error::Missing`] when it is not retained; [`Error::OverLimit`] when its project may have no more images; or when
+/// the database fails.
 pub fn restore(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
-    if !txn.remove(&RETAINED, image.id.bytes())? {
+    let Some(Retained { image: old, .. }) = retained(txn, &image.id)? else {
         return Err(Error::Missing(format!("there is no deleted image {}", image.id)));
-    }
+    };
+    txn.remove(&RETAINED, image.id.bytes())?;
     txn.remove(&super::TOMBSTONES, image.id.bytes())?;
     put(txn, image)?;
+    quotas::enter(txn, image, Some(&old))?;
     rows::replace(txn, None, Some(image))
 }
 
@@ -119,7 +124,17 @@ pub fn restore(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
 /// # Errors
 /// When the database fails.
 pub fn purge(txn: &WriteTxn, id: &ImageId) -> Result<bool, Error> {
+    let Some(Retained { image, .. }) = retained(txn, id)? else { return Ok(false) };
+    quotas::purge(txn, &image)?;
     Ok(txn.remove(&RETAINED, id.bytes())?)
+}
+
+/// How many there are; costs no scan.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_retained(rows: &impl Rows) -> Result<u64, Error> {
+    Ok(rows.count(&RETAINED)?)
 }
 
 fn read(record: DeletedImageRecord) -> Result<Retained, Error> {

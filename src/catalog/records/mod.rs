@@ -11,6 +11,7 @@ pub(super) mod image;
 pub(super) mod job;
 pub(super) mod member;
 pub(super) mod policy;
+pub(super) mod quota;
 pub(super) mod tokens;
 pub(super) mod trace;
 pub(super) mod upload;

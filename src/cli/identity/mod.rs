@@ -71,6 +71,11 @@ impl Kind {
     }
 }
 
+/// The id of the project with this id or name.
+pub(super) async fn project_id(client: &Client, named: &str) -> Result<String, Failure> {
+    Ok(id(&PROJECT.find(client, named).await?)?.to_owned())
+}
+
 fn id(thing: &Value) -> Result<&str, Failure> {
     thing["id"].as_str().ok_or_else(|| Failure::failed("the server's answer names no id"))
 }

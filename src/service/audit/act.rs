@@ -47,6 +47,11 @@ impl Act {
         Act { rating, ..self }
     }
 
+    /// The same, of something that is this project's.
+    pub fn of_project(self, project: &ProjectId) -> Act {
+        Act { owner: Some(project.clone()), ..self }
+    }
+
     /// Names the thing, where only the transaction knows its id and name.
     pub fn name(&mut self, id: impl std::fmt::Display, name: &str) {
         (self.resource_id, self.resource_name) = (id.to_string(), name.to_owned());

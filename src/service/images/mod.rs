@@ -13,6 +13,7 @@ mod fields;
 mod members;
 mod own;
 mod read;
+mod reserving;
 mod resumable;
 mod retained;
 mod screen;

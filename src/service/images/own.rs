@@ -96,14 +96,6 @@ impl Service {
         }
     }
 
-    /// How many images the caller's project has that are not public.
-    ///
-    /// # Errors
-    /// `Forbidden` without the right.
-    pub fn count_project_images(&self, actor: &Actor) -> Result<u64, Error> {
-        Ok(images::count_kept(&self.db.read()?, permitted(actor, Action::QuotasGet)?)?)
-    }
-
     /// One image of the caller's project itself.
     ///
     /// # Errors

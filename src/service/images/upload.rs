@@ -9,12 +9,13 @@ use futures::{Stream, StreamExt};
 use tokio::task::spawn_blocking;
 
 use super::access;
+use super::reserving::{Room, at_first};
 use super::screen::Screen;
 use super::transfer;
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
-use crate::catalog::{identity, uploads};
+use crate::catalog::{identity, quotas, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::Project;
 use crate::model::{Image, ImageId, Operation, ProjectId, Status};
@@ -36,6 +37,7 @@ pub struct Upload {
     scope: Scope,
     screen: Option<Screen>,
     declared_bytes: Option<u64>,
+    room: Room,
     settled: bool,
 }
 
@@ -44,7 +46,7 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` or `Forbidden`; `Conflict` when it is not queued; `Invalid` when its formats
-    /// are not set; `TooLarge` when `declared_bytes` is over the cap.
+    /// are not set; `TooLarge` when `declared_bytes` is over the cap, or a limit of the image's project.
     pub fn begin_upload(
         &self,
         actor: &Actor,
@@ -53,7 +55,7 @@ impl Service {
     ) -> Result<Upload, Error> {
         let token = self.entropy.id();
         let (caller, id, now, rules) = (actor.clone(), *id, self.clock.now(), self.rules.clone());
-        let image = self.db.write(move |txn| {
+        let (image, reserved_bytes) = self.db.write(move |txn| {
             let mut image = access::writable(txn, &caller, &id, Action::ImagesUpload)?;
             expect_ready(&image)?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
@@ -61,14 +63,16 @@ impl Service {
             image.upload = Some(token);
             image.updated_at = now;
             images::update(txn, &image)?;
-            Ok::<_, Error>(image)
+            let reserved_bytes = quotas::reserve(txn, &image, at_first(declared_bytes))?;
+            Ok::<_, Error>((image, reserved_bytes))
         })?;
+        let room = Room { image: id, token, reserved_bytes };
         let screen = Some(Screen::new(&image, self.rules.require_format_match));
         let (service, scope) = (self.clone(), Scope::STORE);
         // From here on whatever fails puts the image back.
         let actor = actor.clone();
         let mut upload =
-            Upload { service, actor, image: id, token, scope, screen, declared_bytes, settled: false };
+            Upload { service, actor, image: id, token, scope, screen, declared_bytes, room, settled: false };
         upload.scope = self.stream_scope(&image)?;
         Ok(upload)
     }
@@ -174,6 +178,7 @@ impl Upload {
             })?;
             received += bytes.len() as u64;
             check_cap(received, bytes_max)?;
+            self.room.expect(&self.service, received).await?;
             screen.push(&bytes)?;
             ingest.write(bytes).await?;
         }

@@ -120,7 +120,10 @@ pub(super) fn unmake(txn: &WriteTxn, store: &Store, job: &Job, now: Time) -> Res
 
 /// What a task needs to begin again, in the commit that puts it back into the queue.
 pub(super) fn remake(txn: &WriteTxn, job: &Job, now: Time) -> Result<(), Error> {
-    filled(job).iter().try_for_each(|image| images::revive(txn, image, &job.id.0, now))
+    match &job.task {
+        Some(task) => images::revive(txn, task, &job.id.0, now),
+        None => Ok(()),
+    }
 }
 
 fn filled(job: &Job) -> Vec<ImageId> {

@@ -91,7 +91,7 @@ actions! {
     DataImagesCreate = "ims:dataImages:create";
     /// Make a set of a whole machine's images.
     WholeImagesCreate = "ims:wholeImages:create";
-    /// See how many images the project may have.
+    /// See what the project may have, and what it has.
     QuotasGet = "ims:quotas:get";
 
     /// See jobs of one's project.
@@ -240,6 +240,22 @@ actions! {
     EndpointsList = "identity:endpoints:list" as "list_endpoints";
     /// Show an endpoint.
     EndpointsGet = "identity:endpoints:get" as "get_endpoint";
+    /// Make limits of all projects.
+    RegisteredLimitsCreate = "identity:registeredLimits:create" as "create_registered_limits";
+    /// Change limits of all projects.
+    RegisteredLimitsUpdate = "identity:registeredLimits:update" as "update_registered_limit";
+    /// Delete limits of all projects.
+    RegisteredLimitsDelete = "identity:registeredLimits:delete" as "delete_registered_limit";
+    /// See the limits of every project, and what each uses.
+    LimitsList = "identity:limits:list" as "list_limits";
+    /// Show a limit of any project.
+    LimitsGet = "identity:limits:get" as "get_limit";
+    /// Make limits of single projects.
+    LimitsCreate = "identity:limits:create" as "create_limits";
+    /// Change limits of single projects.
+    LimitsUpdate = "identity:limits:update" as "update_limit";
+    /// Delete limits of single projects.
+    LimitsDelete = "identity:limits:delete" as "delete_limit";
     /// Look at other users' tokens.
     TokensValidate = "identity:tokens:validate" as "validate_token";
     /// End other users' tokens.

@@ -5,6 +5,7 @@
 
 use super::{end, name_image};
 use crate::base::Time;
+use crate::catalog::quotas::{self, Wish};
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
 use crate::model::upload::Checkpoint;
@@ -30,22 +31,25 @@ impl Service {
             )));
         }
         self.db.write(move |txn| {
-            let declared = PartialUpload { declared_bytes: Some(bytes), ..current(txn, &upload)?.0 };
+            let (upload, image) = current(txn, &upload)?;
+            quotas::reserve(txn, &image, Wish::exactly(bytes))?;
+            let declared = PartialUpload { declared_bytes: Some(bytes), ..upload };
             uploads::put(txn, &declared)?;
             Ok(declared)
         })
     }
 
-    /// Publishes what has arrived, in place of what had arrived before.
+    /// Publishes what has arrived, in place of what had arrived before. Of a length that is not known no more stays
+    /// reserved than that.
     pub(super) fn keep(
         &self,
         upload: PartialUpload,
         checkpoint: store::Checkpoint,
-    ) -> Result<PartialUpload, Error> {
+    ) -> Result<(PartialUpload, u64), Error> {
         let store::Checkpoint { receipt, progress } = checkpoint;
         let (store, expires_at) = (self.store.clone(), self.expiry());
         let kept = self.db.write(move |txn| {
-            let (mut upload, _) = current(txn, &upload)?;
+            let (mut upload, image) = current(txn, &upload)?;
             store.publish(txn, &receipt)?;
             let checkpoint = Checkpoint { content: receipt.content(), progress: progress.clone() };
             if let Some(before) = upload.checkpoint.replace(checkpoint) {
@@ -55,7 +59,9 @@ impl Service {
             upload.blake3 = receipt.digests().blake3;
             upload.expires_at = upload.expires_at.max(expires_at);
             uploads::put(txn, &upload)?;
-            Ok::<_, Error>(upload)
+            let wish = Wish::exactly(upload.declared_bytes.unwrap_or(upload.received_bytes));
+            let reserved_bytes = quotas::reserve(txn, &image, wish)?;
+            Ok::<_, Error>((upload, reserved_bytes))
         });
         // Without a row its manifest is found by a look at every object only.
         self.litter.left(if kept.is_ok() { Reach::Released } else { Reach::Everything });

@@ -15,9 +15,10 @@ pub use receive::Patch;
 pub(in crate::service) use turns::Turns;
 
 use super::access;
+use super::reserving::at_first;
 use super::upload::{check_cap, expect_ready, in_background, put_back};
 use crate::base::Time;
-use crate::catalog::{images, uploads};
+use crate::catalog::{images, quotas, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::{ImageId, Operation, PartialUpload, Status};
 use crate::service::audit::Act;
@@ -33,7 +34,8 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` or `Forbidden`; `Conflict` when it is not queued; `Invalid` when its formats are not
-    /// set; `TooLarge` when `declared_bytes` is over the cap, or its owner has too many unfinished ones.
+    /// set; `TooLarge` when `declared_bytes` is over the cap or a limit of its owner, or that has too many unfinished
+    /// ones.
     pub fn create_upload(
         &self,
         actor: &Actor,
@@ -70,6 +72,7 @@ impl Service {
             image.upload = Some(token);
             image.updated_at = now;
             images::update(txn, &image)?;
+            quotas::reserve(txn, &image, at_first(declared_bytes))?;
             Ok::<_, Error>(upload)
         })
     }

@@ -13,8 +13,10 @@ use tokio::time::Instant;
 
 use super::turns::Turn;
 use super::{Token, known};
+use crate::catalog::quotas;
 use crate::disk::probe::HEAD_BYTES;
 use crate::model::{ContentId, ImageId, PartialUpload};
+use crate::service::images::reserving::Room;
 use crate::service::images::screen::Screen;
 use crate::service::images::upload::{BodyBroken, check_cap, gone, in_background, owned};
 use crate::service::{Actor, Error, ErrorKind, Service};
@@ -108,7 +110,10 @@ impl Service {
         turn: Turn,
     ) -> Result<Part, Error> {
         let id = &upload.image;
-        let image = owned(&self.db.read()?, id, &upload.token)?.ok_or_else(|| gone(id))?;
+        let read = self.db.read()?;
+        let image = owned(&read, id, &upload.token)?.ok_or_else(|| gone(id))?;
+        let room = Room { image: *id, token: upload.token, reserved_bytes: quotas::reserved(&read, id)? };
+        drop(read);
         let mut screen = Screen::new(&image, self.rules.require_format_match);
         let scope = self.stream_scope(&image)?;
         let ingest = match &upload.checkpoint {
@@ -120,7 +125,7 @@ impl Service {
         };
         let (received, kept_at) = (upload.received_bytes, Instant::now());
         let (service, actor) = (self.clone(), actor.clone());
-        Ok(Part { actor, service, upload, screen, ingest, received, kept_at, turn })
+        Ok(Part { actor, service, upload, screen, ingest, room, received, kept_at, turn })
     }
 
     /// Shows a screening what it has seen of the bytes before this part.
@@ -155,6 +160,7 @@ pub(in crate::service::images) struct Part {
     upload: PartialUpload,
     screen: Screen,
     ingest: Ingest,
+    room: Room,
     /// Bytes of the stream so far.
     received: u64,
     /// When it was made durable last.
@@ -210,6 +216,7 @@ impl Part {
                 let reason = format!("{declared} bytes were declared, and more than that arrived");
                 return Err(Cut::Short(Error::invalid(reason)));
             }
+            self.room.expect(&self.service, after).await.map_err(Cut::Short)?;
             self.screen.push(&bytes).map_err(Cut::Refused)?;
             self.ingest.write(bytes).await.map_err(|error| Cut::Lost(error.into()))?;
             self.received = after;
@@ -235,7 +242,8 @@ impl Part {
         }
         let checkpoint = self.ingest.checkpoint().await?;
         let (service, upload) = (self.service.clone(), self.upload.clone());
-        self.upload = in_background(move || service.keep(upload, checkpoint)).await?;
+        (self.upload, self.room.reserved_bytes) =
+            in_background(move || service.keep(upload, checkpoint)).await?;
         self.kept_at = Instant::now();
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::patience::{Patience, is_passing};
 use super::reading::Reading;
 use super::sniff::{self, Found};
 use crate::base::Time;
+use crate::catalog::quotas::{self, Wish};
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
 use crate::model::job::{Disk, ImportRoute, Task};
@@ -260,6 +261,8 @@ struct Opening {
 fn make_ready(txn: &WriteTxn, store: &Store, opening: &Opening, now: Time) -> Result<PartialUpload, Error> {
     let Opening { image: id, min_disk_gib, token, format, size_bytes, is_same } = opening;
     let mut image = owned(txn, id, token)?.ok_or_else(|| gone(id))?;
+    // It may have grown since it was asked for, and a job that begins again has nothing reserved.
+    quotas::reserve(txn, &image, Wish::exactly(*size_bytes))?;
     let before = uploads::get(txn, id)?.filter(|upload| upload.token == *token);
     if let Some(before) = before.filter(|before| *is_same && before.declared_bytes == Some(*size_bytes)) {
         return Ok(before);

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::reading::read_exactly;
 use super::{WHOLE_PROPERTY, hindered, is_whole_machine};
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
+use crate::catalog::quotas::{self, Wish};
 use crate::model::job::{Disk, Job, Place, Task};
 use crate::model::{Image, ImageId, ProjectId, Status};
 use crate::objects::exchange::{self, Key};
@@ -136,14 +137,18 @@ impl Service {
         for (mut image, from) in asked {
             image.changes.extend([mark(WHOLE_PROPERTY, "true"), mark(BACKUP_PROPERTY, &backup.id)]);
             let mut image = self.new_image(actor, image, Action::WholeImagesCreate)?;
-            let from = self.readable(actor, from)?;
+            let size = self.readable(actor, from)?;
             (image.status, image.upload) = (Status::Saving, Some(job.0));
-            disks.push(Disk { image: image.id, from, stamp: None });
-            made.push(image);
+            disks.push(Disk { image: image.id, from: from.clone(), stamp: None });
+            made.push((image, size));
         }
         let order = Order { tasks: vec![(job, Task::Machine { disks })], group: None };
         self.queue_tasks(actor, order, move |txn| {
-            made.iter().try_for_each(|image| create::insert(txn, image))
+            made.iter().try_for_each(|(image, size)| {
+                create::insert(txn, image)?;
+                quotas::reserve(txn, image, Wish::exactly(*size))?;
+                Ok(())
+            })
         })
     }
 

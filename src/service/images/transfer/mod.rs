@@ -30,9 +30,10 @@ pub use order::NewImport;
 use super::resumable::forget;
 use super::upload::owned;
 use crate::base::Time;
+use crate::catalog::quotas::{self, Wish};
 use crate::catalog::{images, jobs};
 use crate::db::{Rows, WriteTxn};
-use crate::model::job::JobId;
+use crate::model::job::{JobId, Task};
 use crate::model::{Image, ImageId, Status};
 use crate::objects::exchange;
 use crate::service::{Error, ErrorKind, Hindrance, Reason};
@@ -64,13 +65,18 @@ pub(in crate::service) fn kill(
     Ok(images::update(txn, &image)?)
 }
 
-/// Gives a killed image back to the job that was to fill it. In the commit that has the job begin again.
+/// Gives a killed image back to the job that was to fill it. In the commit that has the job begin again. An import
+/// knows what it takes when it looks at its object.
 pub(in crate::service) fn revive(
     txn: &WriteTxn,
-    id: &ImageId,
+    task: &Task,
     token: &[u8; 16],
     now: Time,
 ) -> Result<(), Error> {
+    task.fills().iter().try_for_each(|id| revive_one(txn, task, id, token, now))
+}
+
+fn revive_one(txn: &WriteTxn, task: &Task, id: &ImageId, token: &[u8; 16], now: Time) -> Result<(), Error> {
     let Some(mut image) = images::get(txn, id)? else {
         return Err(Error::conflict(format!("image {id} is not there any more to be filled; ask anew")));
     };
@@ -85,7 +91,13 @@ pub(in crate::service) fn revive(
     }
     image.upload = Some(*token);
     image.updated_at = now;
-    Ok(images::update(txn, &image)?)
+    images::update(txn, &image)?;
+    if let Task::Copy { source, .. } = task
+        && let Some(bytes) = images::get(txn, source)?.and_then(|origin| origin.size_bytes)
+    {
+        quotas::reserve(txn, &image, Wish::exactly(bytes))?;
+    }
+    Ok(())
 }
 
 fn is_iso(image: &Image) -> bool {

@@ -6,6 +6,7 @@
 use super::buckets::Purpose;
 use super::import::check_object;
 use super::{export, formats, hindered, is_iso, is_whole_machine};
+use crate::catalog::quotas::{self, Wish};
 use crate::catalog::{domain_members, images};
 use crate::db::Rows;
 use crate::model::image::MemberStatus;
@@ -49,7 +50,7 @@ impl Service {
     ///
     /// # Errors
     /// `Forbidden` without the right to register images; `Invalid` or `TooLarge` for what the image or the
-    /// file cannot be; `Conflict` when an id is taken; `Unavailable` when a bucket cannot be reached.
+    /// file cannot be, or a limit of the project does not let through; `Conflict` when an id is taken; `Unavailable` when a bucket cannot be reached.
     pub fn import_image(&self, actor: &Actor, import: NewImport) -> Result<Job, Error> {
         self.order_imports(actor, vec![import], None)
     }
@@ -79,15 +80,19 @@ impl Service {
             actor.expect(action, Resource::None)?;
             image.changes.extend(self.key_change(actor, key.as_deref())?);
             let mut image = self.new_image(actor, image, action)?;
-            let from = self.readable(actor, &from)?;
+            let size = self.readable(actor, &from)?;
             let id = self.next_job_id();
             image.status = Status::Saving;
             image.upload = Some(id.0);
             tasks.push((id, Task::Import { image: image.id, from, route, stamp: None }));
-            made.push(image);
+            made.push((image, size));
         }
         self.queue_tasks(actor, Order { tasks, group }, move |txn| {
-            made.iter().try_for_each(|image| create::insert(txn, image))
+            made.iter().try_for_each(|(image, size)| {
+                create::insert(txn, image)?;
+                quotas::reserve(txn, image, Wish::exactly(*size))?;
+                Ok(())
+            })
         })
     }
 
@@ -98,7 +103,7 @@ impl Service {
     /// some is on its way.
     pub fn import_into_image(&self, actor: &Actor, id: &ImageId, from: &Place) -> Result<Job, Error> {
         expect_fillable(&own(&self.db.read()?, actor, id, Action::ImagesUpload)?)?;
-        let from = self.readable(actor, from)?;
+        let (size, from) = (self.readable(actor, from)?, from.clone());
         let (job, now) = (self.next_job_id(), self.clock.now());
         let task = Task::Import { image: *id, from: from.clone(), route: ImportRoute::Register, stamp: None };
         let (worker, id) = (actor.clone(), *id);
@@ -110,7 +115,9 @@ impl Service {
             image.properties.insert("__data_origin".to_owned(), format!("file,{from}"));
             image.properties.insert("__root_origin".to_owned(), "file".to_owned());
             image.updated_at = now;
-            Ok(images::update(txn, &image)?)
+            images::update(txn, &image)?;
+            quotas::reserve(txn, &image, Wish::exactly(size))?;
+            Ok(())
         })
     }
 
@@ -124,11 +131,12 @@ impl Service {
         }))
     }
 
-    /// The place, when the caller's project may read there and a file is there that may be an image.
-    pub(super) fn readable(&self, actor: &Actor, place: &Place) -> Result<Place, Error> {
+    /// How many bytes the file has, when the caller's project may read there and it may be an image.
+    pub(super) fn readable(&self, actor: &Actor, place: &Place) -> Result<u64, Error> {
         let (medium, key) = self.buckets.find(&self.db.read()?, actor.project(), place, Purpose::Read)?;
-        check_object(&*medium.open(&key)?, &place.to_string(), self.rules.image_bytes_max)?;
-        Ok(place.clone())
+        let source = medium.open(&key)?;
+        check_object(&*source, &place.to_string(), self.rules.image_bytes_max)?;
+        Ok(source.size_bytes())
     }
 
     /// Writes an image's data to a bucket.
@@ -191,8 +199,10 @@ impl Service {
         let task = Task::Copy { source: *source, image: image.id };
         let (worker, source) = (actor.clone(), *source);
         self.queue_tasks(actor, Order { tasks: vec![(id, task)], group: None }, move |txn| {
-            copyable(txn, &worker, &source)?;
-            create::insert(txn, &image)
+            let origin = copyable(txn, &worker, &source)?;
+            create::insert(txn, &image)?;
+            quotas::reserve(txn, &image, Wish::exactly(origin.size_bytes.unwrap_or(0)))?;
+            Ok(())
         })
     }
 }

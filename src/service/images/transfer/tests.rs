@@ -137,7 +137,7 @@ async fn what_cannot_be_an_image_is_refused_at_once_or_kills_it() {
     };
     assert_eq!((elsewhere("nowhere"), elsewhere("closed")), ("no_bucket", "no_bucket"));
     let reader = Actor { roles: ["reader".to_owned()].into(), ..actor.clone() };
-    assert_eq!(word(import(&service, &reader, "none")), "forbidden");
+    assert_eq!(word(import(&service, &reader, "none")), "role");
     assert!(service.jobs(&actor, None, 10).unwrap().is_empty());
     put(outer.path(), "wrong.qcow2", &data(1));
     put(outer.path(), "large.qcow2", &qcow2((1 << 30) + 1));
