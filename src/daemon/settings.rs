@@ -37,6 +37,8 @@ pub struct Settings {
     pub seal: Seal,
     /// Sign-in.
     pub identity: Identity,
+    /// Pages for people.
+    pub console: Console,
     /// What images are accepted.
     pub images: Images,
     /// The record of what was done.
@@ -348,6 +350,20 @@ pub struct Identity {
 impl Default for Identity {
     fn default() -> Self {
         Identity { token_ttl_s: 3600, password_hashes_at_once: 2 }
+    }
+}
+
+/// Pages for people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Console {
+    /// Whether they are served.
+    pub enabled: bool,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Console { enabled: true }
     }
 }
 
