@@ -15,7 +15,7 @@ export function notice(words, tone = 'good') {
     const shown = h('div', { class: `notice ${tone}`, role: tone === 'bad' ? 'alert' : 'status' }, h('p', null, words));
     shown.append(button('Dismiss', () => shown.remove(), { class: 'quiet' }));
     region().append(shown);
-    if (tone !== 'bad') setTimeout(() => shown.remove(), 8000);
+    if (tone !== 'bad') setTimeout(() => shown.remove(), 6000);
     return shown;
 }
 

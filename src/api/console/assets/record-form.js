@@ -69,7 +69,7 @@ function systems(told) {
 function tagList(given) {
     const held = new Set(given);
     const list = h('ul', { class: 'tags' });
-    const entry = h('input', { maxlength: 255, on: { keydown, blur: take } });
+    const entry = h('input', { maxlength: 255, on: { keydown } });
     const shown = h('div', { class: 'tag-list' }, list, entry);
     // The label belongs to where one writes.
     Object.defineProperty(shown, 'id', { get: () => entry.id, set: (id) => { entry.id = id; } });

@@ -61,7 +61,7 @@ function row(record) {
     const who = record.user_name || record.user.id || '–';
     return { cells: [
         button(String(record.seq), () => show(record), { class: 'as-link', 'aria-label': `Record ${record.seq}, all of it` }),
-        moment(record.time), [text(who), record.source ? h('small', { class: 'more' }, text(record.source)) : null], text(record.name),
+        moment(record.time), [text(who), record.source ? h('small', { class: 'more' }, text(record.source)) : null], h('span', { class: 'nowrap' }, text(record.name)),
         [text(record.resource_name || record.resource_id || '–'), h('small', { class: 'more' }, text(record.resource_type))],
         mark(record.rating, TONES[record.rating] ?? 'plain'), h('span', { class: 'clip' }, text(record.message)),
     ] };

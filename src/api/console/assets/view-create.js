@@ -2,7 +2,7 @@
 
 import { choice, field, fill, h, link } from './dom.js';
 import { create, customKeys } from './images.js';
-import { failure } from './notices.js';
+import { failure, speak } from './notices.js';
 import { may } from './session.js';
 import { recordForm } from './record-form.js';
 import { formatOf, upload } from './upload.js';
@@ -21,7 +21,7 @@ export async function showCreate(main, { signal }) {
     const keys = may('kms:cmk:list') ? await customKeys(signal) : [];
     const form = recordForm({ visibility: 'private' });
     const file = h('input', { type: 'file', on: { change: chosen } });
-    const about = h('p', { class: 'hint', 'aria-live': 'polite' });
+    const about = h('p', { class: 'hint' });
     const format = choice(FORMATS.map((one) => [one, one]), 'raw');
     const container = choice(CONTAINERS.map((one) => [one, one]), 'bare');
     const key = choice([['', 'Box default'], ...keys.map((one) => [one.id, `Custom key ${one.alias}`])], '');
@@ -34,6 +34,7 @@ export async function showCreate(main, { signal }) {
         format.value = await formatOf(one);
         if (!form.name.value) form.name.value = one.name.replace(/\.[a-z0-9]+$/i, '');
         fill(about, `${bytes(one.size)}; it looks like ${format.value}.`);
+        speak(about.textContent);
     }
 
     async function submit(event) {

@@ -25,7 +25,7 @@ export async function showImage(main, { signal, id, again }) {
     fill(main,
         h('p', { class: 'trail' }, link('Images', '#/images')),
         h('div', { class: 'head' }, h('h1', { tabindex: -1 }, text(image.name || image.id)), actions(image, again)),
-        h('p', { class: 'marks' }, words.statusMark(image.status), words.mark(words.visibilityWord(image.visibility), 'plain'), image.protected ? words.mark('Protected', 'plain') : null, image.os_hidden ? words.mark('Hidden', 'plain') : null, image.tintype_deprecated !== undefined ? words.mark('Deprecated', 'wait') : null),
+        h('p', { class: 'marks' }, words.statusMark(running && image.status === 'queued' ? 'saving' : image.status), words.mark(words.visibilityWord(image.visibility), 'plain'), image.protected ? words.mark('Protected', 'plain') : null, image.os_hidden ? words.mark('Hidden', 'plain') : null, image.tintype_deprecated !== undefined ? words.mark('Deprecated', 'wait') : null),
         says ? h('p', { class: 'says' }, text(says)) : null,
         waiting && !running ? unfilled(image, earlier, again) : null,
         shared.offer,

@@ -16,6 +16,7 @@ const OPEN = ['queued', 'running'];
 export async function showJobs(main, { signal }) {
     let wanted = ROWS;
     let shown = new Map();
+    let timer = null;
     const list = h('div');
     const trouble = h('div', { role: 'status' });
     const imports = may('ims:serverImages:create') ? button('Import from a bucket…', begin, { class: 'primary' }) : null;
@@ -27,6 +28,7 @@ export async function showJobs(main, { signal }) {
         if (await importDialog()) {
             notice('The import has begun.');
             await again();
+            wait();
         }
     }
 
@@ -46,9 +48,10 @@ export async function showJobs(main, { signal }) {
     }
 
     function wait() {
+        clearTimeout(timer);
         if (signal.aborted) return;
         const open = [...shown.values()].some((job) => OPEN.includes(job.state));
-        setTimeout(async () => {
+        timer = setTimeout(async () => {
             if (signal.aborted) return;
             if (!document.hidden) await again();
             wait();
@@ -79,6 +82,7 @@ export async function showJobs(main, { signal }) {
             await ask(method, `/tintype/v1/jobs/${job.id}${way}`);
             speak(done);
             await again();
+            wait();
         }), { class: 'quiet', 'data-hold': `${words} ${job.id}`, 'aria-label': `${words} ${jobWord(job.kind)} ${job.id.slice(0, 8)}` });
         return { attributes: { 'data-job': job.id }, cells: [
             [h('strong', null, jobWord(job.kind)), place ? h('small', { class: 'more' }, job.from ? 'from ' : 'to ', text(place)) : null, h('small', { class: 'more id' }, job.id.slice(0, 8))],
@@ -94,7 +98,7 @@ export async function showJobs(main, { signal }) {
 }
 
 function progress(job) {
-    if (!OPEN.includes(job.state)) return job.total_bytes ? bytes(job.done_bytes) : '–';
+    if (!OPEN.includes(job.state)) return job.total_bytes ? bytes(job.state === 'succeeded' ? job.total_bytes : job.done_bytes) : '–';
     const known = job.total_bytes > 0;
     const bar = h('progress', known ? { max: job.total_bytes, value: job.done_bytes, 'aria-label': 'Progress' } : { 'aria-label': 'Progress' });
     const rate = job.rate_bytes_s ? ` · ${bytes(job.rate_bytes_s)}/s` : '';

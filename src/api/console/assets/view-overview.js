@@ -30,7 +30,7 @@ export async function showOverview(main, { signal }) {
     fill(main, h('h1', { tabindex: -1 }, 'Overview'),
         h('ul', { class: 'figures' },
             own ? figure(`${count(images.length)}${more}`, images.length === 1 ? 'image of this project' : 'images of this project', '#/images') : null,
-            own ? figure(bytes(images.reduce((sum, image) => sum + (image.size ?? 0), 0)) + more, 'in them') : null,
+            own ? figure(bytes(images.reduce((sum, image) => sum + (image.size ?? 0), 0)) + more, 'of data in them') : null,
             jobs ? figure(count(open), open === 1 ? 'job under way' : 'jobs under way', '#/jobs') : null,
             waiting ? figure(count(waiting), waiting === 1 ? 'share to answer' : 'shares to answer', '#/images?visibility=offered') : null),
         own ? null : h('p', { class: 'notice inline wait' }, 'Your role does not let you list images in this project.'),
@@ -69,7 +69,7 @@ function space(stats) {
     const logical = stats.image_bytes + stats.deleted_image_bytes;
     const saved = logical > 0 ? Math.max(0, 1 - stats.stored_bytes / logical) : 0;
     const times = stats.stored_bytes > 0 ? logical / stats.stored_bytes : 0;
-    const words = logical === 0 ? 'Nothing is stored yet.' : `Images of ${bytes(logical)} take ${bytes(stats.stored_bytes)}: ${saved > 0 ? `${(saved * 100).toFixed(saved > 0.995 ? 2 : 0)} % less` : 'no less yet'}.`;
+    const words = logical === 0 ? 'Nothing is stored yet.' : `Images of ${bytes(logical)} take ${bytes(stats.stored_bytes)}: ${saved > 0 ? `${(saved * 100).toFixed(saved > 0.995 ? 2 : 0)}\u00a0% less` : 'no less yet'}.`;
     return h('section', { class: 'panel' }, h('h2', null, 'Space'),
         h('p', null, words, saved > 0 && times >= 1.05 ? ` Each stored byte serves ${times.toFixed(1)} bytes of images.` : null),
         logical ? drawing(logical, stats.stored_bytes, words) : null,

@@ -1,0 +1,128 @@
+"""Texts that want to be more than texts: markup, scripts, formulas, turned directions, in every field that takes one."""
+
+import csv
+import io
+
+from verdict import equal, expect
+
+PAYLOADS = [
+    '<img src=x onerror=caught("img")>',
+    '"><script>caught("script")</script>',
+    '\'"><svg/onload=caught("svg")>',
+    'javascript:caught("url")',
+    '=HYPERLINK("http://127.0.0.1/","click")',
+    'safe\u202egpj.exe',
+    '\u2066+1\u2069-1@SUM(A1)',
+    '${caught(1)}{{caught(2)}}',
+]
+MARKUP = PAYLOADS[0] + PAYLOADS[1]
+
+
+def shown(text):
+    """How the console writes a text: what cannot be seen is spelled out."""
+    for character in '\u202e\u2066\u2069':
+        text = text.replace(character, f'‹U+{ord(character):04X}›')
+    return text
+
+
+def fields(context):
+    """Hostile names, descriptions, tags and properties stay texts, wherever they are shown."""
+    ann = context.as_user('ann', 'lab')
+    page = context.enter('ann', 'lab')
+    for number, payload in enumerate(PAYLOADS):
+        image = ann.create(
+            payload, visibility='shared', tags=[payload, f't{number}'], __description=payload, __os_version=payload, tintype_family='f', tintype_deprecated=payload,
+            **{payload.replace('/', '|'): payload})
+        ann.upload(image, payload.encode())
+        page.go(f'images/{image}')
+        page.title(shown(payload))
+        expect(page.text().count(shown(payload)) >= 5, f'{payload!r} is not shown as it is: {page.text()!r}')
+        page.press('Edit')
+        page.title('Edit image')
+        equal('the name to be edited', page.control('Name').get_attribute('value'), payload)
+        page.press('Save')
+        page.title(shown(payload))
+        page.press('Delete…')
+        expect(shown(payload) in page.one('dialog').text, 'the question does not name the image')
+        page.press('Cancel')
+    page.go('images?sort=name:asc')
+    page.sees(shown(PAYLOADS[1]))
+    page.picture('hostile')
+    page.look(360, 740)
+    page.picture('hostile-phone')
+    page.look(1280)
+    record = ann.show(image)
+    equal('the record after it was saved', (record['name'], record['tags']), (PAYLOADS[-1], sorted(['t7', PAYLOADS[-1]])))
+
+
+def typed(context):
+    """The same through the console's own forms."""
+    page = context.enter('ann', 'lab')
+    page.go('images/new')
+    page.title('New image')
+    for label in ('Name', 'Description', 'Family', 'Deprecated', 'Tags'):
+        page.write(label, MARKUP)
+    page.press('Add a property')
+    row = page.find('.property-row')[-1].find_elements('css selector', 'input')
+    page.put(row[0], PAYLOADS[0])
+    page.put(row[1], MARKUP)
+    page.press('Create and upload')
+    page.title(MARKUP)
+    page.sees('No data yet')
+    expect(page.text().count(MARKUP) >= 5, 'a text is lost')
+    page.go('keys')
+    page.press('New access key…')
+    page.write('Description', MARKUP)
+    page.press('Create')
+    page.press('I have kept it')
+    page.sees(MARKUP)
+    page.press('Delete…')
+    page.press('Delete')
+    page.sees('No access keys')
+
+
+def sheet(context):
+    """A list that is exported has no cell that a spreadsheet would calculate, and loses no text."""
+    page = context.enter('ann', 'lab')
+    page.go('images?name=HYPERLINK')
+    page.press('Export list as CSV')
+    rows = list(csv.reader(io.StringIO(page.downloaded('images-').decode(), newline='')))
+    equal('the name', rows[1][0], "'" + PAYLOADS[4])
+    page.go('images')
+    page.title('Images')
+    page.press('Export list as CSV')
+    text = page.downloaded('images-').decode()
+    expect(text.endswith('\r\n') and '\n' not in text.replace('\r\n', ''), 'lines do not end as RFC 4180 has it')
+    rows = list(csv.reader(io.StringIO(text, newline=''), strict=True))
+    expect(len({len(row) for row in rows}) == 1, 'rows differ in their columns')
+    for row in rows[1:]:
+        bad = [cell for cell in row if cell[:1] in tuple('=+-@\t\r') and cell]
+        equal('cells that begin as a formula does', bad, [])
+
+
+def identities(context):
+    """Hostile names of users and projects stay texts."""
+    project = f'{PAYLOADS[0]} safe\u202e'
+    user = '<img src=x onerror=caught("user")>'
+    context.add_user(user, {project: 'admin'})
+    page = context.enter(user, project)
+    page.sees(shown(user))
+    page.sees(shown(project))
+    page.go('keys')
+    page.press('New access key…')
+    page.sees(shown(project))
+    page.press('Cancel')
+    page.go('audit')
+    page.sees(shown(user))
+    page.one('td button.as-link').click()
+    page.press('Close')
+    page.go(f'images/{MARKUP}')
+    page.title('There is no such page')
+    page.go(f'images?name={MARKUP}&status=<script>&sort=name:asc')
+    page.sees('No image is like that')
+    page.expect_refusals()
+    page.go('images?sort=<img>:asc')
+    page.sees('cannot sort by')
+
+
+CASES = [fields, typed, sheet, identities]
