@@ -22,7 +22,7 @@ macro_rules! script {
 }
 
 /// Every file there is.
-pub(super) const ASSETS: [Asset; 26] = [
+pub(super) const ASSETS: [Asset; 27] = [
     Asset { path: "", media_type: "text/html; charset=utf-8", bytes: include_bytes!("assets/index.html") },
     Asset {
         path: "style.css",
@@ -35,6 +35,7 @@ pub(super) const ASSETS: [Asset; 26] = [
     script!("dom.js"),
     script!("download.js"),
     script!("exchange.js"),
+    script!("image-filters.js"),
     script!("images.js"),
     script!("main.js"),
     script!("notices.js"),

@@ -17,11 +17,19 @@ from verdict import Failed, equal, expect
 
 PATIENCE = 30
 FLAGS = [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--lang=en',
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--disable-dev-shm-usage',
+    '--lang=en',
 ]
 # Runs before any script of a page. What hostile texts call, and what no page may do, leaves a trace.
-WATCH = '''
+WATCH = """
 window.complaints = [];
 window.caught = (what) => window.complaints.push(`a hostile text ran: ${what}`);
 window.alert = (what) => window.caught(what);
@@ -32,7 +40,7 @@ addEventListener('securitypolicyviolation', (e) => window.complaints.push(`polic
 addEventListener('error', (e) => window.complaints.push(`error: ${e.message} ${e.target?.src ?? ''}`), true);
 addEventListener('unhandledrejection', (e) => window.complaints.push(`rejection: ${e.reason}`));
 delete window.showSaveFilePicker;
-'''
+"""
 
 
 class Browser:
@@ -70,8 +78,13 @@ class Browser:
 
     def look(self, width, height=900, dark=False):
         """Sets the size of the window, and day or night."""
-        self.tell('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
-        self.tell('Emulation.setEmulatedMedia', features=[{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}])
+        self.tell(
+            'Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
+        self.tell(
+            'Emulation.setEmulatedMedia',
+            features=[{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}],
+        )
 
     def picture(self, name):
         """A picture of the page, where pictures are wanted."""
@@ -117,6 +130,7 @@ class Browser:
 
     def press(self, words, within=''):
         """Presses the button or link with these words."""
+
         def pressed():
             scope = within or ('dialog ' if self.find('dialog[open]') else '')
             for one in self.find(f'{scope}button, {scope}a'):
@@ -124,16 +138,19 @@ class Browser:
                     one.click()
                     return True
             return False
+
         self.until(f'a button {words!r}', pressed)
 
     def control(self, label):
         """The control that a label belongs to; the one in a dialog, where one is open."""
+
         def labelled():
             scope = 'dialog ' if self.find('dialog[open]') else ''
             for one in self.find(f'{scope}label'):
                 if one.text.splitlines()[:1] == [label]:
                     return self.driver.find_element(By.ID, one.get_attribute('for'))
             return None
+
         return self.until(f'a control {label!r}', labelled)
 
     def write(self, label, value):
@@ -147,7 +164,11 @@ class Browser:
         if value.isascii():
             control.send_keys(value)
         else:
-            self.run('arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event("input", {bubbles: true}))', control, value)
+            self.run(
+                'arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event("input", {bubbles: true}))',
+                control,
+                value,
+            )
 
     def choose(self, label, words):
         """Chooses from a list."""
@@ -192,9 +213,15 @@ class Browser:
 
     def downloaded(self, name_part):
         """The file that came down, whole."""
+
         def whole():
-            files = [one for one in self.downloads.iterdir() if name_part in one.name and not one.name.endswith(('.crdownload', '.tmp'))]
+            files = [
+                one
+                for one in self.downloads.iterdir()
+                if name_part in one.name and not one.name.endswith(('.crdownload', '.tmp'))
+            ]
             return files[0] if files else None
+
         path = self.until(f'a file {name_part!r}', whole)
         data = path.read_bytes()
         path.unlink()
@@ -225,6 +252,11 @@ class Browser:
         self.keep_complaints()
         equal('what pages complained of', self.kept, [])
         lines = [line['message'] for line in self.driver.get_log('browser')]
-        loud = [line for line in lines if not (self.refusals and ('Failed to load resource' in line or 'net::ERR' in line))]
+        loud = [
+            line for line in lines if not (self.refusals and ('Failed to load resource' in line or 'net::ERR' in line))
+        ]
         equal('what the browser complained of', loud, [])
-        expect(not self.run('return Boolean(document.querySelector("main script, main img[src=x], main iframe"))'), 'markup came out of a text')
+        expect(
+            not self.run('return Boolean(document.querySelector("main script, main img[src=x], main iframe"))'),
+            'markup came out of a text',
+        )

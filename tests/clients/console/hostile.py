@@ -31,8 +31,15 @@ def fields(context):
     page = context.enter('ann', 'lab')
     for number, payload in enumerate(PAYLOADS):
         image = ann.create(
-            payload, visibility='shared', tags=[payload, f't{number}'], __description=payload, __os_version=payload, tintype_family='f', tintype_deprecated=payload,
-            **{payload.replace('/', '|'): payload})
+            payload,
+            visibility='shared',
+            tags=[payload, f't{number}'],
+            __description=payload,
+            __os_version=payload,
+            tintype_family='f',
+            tintype_deprecated=payload,
+            **{payload.replace('/', '|'): payload},
+        )
         ann.upload(image, payload.encode())
         page.go(f'images/{image}')
         page.title(shown(payload))
@@ -52,7 +59,9 @@ def fields(context):
     page.picture('hostile-phone')
     page.look(1280)
     record = ann.show(image)
-    equal('the record after it was saved', (record['name'], record['tags']), (PAYLOADS[-1], sorted(['t7', PAYLOADS[-1]])))
+    equal(
+        'the record after it was saved', (record['name'], record['tags']), (PAYLOADS[-1], sorted(['t7', PAYLOADS[-1]]))
+    )
 
 
 def typed(context):
@@ -125,4 +134,27 @@ def identities(context):
     page.sees('cannot sort by')
 
 
-CASES = [fields, typed, sheet, identities]
+def policy(context):
+    """A page that was taken over all the same cannot run, load or reach anything; each try shows."""
+    page = context.enter('ann', 'lab')
+    tries = {
+        'markup': 'document.body.innerHTML = "<b>x</b>"',
+        'markup beside': 'document.body.insertAdjacentHTML("beforeend", "<img src=x onerror=caught(1)>")',
+        'an inline script': 'document.body.append(Object.assign(document.createElement("script"), {text: "caught(1)"}))',
+        'a script from elsewhere': 'document.body.append(Object.assign(document.createElement("script"), {src: "http://127.0.0.1:9/x.js"}))',
+        'an attribute': 'document.body.setAttribute("onclick", "caught(1)")',
+        'a style': 'document.body.setAttribute("style", "color: red")',
+        'a picture from elsewhere': 'new Image().src = "http://127.0.0.1:9/x.png"',
+        'a request elsewhere': 'fetch("http://127.0.0.1:9/").catch(() => {})',
+        'a frame': 'document.body.append(Object.assign(document.createElement("iframe"), {src: "/healthz"}))',
+    }
+    for what, script in tries.items():
+        page.forget()
+        page.run(f'try {{ {script} }} catch (error) {{ window.complaints.push(`threw ${{error.name}}`) }}')
+        page.until(f'{what} to be refused', lambda: page.run('return window.complaints.length'), 5)
+        ran = [one for one in page.run('return window.complaints') if 'hostile text' in one]
+        equal(f'what {what} ran', ran, [])
+    page.forget()
+
+
+CASES = [policy, fields, typed, sheet, identities]

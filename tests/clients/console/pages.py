@@ -62,7 +62,11 @@ def sign_out(context):
     page.title('Overview')
     page.press('Sign out')
     page.sees('You are signed out.')
-    equal('the token after it', context.admin.ask('GET', '/v3/auth/tokens', headers={'X-Subject-Token': token}).status, 404)
+    equal(
+        'the token after it',
+        context.admin.ask('GET', '/v3/auth/tokens', headers={'X-Subject-Token': token}).status,
+        404,
+    )
     equal('what is kept', page.run('return sessionStorage.getItem("tintype.session")'), None)
 
     page = context.enter('ann', 'lab')
@@ -74,9 +78,9 @@ def sign_out(context):
     page.picture('session-ended')
 
     page = context.enter('ann', 'lab')
-    page.run('''const kept = JSON.parse(sessionStorage.getItem('tintype.session'));
+    page.run("""const kept = JSON.parse(sessionStorage.getItem('tintype.session'));
         kept.expires = new Date(Date.now() + 4000).toISOString();
-        sessionStorage.setItem('tintype.session', JSON.stringify(kept));''')
+        sessionStorage.setItem('tintype.session', JSON.stringify(kept));""")
     page.driver.refresh()
     page.title('Overview')
     page.sees('Your session has ended. Sign in again to go on.')
@@ -92,7 +96,11 @@ def there_and_back(context):
     active(page)
     page.sees('Upload there and back')
     record = context.as_user('ann', 'lab').show(image)
-    equal('record', (record['status'], record['size'], record['visibility'], record['disk_format']), ('active', len(data), 'private', 'raw'))
+    equal(
+        'record',
+        (record['status'], record['size'], record['visibility'], record['disk_format']),
+        ('active', len(data), 'private', 'raw'),
+    )
     page.sees(record['os_hash_value'])
     page.picture('image')
     page.press('Download')
@@ -118,7 +126,9 @@ def survives_a_crash(context):
     slow = {'offline': False, 'latency': 0, 'downloadThroughput': -1}
     page.tell('Network.emulateNetworkConditions', **slow, uploadThroughput=4 * MIB)
     image = upload(page, path, 'through a crash')
-    page.until('some bytes to leave', lambda: page.run('return document.querySelector("#transfers progress").value > 3e6'))
+    page.until(
+        'some bytes to leave', lambda: page.run('return document.querySelector("#transfers progress").value > 3e6')
+    )
     page.picture('upload')
     context.box.kill()
     page.sees('Next try in')
@@ -134,13 +144,41 @@ def survives_a_crash(context):
     context.as_user('ann', 'lab').expect_whole(image, data)
 
 
+def survives_its_session(context):
+    """An upload waits when the session ends, and goes on when the same user signs in again."""
+    page = context.enter('ann', 'lab')
+    page.expect_refusals()
+    data = os.urandom(8 * MIB)
+    slow = {'offline': False, 'latency': 0, 'downloadThroughput': -1}
+    page.tell('Network.enable')
+    page.tell('Network.emulateNetworkConditions', **slow, uploadThroughput=2 * MIB)
+    image = upload(page, file_of(context, 'session.raw', data), 'past its session')
+    page.until('some bytes', lambda: page.run('return document.querySelector("#transfers progress").value > 2e6'))
+    page.press('Pause', '#transfers ')
+    page.sees('Paused')
+    page.tell('Network.emulateNetworkConditions', **slow, uploadThroughput=-1)
+    token = json.loads(page.run('return sessionStorage.getItem("tintype.session")'))['token']
+    context.admin.want(204, 'DELETE', '/v3/auth/tokens', headers={'X-Subject-Token': token})
+    page.press('Go on', '#transfers ')
+    page.sees('Your session has ended. Sign in again to go on.')
+    page.sees('Waits until you sign in again')
+    page.write('User', 'ann')
+    page.write('Password', 'quiet-water-47')
+    page.write('Project', 'lab')
+    page.press('Sign in')
+    active(page)
+    context.as_user('ann', 'lab').expect_whole(image, data)
+
+
 def goes_on_tomorrow(context):
     """An upload that a closed page left behind goes on with the same file, and refuses another."""
     ann = context.as_user('ann', 'lab')
     data = os.urandom(3 * MIB)
     image = ann.create('tomorrow', visibility='private')
     tus = {'Tus-Resumable': '1.0.0'}
-    made = ann.want(201, 'POST', f'/tintype/v1/images/{image}/uploads', headers={**tus, 'Upload-Length': str(len(data))})
+    made = ann.want(
+        201, 'POST', f'/tintype/v1/images/{image}/uploads', headers={**tus, 'Upload-Length': str(len(data))}
+    )
     part = {**tus, 'Upload-Offset': '0', 'Content-Type': 'application/offset+octet-stream'}
     ann.want(204, 'PATCH', made.headers['location'], data[:MIB], part)
     page = context.enter('ann', 'lab')
@@ -186,8 +224,23 @@ def changes(context):
     page.press('Save')
     page.title('after')
     record = ann.show(image)
-    equal('record', {key: record.get(key) for key in ('name', '__description', 'tags', 'left', 'gone', 'new~/key', 'protected', 'tintype_family')}, {
-        'name': 'after', '__description': 'What it is', 'tags': ['one', 'two'], 'left': 'alone', 'gone': None, 'new~/key': 'value', 'protected': True, 'tintype_family': 'plain'})
+    equal(
+        'record',
+        {
+            key: record.get(key)
+            for key in ('name', '__description', 'tags', 'left', 'gone', 'new~/key', 'protected', 'tintype_family')
+        },
+        {
+            'name': 'after',
+            '__description': 'What it is',
+            'tags': ['one', 'two'],
+            'left': 'alone',
+            'gone': None,
+            'new~/key': 'value',
+            'protected': True,
+            'tintype_family': 'plain',
+        },
+    )
     expect(not page.one('button.danger').is_enabled(), 'a protected image can be deleted')
     page.press('Deactivate')
     page.sees('Frozen')
@@ -224,7 +277,11 @@ def shares(context):
     page.sees('Another project offers this image to yours.')
     page.press('Accept')
     page.sees('Your project accepted this image')
-    equal('its state', context.as_user('ben', 'den').want(200, 'GET', f'/v2/images/{image}/members').json()['members'][0]['status'], 'accepted')
+    equal(
+        'its state',
+        context.as_user('ben', 'den').want(200, 'GET', f'/v2/images/{image}/members').json()['members'][0]['status'],
+        'accepted',
+    )
     expect('Delete…' not in page.buttons() and 'Edit' not in page.buttons(), 'what is shared can be changed')
     page.go('images')
     page.sees('for the others')
@@ -264,7 +321,11 @@ def lists(context):
     page.sees('row-59')
     page.press('Export list as CSV')
     sheet = list(csv.reader(io.StringIO(page.downloaded('images-').decode(), newline='')))
-    equal('columns', sheet[0][:9], ['Name', 'ID', 'Status', 'OS', 'Type', 'Created', 'Disk (GiB)', 'Size (bytes)', 'Encryption'])
+    equal(
+        'columns',
+        sheet[0][:9],
+        ['Name', 'ID', 'Status', 'OS', 'Type', 'Created', 'Disk (GiB)', 'Size (bytes)', 'Encryption'],
+    )
     equal('rows', [row[0] for row in sheet[1:]], [name for number, name in enumerate(names) if number % 2][::-1])
     equal('a row', sheet[1][2:5], ['Creating', 'Windows', 'System disk'])
     page.picture('list')
@@ -292,7 +353,13 @@ def keys(context):
     page.picture('secret')
     page.press('I have kept it')
     page.sees('for a robot')
-    expect(secret not in page.run('return document.documentElement.textContent + [...document.querySelectorAll("input")].map((i) => i.value)'), 'the secret is still there')
+    expect(
+        secret
+        not in page.run(
+            'return document.documentElement.textContent + [...document.querySelectorAll("input")].map((i) => i.value)'
+        ),
+        'the secret is still there',
+    )
     equal('its use', signed(context, access, secret), 200)
     page.press('Disable')
     page.sees('Disabled: requests signed with it are refused.')
@@ -310,14 +377,30 @@ def signed(context, access, secret):
     """The status of a request that is signed with a key."""
     import hashlib
     import hmac
+
     host = context.box.url.removeprefix('http://')
     # Reads that are the same within a second are taken as sent again, and only for some seconds.
     path = f'/v2/cloudimages?limit={time.monotonic_ns() % 900 + 1}'
     date = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())
-    canonical = '\n'.join(['GET', '/v2/cloudimages/', path.split('?')[1], f'host:{host}', f'x-sdk-date:{date}', '', 'host;x-sdk-date', hashlib.sha256(b'').hexdigest()])
+    canonical = '\n'.join(
+        [
+            'GET',
+            '/v2/cloudimages/',
+            path.split('?')[1],
+            f'host:{host}',
+            f'x-sdk-date:{date}',
+            '',
+            'host;x-sdk-date',
+            hashlib.sha256(b'').hexdigest(),
+        ]
+    )
     to_sign = '\n'.join(['SDK-HMAC-SHA256', date, hashlib.sha256(canonical.encode()).hexdigest()])
     signature = hmac.new(secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
-    headers = {'Host': host, 'X-Sdk-Date': date, 'Authorization': f'SDK-HMAC-SHA256 Access={access}, SignedHeaders=host;x-sdk-date, Signature={signature}'}
+    headers = {
+        'Host': host,
+        'X-Sdk-Date': date,
+        'Authorization': f'SDK-HMAC-SHA256 Access={access}, SignedHeaders=host;x-sdk-date, Signature={signature}',
+    }
     return context.admin.ask('GET', path, headers=headers, token=False).status
 
 
@@ -354,7 +437,7 @@ def jobs(context):
 
 
 def cancels(context):
-    """A job that runs is cancelled where it is listed."""
+    """A job that runs is cancelled where it is listed, and retried."""
     big = context.incoming / 'big.raw'
     with open(big, 'wb') as file:
         for _ in range(24):
@@ -368,7 +451,11 @@ def cancels(context):
     page.until('a progress', lambda: page.find('td progress'))
     page.press('Cancel')
     page.until('the job to be cancelled', lambda: [one for one in page.find('.mark') if one.text == 'Cancelled'])
-    expect('Retry' in page.buttons(), 'a cancelled job cannot be retried')
+    os.truncate(big, MIB)
+    page.press('Retry')
+    page.until('the job to be done', lambda: page.find('tbody tr')[0].find_elements('css selector', '.mark.good'))
+    job = context.as_user('ann', 'lab').want(200, 'GET', '/tintype/v1/jobs').json()['jobs'][0]
+    equal('the job', (job['state'], job['total_bytes']), ('succeeded', MIB))
     big.unlink()
 
 
@@ -410,7 +497,10 @@ def overview(context):
     expect('No known damage' not in page.text(), 'a member sees the figures of the box')
     page.until('the projects', lambda: len(page.find('.project option')) == 2)
     [one for one in page.find('.project option') if one.text == 'den'][0].click()
-    page.until('the other project', lambda: json.loads(page.run('return sessionStorage.getItem("tintype.session")'))['project']['name'] == 'den')
+    page.until(
+        'the other project',
+        lambda: json.loads(page.run('return sessionStorage.getItem("tintype.session")'))['project']['name'] == 'den',
+    )
     page.sees('(member, reader) in den')
     context.box.result('role', 'remove', 'member', '--user', 'ann', '--project', 'den')
 
@@ -423,7 +513,18 @@ def reads_only(context):
     page.go('images')
     page.sees('to be looked at')
     page.picture('reader')
-    writes = {'New image', 'Edit', 'Delete…', 'Deactivate', 'Download', 'Export to a bucket…', 'Share', 'Import from a bucket…', 'Upload', 'Save'}
+    writes = {
+        'New image',
+        'Edit',
+        'Delete…',
+        'Deactivate',
+        'Download',
+        'Export to a bucket…',
+        'Share',
+        'Import from a bucket…',
+        'Upload',
+        'Save',
+    }
     equal('buttons of the list', writes & set(page.buttons()), set())
     page.press('to be looked at')
     page.title('to be looked at')
@@ -440,6 +541,28 @@ def reads_only(context):
     page.sees('tintype:audit:get')
 
 
+# Texts whose contrast with what is behind them is below 4.5 to 1 (WCAG 2.2, 1.4.3), but for controls that are off.
+FAINT = '''
+const parts = (colour) => (colour.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
+const light = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
+const behind = (one) => {
+    for (let at = one; at; at = at.parentElement) {
+        const [r, g, b, a = 1] = parts(getComputedStyle(at).backgroundColor);
+        if (a === 1) return [r, g, b];
+    }
+    return [255, 255, 255];
+};
+return [...document.querySelectorAll('body *')]
+    .filter((one) => !one.disabled && one.checkVisibility() && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+    .map((one) => {
+        const [a, b] = [light(parts(getComputedStyle(one).color)), light(behind(one))].sort((x, y) => y - x);
+        return [(a + 0.05) / (b + 0.05), one.textContent.slice(0, 40)];
+    })
+    .filter(([contrast]) => contrast < 4.5);
+'''
+
+
 def by_hand(context):
     """Everything is reached by keyboard, labelled, and fits a narrow window by day and by night."""
     ann = context.as_user('ann', 'lab')
@@ -453,9 +576,12 @@ def by_hand(context):
             wide = page.run('return document.documentElement.scrollWidth')
             expect(wide <= 360, f'{path or "overview"} is {wide} wide at 360')
         page.picture(f'phone-{path.replace(image, "one").replace("/", "-") or "overview"}')
-        bare = page.run('''return [...document.querySelectorAll('main input, main select, main textarea, main progress, main button, main a')]
-            .filter((one) => !(one.labels?.length || one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.outerHTML)''')
+        bare = page.run("""return [...document.querySelectorAll('main input, main select, main textarea, main progress, main button, main a')]
+            .filter((one) => !(one.labels?.length || one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.outerHTML)""")
         equal(f'controls of {path or "overview"} without a name', bare, [])
+        equal(f'texts of {path or "overview"} that are hard to read by night', page.run(FAINT), [])
+        page.look(360, 740)
+        equal(f'texts of {path or "overview"} that are hard to read by day', page.run(FAINT), [])
     page.look(1280)
     page.go('images')
     page.title('Images')
@@ -469,6 +595,20 @@ def by_hand(context):
 
 
 CASES = [
-    wrong_password, sign_out, there_and_back, survives_a_crash, goes_on_tomorrow, changes, shares, lists, keys, jobs, cancels, audit, overview,
-    reads_only, by_hand,
+    wrong_password,
+    sign_out,
+    there_and_back,
+    survives_a_crash,
+    survives_its_session,
+    goes_on_tomorrow,
+    changes,
+    shares,
+    lists,
+    keys,
+    jobs,
+    cancels,
+    audit,
+    overview,
+    reads_only,
+    by_hand,
 ]

@@ -30,7 +30,8 @@ class Context:
         self.incoming.mkdir()
         settings = work / 'settings.toml'
         settings.write_text(
-            f'[[exchange]]\nname = "incoming"\nlocation = "{self.incoming}"\nread = ["*"]\nwrite = ["*"]\n')
+            f'[[exchange]]\nname = "incoming"\nlocation = "{self.incoming}"\nread = ["*"]\nwrite = ["*"]\n'
+        )
         self.box = Box(binary, work, variables={'TINTYPE_CONFIG': str(settings)})
         self.box.start()
         # A server that is started again is found at the same place.
@@ -69,10 +70,12 @@ class Context:
 
 def calm(case):
     """The case, which fails as well when the page complained of something that the case did not expect."""
+
     def run(context):
         context.browser.forget()
         case(context)
         context.browser.expect_calm()
+
     run.__doc__ = case.__doc__
     return run
 

@@ -36,7 +36,12 @@ export function refusal(status, body, request) {
         // Not all refusals are JSON; those are short texts.
     }
     const error = told?.error ?? {};
-    const message = error.message ?? error.error_msg ?? told?.message ?? told?.error_msg ?? (typeof told?.error === 'string' ? told.error : null);
+    const message =
+        error.message ??
+        error.error_msg ??
+        told?.message ??
+        told?.error_msg ??
+        (typeof told?.error === 'string' ? told.error : null);
     const code = [error.code, error.error_code, told?.error_code].find((value) => typeof value === 'string');
     const short = body && !body.trimStart().startsWith('<') && !told ? body.trim().slice(0, 300) : null;
     return new ApiError(status, message || short || `The server answered ${status}.`, code, request);
@@ -59,7 +64,14 @@ export async function send(method, path, options = {}) {
     }
     let response;
     try {
-        response = await fetch(path, { method, headers, body, signal: options.signal, cache: 'no-store', credentials: 'omit', redirect: 'error' });
+        response = await fetch(path, {
+            method,
+            headers,
+            body,
+            signal: options.signal,
+            cache: 'no-store',
+            redirect: 'error',
+        });
     } catch (error) {
         if (error.name === 'AbortError') throw error;
         throw new ApiError(0, 'The server cannot be reached. Look whether it runs, and whether the network is there.');

@@ -5,7 +5,9 @@
  * that it may take for one (behind a semicolon, a tab or a line's end), has an apostrophe in front.
  */
 export function cell(value) {
-    const harmless = String(value ?? '').replace(/(^|[;\t\r\n])([\s"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1$2'").replace(/^(?=[\t\r])/, "'");
+    const harmless = String(value ?? '')
+        .replace(/(^|[;\t\r\n])([\s"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1$2'")
+        .replace(/^(?=[\t\r])/, "'");
     return `"${harmless.replaceAll('"', '""')}"`;
 }
 

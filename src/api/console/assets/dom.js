@@ -1,12 +1,25 @@
 // Elements out of data. Owns the one way in which text reaches the page: as text nodes and plain
 // attributes, never as markup. Knows nothing of images, users or the server.
 
-const PROPERTIES = new Set(['value', 'checked', 'disabled', 'selected', 'indeterminate', 'hidden', 'open', 'readOnly', 'required', 'multiple', 'max']);
+const PROPERTIES = new Set([
+    'value',
+    'checked',
+    'disabled',
+    'selected',
+    'indeterminate',
+    'hidden',
+    'open',
+    'readOnly',
+    'required',
+    'multiple',
+    'max',
+]);
 const SVG = 'http://www.w3.org/2000/svg';
 
 // Characters that show as nothing, or turn the order of what follows: controls, marks and overrides
 // of direction, zero widths.
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb]/;
+const UNSEEN =
+    /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb]/;
 
 /** An element with attributes, listeners (on: {event: function}) and children. */
 export function h(tag, attributes, ...children) {
@@ -87,12 +100,21 @@ export function field(label, control, hint) {
 /** A box to tick, with its label behind it. */
 export function tick(label, control, hint) {
     control.id ||= `f${++ids}`;
-    return h('div', { class: 'tick' }, control, h('label', { for: control.id }, label, hint ? h('small', { class: 'hint' }, hint) : null));
+    return h(
+        'div',
+        { class: 'tick' },
+        control,
+        h('label', { for: control.id }, label, hint ? h('small', { class: 'hint' }, hint) : null),
+    );
 }
 
 /** A list to choose from: pairs of value and words. */
 export function choice(pairs, chosen, attributes) {
-    return h('select', attributes, pairs.map(([value, words]) => h('option', { value, selected: value === (chosen ?? '') }, plain(words))));
+    return h(
+        'select',
+        attributes,
+        pairs.map(([value, words]) => h('option', { value, selected: value === (chosen ?? '') }, plain(words))),
+    );
 }
 
 /** A button. */
@@ -107,21 +129,55 @@ export function link(words, href, attributes) {
 
 /** A table whose cells know their column, so that they can stand under each other where there is no room. */
 export function table(caption, columns, rows) {
-    const head = columns.map((column) => h('th', { scope: 'col', class: column.class, 'aria-sort': column.sort }, column.head));
-    const body = rows.map((row) => h('tr', row.attributes, row.cells.map((cell, at) => h('td', {
-        class: columns[at].class,
-        'data-label': columns[at].label ?? null,
-    }, cell))));
-    return h('div', { class: 'scroll' }, h('table', null, h('caption', { class: 'unseen' }, caption), h('thead', null, h('tr', null, head)), h('tbody', null, body)));
+    const head = columns.map((column) =>
+        h('th', { scope: 'col', class: column.class, 'aria-sort': column.sort }, column.head),
+    );
+    const body = rows.map((row) =>
+        h(
+            'tr',
+            row.attributes,
+            row.cells.map((cell, at) =>
+                h(
+                    'td',
+                    {
+                        class: columns[at].class,
+                        'data-label': columns[at].label ?? null,
+                    },
+                    cell,
+                ),
+            ),
+        ),
+    );
+    return h(
+        'div',
+        { class: 'scroll' },
+        h(
+            'table',
+            null,
+            h('caption', { class: 'unseen' }, caption),
+            h('thead', null, h('tr', null, head)),
+            h('tbody', null, body),
+        ),
+    );
 }
 
 /** Names and values under each other. */
 export function facts(pairs) {
     const shown = pairs.filter((pair) => pair && pair[1] !== null && pair[1] !== undefined);
-    return h('dl', { class: 'facts' }, shown.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))));
+    return h(
+        'dl',
+        { class: 'facts' },
+        shown.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))),
+    );
 }
 
 /** What stands where there is nothing to list. */
 export function empty(title, words, ...actions) {
-    return h('div', { class: 'empty' }, h('h2', null, title), h('p', null, words), actions.length ? h('p', { class: 'actions' }, actions) : null);
+    return h(
+        'div',
+        { class: 'empty' },
+        h('h2', null, title),
+        h('p', null, words),
+        actions.length ? h('p', { class: 'actions' }, actions) : null,
+    );
 }

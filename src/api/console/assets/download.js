@@ -13,8 +13,12 @@ const RESTS_S = [1, 2, 4, 8, 15, 30];
 
 /** What the file is called: the image's name, without what a file's name cannot have or show. */
 export function fileName(image) {
-    const clean = (image.name || image.id).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"*/:<>?\\|]/g, '_').replace(/^\.+/, '_').slice(0, 150);
-    const ending = image.disk_format && !clean.toLowerCase().endsWith(`.${image.disk_format}`) ? `.${image.disk_format}` : '';
+    const clean = (image.name || image.id)
+        .replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"*/:<>?\\|]/g, '_')
+        .replace(/^\.+/, '_')
+        .slice(0, 150);
+    const ending =
+        image.disk_format && !clean.toLowerCase().endsWith(`.${image.disk_format}`) ? `.${image.disk_format}` : '';
     return clean + ending;
 }
 
@@ -79,8 +83,15 @@ async function range(image, offset, tag, transfer) {
     const last = Math.min(offset + RANGE, image.size) - 1;
     const headers = { Range: `bytes=${offset}-${last}` };
     if (tag) headers['If-Match'] = tag;
-    const response = await send('GET', `/tintype/v1/images/${image.id}/file`, { headers, signal: transfer.stop.signal });
-    if (response.status !== 206) throw new ApiError(response.status, 'Something between here and the server does not pass ranges on, so the download cannot be made in parts.');
+    const response = await send('GET', `/tintype/v1/images/${image.id}/file`, {
+        headers,
+        signal: transfer.stop.signal,
+    });
+    if (response.status !== 206)
+        throw new ApiError(
+            response.status,
+            'Something between here and the server does not pass ranges on, so the download cannot be made in parts.',
+        );
     let blob;
     try {
         blob = await response.blob();
@@ -96,7 +107,11 @@ async function recover(error, tries, transfer) {
     if (error.status === 401) return transfer.rest('session', 'Waits until you sign in again');
     if (error.status === 0 || error.status === 503) {
         // Damage ends a range short, and would do so for ever.
-        if (tries > 20) throw new ApiError(0, `It broke off ${tries} times at the same place. The page of the image may tell of damage.`);
+        if (tries > 20)
+            throw new ApiError(
+                0,
+                `It broke off ${tries} times at the same place. The page of the image may tell of damage.`,
+            );
         const seconds = RESTS_S[Math.min(tries, RESTS_S.length - 1)];
         return transfer.rest('network', `${error.message} Next try in ${seconds} s.`, seconds);
     }

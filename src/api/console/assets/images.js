@@ -9,8 +9,28 @@ const PATCH = 'application/openstack-images-v2.1-json-patch';
 
 /** Keys of a record that are no properties. */
 export const FIELDS = new Set([
-    'id', 'name', 'status', 'visibility', 'protected', 'os_hidden', 'owner', 'size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value',
-    'container_format', 'disk_format', 'min_ram', 'min_disk', 'tags', 'created_at', 'updated_at', 'self', 'file', 'schema',
+    'id',
+    'name',
+    'status',
+    'visibility',
+    'protected',
+    'os_hidden',
+    'owner',
+    'size',
+    'virtual_size',
+    'checksum',
+    'os_hash_algo',
+    'os_hash_value',
+    'container_format',
+    'disk_format',
+    'min_ram',
+    'min_disk',
+    'tags',
+    'created_at',
+    'updated_at',
+    'self',
+    'file',
+    'schema',
 ]);
 
 /** Whether the image is offered to the project, or was. */
@@ -31,9 +51,10 @@ export function listed(filter, signal) {
         limit: filter.name || offered || filter.os === 'Other' ? 500 : 100,
     };
     const wanted = (filter.name ?? '').trim().toLowerCase();
-    const keep = (image) => (!wanted || (image.name ?? '').toLowerCase().includes(wanted) || image.id === wanted)
-        && (!offered || isOffered(image))
-        && (filter.os !== 'Other' || !['Linux', 'Windows'].includes(image.__os_type));
+    const keep = (image) =>
+        (!wanted || (image.name ?? '').toLowerCase().includes(wanted) || image.id === wanted) &&
+        (!offered || isOffered(image)) &&
+        (filter.os !== 'Other' || !['Linux', 'Windows'].includes(image.__os_type));
     return new Pages(async (marker) => {
         const { images, next } = await get(`/v2/images${query({ ...parameters, marker })}`, signal);
         return { rows: images, next: next ? images.at(-1).id : null };
@@ -83,7 +104,9 @@ export function descriptionKey(image) {
 
 /** An image's properties: names and values, without those that have a place of their own on a page. */
 export function properties(image, except = []) {
-    return Object.entries(image).filter(([key]) => !FIELDS.has(key) && !except.includes(key)).sort(([a], [b]) => (a < b ? -1 : 1));
+    return Object.entries(image)
+        .filter(([key]) => !FIELDS.has(key) && !except.includes(key))
+        .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** Who an image is shared with; null where that is not told. */
@@ -112,13 +135,39 @@ export function answer(id, status) {
 }
 
 /** The row of an image in a file for spreadsheets; the first has the names of the columns. */
-export const CSV_HEAD = ['Name', 'ID', 'Status', 'OS', 'Type', 'Created', 'Disk (GiB)', 'Size (bytes)', 'Encryption', 'Virtual size (bytes)', 'Format', 'Visibility', 'Description', 'Tags'];
+export const CSV_HEAD = [
+    'Name',
+    'ID',
+    'Status',
+    'OS',
+    'Type',
+    'Created',
+    'Disk (GiB)',
+    'Size (bytes)',
+    'Encryption',
+    'Virtual size (bytes)',
+    'Format',
+    'Visibility',
+    'Description',
+    'Tags',
+];
 
 /** See [CSV_HEAD]. */
 export function csvRow(image, words) {
     return [
-        image.name, image.id, words.statusWord(image.status), words.systemWord(image), words.typeWord(image), image.created_at, image.min_disk,
-        image.size, words.encryptionWord(image), image.virtual_size, image.disk_format, words.visibilityWord(image.visibility), description(image),
+        image.name,
+        image.id,
+        words.statusWord(image.status),
+        words.systemWord(image),
+        words.typeWord(image),
+        image.created_at,
+        image.min_disk,
+        image.size,
+        words.encryptionWord(image),
+        image.virtual_size,
+        image.disk_format,
+        words.visibilityWord(image.visibility),
+        description(image),
         image.tags.join(' '),
     ];
 }

@@ -33,7 +33,10 @@ let shownFor = null;
 
 function navigation() {
     return [
-        ['', 'Overview'], ['images', 'Images'], may('ims:jobs:get') && ['jobs', 'Jobs'], ['keys', 'Access keys'],
+        ['', 'Overview'],
+        ['images', 'Images'],
+        may('ims:jobs:get') && ['jobs', 'Jobs'],
+        ['keys', 'Access keys'],
         (may('tintype:audit:get') || may('tintype:audit:getAll')) && ['audit', 'Audit'],
     ].filter(Boolean);
 }
@@ -45,19 +48,41 @@ function address() {
 }
 
 function drawTop() {
-    const brand = link([h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }), h('span', null, 'Tintype')], '#/', { class: 'brand' });
+    const brand = link(
+        [h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }), h('span', null, 'Tintype')],
+        '#/',
+        { class: 'brand' },
+    );
     if (!session) {
         fill(top, h('div', { class: 'bar' }, brand));
         return;
     }
     const here = address().path.split('/')[0];
-    const places = navigation().map(([path, words]) => h('li', null, link(words, `#/${path}`, { 'aria-current': path === here ? 'page' : null })));
-    const switcher = choice([[session.project.id, session.project.name]], session.project.id, { 'aria-label': 'Project', class: 'project', on: { change: onProject } });
+    const places = navigation().map(([path, words]) =>
+        h('li', null, link(words, `#/${path}`, { 'aria-current': path === here ? 'page' : null })),
+    );
+    const switcher = choice([[session.project.id, session.project.name]], session.project.id, {
+        'aria-label': 'Project',
+        class: 'project',
+        on: { change: onProject },
+    });
     const out = button('Sign out', () => leave(out), { class: 'quiet' });
-    fill(top,
-        h('div', { class: 'bar' }, brand,
-            h('div', { class: 'who' }, h('label', { class: 'switch' }, h('span', { class: 'unseen' }, 'Project'), switcher), h('span', { class: 'user' }, text(session.user.name)), out)),
-        h('nav', { 'aria-label': 'Console' }, h('ul', null, places)));
+    fill(
+        top,
+        h(
+            'div',
+            { class: 'bar' },
+            brand,
+            h(
+                'div',
+                { class: 'who' },
+                h('label', { class: 'switch' }, h('span', { class: 'unseen' }, 'Project'), switcher),
+                h('span', { class: 'user' }, text(session.user.name)),
+                out,
+            ),
+        ),
+        h('nav', { 'aria-label': 'Console' }, h('ul', null, places)),
+    );
     offerProjects(switcher);
 }
 
@@ -66,7 +91,13 @@ async function offerProjects(switcher) {
         const open = await projects();
         if (!session || open.length < 2) return;
         const twice = new Set(open.map((one) => one.name)).size < open.length;
-        const others = open.map((one) => h('option', { value: one.id, selected: one.id === session.project.id }, plain(twice ? `${one.name} (${one.id.slice(0, 8)})` : one.name)));
+        const others = open.map((one) =>
+            h(
+                'option',
+                { value: one.id, selected: one.id === session.project.id },
+                plain(twice ? `${one.name} (${one.id.slice(0, 8)})` : one.name),
+            ),
+        );
         fill(switcher, others);
     } catch (error) {
         failed(error, 'Your projects cannot be listed');
@@ -75,7 +106,10 @@ async function offerProjects(switcher) {
 
 async function onProject(event) {
     const chosen = event.target;
-    if (underWay() && !window.confirm('Transfers that are under way belong to the project that you leave, and stop. Go on?')) {
+    if (
+        underWay() &&
+        !window.confirm('Transfers that are under way belong to the project that you leave, and stop. Go on?')
+    ) {
         chosen.value = session.project.id;
         return;
     }
@@ -109,7 +143,9 @@ async function show() {
         return;
     }
     const { path, search } = address();
-    const found = PAGES.map(([form, title, view]) => ({ match: form.exec(path), title, view })).find(({ match }) => match);
+    const found = PAGES.map(([form, title, view]) => ({ match: form.exec(path), title, view })).find(
+        ({ match }) => match,
+    );
     document.title = `${found?.title ?? 'Not found'} – Tintype`;
     if (!found) {
         fill(main, h('h1', { tabindex: -1 }, 'There is no such page'), h('p', null, link('Go to the overview', '#/')));

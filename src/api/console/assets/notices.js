@@ -34,8 +34,16 @@ export function failed(error, what) {
 
 /** A failure in the place of what could not be shown. */
 export function failure(error, again) {
-    const help = error.request ? h('p', { class: 'hint' }, `Request ${error.request}: the server’s log has more.`) : null;
-    return h('div', { class: 'notice bad inline', role: 'alert' }, h('p', null, told(error)), help, again ? button('Try again', again) : null);
+    const help = error.request
+        ? h('p', { class: 'hint' }, `Request ${error.request}: the server’s log has more.`)
+        : null;
+    return h(
+        'div',
+        { class: 'notice bad inline', role: 'alert' },
+        h('p', null, told(error)),
+        help,
+        again ? button('Try again', again) : null,
+    );
 }
 
 /** Runs what a button began. The button waits, and a failure is told. */
@@ -60,9 +68,19 @@ export function dialog({ title, content, action, danger, submit, dismiss = 'Canc
         let outcome = null;
         const trouble = h('div', { role: 'alert' });
         const main = action ? h('button', { type: 'submit', class: danger ? 'danger' : 'primary' }, action) : null;
-        const form = h('form', { novalidate: false, on: { submit: onSubmit } },
-            h('h2', { id: 'dialog-title' }, title), content, trouble,
-            h('p', { class: 'actions' }, main, button(dismiss, () => box.close(), { class: main ? null : 'primary' })));
+        const form = h(
+            'form',
+            { novalidate: false, on: { submit: onSubmit } },
+            h('h2', { id: 'dialog-title' }, title),
+            content,
+            trouble,
+            h(
+                'p',
+                { class: 'actions' },
+                main,
+                button(dismiss, () => box.close(), { class: main ? null : 'primary' }),
+            ),
+        );
         const box = h('dialog', { 'aria-labelledby': 'dialog-title', on: { close: onClose } }, form);
         async function onSubmit(event) {
             event.preventDefault();

@@ -9,10 +9,26 @@ const TOKENS = '/identity/v3/auth/tokens';
 
 /** What the pages ask about, so that nobody is offered what the server refuses. */
 const ACTIONS = [
-    'ims:images:create', 'ims:images:update', 'ims:images:delete', 'ims:images:upload', 'ims:images:export', 'ims:images:share',
-    'ims:serverImages:create', 'ims:dataImages:create', 'ims:jobs:get', 'ims:jobs:manage', 'kms:cmk:list',
-    'tintype:images:accessAll', 'tintype:images:publish', 'tintype:store:get', 'tintype:audit:get', 'tintype:audit:getAll', 'tintype:upkeep:manage',
-    'tintype:accessKeys:manageAll', 'tintype:jobs:accessAll', 'identity:projects:list',
+    'ims:images:create',
+    'ims:images:update',
+    'ims:images:delete',
+    'ims:images:upload',
+    'ims:images:export',
+    'ims:images:share',
+    'ims:serverImages:create',
+    'ims:dataImages:create',
+    'ims:jobs:get',
+    'ims:jobs:manage',
+    'kms:cmk:list',
+    'tintype:images:accessAll',
+    'tintype:images:publish',
+    'tintype:store:get',
+    'tintype:audit:get',
+    'tintype:audit:getAll',
+    'tintype:upkeep:manage',
+    'tintype:accessKeys:manageAll',
+    'tintype:jobs:accessAll',
+    'identity:projects:list',
 ];
 
 /** The session; null while nobody is signed in. */
@@ -110,11 +126,19 @@ function scope(text, project) {
 
 /** Ends a token, by itself or by another one of the same user. One that is gone already is no trouble. */
 async function revoke(text, by = text) {
-    await ask('DELETE', TOKENS, { headers: { 'X-Auth-Token': by, 'X-Subject-Token': text }, anonymous: true }).catch(() => {});
+    await ask('DELETE', TOKENS, { headers: { 'X-Auth-Token': by, 'X-Subject-Token': text }, anonymous: true }).catch(
+        () => {},
+    );
 }
 
 async function begin({ text, token }) {
-    const next = { token: text, expires: token.expires_at, user: token.user, project: token.project, roles: (token.roles ?? []).map((role) => role.name) };
+    const next = {
+        token: text,
+        expires: token.expires_at,
+        user: token.user,
+        project: token.project,
+        roles: (token.roles ?? []).map((role) => role.name),
+    };
     sessionStorage.setItem(KEPT, JSON.stringify(next));
     sessionStorage.setItem(LAST, next.project.id);
     await take(next);

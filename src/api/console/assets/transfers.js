@@ -18,7 +18,8 @@ export function underWay() {
 export function goOn() {
     for (const transfer of transfers) {
         if (transfer.over) continue;
-        if (session.user.id !== transfer.user || session.project.id !== transfer.project) transfer.fail('It stopped: another user or project is signed in.');
+        if (session.user.id !== transfer.user || session.project.id !== transfer.project)
+            transfer.fail('It stopped: another user or project is signed in.');
         else if (transfer.waits === 'session') transfer.wake();
     }
 }
@@ -34,14 +35,32 @@ export function transferOf(image) {
  */
 export class Transfer {
     constructor({ image, name, verb, total, work, cancelled }) {
-        Object.assign(this, { image, name, verb, total, cancelled, done: 0, said: 0, over: false, waits: null, note: '', paused: false, stop: new AbortController() });
+        Object.assign(this, {
+            image,
+            name,
+            verb,
+            total,
+            cancelled,
+            done: 0,
+            said: 0,
+            over: false,
+            waits: null,
+            note: '',
+            paused: false,
+            stop: new AbortController(),
+        });
         this.user = session.user.id;
         this.project = session.project.id;
         this.marks = [];
         this.bar = h('progress', { max: Math.max(1, total), value: 0, 'aria-label': `${verb} ${name}` });
         this.line = h('p', { class: 'hint' });
         this.buttons = h('span', { class: 'actions' });
-        this.box = h('div', { class: 'transfer' }, h('div', null, h('strong', null, verb, ' ', link(text(name), `#/images/${image}`)), this.bar, this.line), this.buttons);
+        this.box = h(
+            'div',
+            { class: 'transfer' },
+            h('div', null, h('strong', null, verb, ' ', link(text(name), `#/images/${image}`)), this.bar, this.line),
+            this.buttons,
+        );
         transfers.add(this);
         region.hidden = false;
         region.append(this.box);
@@ -90,10 +109,14 @@ export class Transfer {
                 this.draw();
                 resolve();
             };
-            this.stop.signal.addEventListener('abort', () => {
-                clearTimeout(timer);
-                reject(new DOMException('ended', 'AbortError'));
-            }, { once: true });
+            this.stop.signal.addEventListener(
+                'abort',
+                () => {
+                    clearTimeout(timer);
+                    reject(new DOMException('ended', 'AbortError'));
+                },
+                { once: true },
+            );
         });
     }
 
@@ -142,20 +165,36 @@ export class Transfer {
 
     /** Buttons are made anew only when others are due, so that none goes away under a pointer. */
     drawButtons() {
-        const due = this.over ? 'over' : this.waits ?? (this.paused ? 'pausing' : 'runs');
+        const due = this.over ? 'over' : (this.waits ?? (this.paused ? 'pausing' : 'runs'));
         if (due === this.due) return;
         this.due = due;
         if (due === 'over') {
-            fill(this.buttons, button('Dismiss', () => this.remove(), { class: 'quiet' }));
+            fill(
+                this.buttons,
+                button('Dismiss', () => this.remove(), { class: 'quiet' }),
+            );
             return;
         }
         const first = {
-            runs: () => button('Pause', () => { this.paused = true; this.onPause?.(); this.drawButtons(); }),
+            runs: () =>
+                button('Pause', () => {
+                    this.paused = true;
+                    this.onPause?.();
+                    this.drawButtons();
+                }),
             pausing: () => null,
-            paused: () => button('Go on', () => { this.paused = false; this.wake(); }),
+            paused: () =>
+                button('Go on', () => {
+                    this.paused = false;
+                    this.wake();
+                }),
             network: () => button('Try now', () => this.wake()),
             session: () => null,
         }[due];
-        fill(this.buttons, first?.(), button('Cancel', () => this.cancel(), { class: 'quiet' }));
+        fill(
+            this.buttons,
+            first?.(),
+            button('Cancel', () => this.cancel(), { class: 'quiet' }),
+        );
     }
 }

@@ -49,11 +49,17 @@ async function begin(image, file, transfer) {
     return stubbornly(transfer, async () => {
         const earlier = await unfinished(image, transfer.stop.signal);
         if (earlier && earlier.length !== file.size) {
-            throw new ApiError(409, `The upload that is there is of ${earlier.length} bytes, and this file has ${file.size}. Choose the file that it began with.`);
+            throw new ApiError(
+                409,
+                `The upload that is there is of ${earlier.length} bytes, and this file has ${file.size}. Choose the file that it began with.`,
+            );
         }
         sessionStorage.setItem(`tintype.file.${image}`, mark(file));
         if (earlier) return `${path}/${earlier.id}`;
-        const response = await send('POST', path, { headers: { ...TUS, 'Upload-Length': String(file.size) }, signal: transfer.stop.signal });
+        const response = await send('POST', path, {
+            headers: { ...TUS, 'Upload-Length': String(file.size) },
+            signal: transfer.stop.signal,
+        });
         return new URL(response.headers.get('Location'), location.href).pathname;
     });
 }
@@ -115,13 +121,16 @@ function sendSlice(place, slice, from, transfer) {
         request.onload = () => {
             if (request.status === 204) return resolve(Number(request.getResponseHeader('Upload-Offset')));
             if (request.status === 401) refused(used);
-            return reject(refusal(request.status, request.responseText, request.getResponseHeader('x-openstack-request-id')));
+            return reject(
+                refusal(request.status, request.responseText, request.getResponseHeader('x-openstack-request-id')),
+            );
         };
         request.onerror = () => reject(new ApiError(0, 'The connection broke off.'));
         const ends = () => request.abort();
         transfer.stop.signal.addEventListener('abort', ends, { once: true });
         transfer.onPause = ends;
-        request.onabort = () => reject(new DOMException('stopped', transfer.stop.signal.aborted ? 'AbortError' : 'PauseError'));
+        request.onabort = () =>
+            reject(new DOMException('stopped', transfer.stop.signal.aborted ? 'AbortError' : 'PauseError'));
         request.onloadend = () => {
             transfer.stop.signal.removeEventListener('abort', ends);
             transfer.onPause = null;
@@ -136,12 +145,32 @@ export function abandon(image, id) {
 }
 
 // What files begin with, for those whose names do not say what they are.
-const BEGINNINGS = [['qcow2', 0, 'QFI\xfb'], ['vmdk', 0, 'KDMV'], ['vhdx', 0, 'vhdxfile'], ['vhd', 0, 'conectix'], ['vdi', 64, '\x7f\x10\xda\xbe'], ['iso', 32769, 'CD001']];
-const ENDINGS = { qcow2: 'qcow2', vmdk: 'vmdk', vhdx: 'vhdx', vhd: 'vhd', vdi: 'vdi', iso: 'iso', raw: 'raw', img: 'raw', zvhd2: 'zvhd2', zvhd: 'zvhd' };
+const BEGINNINGS = [
+    ['qcow2', 0, 'QFI\xfb'],
+    ['vmdk', 0, 'KDMV'],
+    ['vhdx', 0, 'vhdxfile'],
+    ['vhd', 0, 'conectix'],
+    ['vdi', 64, '\x7f\x10\xda\xbe'],
+    ['iso', 32769, 'CD001'],
+];
+const ENDINGS = {
+    qcow2: 'qcow2',
+    vmdk: 'vmdk',
+    vhdx: 'vhdx',
+    vhd: 'vhd',
+    vdi: 'vdi',
+    iso: 'iso',
+    raw: 'raw',
+    img: 'raw',
+    zvhd2: 'zvhd2',
+    zvhd: 'zvhd',
+};
 
 /** The format that a file has, by what is in it, or else by its name. */
 export async function formatOf(file) {
     const start = new Uint8Array(await file.slice(0, 33000).arrayBuffer());
-    const found = BEGINNINGS.find(([, at, magic]) => [...magic].every((character, step) => start[at + step] === character.charCodeAt(0)));
+    const found = BEGINNINGS.find(([, at, magic]) =>
+        [...magic].every((character, step) => start[at + step] === character.charCodeAt(0)),
+    );
     return found?.[0] ?? ENDINGS[file.name.split('.').pop().toLowerCase()] ?? 'raw';
 }

@@ -15,15 +15,25 @@ const CONTAINERS = ['bare', 'ovf', 'ova', 'ami', 'ari', 'aki', 'docker', 'compre
 export async function showCreate(main, { signal }) {
     const head = [h('p', { class: 'trail' }, link('Images', '#/images')), h('h1', { tabindex: -1 }, 'New image')];
     if (!may('ims:images:create')) {
-        fill(main, head, h('p', { class: 'notice inline wait' }, 'You may not make images in this project: your role only reads.'));
+        fill(
+            main,
+            head,
+            h('p', { class: 'notice inline wait' }, 'You may not make images in this project: your role only reads.'),
+        );
         return;
     }
     const keys = may('kms:cmk:list') ? await customKeys(signal) : [];
     const form = recordForm({ visibility: 'private' });
     const file = h('input', { type: 'file', on: { change: chosen } });
     const about = h('p', { class: 'hint' });
-    const format = choice(FORMATS.map((one) => [one, one]), 'raw');
-    const container = choice(CONTAINERS.map((one) => [one, one]), 'bare');
+    const format = choice(
+        FORMATS.map((one) => [one, one]),
+        'raw',
+    );
+    const container = choice(
+        CONTAINERS.map((one) => [one, one]),
+        'bare',
+    );
     const key = choice([['', 'Box default'], ...keys.map((one) => [one.id, `Custom key ${one.alias}`])], '');
     const trouble = h('div');
     const save = h('button', { type: 'submit', class: 'primary' }, 'Create and upload');
@@ -55,9 +65,23 @@ export async function showCreate(main, { signal }) {
         }
     }
 
-    fill(main, head, h('form', { class: 'panel', on: { submit } },
-        field('File', file, 'A disk or an ISO. Without one the image is registered, and its data can come later. A broken connection does not matter: the upload goes on where it stood.'), about,
-        h('div', { class: 'pair' }, field('Format', format), field('Container', container)),
-        keys.length ? field('Encryption', key) : null,
-        form.shown, trouble, h('p', { class: 'actions' }, save, link('Cancel', '#/images', { class: 'button' }))));
+    fill(
+        main,
+        head,
+        h(
+            'form',
+            { class: 'panel', on: { submit } },
+            field(
+                'File',
+                file,
+                'A disk or an ISO. Without one the image is registered, and its data can come later. A broken connection does not matter: the upload goes on where it stood.',
+            ),
+            about,
+            h('div', { class: 'pair' }, field('Format', format), field('Container', container)),
+            keys.length ? field('Encryption', key) : null,
+            form.shown,
+            trouble,
+            h('p', { class: 'actions' }, save, link('Cancel', '#/images', { class: 'button' })),
+        ),
+    );
 }

@@ -10,9 +10,20 @@ import { recordForm } from './record-form.js';
 export async function showEdit(main, { signal, id }) {
     const image = await show(id, signal);
     const back = `#/images/${id}`;
-    const head = [h('p', { class: 'trail' }, link('Images', '#/images'), ' / ', link(text(image.name || id), back)), h('h1', { tabindex: -1 }, 'Edit image')];
+    const head = [
+        h('p', { class: 'trail' }, link('Images', '#/images'), ' / ', link(text(image.name || id), back)),
+        h('h1', { tabindex: -1 }, 'Edit image'),
+    ];
     if (!mayOn(image, 'ims:images:update')) {
-        fill(main, head, h('p', { class: 'notice inline wait' }, 'You may not change this image: it is another project’s, or your role only reads.'));
+        fill(
+            main,
+            head,
+            h(
+                'p',
+                { class: 'notice inline wait' },
+                'You may not change this image: it is another project’s, or your role only reads.',
+            ),
+        );
         return;
     }
     const form = recordForm(image);
@@ -32,5 +43,15 @@ export async function showEdit(main, { signal, id }) {
             save.disabled = false;
         }
     };
-    fill(main, head, h('form', { class: 'panel', on: { submit } }, form.shown, trouble, h('p', { class: 'actions' }, save, link('Cancel', back, { class: 'button' }))));
+    fill(
+        main,
+        head,
+        h(
+            'form',
+            { class: 'panel', on: { submit } },
+            form.shown,
+            trouble,
+            h('p', { class: 'actions' }, save, link('Cancel', back, { class: 'button' })),
+        ),
+    );
 }

@@ -1,20 +1,20 @@
-// The list of images: search, filters, order, pages, many at once, and the list as a file. Owns which images are ticked.
+// The list of images: its pages, many at once, and the list as a file. Owns which images are ticked.
 
-import { button, choice, empty, field, fill, h, link, plain, table, text } from './dom.js';
+import { button, fill, h, link, plain, table, text } from './dom.js';
 import { csv } from './csv.js';
 import { save } from './download.js';
+import { filterOf, filters, nothing, sorted } from './image-filters.js';
 import { CSV_HEAD, csvRow, listed, remove } from './images.js';
 import { act, confirm, notice, speak, told } from './notices.js';
 import { may, mayOn, session } from './session.js';
 import * as words from './words.js';
 
+/** Images of a page. */
 const ROWS = 25;
-const VISIBILITIES = [['', 'Any visibility'], ['private', 'Private'], ['shared', 'Shared'], ['offered', 'Offered to this project'], ['community', 'Community'], ['public', 'Public'], ['hidden', 'Hidden from lists']];
-const SYSTEMS = [['', 'Any OS'], ['Linux', 'Linux'], ['Windows', 'Windows'], ['Other', 'Other, or not said']];
 
 /** Shows the list that the address asks for. */
 export async function showImages(main, { signal, search }) {
-    const filter = { name: search.get('name') ?? '', status: search.get('status') ?? '', visibility: search.get('visibility') ?? '', os: search.get('os') ?? '', sort: search.get('sort') ?? 'created_at:desc' };
+    const filter = filterOf(search);
     const found = listed(filter, signal);
     await found.reach(ROWS + 1);
     const ticked = new Map();
@@ -22,11 +22,25 @@ export async function showImages(main, { signal, search }) {
 
     const list = h('div');
     const many = h('div', { class: 'many' });
-    fill(main,
-        h('div', { class: 'head' }, h('h1', { tabindex: -1 }, 'Images'), h('p', { class: 'actions' },
-            button('Export list as CSV', (event) => exportList(event.target, filter, signal)),
-            may('ims:images:create') && may('ims:images:upload') ? link('New image', '#/images/new', { class: 'button primary' }) : null)),
-        filters(filter), many, list);
+    fill(
+        main,
+        h(
+            'div',
+            { class: 'head' },
+            h('h1', { tabindex: -1 }, 'Images'),
+            h(
+                'p',
+                { class: 'actions' },
+                button('Export list as CSV', (event) => exportList(event.target, filter, signal)),
+                may('ims:images:create') && may('ims:images:upload')
+                    ? link('New image', '#/images/new', { class: 'button primary' })
+                    : null,
+            ),
+        ),
+        filters(filter),
+        many,
+        list,
+    );
     draw();
 
     function draw() {
@@ -40,24 +54,68 @@ export async function showImages(main, { signal, search }) {
     }
 
     function columns(asked, rows) {
-        const all = h('input', { type: 'checkbox', 'aria-label': 'Tick all on this page', checked: rows.every((one) => ticked.has(one.id)), on: { change: (event) => { rows.forEach((one) => tick(one, event.target.checked)); draw(); } } });
+        const all = h('input', {
+            type: 'checkbox',
+            'aria-label': 'Tick all on this page',
+            checked: rows.every((one) => ticked.has(one.id)),
+            on: {
+                change: (event) => {
+                    rows.forEach((one) => tick(one, event.target.checked));
+                    draw();
+                },
+            },
+        });
         return [
-            { head: all, class: 'tickbox' }, sorted('Name', 'name', asked), sorted('Status', 'status', asked), { head: 'OS', label: 'OS' }, { head: 'Type', label: 'Type' },
-            { ...sorted('Size', 'size', asked), class: 'number' }, { head: 'Virtual size', label: 'Virtual size', class: 'number' }, { head: 'Disk', label: 'Disk', class: 'number' },
-            { head: 'Visibility', label: 'Visibility' }, { head: 'Encryption', label: 'Encryption' }, sorted('Created', 'created_at', asked),
+            { head: all, class: 'tickbox' },
+            sorted('Name', 'name', asked),
+            sorted('Status', 'status', asked),
+            { head: 'OS', label: 'OS' },
+            { head: 'Type', label: 'Type' },
+            { ...sorted('Size', 'size', asked), class: 'number' },
+            { head: 'Virtual size', label: 'Virtual size', class: 'number' },
+            { head: 'Disk', label: 'Disk', class: 'number' },
+            { head: 'Visibility', label: 'Visibility' },
+            { head: 'Encryption', label: 'Encryption' },
+            sorted('Created', 'created_at', asked),
         ];
     }
 
     function row(one) {
         const says = words.description(one);
-        const box = h('input', { type: 'checkbox', checked: ticked.has(one.id), 'aria-label': `Tick ${plain(one.name || one.id)}`, on: { change: (event) => { tick(one, event.target.checked); drawMany(); } } });
-        return { cells: [
-            box,
-            h('div', { class: 'name' }, link(text(one.name || one.id), `#/images/${one.id}`), says ? h('small', { class: 'more clip' }, text(says)) : null),
-            words.statusMark(one.status), text(words.systemWord(one)), words.typeWord(one), words.bytes(one.size), words.bytes(one.virtual_size), words.diskWord(one),
-            [words.visibilityWord(one.visibility), one.owner === session.project.id ? null : h('small', { class: 'more' }, 'another project’s')],
-            words.encryptionWord(one), words.moment(one.created_at),
-        ] };
+        const box = h('input', {
+            type: 'checkbox',
+            checked: ticked.has(one.id),
+            'aria-label': `Tick ${plain(one.name || one.id)}`,
+            on: {
+                change: (event) => {
+                    tick(one, event.target.checked);
+                    drawMany();
+                },
+            },
+        });
+        return {
+            cells: [
+                box,
+                h(
+                    'div',
+                    { class: 'name' },
+                    link(text(one.name || one.id), `#/images/${one.id}`),
+                    says ? h('small', { class: 'more clip' }, text(says)) : null,
+                ),
+                words.statusMark(one.status),
+                text(words.systemWord(one)),
+                words.typeWord(one),
+                words.bytes(one.size),
+                words.bytes(one.virtual_size),
+                words.diskWord(one),
+                [
+                    words.visibilityWord(one.visibility),
+                    one.owner === session.project.id ? null : h('small', { class: 'more' }, 'another project’s'),
+                ],
+                words.encryptionWord(one),
+                words.moment(one.created_at),
+            ],
+        };
     }
 
     function tick(one, on) {
@@ -67,9 +125,25 @@ export async function showImages(main, { signal, search }) {
 
     function drawMany() {
         const deletable = [...ticked.values()].filter((one) => mayOn(one, 'ims:images:delete'));
-        fill(many, ticked.size ? [h('span', { role: 'status' }, `${ticked.size} ticked`),
-            deletable.length ? button(`Delete ${deletable.length}…`, () => deleteMany(deletable), { class: 'danger' }) : h('span', { class: 'hint' }, 'None of these is yours to delete.'),
-            button('Untick all', () => { ticked.clear(); draw(); }, { class: 'quiet' })] : null);
+        fill(
+            many,
+            ticked.size
+                ? [
+                      h('span', { role: 'status' }, `${ticked.size} ticked`),
+                      deletable.length
+                          ? button(`Delete ${deletable.length}…`, () => deleteMany(deletable), { class: 'danger' })
+                          : h('span', { class: 'hint' }, 'None of these is yours to delete.'),
+                      button(
+                          'Untick all',
+                          () => {
+                              ticked.clear();
+                              draw();
+                          },
+                          { class: 'quiet' },
+                      ),
+                  ]
+                : null,
+        );
     }
 
     function pager() {
@@ -81,15 +155,28 @@ export async function showImages(main, { signal, search }) {
             draw();
             speak(`Images ${from + 1} to ${from + found.rows.slice(from, from + ROWS).length}`);
         };
-        return h('nav', { class: 'pager', 'aria-label': 'Pages' }, h('span', null, `${from + 1}–${from + shown}${total}`),
+        return h(
+            'nav',
+            { class: 'pager', 'aria-label': 'Pages' },
+            h('span', null, `${from + 1}–${from + shown}${total}`),
             button('Previous', (event) => turn(event, -ROWS), { disabled: from === 0 }),
-            button('Next', (event) => turn(event, ROWS), { disabled: found.done && found.rows.length <= from + ROWS }));
+            button('Next', (event) => turn(event, ROWS), { disabled: found.done && found.rows.length <= from + ROWS }),
+        );
     }
 
     async function deleteMany(chosen) {
         const outcome = await confirm({
             title: `Delete ${chosen.length} image${chosen.length === 1 ? '' : 's'}?`,
-            content: [h('ul', { class: 'names' }, chosen.map((one) => h('li', null, text(one.name || one.id), ' ', h('small', { class: 'id' }, one.id)))), h('p', null, 'Their data cannot be had again, unless this server retains deleted images.')],
+            content: [
+                h(
+                    'ul',
+                    { class: 'names' },
+                    chosen.map((one) =>
+                        h('li', null, text(one.name || one.id), ' ', h('small', { class: 'id' }, one.id)),
+                    ),
+                ),
+                h('p', null, 'Their data cannot be had again, unless this server retains deleted images.'),
+            ],
             action: `Delete ${chosen.length}`,
             submit: () => deleteEach(chosen),
         });
@@ -120,49 +207,18 @@ async function deleteEach(chosen) {
     return { gone, kept };
 }
 
-function go(filter) {
-    const search = new URLSearchParams(Object.entries(filter).filter(([name, value]) => value && !(name === 'sort' && value === 'created_at:desc')));
-    location.hash = `#/images${search.size ? `?${search}` : ''}`;
-}
-
-function sorted(head, key, filter) {
-    const [by, way] = filter.sort.split(':');
-    const next = by === key && way === 'asc' ? 'desc' : 'asc';
-    const sign = by !== key ? '' : way === 'asc' ? ' ↑' : ' ↓';
-    return { head: button([head, h('span', { 'aria-hidden': 'true' }, sign)], () => go({ ...filter, sort: `${key}:${next}` }), { class: 'sort' }), label: head, sort: by !== key ? null : way === 'asc' ? 'ascending' : 'descending' };
-}
-
-function filters(filter) {
-    const name = h('input', { type: 'search', value: filter.name, placeholder: 'Part of a name, or an id' });
-    const boxes = {
-        status: choice(words.STATUSES, filter.status),
-        visibility: choice(VISIBILITIES, filter.visibility),
-        os: choice(SYSTEMS, filter.os),
-        sort: choice([['created_at:desc', 'Newest first'], ['created_at:asc', 'Oldest first'], ['name:asc', 'Name'], ['name:desc', 'Name, backwards'], ['size:desc', 'Largest first'], ['size:asc', 'Smallest first'], ['status:asc', 'Status'], ['status:desc', 'Status, backwards']], filter.sort),
-    };
-    const apply = (event) => {
-        event?.preventDefault();
-        go({ name: name.value.trim(), ...Object.fromEntries(Object.entries(boxes).map(([key, box]) => [key, box.value])) });
-    };
-    Object.values(boxes).forEach((box) => box.addEventListener('change', apply));
-    return h('form', { class: 'filters', role: 'search', on: { submit: apply } },
-        field('Search', name), field('Status', boxes.status), field('Visibility', boxes.visibility), field('OS', boxes.os), field('Order', boxes.sort),
-        h('button', { type: 'submit' }, 'Search'));
-}
-
-function nothing(filter) {
-    if (filter.name || filter.status || filter.visibility || filter.os) {
-        return empty('No image is like that', 'Nothing that you may see passes these filters.', link('Show all', '#/images', { class: 'button' }));
-    }
-    if (!may('ims:images:create')) return empty('No images yet', 'Nobody made one in this project, and you may not: your role only reads.');
-    return empty('No images yet', 'Upload a disk image or an ISO file to begin.', link('New image', '#/images/new', { class: 'button primary' }));
-}
-
 async function exportList(pressed, filter, signal) {
-    await act(pressed, async () => {
-        const all = await listed(filter, signal).reach(Infinity);
-        const rows = [CSV_HEAD, ...all.map((one) => csvRow(one, words))];
-        save(new Blob([csv(rows)], { type: 'text/csv;charset=utf-8' }), `images-${new Date().toISOString().slice(0, 10)}.csv`);
-        notice(`${words.count(all.length)} image${all.length === 1 ? '' : 's'} written to the file.`);
-    }, 'The list cannot be exported');
+    await act(
+        pressed,
+        async () => {
+            const all = await listed(filter, signal).reach(Infinity);
+            const rows = [CSV_HEAD, ...all.map((one) => csvRow(one, words))];
+            save(
+                new Blob([csv(rows)], { type: 'text/csv;charset=utf-8' }),
+                `images-${new Date().toISOString().slice(0, 10)}.csv`,
+            );
+            notice(`${words.count(all.length)} image${all.length === 1 ? '' : 's'} written to the file.`);
+        },
+        'The list cannot be exported',
+    );
 }

@@ -25,7 +25,11 @@ export function moment(iso) {
     if (Number.isNaN(date.getTime())) return String(iso);
     const two = (value) => String(value).padStart(2, '0');
     const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-    return h('time', { datetime: iso, title: iso, class: 'nowrap' }, `${day} ${two(date.getHours())}:${two(date.getMinutes())}`);
+    return h(
+        'time',
+        { datetime: iso, title: iso, class: 'nowrap' },
+        `${day} ${two(date.getHours())}:${two(date.getMinutes())}`,
+    );
 }
 
 /** How long something takes. */
@@ -46,7 +50,14 @@ const STATUS = {
 };
 
 /** The states that an image can be looked for by. */
-export const STATUSES = [['', 'Any status'], ['active', 'Normal'], ['saving', 'Creating, data is arriving'], ['queued', 'Creating, no data yet'], ['deactivated', 'Frozen'], ['killed', 'Error']];
+export const STATUSES = [
+    ['', 'Any status'],
+    ['active', 'Normal'],
+    ['saving', 'Creating, data is arriving'],
+    ['queued', 'Creating, no data yet'],
+    ['deactivated', 'Frozen'],
+    ['killed', 'Error'],
+];
 
 /** An image's state in one word. */
 export function statusWord(status) {
@@ -81,7 +92,12 @@ export function typeWord(image) {
 
 /** The operating system that an image says it has. */
 export function systemWord(image) {
-    return image.__os_version || image.os_distro && [image.os_distro, image.os_version].filter(Boolean).join(' ') || image.__os_type || '–';
+    return (
+        image.__os_version ||
+        (image.os_distro && [image.os_distro, image.os_version].filter(Boolean).join(' ')) ||
+        image.__os_type ||
+        '–'
+    );
 }
 
 /** What an image's data is sealed with, as far as its record tells. */
@@ -103,8 +119,15 @@ export function description(image) {
 }
 
 const JOBS = {
-    import: 'Import', export: 'Export', copy: 'Copy', group: 'Import of several disks', reclaim: 'Giving space back', reseal: 'Sealing anew',
-    'add-members': 'Sharing', 'update-members': 'Answering shares', 'delete-members': 'Taking shares back',
+    import: 'Import',
+    export: 'Export',
+    copy: 'Copy',
+    group: 'Import of several disks',
+    reclaim: 'Giving space back',
+    reseal: 'Sealing anew',
+    'add-members': 'Sharing',
+    'update-members': 'Answering shares',
+    'delete-members': 'Taking shares back',
 };
 
 /** What a job does. */
@@ -113,8 +136,12 @@ export function jobWord(kind) {
 }
 
 const JOB_STATES = {
-    queued: ['Waiting', 'wait'], running: ['Running', 'wait'], succeeded: ['Done', 'good'], failed: ['Failed', 'bad'],
-    cancelled: ['Cancelled', 'off'], interrupted: ['Interrupted', 'off'],
+    queued: ['Waiting', 'wait'],
+    running: ['Running', 'wait'],
+    succeeded: ['Done', 'good'],
+    failed: ['Failed', 'bad'],
+    cancelled: ['Cancelled', 'off'],
+    interrupted: ['Interrupted', 'off'],
 };
 
 /** A job's state as a mark. */
