@@ -10,10 +10,13 @@ export function speak(words) {
     fill(document.getElementById('spoken'), words);
 }
 
-/** Shows a notice: `good` goes away by itself, `bad` stays until it is dismissed. */
+/** Shows a notice: `good` goes away by itself, or with the next; `bad` stays until it is dismissed. */
 export function notice(words, tone = 'good') {
     const shown = h('div', { class: `notice ${tone}`, role: tone === 'bad' ? 'alert' : 'status' }, h('p', null, words));
     shown.append(button('Dismiss', () => shown.remove(), { class: 'quiet' }));
+    region()
+        .querySelectorAll('.good')
+        .forEach((earlier) => earlier.remove());
     region().append(shown);
     if (tone !== 'bad') setTimeout(() => shown.remove(), 6000);
     return shown;

@@ -62,6 +62,8 @@ export async function showImages(main, { signal, search }) {
                 change: (event) => {
                     rows.forEach((one) => tick(one, event.target.checked));
                     draw();
+                    // What is drawn anew keeps the focus where it was.
+                    list.querySelector('th input').focus();
                 },
             },
         });
@@ -69,8 +71,7 @@ export async function showImages(main, { signal, search }) {
             { head: all, class: 'tickbox' },
             sorted('Name', 'name', asked),
             sorted('Status', 'status', asked),
-            { head: 'OS', label: 'OS' },
-            { head: 'Type', label: 'Type' },
+            { head: 'OS', label: 'OS', class: 'system' },
             { ...sorted('Size', 'size', asked), class: 'number' },
             { head: 'Virtual size', label: 'Virtual size', class: 'number' },
             { head: 'Disk', label: 'Disk', class: 'number' },
@@ -103,8 +104,7 @@ export async function showImages(main, { signal, search }) {
                     says ? h('small', { class: 'more clip' }, text(says)) : null,
                 ),
                 words.statusMark(one.status),
-                text(words.systemWord(one)),
-                words.typeWord(one),
+                [text(words.systemWord(one)), h('small', { class: 'more' }, words.typeWord(one))],
                 words.bytes(one.size),
                 words.bytes(one.virtual_size),
                 words.diskWord(one),
@@ -150,9 +150,14 @@ export async function showImages(main, { signal, search }) {
         const shown = found.rows.slice(from, from + ROWS).length;
         const total = found.done ? ` of ${words.count(found.rows.length)}` : '';
         const turn = async (event, by) => {
+            const words = event.target.textContent;
             await act(event.target, () => found.reach(from + by + ROWS + 1), 'The next page cannot be read');
             if (found.rows.length > from + by) from = Math.max(0, from + by);
             draw();
+            const again = [...list.querySelectorAll('.pager button')];
+            (
+                again.find((one) => one.textContent === words && !one.disabled) ?? again.find((one) => !one.disabled)
+            )?.focus();
             speak(`Images ${from + 1} to ${from + found.rows.slice(from, from + ROWS).length}`);
         };
         return h(
