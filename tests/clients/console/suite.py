@@ -13,9 +13,10 @@ sys.path.append(str(pathlib.Path(__file__).parents[2] / 'faults'))
 import browser
 import client
 import hostile
+import moving
 import pages
 import report
-from box import Box
+from box import sealed_box
 from verdict import Failed, expect
 
 PASSWORD = 'quiet-water-47'
@@ -32,7 +33,8 @@ class Context:
         settings.write_text(
             f'[[exchange]]\nname = "incoming"\nlocation = "{self.incoming}"\nread = ["*"]\nwrite = ["*"]\n'
         )
-        self.box = Box(binary, work, variables={'TINTYPE_CONFIG': str(settings)})
+        self.binary = binary
+        self.box = sealed_box(self, work / 'box', variables={'TINTYPE_CONFIG': str(settings)})
         self.box.start()
         # A server that is started again is found at the same place.
         self.box.listen = self.box.url.removeprefix('http://')
@@ -88,7 +90,7 @@ def main():
     context, counts = None, report.Counts()
     try:
         context = Context(binary, work)
-        for case in pages.CASES + hostile.CASES:
+        for case in moving.CASES + pages.CASES + hostile.CASES:
             if not wanted or any(word in case.__name__ for word in wanted):
                 end = report.run_case(calm(case), context)
                 counts.add(end)

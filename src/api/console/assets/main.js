@@ -2,9 +2,9 @@
 // address (the part after #), the focus and the title. Knows no image.
 
 import { append, button, choice, fill, h, link, plain, text } from './dom.js';
-import { closeDialogs, failed, failure, speak } from './notices.js';
+import { clearNotices, closeDialogs, confirm, failed, failure, noteDefect, speak } from './notices.js';
 import { may, onChange, projects, resume, session, signOut, switchProject } from './session.js';
-import { goOn, underWay } from './transfers.js';
+import { dropAll, goOn, underWay } from './transfers.js';
 import { showSignIn } from './view-sign-in.js';
 import { showOverview } from './view-overview.js';
 import { showImages } from './view-images.js';
@@ -26,9 +26,13 @@ const PAGES = [
     [/^audit$/, 'Audit', showAudit],
 ];
 
+/** A page that takes longer is announced. */
+const SLOW_MS = 200;
+
 const main = document.getElementById('main');
 const top = document.getElementById('top');
 let leaving = new AbortController();
+/** The path of the page that is shown; null before the first. */
 let shownFor = null;
 
 function navigation() {
@@ -106,28 +110,34 @@ async function offerProjects(switcher) {
 
 async function onProject(event) {
     const chosen = event.target;
-    if (
-        underWay() &&
-        !window.confirm('Transfers that are under way belong to the project that you leave, and stop. Go on?')
-    ) {
-        chosen.value = session.project.id;
+    const [wanted, before] = [chosen.value, session.project.id];
+    if (!(await mayStop('Go over to another project?'))) {
+        chosen.value = before;
         return;
     }
     chosen.disabled = true;
     try {
-        await switchProject(chosen.value);
+        await switchProject(wanted);
         speak(`Project ${session.project.name}`);
     } catch (error) {
         chosen.disabled = false;
-        chosen.value = session.project.id;
+        chosen.value = before;
         failed(error, 'The project cannot be changed');
     }
 }
 
 async function leave(pressed) {
-    if (underWay() && !window.confirm('Transfers that are under way stop. Sign out?')) return;
+    if (!(await mayStop('Sign out?'))) return;
     pressed.disabled = true;
+    dropAll();
     await signOut();
+}
+
+/** Whether transfers that are under way may stop. */
+async function mayStop(title) {
+    if (!underWay()) return true;
+    const content = h('p', null, 'Transfers that are under way stop. An upload can go on later, with the same file.');
+    return Boolean(await confirm({ title, content, action: 'Stop them' }));
 }
 
 /** Shows the page that the address names, or the way in. */
@@ -139,38 +149,63 @@ async function show() {
     drawTop();
     if (!session) {
         document.title = 'Sign in – Tintype';
+        shownFor = 'sign in';
         showSignIn(main);
         return;
     }
     const { path, search } = address();
-    const found = PAGES.map(([form, title, view]) => ({ match: form.exec(path), title, view })).find(
-        ({ match }) => match,
-    );
-    document.title = `${found?.title ?? 'Not found'} – Tintype`;
-    if (!found) {
-        fill(main, h('h1', { tabindex: -1 }, 'There is no such page'), h('p', null, link('Go to the overview', '#/')));
-        return;
-    }
-    fill(main, h('p', { class: 'hint loading' }, 'Loading…'));
+    const match = PAGES.map((page) => [page, page[0].exec(path)]).find(([, found]) => found);
+    const [[, title, view], [, id]] = match ?? [[null, 'Not found', showNothing], []];
+    document.title = `${title} – Tintype`;
+    // A page is made apart, and takes the place of the one before when it is whole: what was left meanwhile never shows.
+    const page = h('div', { class: 'page' });
+    const slow = setTimeout(() => sayThatItTakesTime(path), SLOW_MS);
     try {
-        await found.view(main, { signal, search, id: found.match[1], again: show });
-        if (signal.aborted) return;
-        focusTitle(path);
+        await view(page, { signal, search, id, again: show });
     } catch (error) {
         if (error.name === 'AbortError' || signal.aborted || error.status === 401) return;
-        if (!('status' in error)) console.error(error);
-        fill(main, h('h1', { tabindex: -1 }, error.status === 404 ? 'Not found' : found.title), failure(error, show));
+        noteDefect(error);
+        fill(page, h('h1', { tabindex: -1 }, error.status === 404 ? 'Not found' : title), failure(error, show));
+    } finally {
+        clearTimeout(slow);
     }
+    if (!signal.aborted) place(page, path);
 }
 
-/** Those who listen hear of a new page; a page that only changed its filters keeps the focus. */
-function focusTitle(path) {
-    if (shownFor !== null && shownFor !== path) main.querySelector('h1')?.focus();
+function showNothing(page) {
+    fill(page, h('h1', { tabindex: -1 }, 'There is no such page'), h('p', null, link('Go to the overview', '#/')));
+}
+
+function sayThatItTakesTime(path) {
+    if (path === shownFor) main.setAttribute('aria-busy', 'true');
+    else fill(main, h('p', { class: 'hint loading' }, 'Loading…'));
+}
+
+/** Puts a page in its place. Those who listen hear of a new one; the focus of one that is shown anew stays. */
+function place(page, path) {
+    const held = main.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+    main.removeAttribute('aria-busy');
+    fill(main, page);
+    const title = page.querySelector('h1');
+    if (shownFor !== null && path !== shownFor) {
+        window.scrollTo(0, 0);
+        title?.focus();
+    } else if (held) {
+        const same = [...page.querySelectorAll('button, a, input, select')].find((one) => nameOf(one) === held);
+        (same ?? title)?.focus();
+    }
     shownFor = path;
 }
 
-/** The way in, and why one stands before it. */
+/** What a control is called, whatever the order of a list. */
+function nameOf(control) {
+    const label = control.getAttribute('aria-label') ?? control.labels?.[0]?.textContent ?? control.textContent;
+    return `${control.tagName} ${label.replace(/ [↑↓]$/, '')}`;
+}
+
+/** The way in, and why one stands before it. Of what was shown nothing stays. */
 function signedOut(why) {
+    clearNotices();
     show();
     if (why) append(main.querySelector('.told'), [h('p', { role: 'alert', class: 'notice inline wait' }, why)]);
 }

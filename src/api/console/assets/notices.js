@@ -22,6 +22,16 @@ export function notice(words, tone = 'good') {
     return shown;
 }
 
+/** Takes all notices away. */
+export function clearNotices() {
+    fill(region());
+}
+
+/** Notes a failure that is a mistake of the console's own, for whoever looks into the browser's log. */
+export function noteDefect(error) {
+    if (!('status' in error) && error.constructor !== Error) console.error(error);
+}
+
 /** A failure, in words. */
 export function told(error) {
     const code = error.code ? ` (${error.code})` : '';
@@ -31,7 +41,7 @@ export function told(error) {
 /** Shows what went wrong. A view that was left has nothing to tell, and neither has a session that ended. */
 export function failed(error, what) {
     if (error.name === 'AbortError' || error.status === 401) return;
-    if (!('status' in error)) console.error(error);
+    noteDefect(error);
     notice(what ? `${what}: ${told(error)}` : told(error), 'bad');
 }
 

@@ -2,7 +2,7 @@
 // their buttons and what is said of them. Knows not how bytes move: upload.js and download.js do.
 
 import { button, fill, h, link, text } from './dom.js';
-import { speak } from './notices.js';
+import { noteDefect, speak } from './notices.js';
 import { session } from './session.js';
 import { bytes, duration } from './words.js';
 
@@ -14,14 +14,20 @@ export function underWay() {
     return [...transfers].some((transfer) => !transfer.over);
 }
 
-/** Lets those go on that stopped because the session had ended, if the same user is back in the same project. */
+/**
+ * Lets those go on that stopped because the session had ended, if the same user is back in the same project. Of
+ * others' nothing stays: not even the name of an image.
+ */
 export function goOn() {
     for (const transfer of transfers) {
-        if (transfer.over) continue;
-        if (session.user.id !== transfer.user || session.project.id !== transfer.project)
-            transfer.fail('It stopped: another user or project is signed in.');
+        if (session.user.id !== transfer.user || session.project.id !== transfer.project) transfer.drop();
         else if (transfer.waits === 'session') transfer.wake();
     }
+}
+
+/** Ends all, and forgets them. What an upload brought so far stays with the server for a while. */
+export function dropAll() {
+    transfers.forEach((transfer) => transfer.drop());
 }
 
 /** The image's transfer that is under way, if there is one. */
@@ -76,7 +82,7 @@ export class Transfer {
             return true;
         } catch (error) {
             if (error.name === 'AbortError') return false;
-            if (!('status' in error)) console.error(error);
+            noteDefect(error);
             this.fail(error.message);
             return false;
         }
@@ -140,6 +146,13 @@ export class Transfer {
         this.stop.abort();
         this.end('Cancelled', 'off');
         await this.cancelled?.();
+    }
+
+    /** Ends it without a word, and forgets it. */
+    drop() {
+        this.over = true;
+        this.stop.abort();
+        this.remove();
     }
 
     remove() {

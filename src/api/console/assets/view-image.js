@@ -11,6 +11,8 @@ import { transferOf } from './transfers.js';
 import { abandon, isSameFile, unfinished, upload } from './upload.js';
 import * as words from './words.js';
 
+const LOOK_MS = 3000;
+/** Properties that have a place of their own on the page. */
 const OWN_PLACE = [
     '__description',
     'description',
@@ -33,6 +35,7 @@ export async function showImage(main, { signal, id, again }) {
     running?.outcome.then(() => {
         if (!signal.aborted) again();
     });
+    if (image.status === 'saving' && !running) awaitOthers(image, signal, again);
     const says = words.description(image);
     fill(
         main,
@@ -209,15 +212,8 @@ function unfilled(image, earlier, again) {
     const begin = () =>
         act(null, async () => {
             const [file] = chosen.files;
-            if (!file) return;
-            if (
-                earlier &&
-                isSameFile(image.id, file) === false &&
-                !window.confirm(
-                    'This does not look like the file that the upload began with: its name, size or date differ. Go on anyway?',
-                )
-            )
-                return;
+            if (!file) throw new Error('Choose the file first.');
+            if (earlier && isSameFile(image.id, file) === false && !(await goOnAnyway(file))) return;
             upload(image, file);
             again();
         });
@@ -240,4 +236,27 @@ function unfilled(image, earlier, again) {
                 : null,
         ),
     );
+}
+
+function goOnAnyway(file) {
+    const content = [
+        h('p', null, h('strong', null, text(file.name))),
+        h('p', null, 'Its name, size or date differ from those of the file that the upload began with.'),
+    ];
+    return confirm({ title: 'Is this the same file?', content, action: 'Go on anyway' });
+}
+
+/** Looks again now and then until the image's data, which comes by another way, is there. */
+function awaitOthers(image, signal, again) {
+    setTimeout(async () => {
+        if (signal.aborted) return;
+        try {
+            const now = await show(image.id, signal);
+            if (now.status === image.status) awaitOthers(image, signal, again);
+            else again();
+        } catch (error) {
+            if (error.status === 0) awaitOthers(image, signal, again);
+            else if (error.status === 404) again();
+        }
+    }, LOOK_MS);
 }
