@@ -22,7 +22,7 @@ macro_rules! script {
 }
 
 /// Every file there is.
-pub(super) const ASSETS: [Asset; 27] = [
+pub(super) const ASSETS: [Asset; 28] = [
     Asset { path: "", media_type: "text/html; charset=utf-8", bytes: include_bytes!("assets/index.html") },
     Asset {
         path: "style.css",
@@ -46,6 +46,7 @@ pub(super) const ASSETS: [Asset; 27] = [
     script!("upload.js"),
     script!("view-audit.js"),
     script!("view-create.js"),
+    script!("view-deleted.js"),
     script!("view-edit.js"),
     script!("view-image.js"),
     script!("view-images.js"),

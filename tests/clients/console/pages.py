@@ -405,7 +405,32 @@ def overview(context):
         lambda: json.loads(page.run('return sessionStorage.getItem("tintype.session")'))['project']['name'] == 'den',
     )
     page.sees('(member, reader) in den')
+    page.leave()
     context.box.result('role', 'remove', 'member', '--user', 'ann', '--project', 'den')
+
+
+def brings_back(context):
+    """A deleted image is found among those that are retained, brought back, and purged."""
+    ann = context.as_user('ann', 'lab')
+    image = ann.add('too early <b>gone</b>', b'data')
+    equal('the delete', ann.delete(image).status, 204)
+    page = context.enter('ann', 'lab')
+    page.go('images')
+    page.press('Deleted images')
+    page.title('Deleted images')
+    page.sees('too early <b>gone</b>')
+    page.one(f'button[data-hold="{image}"]').click()
+    page.sees('is back.')
+    equal('its data', ann.data(image), b'data')
+    equal('the delete', ann.delete(image).status, 204)
+    page.go('images')
+    page.title('Images')
+    page.go('images/deleted')
+    page.sees('too early <b>gone</b>')
+    page.one(f'button[data-purge="{image}"]').click()
+    page.press('Purge')
+    page.until('it to be gone', lambda: 'too early' not in page.text())
+    expect(image not in ann.want(200, 'GET', '/tintype/v1/deleted-images').text(), 'it is still retained')
 
 
 def reads_only(context):
@@ -513,6 +538,7 @@ CASES = [
     cancels,
     audit,
     overview,
+    brings_back,
     reads_only,
     by_hand,
 ]

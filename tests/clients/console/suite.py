@@ -34,7 +34,9 @@ class Context:
             f'[[exchange]]\nname = "incoming"\nlocation = "{self.incoming}"\nread = ["*"]\nwrite = ["*"]\n'
         )
         self.binary = binary
-        self.box = sealed_box(self, work / 'box', variables={'TINTYPE_CONFIG': str(settings)})
+        self.box = sealed_box(
+            self, work / 'box', variables={'TINTYPE_CONFIG': str(settings)}, images_retain_deleted_s=3600
+        )
         self.box.start()
         # A server that is started again is found at the same place.
         self.box.listen = self.box.url.removeprefix('http://')

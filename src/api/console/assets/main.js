@@ -11,6 +11,7 @@ import { showImages } from './view-images.js';
 import { showImage } from './view-image.js';
 import { showEdit } from './view-edit.js';
 import { showCreate } from './view-create.js';
+import { showDeleted } from './view-deleted.js';
 import { showJobs } from './view-jobs.js';
 import { showKeys } from './view-keys.js';
 import { showAudit } from './view-audit.js';
@@ -19,6 +20,7 @@ const PAGES = [
     [/^$/, 'Overview', showOverview],
     [/^images$/, 'Images', showImages],
     [/^images\/new$/, 'New image', showCreate],
+    [/^images\/deleted$/, 'Deleted images', showDeleted],
     [/^images\/([0-9a-f-]{36})$/, 'Image', showImage],
     [/^images\/([0-9a-f-]{36})\/edit$/, 'Edit image', showEdit],
     [/^jobs$/, 'Jobs', showJobs],

@@ -7,6 +7,7 @@ import { filterOf, filters, nothing, sorted } from './image-filters.js';
 import { CSV_HEAD, csvRow, listed, remove } from './images.js';
 import { act, confirm, notice, speak, told } from './notices.js';
 import { may, mayOn, session } from './session.js';
+import { areThereDeleted } from './view-deleted.js';
 import * as words from './words.js';
 
 /** Images of a page. */
@@ -16,7 +17,7 @@ const ROWS = 25;
 export async function showImages(main, { signal, search }) {
     const filter = filterOf(search);
     const found = listed(filter, signal);
-    await found.reach(ROWS + 1);
+    const [deleted] = await Promise.all([areThereDeleted(signal), found.reach(ROWS + 1)]);
     const ticked = new Map();
     let from = 0;
 
@@ -31,6 +32,7 @@ export async function showImages(main, { signal, search }) {
             h(
                 'p',
                 { class: 'actions' },
+                deleted ? link('Deleted images', '#/images/deleted', { class: 'button' }) : null,
                 button('Export list as CSV', (event) => exportList(event.target, filter, signal)),
                 may('ims:images:create') && may('ims:images:upload')
                     ? link('New image', '#/images/new', { class: 'button primary' })

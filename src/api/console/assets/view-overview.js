@@ -16,7 +16,7 @@ export async function showOverview(main, { signal }) {
     const [own, offered, jobs, ready, stats, damage, events, scrub] = await Promise.all([
         optional(get(`/v2/images?limit=${COUNTED}&owner=${session.project.id}`, signal)),
         optional(get('/v2/images?visibility=shared&member_status=pending&limit=100', signal)),
-        may('ims:jobs:get') ? optional(get('/tintype/v1/jobs?limit=1000', signal)) : null,
+        may('ims:jobs:get') ? optional(get('/tintype/v1/jobs?limit=200', signal)) : null,
         health(signal),
         box ? get('/tintype/v1/stats', signal) : null,
         box ? get('/tintype/v1/damage', signal) : null,
