@@ -5,6 +5,7 @@ Knows no page of the console. Notes everything that a page complains of: errors,
 
 import os
 import pathlib
+import shutil
 import time
 
 from selenium import webdriver
@@ -52,11 +53,11 @@ class Browser:
         self.downloads.mkdir()
         self.shots = os.environ.get('CONSOLE_SHOTS')
         options = webdriver.ChromeOptions()
-        options.binary_location = '/usr/bin/chromium'
+        options.binary_location = shutil.which('chromium')
         for flag in [*FLAGS, f'--user-data-dir={work / "profile"}']:
             options.add_argument(flag)
         options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-        self.driver = webdriver.Chrome(options=options, service=Service('/usr/bin/chromedriver'))
+        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which('chromedriver')))
         self.tell('Page.addScriptToEvaluateOnNewDocument', source=WATCH)
         self.tell('Browser.setDownloadBehavior', behavior='allow', downloadPath=str(self.downloads))
         self.look(1280, 900)

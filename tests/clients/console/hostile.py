@@ -90,13 +90,51 @@ def typed(context):
     page.sees('No access keys')
 
 
+# Texts, and what they are in a cell.
+CELLS = {
+    '=1+1': "'=1+1",
+    '  =1+1': "  '=1+1",
+    '-1': "'-1",
+    '+1': "'+1",
+    '@SUM(A1)': "'@SUM(A1)",
+    '\t=1': "'\t'=1",
+    '\rx': "'\rx",
+    '\uff1d1': "'\uff1d1",
+    '\u202e=1': "\u202e'=1",
+    'a;=1': "a;'=1",
+    'a;"=1': 'a;"\'=1',
+    'two\nlines': 'two\nlines',
+    'two\n=lines': "two\n'=lines",
+    'a-b, c=d': 'a-b, c=d',
+    'she said "no"': 'she said "no"',
+    '2026-11-27T00:00:00Z': '2026-11-27T00:00:00Z',
+    '': '',
+}
+
+
+def cells(context):
+    """What a spreadsheet might calculate is no formula, and everything else is left as it is."""
+    page = context.enter('ann', 'lab')
+    text = page.driver.execute_async_script(
+        'const [rows, done] = arguments; import("/console/csv.js").then((it) => done(it.csv(rows)))',
+        [[cell, 'x'] for cell in CELLS],
+    )
+    rows = list(csv.reader(io.StringIO(text, newline=''), strict=True))
+    equal('cells', [row[0] for row in rows], list(CELLS.values()))
+    equal('their neighbours', {row[1] for row in rows}, {'x'})
+
+
 def sheet(context):
     """A list that is exported has no cell that a spreadsheet would calculate, and loses no text."""
+    ann = context.as_user('ann', 'lab')
+    for payload in PAYLOADS:
+        ann.create(f'{payload} listed', visibility='private', tags=[payload], __description=payload)
     page = context.enter('ann', 'lab')
-    page.go('images?name=HYPERLINK')
+    page.go('images?name=listed&sort=name:asc')
     page.press('Export list as CSV')
     rows = list(csv.reader(io.StringIO(page.downloaded('images-').decode(), newline='')))
-    equal('the name', rows[1][0], "'" + PAYLOADS[4])
+    wanted = {f'{payload} listed'.replace('=HYP', "'=HYP").replace('+1', "'+1") for payload in PAYLOADS}
+    equal('names', {row[0] for row in rows[1:]}, wanted)
     page.go('images')
     page.title('Images')
     page.press('Export list as CSV')
@@ -157,4 +195,4 @@ def policy(context):
     page.forget()
 
 
-CASES = [policy, fields, typed, sheet, identities]
+CASES = [policy, fields, typed, cells, sheet, identities]
