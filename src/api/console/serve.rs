@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_NONE_MATCH, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -43,8 +44,16 @@ pub(super) async fn page(method: Method, headers: HeaderMap) -> Response {
 }
 
 /// `/console/{path}`
-pub(super) async fn file(method: Method, headers: HeaderMap, Path(path): Path<String>) -> Response {
-    answer(&method, &headers, &path)
+pub(super) async fn file(
+    method: Method,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+) -> Response {
+    match path {
+        Ok(Path(path)) => answer(&method, &headers, &path),
+        // What cannot be decoded names nothing.
+        Err(_) => guarded(not_found()),
+    }
 }
 
 /// The console is switched off.

@@ -61,6 +61,7 @@ class Browser:
         self.tell('Page.addScriptToEvaluateOnNewDocument', source=WATCH)
         self.tell('Browser.setDownloadBehavior', behavior='allow', downloadPath=str(self.downloads))
         self.look(1280, 900)
+        self.tell('Network.enable')
         self.refusals = 0
 
     def close(self):
@@ -234,6 +235,9 @@ class Browser:
         """Begins to listen anew."""
         self.kept, self.refusals = [], 0
         self.look(1280)
+        self.tell(
+            'Network.emulateNetworkConditions', offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
         self.driver.get_log('browser')
         try:
             self.run('window.complaints && window.complaints.splice(0)')

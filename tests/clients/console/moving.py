@@ -66,7 +66,6 @@ def survives_a_crash(context):
     data = os.urandom(24 * MIB + 5)
     path = file_of(context, 'long.raw', data)
     page.expect_refusals()
-    page.tell('Network.enable')
     slow = {'offline': False, 'latency': 0, 'downloadThroughput': -1}
     page.tell('Network.emulateNetworkConditions', **slow, uploadThroughput=4 * MIB)
     image = upload(page, path, 'through a crash')
@@ -94,7 +93,6 @@ def survives_its_session(context):
     page.expect_refusals()
     data = os.urandom(8 * MIB)
     slow = {'offline': False, 'latency': 0, 'downloadThroughput': -1}
-    page.tell('Network.enable')
     page.tell('Network.emulateNetworkConditions', **slow, uploadThroughput=2 * MIB)
     image = upload(page, file_of(context, 'session.raw', data), 'past its session')
     page.until('some bytes', lambda: page.run('return document.querySelector("#transfers progress").value > 2e6'))
@@ -124,7 +122,6 @@ def download_survives(context):
     page.expect_refusals()
     page.go(f'images/{image}')
     page.title('down and up')
-    page.tell('Network.enable')
     slow = {'offline': False, 'latency': 0, 'uploadThroughput': -1}
     page.tell('Network.emulateNetworkConditions', **slow, downloadThroughput=16 * MIB)
     page.press('Download')

@@ -6,7 +6,10 @@
  */
 export function cell(value) {
     const harmless = String(value ?? '')
-        .replace(/(^|[;\t\r\n])([\s"'\u200b-\u200f\u2028-\u202e\u2060-\u2069]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1$2'")
+        .replace(
+            /(^|[;\t\r\n])([\s"'\u200b-\u200f\u2028-\u202e\u2060-\u2069]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g,
+            "$1$2'",
+        )
         .replace(/^(?=[\t\r])/, "'");
     return `"${harmless.replaceAll('"', '""')}"`;
 }
