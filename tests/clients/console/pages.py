@@ -6,8 +6,9 @@ import json
 import os
 import time
 
-from box import Box
-from client import Client
+import browser
+from box import Box, plain_box
+from client import Client, admin
 from moving import active
 from verdict import equal, expect, has
 
@@ -203,10 +204,10 @@ def shares(context):
 
 def lists(context):
     """The list is searched, filtered, sorted, turned over, exported, and cleared many at a time."""
-    admin = context.admin
+    made_by = context.admin
     names = [f'row-{number:02}' for number in range(60)]
     for number, name in enumerate(names):
-        admin.create(name, visibility='private', __os_type='Windows' if number % 2 else 'Linux')
+        made_by.create(name, visibility='private', __os_type='Windows' if number % 2 else 'Linux')
     page = context.enter('admin', 'admin')
     page.go('images?name=ROW-&sort=name:asc')
     page.sees('row-24')
@@ -238,7 +239,7 @@ def lists(context):
     has('the question', page.one('dialog').text, 'row-59')
     page.press('Delete 25')
     page.sees('25 images deleted.')
-    equal('what is left', sum(record['name'].startswith('row-') for record in admin.all().values()), 35)
+    equal('what is left', sum(record['name'].startswith('row-') for record in made_by.all().values()), 35)
     page.go('images?name=nothing-like-this')
     page.sees('No image is like that')
 
@@ -409,6 +410,32 @@ def overview(context):
     context.box.result('role', 'remove', 'member', '--user', 'ann', '--project', 'den')
 
 
+def tells_of_damage(context):
+    """Damage to stored data shows on the overview, with the image that it hits; so does what happened."""
+    folder = context.work / 'rotten'
+    with plain_box(context, folder) as box:
+        box.start()
+        admin(box).add('the one that is hit', os.urandom(3 * MIB))
+        pack = max(box.objects(), key=lambda path: path.stat().st_size)
+        with open(pack, 'r+b') as file:
+            file.seek(pack.stat().st_size // 2)
+            file.write(bytes(4096))
+        box.command('scrub')
+        other = browser.Browser(box.url, folder)
+        try:
+            other.forget()
+            other.enter('admin', box.password())
+            other.sees('1 damaged object')
+            other.press('the one that is hit')
+            other.title('the one that is hit')
+            other.go('')
+            other.sees('What happened to stored data lately')
+            other.sees('lost')
+            other.expect_calm()
+        finally:
+            other.close()
+
+
 def brings_back(context):
     """A deleted image is found among those that are retained, brought back, and purged."""
     ann = context.as_user('ann', 'lab')
@@ -538,6 +565,7 @@ CASES = [
     cancels,
     audit,
     overview,
+    tells_of_damage,
     brings_back,
     reads_only,
     by_hand,

@@ -184,13 +184,14 @@ function damaged(object) {
         h('strong', null, text(object.object)),
         ': ',
         text(object.reason),
-        object.images.length ? [' Images:', names] : ' No image needs it.',
+        object.images.length ? ['. Images:', names] : '. No image needs it.',
     );
 }
 
 function happened(events) {
     if (!events.length) return null;
-    const shown = [...events].sort((a, b) => (a.at < b.at ? 1 : -1)).slice(0, EVENTS);
+    // The server tells the newest first.
+    const shown = events.slice(0, EVENTS);
     return h(
         'section',
         { class: 'panel' },
@@ -207,8 +208,7 @@ function happened(events) {
                     h('strong', null, text(event.event)),
                     ' ',
                     text(event.object ?? ''),
-                    ' ',
-                    text(event.detail ?? ''),
+                    event.detail ? [': ', text(event.detail)] : null,
                 ),
             ),
         ),
