@@ -7,9 +7,11 @@
 mod access_tests;
 mod audit;
 mod body;
+mod console;
 pub mod context;
 mod cts;
 mod edge;
+mod entity_tags;
 mod figures;
 mod gateway;
 pub mod glance;
@@ -35,8 +37,14 @@ use axum::routing::get;
 pub use audit::masked;
 pub use context::ApiState;
 
-/// Everything the port answers. The Image API owns the root, and whatever nobody else does.
+/// Everything the port answers, the console included.
 pub fn router(state: ApiState) -> Router {
+    router_with(state, true)
+}
+
+/// Everything the port answers. The Image API owns the root, and whatever nobody else does. Where the console is
+/// not wanted, its paths lead nowhere.
+pub fn router_with(state: ApiState, console: bool) -> Router {
     let metrics = metrics::Metrics::default();
     Router::new()
         .route("/healthcheck", get(healthcheck))
@@ -45,6 +53,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(identity::routes(&state))
         .merge(ims::routes())
         .merge(cts::routes())
+        .merge(console::routes(console))
         .fallback(glance::routes::dispatch)
         .layer(from_fn_with_state(state.clone(), signature::pass))
         .layer(from_fn_with_state(state.clone(), audit::pass))

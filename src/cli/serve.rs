@@ -61,9 +61,13 @@ fn announce(ready: &Ready<'_>, output: Output) {
             ),
             None => String::new(),
         };
+        let console = match ready.console {
+            true => format!("  console        {}/console/\n", ready.url),
+            false => String::new(),
+        };
         format!(
             "Tintype listens on {url}\n  data           {data}\n{password}  clients        \
-             export OS_CLIENT_CONFIG_FILE={clouds} OS_CLOUD=tintype\n",
+             export OS_CLIENT_CONFIG_FILE={clouds} OS_CLOUD=tintype\n{console}",
             url = ready.url,
             data = ready.dir.path().display(),
             clouds = clouds.display(),

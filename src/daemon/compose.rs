@@ -92,7 +92,7 @@ impl Parts {
     /// Everything the box answers.
     pub fn router(&self, settings: &Settings) -> Router {
         let public_url = settings.public_url().map(str::to_owned);
-        api::router(ApiState { service: self.service.clone(), public_url })
+        api::router_with(ApiState { service: self.service.clone(), public_url }, settings.console.enabled)
     }
 
     /// Tells what is not told yet, and makes the store describe what was committed last, before the box is

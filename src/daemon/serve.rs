@@ -52,6 +52,8 @@ pub struct Ready<'a> {
     pub dir: &'a DataDir,
     /// The administrator's password, where this start made it.
     pub new_password: Option<&'a str>,
+    /// Whether there is a web console.
+    pub console: bool,
 }
 
 /// Serves until SIGTERM or SIGINT, then drains and closes. A second signal ends the drain.
@@ -115,7 +117,8 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
 
     tracing::info!(%address, data = %parts.dir.path().display(), "ready");
     let new_password = parts.admin_password.as_deref().filter(|_| parts.fresh);
-    ready(&Ready { address, url, dir: &parts.dir, new_password });
+    let console = settings.console.enabled;
+    ready(&Ready { address, url, dir: &parts.dir, new_password, console });
     notify(&[NotifyState::Ready]);
 
     let outcome = tokio::select! {

@@ -17,6 +17,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::error::Refusal;
 use super::{image_id, signed_in};
 use crate::api::context::ApiState;
+use crate::api::entity_tags::names;
 use crate::model::range::RangeError;
 use crate::model::{ByteRange, Image};
 use crate::service::Error;
@@ -113,13 +114,6 @@ fn wanted(method: &Method, headers: &HeaderMap, tag: Option<&str>, size: u64) ->
         // Other units, and several ranges at once, may be passed over.
         Err(_) => Wanted::Whole,
     }
-}
-
-/// Whether a list of entity tags names this one; a weak tag only where that is enough.
-fn names(tags: &str, tag: Option<&str>, weak: bool) -> bool {
-    tags.split(',').map(str::trim).any(|one| {
-        one == "*" || tag.is_some_and(|tag| one == tag || (weak && one.strip_prefix("W/") == Some(tag)))
-    })
 }
 
 /// The data's entity tag: its BLAKE3.

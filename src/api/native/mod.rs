@@ -119,6 +119,7 @@ fn usage_body(usage: &Usage) -> Value {
         "chunks": usage.chunks,
         "packs": usage.packs,
         "sealed": usage.sealed,
+        "version": env!("CARGO_PKG_VERSION"),
     })
 }
 
@@ -236,6 +237,7 @@ mod tests {
         let figures: Value = serde_json::from_str(&body).unwrap();
         let nothing = json!({
             "images": 0, "image_bytes": 0, "deleted_images": 0, "deleted_image_bytes": 0, "stored_bytes": 0, "chunks": 0, "packs": 0, "sealed": false,
+            "version": env!("CARGO_PKG_VERSION"),
         });
         assert_eq!((status, figures), (StatusCode::OK, nothing));
     }
