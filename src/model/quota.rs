@@ -271,12 +271,12 @@ impl std::fmt::Display for OverLimit {
             write!(f, "the limit is {most}, {used} are used, and {more} more were asked for; ")?;
         }
         if *deleted_bytes > 0 {
-            write!(f, "{deleted_bytes} bytes are those of deleted images that are retained: purge some ")?;
-            write!(f, "(tintype image purge), ")?;
-        } else {
-            write!(f, "delete some, ")?;
+            write!(
+                f,
+                "{deleted_bytes} bytes are those of deleted images, which make no room that is enough; "
+            )?;
         }
-        write!(f, "or ask an administrator for more (tintype quota set)")
+        write!(f, "delete some, or ask an administrator for more (tintype quota set)")
     }
 }
 

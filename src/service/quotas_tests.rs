@@ -188,26 +188,41 @@ async fn an_upload_in_parts_keeps_what_came_and_goes_on_when_there_is_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_images_keep_their_space_until_they_are_purged_and_need_a_place_to_come_back() {
+async fn deleted_images_keep_their_space_until_it_is_needed_and_need_a_place_to_come_back() {
     let (service, _) = service_with(Rules { retain_deleted_s: 3600, ..rules() });
-    let (owner, id) = (member("p"), create(&service).unwrap().id);
-    upload(&service, &id, None, &noise(MIB, 3)).await.unwrap();
+    let owner = member("p");
+    let mut deleted = Vec::new();
+    for seed in 0..3 {
+        let id = create(&service).unwrap().id;
+        upload(&service, &id, None, &noise(MIB, seed)).await.unwrap();
+        service.delete_image(&owner, &id).unwrap();
+        deleted.push(id);
+    }
     limit(&service, Resource::ImageCountTotal, 1);
-    limit(&service, Resource::ImageSizeTotal, 1);
-    service.delete_image(&owner, &id).unwrap();
+    limit(&service, Resource::ImageSizeTotal, 3);
+    let is_retained = |id: &ImageId| {
+        let retained = service.deleted_images(&owner, None, 10).unwrap();
+        retained.iter().any(|retained| retained.image.id == *id)
+    };
+    // What they cannot make room for purges none of them.
     let other = create(&service).unwrap().id;
-    let refused = upload(&service, &other, Some(1), b"x").await;
-    let said = refused.as_ref().unwrap_err().message.clone();
-    assert!(
-        said.contains("1048576 bytes are those of deleted images that are retained: purge some"),
-        "{said}"
-    );
-    assert_eq!(over(refused), Resource::ImageSizeTotal);
-    assert_eq!(over(service.undelete_image(&owner, &id)), Resource::ImageCountTotal);
+    assert_eq!(over(upload(&service, &other, Some(4 * MIB as u64), b"x").await), Resource::ImageSizeTotal);
+    assert!(deleted.iter().all(is_retained));
+    assert_eq!(over(service.undelete_image(&owner, &deleted[0])), Resource::ImageCountTotal);
+    // The oldest go first, and no more of them than it takes; another project's never.
+    let theirs = service.create_image(&member("q"), new_image()).unwrap().id;
+    service.delete_image(&member("q"), &theirs).unwrap();
+    upload(&service, &other, Some(MIB as u64), &noise(MIB, 9)).await.unwrap();
+    assert_eq!(deleted.iter().map(is_retained).collect::<Vec<_>>(), [false, true, true]);
+    expect_whole(&service);
+    // Data of unknown length makes room as it comes.
     service.delete_image(&owner, &other).unwrap();
-    service.undelete_image(&owner, &id).unwrap();
-    service.delete_image(&owner, &id).unwrap();
-    service.purge_image(&owner, &id).unwrap();
+    let last = create(&service).unwrap().id;
+    upload(&service, &last, None, &noise(3 * MIB, 10)).await.unwrap();
+    assert!(!deleted.iter().any(is_retained) && !is_retained(&other));
+    assert_eq!(used(&service, "p").image_bytes, 3 * MIB as u64);
+    service.delete_image(&owner, &last).unwrap();
+    service.purge_image(&owner, &last).unwrap();
     assert_eq!(used(&service, "p"), Usage::default());
     expect_whole(&service);
 }

@@ -1,12 +1,18 @@
 //! Room for data on its way, in its project's limits: reserved before the bytes are stored, in the commit that looks at
 //! the limits.
 //!
+//! Where the project's space is short, its deleted images that are retained go first, the oldest before the others: in the
+//! same commit, so that none goes for data that finds no room all the same.
+//!
 //! Data whose length is declared has all of it reserved before its first byte. Other data has a stretch reserved ahead of
 //! what has arrived, again and again: so it stops where the limit is, and holds little that it does not need.
 
 use super::upload::{gone, in_background, owned};
 use crate::catalog::quotas::{self, Wish};
-use crate::model::ImageId;
+use crate::catalog::{self, images};
+use crate::db::WriteTxn;
+use crate::model::quota::{OverLimit, Resource};
+use crate::model::{Image, ImageId};
 use crate::service::{Error, Service};
 
 /// A stretch is half of what has arrived, no shorter than this: each costs a commit, some eight for 512 MiB.
@@ -51,11 +57,62 @@ impl Room {
 
 impl Service {
     fn reserve_beyond(&self, id: ImageId, token: [u8; 16], bytes: u64) -> Result<u64, Error> {
-        self.db.write(move |txn| {
+        let db = self.db.clone();
+        let service = self.clone();
+        db.write(move |txn| {
             let image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
-            Ok(quotas::reserve(txn, &image, beyond(bytes))?)
+            service.reserve(txn, &image, beyond(bytes))
         })
     }
+
+    /// Reserves what data on its way to an image takes, in the caller's commit; gives how much is reserved then. Deleted
+    /// images that are retained make room.
+    ///
+    /// # Errors
+    /// `TooLarge` when there is no room for the least of it; then nothing is purged.
+    pub(in crate::service) fn reserve(
+        &self,
+        txn: &WriteTxn,
+        image: &Image,
+        wish: Wish,
+    ) -> Result<u64, Error> {
+        let over = match quotas::reserve(txn, image, wish) {
+            Err(catalog::Error::OverLimit(over)) if may_make_room(&over) => over,
+            reserved => return Ok(reserved?),
+        };
+        let missing = (over.used + over.more).saturating_sub(over.most);
+        if self.purge_for_room(txn, &over, missing)? {
+            return Ok(quotas::reserve(txn, image, wish)?);
+        }
+        Err(catalog::Error::OverLimit(over).into())
+    }
+
+    /// Purges the oldest deleted images of a project until so many bytes are free; says whether they are.
+    fn purge_for_room(&self, txn: &WriteTxn, over: &OverLimit, missing: u64) -> Result<bool, Error> {
+        if over.deleted_bytes < missing {
+            return Ok(false);
+        }
+        let mut retained = Vec::new();
+        images::for_each_retained(txn, &mut |deleted| {
+            if deleted.image.owner.as_ref() == Some(&over.project) {
+                retained.push(deleted);
+            }
+        })?;
+        retained.sort_by_key(|deleted| (deleted.deleted_at, deleted.image.id));
+        let mut freed = 0;
+        for deleted in &retained {
+            if freed >= missing {
+                break;
+            }
+            self.purge_in(txn, deleted, "its project needs the space")?;
+            freed += deleted.image.size_bytes.unwrap_or(0);
+        }
+        Ok(freed >= missing)
+    }
+}
+
+fn may_make_room(over: &OverLimit) -> bool {
+    over.resource == Resource::ImageSizeTotal && over.deleted_bytes > 0
 }
 
 #[cfg(test)]

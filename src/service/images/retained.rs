@@ -5,7 +5,7 @@
 use super::access;
 use crate::base::Time;
 use crate::catalog::images::{self, Retained};
-use crate::db::Rows;
+use crate::db::{Rows, WriteTxn};
 use crate::model::{Image, ImageId, Operation};
 use crate::service::audit::Act;
 use crate::service::rights::{Action, Resource};
@@ -85,23 +85,30 @@ impl Service {
             if due.is_empty() {
                 return Ok(purged);
             }
-            let (service, store) = (self.clone(), self.store.clone());
+            let service = self.clone();
             purged += self.db.write(move |txn| {
                 let mut gone = 0;
                 for retained in &due {
-                    // Somebody may have brought it back meanwhile.
-                    if images::purge(txn, &retained.image.id)? {
-                        let mut act = Act::new(Operation::PurgeImage).saying("its time has come");
-                        act.image(&retained.image);
-                        service.record_in(txn, &Actor::system(), act)?;
-                        release(txn, &store, retained)?;
-                        gone += 1;
-                    }
+                    gone += usize::from(service.purge_in(txn, retained, "its time has come")?);
                 }
                 Ok::<_, Error>(gone)
             })?;
             self.litter.left(Reach::Released);
         }
+    }
+
+    /// Purges one in the caller's commit, for the box itself; `false` when somebody brought it back meanwhile.
+    pub(super) fn purge_in(&self, txn: &WriteTxn, retained: &Retained, why: &str) -> Result<bool, Error> {
+        if !images::purge(txn, &retained.image.id)? {
+            return Ok(false);
+        }
+        let mut act = Act::new(Operation::PurgeImage).saying(why);
+        act.image(&retained.image);
+        self.record_in(txn, &Actor::system(), act)?;
+        release(txn, &self.store, retained)?;
+        // Word of it may come before the commit; who looks then finds it the next time.
+        self.litter.left(Reach::Released);
+        Ok(true)
     }
 }
 
@@ -120,7 +127,7 @@ fn writable(rows: &impl Rows, actor: &Actor, id: &ImageId, action: &str) -> Resu
     .because(Reason::Role))
 }
 
-fn release(txn: &crate::db::WriteTxn, store: &crate::store::Store, retained: &Retained) -> Result<(), Error> {
+fn release(txn: &WriteTxn, store: &crate::store::Store, retained: &Retained) -> Result<(), Error> {
     if let Some(content) = &retained.image.content {
         store.release(txn, content)?;
     }

@@ -15,7 +15,7 @@ use super::transfer;
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
-use crate::catalog::{identity, quotas, uploads};
+use crate::catalog::{identity, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::Project;
 use crate::model::{Image, ImageId, Operation, ProjectId, Status};
@@ -55,6 +55,7 @@ impl Service {
     ) -> Result<Upload, Error> {
         let token = self.entropy.id();
         let (caller, id, now, rules) = (actor.clone(), *id, self.clock.now(), self.rules.clone());
+        let service = self.clone();
         let (image, reserved_bytes) = self.db.write(move |txn| {
             let mut image = access::writable(txn, &caller, &id, Action::ImagesUpload)?;
             expect_ready(&image)?;
@@ -63,7 +64,7 @@ impl Service {
             image.upload = Some(token);
             image.updated_at = now;
             images::update(txn, &image)?;
-            let reserved_bytes = quotas::reserve(txn, &image, at_first(declared_bytes))?;
+            let reserved_bytes = service.reserve(txn, &image, at_first(declared_bytes))?;
             Ok::<_, Error>((image, reserved_bytes))
         })?;
         let room = Room { image: id, token, reserved_bytes };

@@ -146,6 +146,7 @@ impl Service {
         };
         let place = self.running.open(&self.rules.jobs, job.project.as_ref(), exclusive(&task))?;
         let now = self.clock.now();
+        let service = self.clone();
         let again = self.recorded(actor, Act::on(Operation::RetryJob, id), move |txn, _| {
             let job = jobs::get(txn, &id)?.ok_or_else(|| not_found(&id))?;
             if !is_retried(&job) {
@@ -154,7 +155,7 @@ impl Service {
                     "job {id} is {state}: only what failed can begin again"
                 )));
             }
-            work::remake(txn, &job, now)?;
+            work::remake(txn, &service, &job, now)?;
             let (state, done_bytes) = (JobState::Queued, 0);
             let phase = String::new();
             let again = Job { state, phase, done_bytes, finished_at: None, error: None, attempts: 0, ..job };

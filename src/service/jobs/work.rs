@@ -119,9 +119,9 @@ pub(super) fn unmake(txn: &WriteTxn, store: &Store, job: &Job, now: Time) -> Res
 }
 
 /// What a task needs to begin again, in the commit that puts it back into the queue.
-pub(super) fn remake(txn: &WriteTxn, job: &Job, now: Time) -> Result<(), Error> {
+pub(super) fn remake(txn: &WriteTxn, service: &Service, job: &Job, now: Time) -> Result<(), Error> {
     match &job.task {
-        Some(task) => images::revive(txn, task, &job.id.0, now),
+        Some(task) => images::revive(txn, service, task, &job.id.0, now),
         None => Ok(()),
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{end, name_image};
 use crate::base::Time;
-use crate::catalog::quotas::{self, Wish};
+use crate::catalog::quotas::Wish;
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
 use crate::model::upload::Checkpoint;
@@ -30,9 +30,10 @@ impl Service {
                 "{bytes} bytes are declared, {received} have arrived{known}"
             )));
         }
+        let service = self.clone();
         self.db.write(move |txn| {
             let (upload, image) = current(txn, &upload)?;
-            quotas::reserve(txn, &image, Wish::exactly(bytes))?;
+            service.reserve(txn, &image, Wish::exactly(bytes))?;
             let declared = PartialUpload { declared_bytes: Some(bytes), ..upload };
             uploads::put(txn, &declared)?;
             Ok(declared)
@@ -47,7 +48,7 @@ impl Service {
         checkpoint: store::Checkpoint,
     ) -> Result<(PartialUpload, u64), Error> {
         let store::Checkpoint { receipt, progress } = checkpoint;
-        let (store, expires_at) = (self.store.clone(), self.expiry());
+        let (service, store, expires_at) = (self.clone(), self.store.clone(), self.expiry());
         let kept = self.db.write(move |txn| {
             let (mut upload, image) = current(txn, &upload)?;
             store.publish(txn, &receipt)?;
@@ -60,7 +61,7 @@ impl Service {
             upload.expires_at = upload.expires_at.max(expires_at);
             uploads::put(txn, &upload)?;
             let wish = Wish::exactly(upload.declared_bytes.unwrap_or(upload.received_bytes));
-            let reserved_bytes = quotas::reserve(txn, &image, wish)?;
+            let reserved_bytes = service.reserve(txn, &image, wish)?;
             Ok::<_, Error>((upload, reserved_bytes))
         });
         // Without a row its manifest is found by a look at every object only.

@@ -18,7 +18,7 @@ use super::access;
 use super::reserving::at_first;
 use super::upload::{check_cap, expect_ready, in_background, put_back};
 use crate::base::Time;
-use crate::catalog::{images, quotas, uploads};
+use crate::catalog::{images, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::{ImageId, Operation, PartialUpload, Status};
 use crate::service::audit::Act;
@@ -44,6 +44,7 @@ impl Service {
     ) -> Result<PartialUpload, Error> {
         let (token, now, rules) = (self.entropy.id(), self.clock.now(), self.rules.clone());
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
+        let service = self.clone();
         self.db.write(move |txn| {
             let mut image = access::writable(txn, &actor, &id, Action::ImagesUpload)?;
             expect_ready(&image)?;
@@ -72,7 +73,7 @@ impl Service {
             image.upload = Some(token);
             image.updated_at = now;
             images::update(txn, &image)?;
-            quotas::reserve(txn, &image, at_first(declared_bytes))?;
+            service.reserve(txn, &image, at_first(declared_bytes))?;
             Ok::<_, Error>(upload)
         })
     }

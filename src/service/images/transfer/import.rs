@@ -11,7 +11,7 @@ use super::patience::{Patience, is_passing};
 use super::reading::Reading;
 use super::sniff::{self, Found};
 use crate::base::Time;
-use crate::catalog::quotas::{self, Wish};
+use crate::catalog::quotas::Wish;
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
 use crate::model::job::{Disk, ImportRoute, Task};
@@ -22,7 +22,6 @@ use crate::service::images::upload::{check_cap, gone, in_background, owned};
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::upkeep::Step;
 use crate::service::{Error, ErrorKind, Hindrance, Service};
-use crate::store::Store;
 
 /// What came of it, in figures.
 type Figures = BTreeMap<String, u64>;
@@ -128,8 +127,8 @@ impl Service {
             size_bytes: source.size_bytes(),
             is_same: stamp.as_deref() == Some(source.stamp()),
         };
-        let (store, now) = (self.store.clone(), self.clock.now());
-        let upload = self.db.write(move |txn| make_ready(txn, &store, &opening, now))?;
+        let (service, now) = (self.clone(), self.clock.now());
+        let upload = self.db.write(move |txn| make_ready(txn, &service, &opening, now))?;
         if let Some(task) = asked.task {
             job.amend(stamped(task, &id, source.stamp()))?;
         }
@@ -258,16 +257,21 @@ struct Opening {
 }
 
 /// The commit before the first byte: the image knows its format, and has an upload of the job's name.
-fn make_ready(txn: &WriteTxn, store: &Store, opening: &Opening, now: Time) -> Result<PartialUpload, Error> {
+fn make_ready(
+    txn: &WriteTxn,
+    service: &Service,
+    opening: &Opening,
+    now: Time,
+) -> Result<PartialUpload, Error> {
     let Opening { image: id, min_disk_gib, token, format, size_bytes, is_same } = opening;
     let mut image = owned(txn, id, token)?.ok_or_else(|| gone(id))?;
     // It may have grown since it was asked for, and a job that begins again has nothing reserved.
-    quotas::reserve(txn, &image, Wish::exactly(*size_bytes))?;
+    service.reserve(txn, &image, Wish::exactly(*size_bytes))?;
     let before = uploads::get(txn, id)?.filter(|upload| upload.token == *token);
     if let Some(before) = before.filter(|before| *is_same && before.declared_bytes == Some(*size_bytes)) {
         return Ok(before);
     }
-    forget(txn, store, id)?;
+    forget(txn, &service.store, id)?;
     image.disk_format = Some(format.clone());
     image.container_format.get_or_insert_with(|| "bare".to_owned());
     image.min_disk_gib = min_disk_gib.unwrap_or(image.min_disk_gib);

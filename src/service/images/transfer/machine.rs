@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::reading::read_exactly;
 use super::{WHOLE_PROPERTY, hindered, is_whole_machine};
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
-use crate::catalog::quotas::{self, Wish};
+use crate::catalog::quotas::Wish;
 use crate::model::job::{Disk, Job, Place, Task};
 use crate::model::{Image, ImageId, ProjectId, Status};
 use crate::objects::exchange::{self, Key};
@@ -143,10 +143,11 @@ impl Service {
             made.push((image, size));
         }
         let order = Order { tasks: vec![(job, Task::Machine { disks })], group: None };
+        let service = self.clone();
         self.queue_tasks(actor, order, move |txn| {
             made.iter().try_for_each(|(image, size)| {
                 create::insert(txn, image)?;
-                quotas::reserve(txn, image, Wish::exactly(*size))?;
+                service.reserve(txn, image, Wish::exactly(*size))?;
                 Ok(())
             })
         })

@@ -30,13 +30,13 @@ pub use order::NewImport;
 use super::resumable::forget;
 use super::upload::owned;
 use crate::base::Time;
-use crate::catalog::quotas::{self, Wish};
+use crate::catalog::quotas::Wish;
 use crate::catalog::{images, jobs};
 use crate::db::{Rows, WriteTxn};
 use crate::model::job::{JobId, Task};
 use crate::model::{Image, ImageId, Status};
 use crate::objects::exchange;
-use crate::service::{Error, ErrorKind, Hindrance, Reason};
+use crate::service::{Error, ErrorKind, Hindrance, Reason, Service};
 use crate::store::Store;
 
 /// The property that marks an image as a part of a whole machine's set.
@@ -69,14 +69,21 @@ pub(in crate::service) fn kill(
 /// knows what it takes when it looks at its object.
 pub(in crate::service) fn revive(
     txn: &WriteTxn,
+    service: &Service,
     task: &Task,
     token: &[u8; 16],
     now: Time,
 ) -> Result<(), Error> {
-    task.fills().iter().try_for_each(|id| revive_one(txn, task, id, token, now))
+    task.fills().iter().try_for_each(|id| revive_one(txn, service, task, (id, token), now))
 }
 
-fn revive_one(txn: &WriteTxn, task: &Task, id: &ImageId, token: &[u8; 16], now: Time) -> Result<(), Error> {
+fn revive_one(
+    txn: &WriteTxn,
+    service: &Service,
+    task: &Task,
+    (id, token): (&ImageId, &[u8; 16]),
+    now: Time,
+) -> Result<(), Error> {
     let Some(mut image) = images::get(txn, id)? else {
         return Err(Error::conflict(format!("image {id} is not there any more to be filled; ask anew")));
     };
@@ -95,7 +102,7 @@ fn revive_one(txn: &WriteTxn, task: &Task, id: &ImageId, token: &[u8; 16], now: 
     if let Task::Copy { source, .. } = task
         && let Some(bytes) = images::get(txn, source)?.and_then(|origin| origin.size_bytes)
     {
-        quotas::reserve(txn, &image, Wish::exactly(bytes))?;
+        service.reserve(txn, &image, Wish::exactly(bytes))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 use super::buckets::Purpose;
 use super::import::check_object;
 use super::{export, formats, hindered, is_iso, is_whole_machine};
-use crate::catalog::quotas::{self, Wish};
+use crate::catalog::quotas::Wish;
 use crate::catalog::{domain_members, images};
 use crate::db::Rows;
 use crate::model::image::MemberStatus;
@@ -87,10 +87,11 @@ impl Service {
             tasks.push((id, Task::Import { image: image.id, from, route, stamp: None }));
             made.push((image, size));
         }
+        let service = self.clone();
         self.queue_tasks(actor, Order { tasks, group }, move |txn| {
             made.iter().try_for_each(|(image, size)| {
                 create::insert(txn, image)?;
-                quotas::reserve(txn, image, Wish::exactly(*size))?;
+                service.reserve(txn, image, Wish::exactly(*size))?;
                 Ok(())
             })
         })
@@ -106,7 +107,7 @@ impl Service {
         let (size, from) = (self.readable(actor, from)?, from.clone());
         let (job, now) = (self.next_job_id(), self.clock.now());
         let task = Task::Import { image: *id, from: from.clone(), route: ImportRoute::Register, stamp: None };
-        let (worker, id) = (actor.clone(), *id);
+        let (service, worker, id) = (self.clone(), actor.clone(), *id);
         self.queue_tasks(actor, Order { tasks: vec![(job, task)], group: None }, move |txn| {
             let mut image = own(txn, &worker, &id, Action::ImagesUpload)?;
             expect_fillable(&image)?;
@@ -116,7 +117,7 @@ impl Service {
             image.properties.insert("__root_origin".to_owned(), "file".to_owned());
             image.updated_at = now;
             images::update(txn, &image)?;
-            quotas::reserve(txn, &image, Wish::exactly(size))?;
+            service.reserve(txn, &image, Wish::exactly(size))?;
             Ok(())
         })
     }
@@ -197,11 +198,11 @@ impl Service {
         image.status = Status::Saving;
         image.upload = Some(id.0);
         let task = Task::Copy { source: *source, image: image.id };
-        let (worker, source) = (actor.clone(), *source);
+        let (service, worker, source) = (self.clone(), actor.clone(), *source);
         self.queue_tasks(actor, Order { tasks: vec![(id, task)], group: None }, move |txn| {
             let origin = copyable(txn, &worker, &source)?;
             create::insert(txn, &image)?;
-            quotas::reserve(txn, &image, Wish::exactly(origin.size_bytes.unwrap_or(0)))?;
+            service.reserve(txn, &image, Wish::exactly(origin.size_bytes.unwrap_or(0)))?;
             Ok(())
         })
     }
