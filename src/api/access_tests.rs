@@ -108,12 +108,13 @@ const LIMITS: &str = concat!(
 );
 
 /// All other routes whose answer depends on who asks.
-const ROUTES: [(&str, &str, &str); 101] = [
+const ROUTES: [(&str, &str, &str); 102] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
     ("POST", "/v2/images", r#"{"owner":"x"}"#),
     ("GET", "/v2/info/usage", ""),
+    ("GET", "/tintype/v1/places", ""),
     ("GET", "/v2/cloudimages", ""),
     ("GET", "/v1/cloudimages/tags", ""),
     ("GET", "/v1/cloudimages/quota", ""),

@@ -17,6 +17,7 @@ mod file;
 mod gc;
 mod jobs;
 mod keys;
+mod places;
 mod policies;
 mod quotas;
 mod scrub;
@@ -58,6 +59,7 @@ pub fn routes() -> Router<ApiState> {
         .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
+        .merge(places::routes())
         .merge(policies::routes())
         .merge(quotas::routes())
         .merge(uploads::routes())

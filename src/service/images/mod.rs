@@ -38,7 +38,8 @@ pub(super) use resumable::Turns;
 pub use sealing::{CUSTOM_KEY_PROPERTY, Holder, KEY_PROPERTY, OWN_KEY};
 pub use sharing::{Recipient, Shared, Shares, expect_may_copy};
 pub use transfer::{
-    Buckets, CopyAcross, MachineBackup, NewImport, NewMachine, Region, Regions, SharedBucket,
+    BucketPlace, Buckets, CopyAcross, MachineBackup, NewImport, NewMachine, Places, Region, Regions,
+    SharedBucket,
 };
 pub(super) use transfer::{kill, revive};
 pub use upload::{BodyBroken, Upload};

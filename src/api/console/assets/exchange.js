@@ -1,23 +1,35 @@
 // Files of buckets: an image made from one, an image written to one. Owns the two forms; the server does the work in jobs.
 
-import { ask } from './api.js';
+import { ask, get } from './api.js';
 import { choice, field, h, link } from './dom.js';
 import { dialog, notice } from './notices.js';
 
-const PLACE = 'bucket:file, with a bucket that the administrator set up in a section [[exchange]].';
+/** What may stand in a form's field for a file: the buckets that this project may use so. */
+async function place(use) {
+    const { buckets } = await get('/tintype/v1/places');
+    const names = buckets.filter((bucket) => bucket[use]).map((bucket) => bucket.name);
+    const what = use === 'read' ? 'read' : 'write to';
+    return {
+        first: names[0] ?? 'bucket',
+        hint: names.length
+            ? `bucket:file. This project may ${what}: ${names.join(', ')}.`
+            : `This project may ${what} no bucket. An administrator sets buckets up, in sections [[exchange]] of the settings.`,
+    };
+}
 
 /** Asks where to, and begins an export. */
 export async function exportDialog(image) {
+    const { first, hint } = await place('write');
     const to = h('input', {
         required: true,
-        placeholder: `outgoing:${/^[\w.-]+$/.test(image.name ?? '') ? image.name : image.id}.${image.disk_format}`,
+        placeholder: `${first}:${/^[\w.-]+$/.test(image.name ?? '') ? image.name : image.id}.${image.disk_format}`,
         spellcheck: 'false',
         autocapitalize: 'none',
     });
     const job = await dialog({
         title: 'Export to a bucket',
         content: [
-            field('File', to, PLACE),
+            field('File', to, hint),
             h('p', { class: 'hint' }, `It is written as it is stored (${image.disk_format}); nothing is overwritten.`),
         ],
         action: 'Export',
@@ -30,10 +42,11 @@ export async function exportDialog(image) {
 }
 
 /** Asks where from, and begins an import. Resolves to null when it was dismissed. */
-export function importDialog() {
+export async function importDialog() {
+    const { first, hint } = await place('read');
     const from = h('input', {
         required: true,
-        placeholder: 'incoming:debian.qcow2',
+        placeholder: `${first}:debian.qcow2`,
         spellcheck: 'false',
         autocapitalize: 'none',
     });
@@ -52,7 +65,7 @@ export function importDialog() {
     return dialog({
         title: 'Import from a bucket',
         content: [
-            field('File', from, PLACE),
+            field('File', from, hint),
             field('Name of the image', name),
             field('Disk, in GiB', disk, 'What a machine needs at least: no less than the disk in the file.'),
             field('Operating system', type),

@@ -9,11 +9,18 @@ import { bytes, count, mark, moment } from './words.js';
 /** Most images that are counted one by one. */
 const COUNTED = 1000;
 const EVENTS = 8;
+/** What limits are on, in words. */
+const LIMITED = {
+    image_count_total: 'Images',
+    image_size_total: 'Their size',
+    image_stage_total: 'Data on its way',
+    image_count_uploading: 'Uploads at once',
+};
 
 /** Shows the overview. */
 export async function showOverview(main, { signal }) {
     const box = may('tintype:store:get');
-    const [own, offered, jobs, ready, stats, damage, events, scrub] = await Promise.all([
+    const [own, offered, jobs, ready, stats, damage, events, scrub, quotas] = await Promise.all([
         optional(get(`/v2/images?limit=${COUNTED}&owner=${session.project.id}`, signal)),
         optional(get('/v2/images?visibility=shared&member_status=pending&limit=100', signal)),
         may('ims:jobs:get') ? optional(get('/tintype/v1/jobs?limit=200', signal)) : null,
@@ -22,6 +29,7 @@ export async function showOverview(main, { signal }) {
         box ? get('/tintype/v1/damage', signal) : null,
         box ? get('/tintype/v1/events', signal) : null,
         box ? get('/tintype/v1/scrub', signal) : null,
+        optional(get('/tintype/v1/quotas', signal)),
     ]);
     const images = own?.images ?? [];
     const waiting = (offered?.images ?? []).filter(isOffered).length;
@@ -53,6 +61,7 @@ export async function showOverview(main, { signal }) {
                 : null,
         ),
         own ? null : h('p', { class: 'notice inline wait' }, 'Your role does not let you list images in this project.'),
+        quotas ? limits(quotas) : null,
         stats ? space(stats) : null,
         condition(ready, stats, damage, scrub),
         events ? happened(events.events) : null,
@@ -82,6 +91,17 @@ async function health(signal) {
 function figure(value, words, href) {
     const content = [h('strong', null, value), h('span', null, words)];
     return h('li', null, href ? link(content, href) : h('div', null, content));
+}
+
+/** What of the project's limits is used; nothing where there are none. */
+function limits({ quotas }) {
+    const limited = quotas.filter((quota) => quota.limit >= 0);
+    if (!limited.length) return null;
+    const line = ({ resource, used, limit, unit }) => [
+        LIMITED[resource] ?? resource,
+        `${count(used)} of ${count(limit)}${unit === 'MiB' ? '\u00a0MiB' : ''}`,
+    ];
+    return h('section', { class: 'panel' }, h('h2', null, 'Limits of this project'), facts(limited.map(line)));
 }
 
 /** What images are, beside what they take. */

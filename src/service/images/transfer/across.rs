@@ -59,6 +59,11 @@ impl Regions {
         Regions(regions)
     }
 
+    /// All of them, in the order of the settings.
+    pub(super) fn all(&self) -> &[Region] {
+        &self.0
+    }
+
     /// The region of this name, when it is for the project.
     pub(super) fn find(
         &self,
@@ -67,11 +72,8 @@ impl Regions {
         name: &str,
     ) -> Result<&Region, Error> {
         let known = project.map(|id| identity::get::<Project>(rows, id)).transpose()?.flatten();
-        let admits = |region: &&Region| {
-            let named = &region.projects;
-            project.is_some_and(|id| named.iter().any(|name| is_for(name, id, known.as_ref())))
-        };
-        self.0.iter().find(|region| region.name == name).filter(admits).ok_or_else(|| {
+        let found = self.0.iter().find(|region| region.name == name);
+        found.filter(|region| region.admits(project, known.as_ref())).ok_or_else(|| {
             let shown: String = name.chars().take(100).collect();
             let message = format!(
                 "there is no region {shown:?} that your project may copy to; the operator names regions in the settings \
@@ -79,6 +81,12 @@ impl Regions {
             );
             hindered(ErrorKind::Invalid, Hindrance::NoRegion, message)
         })
+    }
+}
+
+impl Region {
+    pub(super) fn admits(&self, project: Option<&ProjectId>, known: Option<&Project>) -> bool {
+        project.is_some_and(|id| self.projects.iter().any(|name| is_for(name, id, known)))
     }
 }
 

@@ -50,6 +50,11 @@ impl Buckets {
         Buckets(buckets)
     }
 
+    /// All of them, in the order of the settings.
+    pub(super) fn all(&self) -> &[SharedBucket] {
+        &self.0
+    }
+
     /// The bucket that a place names, when it is for the project, and the key there.
     pub(super) fn find(
         &self,
@@ -89,7 +94,12 @@ impl Buckets {
 }
 
 impl SharedBucket {
-    fn admits(&self, project: Option<&ProjectId>, known: Option<&Project>, purpose: Purpose) -> bool {
+    pub(super) fn admits(
+        &self,
+        project: Option<&ProjectId>,
+        known: Option<&Project>,
+        purpose: Purpose,
+    ) -> bool {
         let named = if purpose == Purpose::Read { &self.readers } else { &self.writers };
         project.is_some_and(|id| named.iter().any(|name| is_for(name, id, known)))
     }

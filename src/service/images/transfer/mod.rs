@@ -16,6 +16,7 @@ mod order;
 mod patience;
 #[cfg(test)]
 mod patience_tests;
+mod places;
 mod reading;
 mod send;
 mod sniff;
@@ -26,6 +27,7 @@ pub use across::{CopyAcross, Region, Regions};
 pub use buckets::{Buckets, SharedBucket};
 pub use machine::{MachineBackup, NewMachine};
 pub use order::NewImport;
+pub use places::{BucketPlace, Places};
 
 use super::resumable::forget;
 use super::upload::owned;

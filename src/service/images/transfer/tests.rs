@@ -442,3 +442,22 @@ async fn a_machine_whose_disk_does_not_come_has_no_active_system_and_goes_on_whe
         assert_eq!(service.show_image(&actor, &id).unwrap_err().kind, ErrorKind::NotFound);
     }
 }
+
+#[test]
+fn a_project_is_told_of_the_places_that_it_may_use() {
+    let (_outer, service) = boxed(testing::rules());
+    let told = |actor: &Actor| {
+        let places = service.places(actor).unwrap();
+        let flags = |bucket: &BucketPlace| format!("{} {} {}", bucket.read, bucket.write, bucket.backups);
+        let buckets = places.buckets.iter().map(|bucket| (bucket.name.clone(), flags(bucket)));
+        (buckets.collect::<Vec<_>>(), places.regions)
+    };
+    let is = |name: &str, flags: &str| (name.to_owned(), flags.to_owned());
+    let open =
+        vec![is("in", "true false false"), is("out", "true true false"), is("machines", "true false true")];
+    assert_eq!(told(&member("one")), (open.clone(), Vec::new()));
+    let also = [open, vec![is("closed", "true true false")]].concat();
+    assert_eq!(told(&member("else")).0, also);
+    let nobody = Actor { roles: Default::default(), ..member("one") };
+    assert_eq!(service.places(&nobody).unwrap_err().kind, ErrorKind::Forbidden);
+}
