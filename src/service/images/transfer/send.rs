@@ -39,6 +39,7 @@ const SLICE_BYTES: u64 = 1 << 30;
 const AHEAD: usize = 2;
 /// How long the other box may take nothing, in seconds.
 const STALL_S: u64 = 120;
+
 /// What came of it, in figures.
 type Figures = BTreeMap<String, u64>;
 
