@@ -98,6 +98,9 @@ pub struct Question {
     /// Id or name of the project [default: the user's own]
     #[arg(long)]
     project: Option<String>,
+    /// The address that is asked from, for conditions on it
+    #[arg(long, value_name = "ADDRESS")]
+    source_ip: Option<std::net::IpAddr>,
 }
 
 impl Policy {
@@ -209,6 +212,7 @@ impl Question {
             "action": self.action,
             "resource": self.resource,
             "project": self.project,
+            "source_ip": self.source_ip,
         });
         let reply = client.call_json(Method::POST, Api::Native, "/policy-simulation", &body).await?;
         let explained: Value = reply.json().await?;

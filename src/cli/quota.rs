@@ -36,7 +36,7 @@ pub struct Show {
 pub struct Set {
     #[command(flatten)]
     whose: Whose,
-    /// RESOURCE=N: -1 is unlimited, `default` takes a project's own limit away
+    /// RESOURCE=N, `unlimited`, or `default`, which takes a project's own limit away
     #[arg(required = true, value_name = "RESOURCE=N", value_parser = setting, allow_hyphen_values = true)]
     limits: Vec<(String, Value)>,
 }
@@ -44,7 +44,7 @@ pub struct Set {
 /// A project, or what holds for those without a limit of their own.
 #[derive(Args)]
 struct Whose {
-    /// Id or name of a project [default: your own]
+    /// Id or name of a project; shown is by default your own
     #[arg(long, value_name = "PROJECT", conflicts_with = "default")]
     project: Option<String>,
     /// All projects that have no limit of their own
@@ -60,11 +60,11 @@ const DEFAULT_COLUMNS: [Column; 2] = [("Resource", "resource"), ("Limit", "limit
 const ALL_COLUMNS: [Column; 7] = [
     ("Project", "project"),
     ("Images", "images"),
-    ("Limit", "count_limit"),
-    ("Stored", "image_bytes"),
+    ("Most", "count_limit"),
+    ("Size", "image_bytes"),
     ("Deleted", "deleted_image_bytes"),
     ("On its way", "reserved_bytes"),
-    ("Limit in MiB", "size_limit"),
+    ("Most MiB", "size_limit"),
 ];
 
 impl Quota {
@@ -110,12 +110,12 @@ impl Whose {
     }
 
     async fn path_to_set(&self, client: &Client) -> Result<String, Failure> {
-        if self.project.is_some() || self.default {
-            return self.path(client).await;
+        if self.project.is_none() && !self.default {
+            let whose =
+                "whose limits? Name --project PROJECT, or --default for all that have none of their own";
+            return Err(Failure::usage(whose));
         }
-        let own = client.get(Api::Native, "/quotas").await?;
-        let id = own["project_id"].as_str().unwrap_or_default();
-        Ok(format!("/quotas/projects/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)))
+        self.path(client).await
     }
 }
 

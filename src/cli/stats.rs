@@ -1,6 +1,7 @@
 //! `tintype stats`: what the box stores, and what deduplication saves.
 
 use clap::Args;
+use serde_json::Value;
 
 use super::client::{Api, Client};
 use super::failure::Failure;
@@ -16,6 +17,35 @@ impl Stats {
     /// # Errors
     /// When the box refuses.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.record(&client.get(Api::Native, "/stats").await?)
+        let mut figures = client.get(Api::Native, "/stats").await?;
+        if !output.json {
+            leave_out_absent(&mut figures);
+        }
+        output.record(&figures)
+    }
+}
+
+/// Where deleted images are not retained, nobody asks after them.
+fn leave_out_absent(figures: &mut Value) {
+    if figures["deleted_images"] == 0
+        && let Some(figures) = figures.as_object_mut()
+    {
+        figures.retain(|name, _| !name.starts_with("deleted_image"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn deleted_images_are_told_of_where_there_are_some() {
+        for (deleted, left) in [(0, 1), (2, 3)] {
+            let mut figures = json!({"images": 1, "deleted_images": deleted, "deleted_image_bytes": 0});
+            leave_out_absent(&mut figures);
+            assert_eq!(figures.as_object().unwrap().len(), left);
+        }
     }
 }

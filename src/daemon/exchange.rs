@@ -121,6 +121,14 @@ fn folder(settings: &Settings, bucket: &ExchangeBucket) -> Result<Arc<dyn Exchan
         );
         return Err(Error::Settings(text));
     }
+    if !Path::new(&bucket.location).is_dir() {
+        let (bucket, location) = (&bucket.name, &bucket.location);
+        tracing::warn!(
+            bucket,
+            location,
+            "a bucket's directory is not there; it is looked for again when it is used"
+        );
+    }
     Ok(Arc::new(Folder::new(&bucket.location)))
 }
 

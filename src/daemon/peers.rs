@@ -79,8 +79,12 @@ pub(super) fn check(peers: &[PeerBox]) -> Result<(), String> {
         if !matches!(uri.scheme_str(), Some("http" | "https")) || has_user || uri.query().is_some() {
             return Err(wrong());
         }
-        if peer.user.is_empty() || peer.domain.is_empty() || peer.password_file.is_empty() {
-            return Err(format!("peer: {name} needs user, domain and password_file"));
+        if uri.path().trim_end_matches('/').ends_with("/v3") {
+            return Err(format!("peer.url: that of {name} is the box's address alone, without /identity/v3"));
+        }
+        let parts = [("user", &peer.user), ("domain", &peer.domain), ("password_file", &peer.password_file)];
+        if let Some((missing, _)) = parts.iter().find(|(_, text)| text.is_empty()) {
+            return Err(format!("peer: {name} needs {missing}"));
         }
     }
     Ok(())
@@ -156,6 +160,7 @@ mod tests {
             (vec![peer("a", "ftp://east.example")], "peer.url"),
             (vec![peer("a", "http://u:hunter2@east.example")], "peer.url"),
             (vec![PeerBox { user: String::new(), ..good.clone() }], "needs user"),
+            (vec![peer("a", "https://east.example/identity/v3/")], "without /identity"),
             (vec![good; 65], "too many"),
         ] {
             let told = check(&peers).unwrap_err();

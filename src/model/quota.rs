@@ -271,10 +271,8 @@ impl std::fmt::Display for OverLimit {
             write!(f, "the limit is {most}, {used} are used, and {more} more were asked for; ")?;
         }
         if *deleted_bytes > 0 {
-            write!(
-                f,
-                "{deleted_bytes} bytes are those of deleted images, which make no room that is enough; "
-            )?;
+            write!(f, "{deleted_bytes} of them are those of deleted images that are retained, ")?;
+            write!(f, "which make room only for data whose length is said, and only when they are enough; ")?;
         }
         write!(f, "delete some, or ask an administrator for more (tintype quota set)")
     }

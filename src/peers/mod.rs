@@ -77,12 +77,22 @@ impl Peer {
         let token = match self.sign_in(Some(project)).await {
             // Whether it is the project or the password, only another sign-in tells.
             Err(Error::Denied(_)) => {
-                self.sign_in(None).await?;
+                self.sign_in(None).await.map_err(|error| self.not_let_in(error))?;
                 return Err(Error::NoProject(project.chars().take(100).collect()));
             }
             signed_in => signed_in?,
         };
         Ok(Visit::new(self.http.clone(), self.base().to_owned(), token))
+    }
+
+    fn not_let_in(&self, error: Error) -> Error {
+        let Account { url, user, domain, .. } = &self.account;
+        match error {
+            Error::Denied(_) => Error::Denied(format!(
+                "{url} does not let user {user} of domain {domain} in; check user, domain and password_file of the peer"
+            )),
+            other => other,
+        }
     }
 
     fn base(&self) -> &str {

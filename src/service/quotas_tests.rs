@@ -215,10 +215,13 @@ async fn deleted_images_keep_their_space_until_it_is_needed_and_need_a_place_to_
     upload(&service, &other, Some(MIB as u64), &noise(MIB, 9)).await.unwrap();
     assert_eq!(deleted.iter().map(is_retained).collect::<Vec<_>>(), [false, true, true]);
     expect_whole(&service);
-    // Data of unknown length makes room as it comes.
+    // Data of unknown length purges nothing: whether all of it finds room shows at its end.
     service.delete_image(&owner, &other).unwrap();
     let last = create(&service).unwrap().id;
-    upload(&service, &last, None, &noise(3 * MIB, 10)).await.unwrap();
+    let stream = upload(&service, &last, None, &noise(3 * MIB, 10)).await;
+    assert_eq!(over(stream), Resource::ImageSizeTotal);
+    assert_eq!(deleted.iter().map(is_retained).collect::<Vec<_>>(), [false, true, true]);
+    upload(&service, &last, Some(3 * MIB as u64), &noise(3 * MIB, 10)).await.unwrap();
     assert!(!deleted.iter().any(is_retained) && !is_retained(&other));
     assert_eq!(used(&service, "p").image_bytes, 3 * MIB as u64);
     service.delete_image(&owner, &last).unwrap();

@@ -72,6 +72,7 @@ struct Question {
     action: String,
     resource: String,
     project: Option<String>,
+    source_ip: Option<std::net::IpAddr>,
 }
 
 async fn list(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -164,8 +165,8 @@ async fn settle(
 async fn simulate(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let (parts, sent) = request.into_parts();
     let actor = signed_in(&state, &parts).await?;
-    let Question { user, action, resource, project } = read(sent).await?;
-    let asked = Simulation { user, action, resource, project };
+    let Question { user, action, resource, project, source_ip } = read(sent).await?;
+    let asked = Simulation { user, action, resource, project, source: source_ip };
     let explained = state.blocking(move |service| service.simulate(&actor, &asked)).await?;
     Ok(Json(explained_body(&explained)).into_response())
 }

@@ -17,17 +17,19 @@ pub struct Delete {
 }
 
 impl Delete {
-    /// Deletes the images, one after the other; stops at the first that cannot be.
+    /// Deletes the images, one after the other, once all are found; stops at the first that cannot be.
     ///
     /// # Errors
-    /// When one is not there or is protected; those before it are deleted.
+    /// When one is not there: then none is deleted. When one is protected: those before it are.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let mut deleted = Vec::new();
+        let mut found = Vec::new();
         for name in &self.images {
-            let image = super::find(client, name).await?;
-            let id = super::id(&image)?;
+            found.push(super::id(&super::find(client, name).await?)?.to_owned());
+        }
+        let mut deleted = Vec::new();
+        for id in found {
             client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await?;
-            deleted.push(id.to_owned());
+            deleted.push(id);
         }
         output.done(&format!("Deleted {}", deleted.join(" ")), &json!({"deleted": deleted}))
     }

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use http::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use super::super::client::{Api, Client};
@@ -30,19 +29,25 @@ pub async fn list(client: &Client, output: Output) -> Result<(), Failure> {
         images.extend(page);
     }
     let columns = [
-        ("Id", "id"),
+        ("ID", "id"),
         ("Name", "name"),
         ("Size", "size"),
         ("Owner", "owner"),
         ("Deleted", "deleted_at"),
-        ("Purged", "purged_at"),
+        ("Goes", "purged_at"),
     ];
     output.rows(&images, &columns)
 }
 
 impl Which {
-    fn path(&self, below: &str) -> String {
-        format!("/deleted-images/{}{below}", utf8_percent_encode(&self.image, NON_ALPHANUMERIC))
+    fn path(&self, below: &str) -> Result<String, Failure> {
+        match uuid::Uuid::try_parse(&self.image) {
+            Ok(id) => Ok(format!("/deleted-images/{}{below}", id.hyphenated())),
+            Err(_) => Err(Failure::usage(format!(
+                "{:?} is no id: deleted images are named by their ids, which \"tintype image deleted\" lists",
+                self.image
+            ))),
+        }
     }
 
     /// Brings it back.
@@ -50,7 +55,7 @@ impl Which {
     /// # Errors
     /// When the box refuses.
     pub async fn restore(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let reply = client.call(Method::POST, Api::Native, &self.path("/restore")).await?;
+        let reply = client.call(Method::POST, Api::Native, &self.path("/restore")?).await?;
         output.record(&reply.json().await?)
     }
 
@@ -59,7 +64,7 @@ impl Which {
     /// # Errors
     /// When the box refuses.
     pub async fn purge(self, client: &Client, output: Output) -> Result<(), Failure> {
-        client.call(Method::DELETE, Api::Native, &self.path("")).await?;
+        client.call(Method::DELETE, Api::Native, &self.path("")?).await?;
         output.done(&format!("Purged image {}", self.image), &json!({"purged": self.image}))
     }
 }

@@ -38,7 +38,7 @@ pub struct List {
     #[arg(long)]
     tag: Option<String>,
     /// Print comma-separated values, for spreadsheets
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     csv: bool,
 }
 
@@ -48,6 +48,9 @@ impl List {
     /// # Errors
     /// When the box refuses.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        if self.csv && output.json {
+            return Err(Failure::usage("--csv and --json are two forms; name one"));
+        }
         let wanted = [("name", &self.name), ("status", &self.status), ("tag", &self.tag)];
         let pairs: Vec<(&str, &str)> =
             wanted.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();

@@ -77,6 +77,13 @@ pub(super) fn refusal(actor: &Actor, image: &Image, action: Action) -> Error {
     if !may(actor, Action::ImagesGet, image) {
         return not_found(id);
     }
+    if actor.is_denied(action, Resource::Image(id)) {
+        let name = action.name();
+        let message = format!(
+            "a policy denies {name} for image {id}, which beats what allows it; tintype policy simulate names it"
+        );
+        return Error::forbidden(message).because(Reason::Role);
+    }
     let verb = match action {
         Action::ImagesUpdate => "change",
         Action::ImagesDelete => "delete",

@@ -120,6 +120,9 @@ fn writable(rows: &impl Rows, actor: &Actor, id: &ImageId, action: &str) -> Resu
     if access::may(actor, Action::ImagesDelete, &found.image) {
         return Ok(found);
     }
+    if actor.is_denied(Action::ImagesDelete, Resource::Image(id)) {
+        return Err(access::refusal(actor, &found.image, Action::ImagesDelete));
+    }
     Err(Error::forbidden(format!(
         "to {action} an image takes the role member, or a policy that allows {}, in its project",
         Action::ImagesDelete.name()

@@ -84,6 +84,12 @@ impl JobAtWork {
         self.service.keep_job(&self.active)
     }
 
+    /// Says why it does not get on, while it tries again.
+    pub(in crate::service) fn note(&mut self, why: Failure) -> Result<(), Error> {
+        self.active.lock().job.error = Some(why);
+        self.service.keep_job(&self.active)
+    }
+
     /// Tells how far it is; waits while it is paused. The work ends where this breaks.
     pub fn step(&mut self, step: &Step) -> ControlFlow<()> {
         let now = self.service.clock.now();

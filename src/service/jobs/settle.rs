@@ -30,8 +30,14 @@ impl End {
     /// The job as it is then.
     fn applied(self, mut job: Job, now: Time) -> Job {
         (job.finished_at, job.paused) = (Some(now), false);
+        // What was noted of a try that went before.
+        job.error = None;
         match self {
-            End::Succeeded(result) => (job.state, job.result) = (JobState::Succeeded, result),
+            End::Succeeded(result) => {
+                (job.state, job.result) = (JobState::Succeeded, result);
+                // The last step told where it began.
+                job.done_bytes = job.total_bytes.unwrap_or(job.done_bytes);
+            }
             End::Cancelled(result) => (job.state, job.result) = (JobState::Cancelled, result),
             End::Failed(failure) => (job.state, job.error) = (JobState::Failed, Some(failure)),
             End::PutDown => {
@@ -50,6 +56,10 @@ impl Service {
     pub(super) fn end_job(&self, active: &Arc<Active>, end: End) -> Result<(), Error> {
         let now = self.clock.now();
         let mut control = active.lock();
+        if let End::Failed(failure) = &end {
+            let (job, kind) = (control.job.id, control.job.kind.as_str());
+            tracing::warn!(%job, kind, code = failure.code, error = failure.message, "a job failed");
+        }
         let ended = end.applied(control.job.clone(), now);
         control.ended = Some(ended.clone());
         drop(control);

@@ -71,6 +71,11 @@ impl Actor {
         }
     }
 
+    /// Whether a policy denies this, whatever else allows it.
+    pub fn is_denied(&self, action: Action, resource: Resource<'_>) -> bool {
+        self.rights.decide(action, resource, self.user_domain.as_str()) == Verdict::Denied
+    }
+
     /// Lets those through who may.
     ///
     /// # Errors
@@ -78,6 +83,13 @@ impl Actor {
     pub fn expect(&self, action: Action, resource: Resource<'_>) -> Result<(), Error> {
         if self.allows(action, resource) {
             return Ok(());
+        }
+        if action.keystone_name().is_none() && self.is_denied(action, resource) {
+            let name = action.name();
+            let message = format!(
+                "a policy denies {name}, which beats what allows it; tintype policy simulate names it"
+            );
+            return Err(Error::forbidden(message).because(Reason::Role));
         }
         let refusal = match action.keystone_name() {
             Some(name) => format!("You are not authorized to perform the requested action: identity:{name}."),

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the outcome is the engine's own, for the rights the user has now; nothing is decided here.
 
+use std::net::IpAddr;
+
 use super::action::Action;
 use super::document;
 use super::held::roles_allow;
@@ -25,6 +27,8 @@ pub struct Simulation {
     pub resource: String,
     /// Id of the project, or its name in the user's domain; by default the user's own.
     pub project: Option<String>,
+    /// The address that is asked from; by default, of one's own rights, that of the request.
+    pub source: Option<IpAddr>,
 }
 
 /// The answer.
@@ -97,7 +101,7 @@ impl Service {
             },
         };
         let scope = Scope::Project(project.clone());
-        let Some(worth) = self.worth(&rows, &user.id, Some(&scope))? else {
+        let Some(mut worth) = self.worth(&rows, &user.id, Some(&scope))? else {
             return Ok(Explained {
                 is_allowed: false,
                 reason: "the user cannot act in this project: it holds no role and no policy there, or one of user, \
@@ -112,6 +116,8 @@ impl Service {
                 matches: Vec::new(),
             });
         };
+        let here = actor.origin.source.address().filter(|_| is_own);
+        worth.asked.source = asked.source.or(here);
         let image = ImageId::parse(&asked.resource);
         let resource = match (asked.resource.as_str(), &image) {
             ("*" | "", _) => Resource::None,

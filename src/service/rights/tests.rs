@@ -583,6 +583,7 @@ fn policies_are_the_business_of_who_has_the_right() {
         action: "ims:images:get".into(),
         resource: "*".into(),
         project: None,
+        source: None,
     };
     assert_eq!(kind(world.service.simulate(&ann, &of_admin)), forbidden);
     let own = Simulation { user: "ann".into(), ..of_admin };
@@ -605,6 +606,7 @@ fn a_simulation_names_the_statements_that_decide() {
             action: action.into(),
             resource: "*".into(),
             project: Some("lab".into()),
+            source: None,
         };
         world.service.simulate(&world.admin, &asked)
     };

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::model::job::Failure;
 use crate::service::images::upload::in_background;
 use crate::service::jobs::JobAtWork;
 use crate::service::upkeep::Step;
@@ -42,7 +43,9 @@ impl Patience {
             return Ok((job, false));
         }
         tracing::warn!(job = %job.id(), error = %why, try_number = self.tries, "a job waits and tries again");
-        let job = wait(job, phase, WAIT_MS << self.tries).await?;
+        let message = format!("{} (try {} of {TRIES_MAX}; it is tried again)", why.message, self.tries);
+        let failure = Failure { code: why.code().to_owned(), message };
+        let job = wait(job, failure, phase, WAIT_MS << self.tries).await?;
         let goes_on = !job.was_stopped();
         Ok((job, goes_on))
     }
@@ -53,9 +56,11 @@ pub(super) fn is_passing(error: &Error) -> bool {
     matches!(error.reason, Some(Reason::Transfer(Hindrance::BucketFails | Hindrance::RegionFails)))
 }
 
-async fn wait(job: JobAtWork, phase: &'static str, ms: u64) -> Result<JobAtWork, Error> {
+/// Waits, with the reason on the job's record.
+async fn wait(job: JobAtWork, failure: Failure, phase: &'static str, ms: u64) -> Result<JobAtWork, Error> {
     in_background(move || {
         let mut job = job;
+        job.note(failure)?;
         let known = job.job();
         let step = Step { phase, done: known.done_bytes, total: known.total_bytes };
         for _ in 0..ms.div_ceil(LOOK_MS) {
