@@ -5,6 +5,7 @@
 //! that no denial is lost to a slip of the pen.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -178,6 +179,14 @@ impl Statement {
         self.resources.is_empty()
     }
 
+    /// The paths of the resources it speaks of, where each is a single one.
+    pub(super) fn exact_paths(&self) -> Option<BTreeSet<&str>> {
+        let is_exact = |name: &ResourceName| !name.path.contains('*');
+        let names = &self.resources;
+        (!names.is_empty() && names.iter().all(is_exact))
+            .then(|| names.iter().map(|name| name.path.as_str()).collect())
+    }
+
     /// Whether it speaks of the resource that is asked for.
     pub(super) fn names(&self, sought: &Sought<'_>) -> bool {
         self.names_all() || self.resources.iter().any(|name| name.is_for(sought))
@@ -238,11 +247,7 @@ impl<'a> Sought<'a> {
         account: &'a str,
         asked: &'a Asked,
     ) -> Sought<'a> {
-        let path = match resource {
-            Resource::None => Cow::Borrowed(""),
-            Resource::Image(id) => Cow::Owned(id.to_string()),
-            Resource::Id(id) => Cow::Borrowed(id),
-        };
+        let path = resource.path();
         let kind = action.resource_type().to_ascii_lowercase();
         Sought { service: action.service(), kind, path, account, asked }
     }

@@ -33,6 +33,8 @@ pub use syntax::{Effect, Members, Written, WrittenDependency, WrittenStatement};
 
 pub(super) use library::Library;
 
+use std::borrow::Cow;
+
 use crate::model::ImageId;
 
 /// The region's name, in resources and in the service catalog.
@@ -47,6 +49,17 @@ pub enum Resource<'a> {
     Image(&'a ImageId),
     /// Anything else that has an id.
     Id(&'a str),
+}
+
+impl<'a> Resource<'a> {
+    /// What statements name it by; empty for nothing in particular.
+    fn path(self) -> Cow<'a, str> {
+        match self {
+            Resource::None => Cow::Borrowed(""),
+            Resource::Image(id) => Cow::Owned(id.to_string()),
+            Resource::Id(id) => Cow::Borrowed(id),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! All policies that hold for one user in one place, and what they decide.
 //!
 //! What can be known of conditions once it is known who asks and where is found out when a rulebook is made: a
-//! statement about somebody else is not looked at again.
+//! statement about somebody else is not looked at again. Statements that name single resources are looked up by those.
 //!
 //! Invariant: a denial that matches beats everything that allows; what nothing allows is refused. A policy
 //! that does not work (a role without those it depends on, one that reaches no further than its own
 //! domain) allows nothing, and what it denies stays denied. Must not know who owns an image.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Resource;
@@ -38,7 +38,7 @@ pub struct Holding {
 }
 
 /// A statement, as flat as deciding wants it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rule {
     actions: Actions,
     /// Whether nothing else is to be looked at.
@@ -49,14 +49,46 @@ struct Rule {
     conditions: Vec<Condition>,
 }
 
+/// The statements of one effect.
+#[derive(Debug, Default)]
+struct Rules {
+    /// Those to be looked at one by one; what needs no look at the request comes first.
+    loose: Vec<Rule>,
+    /// Those that name nothing but single resources, by the path of each.
+    exact: HashMap<String, Vec<Rule>>,
+    count: usize,
+}
+
+impl Rules {
+    fn push(&mut self, rule: Rule, statement: &Statement) {
+        self.count += 1;
+        match statement.exact_paths() {
+            None => self.loose.push(rule),
+            Some(paths) => {
+                for path in paths {
+                    self.exact.entry(path.to_owned()).or_default().push(rule.clone());
+                }
+            }
+        }
+    }
+
+    /// Whether one of them is about an action on the resource of this path, of those that `covers` says so of.
+    fn any(&self, action: Action, resource: Resource<'_>, covers: &dyn Fn(&Rule) -> bool) -> bool {
+        let holds = |rule: &Rule| rule.actions.has(action) && (rule.is_bare || covers(rule));
+        self.loose.iter().any(holds)
+            || !self.exact.is_empty()
+                && self.exact.get(&*resource.path()).is_some_and(|rules| rules.iter().any(holds))
+    }
+}
+
 /// What holds.
 #[derive(Debug, Default)]
 pub struct Rulebook {
     holdings: Vec<Holding>,
     /// Of each holding: whether what it allows counts.
     is_working: Vec<bool>,
-    denies: Vec<Rule>,
-    allows: Vec<Rule>,
+    denies: Rules,
+    allows: Rules,
     /// What the rules deny.
     denied: Actions,
     /// What any statement that works may allow, to whomever.
@@ -109,15 +141,15 @@ impl Rulebook {
                 match statement.effect {
                     Effect::Deny => {
                         book.denied = book.denied.or(rule.actions);
-                        book.denies.push(rule);
+                        book.denies.push(rule, statement);
                     }
-                    Effect::Allow => book.allows.push(rule),
+                    Effect::Allow => book.allows.push(rule, statement),
                 }
             }
         }
         // What needs no look at the request decides soonest.
-        book.denies.sort_by_key(|rule| !rule.is_bare);
-        book.allows.sort_by_key(|rule| !rule.is_bare);
+        book.denies.loose.sort_by_key(|rule| !rule.is_bare);
+        book.allows.loose.sort_by_key(|rule| !rule.is_bare);
         Rulebook { holdings, is_working, ..book }
     }
 
@@ -133,7 +165,7 @@ impl Rulebook {
 
     /// How many statements are in it.
     pub(super) fn rules(&self) -> usize {
-        self.denies.len() + self.allows.len()
+        self.denies.count + self.allows.count
     }
 
     /// The actions that may be allowed to somebody, whatever is denied besides.
@@ -149,12 +181,9 @@ impl Rulebook {
             self.statement(rule).is_some_and(|statement| statement.names(sought))
                 && sought.meets(&rule.conditions)
         };
-        let any = |rules: &[Rule]| {
-            rules.iter().any(|rule| rule.actions.has(action) && (rule.is_bare || covers(rule)))
-        };
-        if self.denied.has(action) && any(&self.denies) {
+        if self.denied.has(action) && self.denies.any(action, resource, &covers) {
             Verdict::Denied
-        } else if self.allowed.has(action) && any(&self.allows) {
+        } else if self.allowed.has(action) && self.allows.any(action, resource, &covers) {
             Verdict::Allowed
         } else {
             Verdict::Silent
