@@ -11,6 +11,8 @@ use super::client::{Api, Client};
 use super::failure::Failure;
 use super::output::Output;
 
+/// Characters of what is told in a column.
+const CELL_CHARS: usize = 48;
 /// Between two looks at a job that is waited for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -104,16 +106,67 @@ fn encoded(id: &str) -> impl std::fmt::Display {
 
 async fn list(client: &Client, output: Output) -> Result<(), Failure> {
     let mut answer = client.get(Api::Native, "/jobs").await?;
-    let jobs = answer.get_mut("jobs").map(Value::take);
+    let mut jobs = match answer.get_mut("jobs").map(Value::take) {
+        Some(Value::Array(jobs)) => jobs,
+        _ => Vec::new(),
+    };
+    if !output.json {
+        for job in &mut jobs {
+            job["about"] = about(job).into();
+            job["why"] = job["error"].as_str().map(shortened).into();
+        }
+    }
     let columns = [
         ("Job", "id"),
         ("Kind", "kind"),
         ("State", "state"),
-        ("Phase", "phase"),
+        ("About", "about"),
         ("Done", "done_bytes"),
         ("Of", "total_bytes"),
         ("Created", "created_at"),
-        ("Finished", "finished_at"),
+        ("Error", "why"),
     ];
-    output.rows(jobs.as_ref().and_then(Value::as_array).map_or(&[], Vec::as_slice), &columns)
+    output.rows(&jobs, &columns)
+}
+
+/// What a job is about, in a few characters: a file, or else an image.
+fn about(job: &Value) -> String {
+    let file = [&job["from"], &job["from"][0], &job["to"], &job["to"]["region"]];
+    let image =
+        job["images"][0].as_str().map(|id| format!("image {}…", id.chars().take(8).collect::<String>()));
+    match (file.into_iter().find_map(Value::as_str), image) {
+        (Some(file), _) => shortened(file),
+        (None, image) => image.unwrap_or_default(),
+    }
+}
+
+/// What fits a column; the whole is in "job show".
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(CELL_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_is_about_a_file_or_an_image() {
+        let image = "8be7ac5f-6f4c-4f5e-9d0e-3f1f3c8a5c11";
+        for (job, wanted) in [
+            (json!({"from": "in:a.raw", "images": [image]}), "in:a.raw"),
+            (json!({"from": ["safe:web/root.raw"], "images": [image]}), "safe:web/root.raw"),
+            (json!({"to": "out:a.raw", "images": [image]}), "out:a.raw"),
+            (json!({"to": {"region": "east"}, "images": [image]}), "east"),
+            (json!({"images": [image]}), "image 8be7ac5f…"),
+            (json!({"images": []}), ""),
+        ] {
+            assert_eq!(about(&job), wanted);
+        }
+        assert_eq!(shortened(&"ä".repeat(60)), format!("{}…", "ä".repeat(CELL_CHARS)));
+    }
 }
