@@ -118,9 +118,14 @@ impl Service {
         machine: NewMachine,
     ) -> Result<Job, Error> {
         let project = access::project(actor)?.clone();
+        actor.expect(Action::WholeImagesCreate, Resource::None)?;
         if machine.data.len() != backup.data.len() {
             return Err(Error::invalid("a machine's images are one for each of its disks"));
         }
+        // Before the lock: a bucket that does not answer holds up nobody else.
+        let files: Vec<&Place> = std::iter::once(&backup.system).chain(&backup.data).collect();
+        let sizes =
+            files.iter().map(|from| self.readable(actor, from)).collect::<Result<Vec<u64>, Error>>()?;
         // Held until the images are in the catalog: two requests for one backup come one after the other.
         let _making = self.machine_making.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(image) = self.machine_images(&project, &backup.id)?.first() {
@@ -131,13 +136,11 @@ impl Service {
             return Err(hindered(ErrorKind::Conflict, Hindrance::BackupUsed, message));
         }
         let job = self.next_job_id();
-        let asked = std::iter::once((machine.system, &backup.system))
-            .chain(machine.data.into_iter().zip(&backup.data));
+        let images = std::iter::once(machine.system).chain(machine.data);
         let (mut made, mut disks) = (Vec::new(), Vec::new());
-        for (mut image, from) in asked {
+        for ((mut image, from), size) in images.zip(files).zip(sizes) {
             image.changes.extend([mark(WHOLE_PROPERTY, "true"), mark(BACKUP_PROPERTY, &backup.id)]);
             let mut image = self.new_image(actor, image, Action::WholeImagesCreate)?;
-            let size = self.readable(actor, from)?;
             (image.status, image.upload) = (Status::Saving, Some(job.0));
             disks.push(Disk { image: image.id, from: from.clone(), stamp: None });
             made.push((image, size));
