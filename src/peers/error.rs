@@ -19,10 +19,3 @@ pub enum Error {
     #[error("the other box refuses it: {0}")]
     Refused(String),
 }
-
-impl Error {
-    /// Whether it may work when it is tried again.
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Error::Unreachable(_))
-    }
-}

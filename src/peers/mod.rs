@@ -85,14 +85,15 @@ impl Peer {
         Ok(Visit::new(self.http.clone(), self.base().to_owned(), token))
     }
 
+    /// Who and where is the operator's business: it goes to the log, and not to whoever asked for a copy.
     fn not_let_in(&self, error: Error) -> Error {
+        let Error::Denied(said) = error else { return error };
         let Account { url, user, domain, .. } = &self.account;
-        match error {
-            Error::Denied(_) => Error::Denied(format!(
-                "{url} does not let user {user} of domain {domain} in; check user, domain and password_file of the peer"
-            )),
-            other => other,
-        }
+        tracing::warn!(url, user, domain, said, "another box does not let this one in");
+        Error::Denied(
+            "its account there is not let in; the operator has to check user, domain and password_file of the peer"
+                .to_owned(),
+        )
     }
 
     fn base(&self) -> &str {
