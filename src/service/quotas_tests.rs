@@ -9,27 +9,15 @@ use futures::stream;
 
 use super::*;
 use crate::catalog::{differing_indexes, quotas as catalog};
-use crate::model::identity::Scope;
 use crate::model::job::{ImportRoute, Job, JobState, Place};
 use crate::model::{Image, ImageId, Status};
 use crate::service::identity::NewProject;
 use crate::service::images::{BodyBroken, Change, Field, NewImage, NewImport, Patch};
-use crate::service::testing::{rules, service, service_with, service_with_buckets, work_off};
+use crate::service::testing::{member, rules, service, service_with, service_with_buckets, work_off};
 use crate::service::{ErrorKind, OVER_LIMIT, Reason, Rules};
 use crate::store::{Reach, Stats};
 
 const MIB: usize = 1 << 20;
-
-fn member(project: &str) -> Actor {
-    Actor {
-        user: "u".into(),
-        user_domain: "default".into(),
-        scope: Some(Scope::Project(project.into())),
-        roles: ["member", "reader"].map(String::from).into(),
-        origin: Default::default(),
-        rights: Default::default(),
-    }
-}
 
 fn new_image() -> NewImage {
     let fields = [Field::DiskFormat(Some("raw".into())), Field::ContainerFormat(Some("bare".into()))];

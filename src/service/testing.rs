@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::identity::{AccessRoot, Password, PasswordCost};
 use super::images::{Buckets, SharedBucket};
-use super::{Rules, Service};
+use super::{Actor, Rules, Service};
 use crate::base::{Clock, OsEntropy, Time};
 use crate::db::{Db, Options, StorageBackend};
+use crate::model::UserId;
+use crate::model::identity::Scope;
 use crate::objects::exchange::Folder;
 use crate::objects::{Memory, Objects};
 use crate::store::{self, MasterKey, Store};
@@ -125,6 +127,17 @@ pub fn buckets(outer: &std::path::Path) -> Buckets {
 pub async fn work_off(service: &Service) {
     while let Some(job) = service.claim_task().unwrap() {
         service.perform(job).await;
+    }
+}
+
+/// A member of a project, called as the project is.
+pub fn member(project: &str) -> Actor {
+    Actor {
+        user: UserId::from(project),
+        user_domain: "default".into(),
+        scope: Some(Scope::Project(project.into())),
+        roles: ["member", "reader"].map(String::from).into(),
+        ..Actor::system()
     }
 }
 

@@ -143,24 +143,12 @@ mod tests {
     use futures::stream;
 
     use super::*;
-    use crate::model::identity::Scope;
     use crate::model::{Status, Visibility};
     use crate::service::images::{Change, Field, NewImage};
-    use crate::service::testing::{rules, service_with};
+    use crate::service::testing::{member, rules, service_with};
     use crate::service::{ErrorKind, Rules};
 
     const KEPT_S: i64 = 3600;
-
-    fn member(project: &str) -> Actor {
-        Actor {
-            user: "u".into(),
-            user_domain: "default".into(),
-            scope: Some(Scope::Project(project.into())),
-            roles: ["member", "reader"].map(String::from).into(),
-            origin: Default::default(),
-            rights: Default::default(),
-        }
-    }
 
     async fn filled(service: &Service, owner: &Actor) -> ImageId {
         let changes = vec![

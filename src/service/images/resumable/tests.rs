@@ -5,22 +5,10 @@ use futures::{StreamExt, stream};
 
 use super::*;
 use crate::model::Image;
-use crate::model::identity::Scope;
 use crate::service::images::{BodyBroken, Change, Field, NewImage};
-use crate::service::testing::{rules, service, service_with};
+use crate::service::testing::{member, rules, service, service_with};
 use crate::service::{ErrorKind, Rules};
 use crate::store::Stats;
-
-fn member(project: &str) -> Actor {
-    Actor {
-        user: "u".into(),
-        user_domain: "default".into(),
-        scope: Some(Scope::Project(project.into())),
-        roles: ["member", "reader"].map(str::to_owned).into(),
-        origin: Default::default(),
-        rights: Default::default(),
-    }
-}
 
 fn image(service: &Service, format: &str) -> ImageId {
     let fields = [Field::DiskFormat(Some(format.into())), Field::ContainerFormat(Some("bare".into()))];

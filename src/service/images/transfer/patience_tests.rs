@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::tests::{data, done, imported, member, new_import, place};
+use super::tests::{data, done, imported, new_import, place};
 use super::{Buckets, SharedBucket};
 use crate::model::Status;
 use crate::model::job::{ImportRoute, JobState};
 use crate::objects::exchange::{Error, Exchange, Folder, Key, Piece, Sink, Source};
 use crate::service::Service;
-use crate::service::testing;
+use crate::service::testing::{self, member};
 
 /// A directory whose next requests fail so.
 #[derive(Debug, Clone)]

@@ -5,25 +5,13 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::identity::Scope;
+use crate::model::Visibility;
 use crate::model::image::MemberStatus;
 use crate::model::job::{ImportRoute, Job, JobState, Place};
-use crate::model::{ProjectId, UserId, Visibility};
 use crate::service::Actor;
 use crate::service::images::{Change, Field, NewImage};
-use crate::service::testing::{self, work_off};
+use crate::service::testing::{self, member, work_off};
 use crate::service::{KeyDomains, Rules, Service};
-
-pub(super) fn member(project: &str) -> Actor {
-    Actor {
-        user: UserId::from(project),
-        user_domain: "default".into(),
-        scope: Some(Scope::Project(ProjectId::from(project))),
-        roles: ["member", "reader"].map(String::from).into(),
-        origin: Default::default(),
-        rights: Default::default(),
-    }
-}
 
 fn boxed(rules: Rules) -> (TempDir, Service) {
     let outer = tempfile::tempdir().unwrap();
