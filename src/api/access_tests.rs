@@ -27,7 +27,7 @@ use crate::service::{Actor, Error, Service};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/docs/ACCESS.md");
 
 /// A kind of caller: its name, its role in the project, the policies of its group there.
-const CALLERS: [(&str, Option<&str>, &[&str]); 13] = [
+const CALLERS: [(&str, Option<&str>, &[&str]); 14] = [
     ("no rights", None, &["Nothing"]),
     ("reader", Some("reader"), &[]),
     ("member", Some("member"), &[]),
@@ -40,16 +40,18 @@ const CALLERS: [(&str, Option<&str>, &[&str]); 13] = [
     ("FullAccess, delete denied", None, &["IMS FullAccess", "No deleting"]),
     ("admin, delete denied", Some("admin"), &["No deleting"]),
     ("delete alone", None, &["Deleting"]),
+    ("member, purge denied", Some("member"), &["No purging"]),
     ("member, ims denied", Some("member"), &["No images"]),
 ];
 
 /// Policies that somebody wrote.
-const WRITTEN: [(&str, &str); 4] = [
+const WRITTEN: [(&str, &str); 5] = [
     (
         "Nothing",
         r#"{"Effect":"Allow","Action":["tintype:upkeep:manage"],"Condition":{"Bool":{"g:MFAPresent":["true"]}}}"#,
     ),
     ("No deleting", r#"{"Effect":"Deny","Action":["ims:images:delete"]}"#),
+    ("No purging", r#"{"Effect":"Deny","Action":["ims:images:purge"]}"#),
     ("Deleting", r#"{"Effect":"Allow","Action":["ims:images:delete"]}"#),
     ("No images", r#"{"Effect":"Deny","Action":["ims:*:*"]}"#),
 ];
@@ -67,32 +69,50 @@ const CASES: [(&str, bool, Visibility, bool); 9] = [
     ("public", false, Visibility::Public, false),
 ];
 
-/// Routes about one image: method, path, body, and whether the image has no data yet.
-const IMAGE_ROUTES: [(&str, &str, &str, bool); 24] = [
-    ("GET", "/v2/images/{image}", "", false),
-    ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, false),
-    ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/visibility","value":"public"}]"#, false),
-    ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/owner","value":"x"}]"#, false),
-    ("DELETE", "/v2/images/{image}", "", false),
-    ("GET", "/v2/images/{image}/file", "", false),
-    ("PUT", "/v2/images/{image}/file", "data", true),
-    ("POST", "/v2/images/{image}/actions/deactivate", "", false),
-    ("POST", "/v2/images/{image}/actions/reactivate", "", false),
-    ("PUT", "/v2/images/{image}/tags/t", "", false),
-    ("DELETE", "/v2/images/{image}/tags/t", "", false),
-    ("GET", "/v2/images/{image}/members", "", false),
-    ("POST", "/v2/images/{image}/members", r#"{"member":"new"}"#, false),
-    ("GET", "/v2/images/{image}/members/{lab}", "", false),
-    ("PUT", "/v2/images/{image}/members/{lab}", r#"{"status":"accepted"}"#, false),
-    ("DELETE", "/v2/images/{image}/members/{den}", "", false),
-    ("GET", "/v2/cloudimages?id={image}", "", false),
-    ("PATCH", "/v2/cloudimages/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, false),
-    ("GET", "/v2/{lab}/images/{image}/tags", "", false),
-    ("POST", "/v2/{lab}/images/{image}/tags", r#"{"tag":{"key":"k","value":"v"}}"#, false),
-    ("DELETE", "/v2/{lab}/images/{image}/tags/t", "", false),
-    ("GET", "/v1/{lab}/cloudimages/{image}/members", "", false),
-    ("GET", "/tintype/v1/images/{image}/file", "", false),
-    ("POST", "/tintype/v1/images/{image}/uploads", "", true),
+/// What an image is that is asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It has data.
+    Filled,
+    /// It has none yet.
+    Empty,
+    /// It was deleted and is retained.
+    Deleted,
+}
+
+/// Routes about one image: method, path, body, and the state that the image is in.
+const IMAGE_ROUTES: [(&str, &str, &str, State); 26] = [
+    ("GET", "/v2/images/{image}", "", State::Filled),
+    ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
+    (
+        "PATCH",
+        "/v2/images/{image}",
+        r#"[{"op":"replace","path":"/visibility","value":"public"}]"#,
+        State::Filled,
+    ),
+    ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/owner","value":"x"}]"#, State::Filled),
+    ("DELETE", "/v2/images/{image}", "", State::Filled),
+    ("GET", "/v2/images/{image}/file", "", State::Filled),
+    ("PUT", "/v2/images/{image}/file", "data", State::Empty),
+    ("POST", "/v2/images/{image}/actions/deactivate", "", State::Filled),
+    ("POST", "/v2/images/{image}/actions/reactivate", "", State::Filled),
+    ("PUT", "/v2/images/{image}/tags/t", "", State::Filled),
+    ("DELETE", "/v2/images/{image}/tags/t", "", State::Filled),
+    ("GET", "/v2/images/{image}/members", "", State::Filled),
+    ("POST", "/v2/images/{image}/members", r#"{"member":"new"}"#, State::Filled),
+    ("GET", "/v2/images/{image}/members/{lab}", "", State::Filled),
+    ("PUT", "/v2/images/{image}/members/{lab}", r#"{"status":"accepted"}"#, State::Filled),
+    ("DELETE", "/v2/images/{image}/members/{den}", "", State::Filled),
+    ("GET", "/v2/cloudimages?id={image}", "", State::Filled),
+    ("PATCH", "/v2/cloudimages/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
+    ("GET", "/v2/{lab}/images/{image}/tags", "", State::Filled),
+    ("POST", "/v2/{lab}/images/{image}/tags", r#"{"tag":{"key":"k","value":"v"}}"#, State::Filled),
+    ("DELETE", "/v2/{lab}/images/{image}/tags/t", "", State::Filled),
+    ("GET", "/v1/{lab}/cloudimages/{image}/members", "", State::Filled),
+    ("GET", "/tintype/v1/images/{image}/file", "", State::Filled),
+    ("POST", "/tintype/v1/images/{image}/uploads", "", State::Empty),
+    ("POST", "/tintype/v1/deleted-images/{image}/restore", "", State::Deleted),
+    ("DELETE", "/tintype/v1/deleted-images/{image}", "", State::Deleted),
 ];
 
 /// The same twice, which nobody can make.
@@ -251,14 +271,14 @@ impl World {
     }
 
     /// An image as a case wants it.
-    fn image(&self, is_own: bool, visibility: Visibility, is_member: bool, is_empty: bool) -> ImageId {
+    fn image(&self, is_own: bool, visibility: Visibility, is_member: bool, state: State) -> ImageId {
         let at = self.made.replace(self.made.get() + 1);
         let id = ImageId(uuid::Uuid::from_u128(u128::from(at) + 1));
         let now = self.service.now();
         let image = Image {
             id,
             name: Some("i".into()),
-            status: if is_empty { Status::Queued } else { Status::Active },
+            status: if state == State::Empty { Status::Queued } else { Status::Active },
             visibility,
             protected: false,
             hidden: false,
@@ -297,6 +317,9 @@ impl World {
                         updated_at: now,
                     };
                     members::insert(txn, &member)?;
+                }
+                if state == State::Deleted {
+                    images::retain(txn, &id, now)?;
                 }
                 Ok::<_, Error>(())
             })
@@ -400,7 +423,7 @@ async fn page() -> String {
     let world = World::new();
     let mut page = HEAD.to_owned();
     page += "\n## Images\n\nColumns: whose the image is and how it is seen.\n";
-    for (method, path, body, is_empty) in IMAGE_ROUTES {
+    for (method, path, body, state) in IMAGE_ROUTES {
         let _ = writeln!(page, "\n### `{method} {path}`{}\n", shown(body));
         let cases: Vec<&str> = CASES.iter().map(|(name, ..)| *name).collect();
         let _ = writeln!(page, "| caller | {} |", cases.join(" | "));
@@ -410,7 +433,7 @@ async fn page() -> String {
         for caller in &world.callers {
             let mut cells = Vec::new();
             for (_, is_own, visibility, is_member) in CASES {
-                let image = world.image(is_own, visibility, is_member, is_empty);
+                let image = world.image(is_own, visibility, is_member, state);
                 let path = path.replace("{image}", &image.to_string());
                 let path = path.replace("{lab}", world.lab.as_str()).replace("{den}", world.den.as_str());
                 cells.push(world.ask(caller, method, &path, body).await);
@@ -466,10 +489,10 @@ async fn answers_are_those_that_are_written_down() {
 async fn nobody_reaches_what_another_project_keeps_to_itself() {
     let world = World::new();
     for caller in world.callers.iter().filter(|caller| !caller.name.starts_with("admin")) {
-        for (method, path, body, is_empty) in IMAGE_ROUTES {
+        for (method, path, body, state) in IMAGE_ROUTES {
             for is_shared in [false, true] {
                 let visibility = if is_shared { Visibility::Shared } else { Visibility::Private };
-                let image = world.image(false, visibility, false, is_empty);
+                let image = world.image(false, visibility, false, state);
                 let path = path.replace("{image}", &image.to_string());
                 let path = path.replace("{lab}", world.lab.as_str()).replace("{den}", world.den.as_str());
                 let answer = world.ask(caller, method, &path, body).await;

@@ -5,16 +5,14 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::client::{Api, Client};
 use super::failure::Failure;
+use super::following;
 use super::output::Output;
 
 /// Characters of what is told in a column.
 const CELL_CHARS: usize = 48;
-/// Between two looks at a job that is waited for.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Long work: imports, exports and copies of images, and giving space back, for one.
 #[derive(Subcommand)]
@@ -79,24 +77,10 @@ impl Which {
 
 impl Wait {
     async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let began = Instant::now();
-        let path = format!("/jobs/{}", encoded(&self.id));
-        loop {
-            let job = client.get(Api::Native, &path).await?;
-            match job["state"].as_str().unwrap_or_default() {
-                "queued" | "running" => {}
-                "succeeded" => return output.record(&job),
-                state => {
-                    let why = job["error"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
-                    output.record(&job)?;
-                    return Err(Failure::failed(format!("job {} {state}{why}", self.id)));
-                }
-            }
-            if self.timeout.is_some_and(|most| began.elapsed() >= Duration::from_secs(most)) {
-                return Err(Failure::failed(format!("job {} has not ended yet; it goes on", self.id)));
-            }
-            sleep(LOOK_INTERVAL).await;
-        }
+        let longest = self.timeout.map(Duration::from_secs);
+        let job = following::follow(client, &self.id, longest).await?;
+        output.record(&job)?;
+        following::expect_success(job).map(drop)
     }
 }
 

@@ -12,6 +12,7 @@ mod custom_key;
 mod damage;
 mod events;
 mod failure;
+mod following;
 mod gc;
 mod identity;
 mod image;

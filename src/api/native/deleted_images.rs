@@ -13,7 +13,7 @@ use super::{image_id, signed_in};
 use crate::api::context::ApiState;
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
-use crate::model::{ImageId, ProjectId};
+use crate::model::{Image, ImageId, ProjectId};
 use crate::service::Service;
 use crate::service::images::Retained;
 
@@ -53,8 +53,13 @@ async fn restore(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (actor, id) = (signed_in(&state, &request.into_parts().0).await?, image_id(&image)?);
-    let image = state.blocking(move |service| service.undelete_image(&actor, &id)).await?;
-    let told = json!({"id": image.id.to_string(), "name": image.name, "status": image.status.as_str()});
+    let images = state.blocking(move |service| service.undelete_image(&actor, &id)).await?;
+    let told = |image: &Image| json!({"id": image.id.to_string(), "name": image.name, "status": image.status.as_str()});
+    let mut others: Vec<Value> = images.iter().map(told).collect();
+    let mut told = others.remove(0);
+    if !others.is_empty() {
+        told["others_of_machine"] = others.into();
+    }
     Ok(Json(told).into_response())
 }
 

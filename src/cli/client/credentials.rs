@@ -161,7 +161,7 @@ impl Session {
     /// A path's whole address.
     pub fn address(&self, api: Api, path: &str) -> String {
         match api {
-            Api::Image => format!("{}{path}", self.image),
+            Api::Image | Api::Management => format!("{}{path}", self.image),
             Api::Identity => format!("{}{path}", self.identity),
             Api::Native => format!("{}/tintype/v1{path}", self.image),
         }

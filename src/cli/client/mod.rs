@@ -2,7 +2,7 @@
 //!
 //! Three ways: the control socket of a running server, the routes themselves on a closed store
 //! (both as the local administrator), or the network with credentials like any other client.
-//! Invariant: commands cannot tell which way they went. Must not know what any command means.
+//! Invariant: commands cannot tell which way they went, save for whether jobs get done there. Must not know what any command means.
 
 mod clouds;
 mod connect;
@@ -31,6 +31,8 @@ pub use reply::Reply;
 pub enum Api {
     /// Images; paths start with `/v2`.
     Image,
+    /// Images that the box makes, exports and copies by jobs; paths start with `/v1`.
+    Management,
     /// Users, projects, roles; paths start after `/v3`.
     Identity,
     /// What only Tintype has; paths start after `/tintype/v1`.
@@ -185,11 +187,16 @@ impl Client {
         }
     }
 
+    /// Whether jobs are worked off where this leads: not on a closed store, where they wait for a server.
+    pub fn works_off_jobs(&self) -> bool {
+        !matches!(self.way, Way::Here { .. })
+    }
+
     fn address(&self, api: Api, path: &str) -> String {
         match &self.way {
             Way::Net { session, .. } => latest(session).address(api, path),
             Way::Socket { .. } | Way::Here { .. } => match api {
-                Api::Image => path.to_owned(),
+                Api::Image | Api::Management => path.to_owned(),
                 Api::Identity => format!("/identity/v3{path}"),
                 Api::Native => format!("/tintype/v1{path}"),
             },

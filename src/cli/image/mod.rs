@@ -1,11 +1,16 @@
 //! `tintype image …`: one file per command; here is what they share.
 
+mod copy;
 mod delete;
 mod deleted;
+mod export;
 mod families;
+mod fetch;
 mod import;
 mod list;
+mod new;
 mod patience;
+mod places;
 mod save;
 mod send;
 mod show;
@@ -32,6 +37,14 @@ pub enum Image {
     Import(import::Import),
     /// Write an image's data to a file, or to standard output
     Save(save::Save),
+    /// Have the box make an image of a file in a bucket, or the images of a machine from a backup there
+    Fetch(fetch::Fetch),
+    /// Have the box write an image's data to a file in a bucket
+    Export(export::Export),
+    /// Make another image of the same data: here, or in another box
+    Copy(copy::Copy),
+    /// List the buckets and regions that images may come from and go to
+    Places,
     /// Delete images
     Delete(delete::Delete),
     /// List deleted images that are retained (images.retain_deleted_s)
@@ -54,6 +67,10 @@ impl Image {
             Image::Show(show) => show.run(client, output).await,
             Image::Import(import) => import.run(client, output).await,
             Image::Save(save) => save.run(client, output).await,
+            Image::Fetch(fetch) => fetch.run(client, output).await,
+            Image::Export(export) => export.run(client, output).await,
+            Image::Copy(copy) => copy.run(client, output).await,
+            Image::Places => places::run(client, output).await,
             Image::Delete(delete) => delete.run(client, output).await,
             Image::Deleted => deleted::list(client, output).await,
             Image::Undelete(which) => which.restore(client, output).await,

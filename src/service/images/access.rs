@@ -87,6 +87,8 @@ pub(super) fn refusal(actor: &Actor, image: &Image, action: Action) -> Error {
     let verb = match action {
         Action::ImagesUpdate => "change",
         Action::ImagesDelete => "delete",
+        Action::ImagesRestore => "restore",
+        Action::ImagesPurge => "purge",
         Action::ImagesUpload => "upload to",
         Action::ImagesExport => "download",
         Action::ImagesShare => "share",

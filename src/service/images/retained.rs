@@ -1,15 +1,16 @@
-//! Deleted images that are retained: listed, brought back, and purged by whoever might have deleted them.
+//! Deleted images that are retained: listed, brought back, and purged.
 //!
 //! Invariant: a retained image's data is let go of in the commit that purges it, and in no other.
 
 use super::access;
+use super::transfer::MachineSet;
 use crate::base::Time;
 use crate::catalog::images::{self, Retained};
 use crate::db::{Rows, WriteTxn};
 use crate::model::{Image, ImageId, Operation};
 use crate::service::audit::Act;
 use crate::service::rights::{Action, Resource};
-use crate::service::{Actor, Error, Reason, Service};
+use crate::service::{Actor, Error, Service};
 use crate::store::Reach;
 
 /// Images purged in one commit.
@@ -38,31 +39,56 @@ impl Service {
         retained.deleted_at.plus_seconds(self.rules.retain_deleted_s)
     }
 
-    /// Brings a deleted image back as it was, but for its members: whom it is shared with is decided anew.
+    /// Brings a deleted image back as it was, but for its members: whom it is shared with is decided anew. One of a
+    /// whole machine brings along those of its set that are retained too, in one commit. Gives all that came back, the
+    /// one that was asked for first.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden` without the role member.
-    pub fn undelete_image(&self, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
-        let (actor, id, now) = (actor.clone(), *id, self.clock.now());
+    /// `NotFound`; `Forbidden` without the right to bring images back; `Conflict` when the project has another set of
+    /// the machine's backup by now; `TooLarge` when it may have no more images. Then none comes back.
+    pub fn undelete_image(&self, actor: &Actor, id: &ImageId) -> Result<Vec<Image>, Error> {
+        let (service, actor, id) = (self.clone(), actor.clone(), *id);
+        let set = MachineSet::of(&writable(&self.db.read()?, &actor, &id, Action::ImagesRestore)?.image);
+        // Held until it is there: no other set of its backup comes in between.
+        let _making = set.is_some().then(|| self.making_machine());
+        if let Some(set) = &set {
+            set.expect_only(&self.db.read()?)?;
+        }
         let act = Act::new(Operation::UndeleteImage);
         self.recorded(&actor.clone(), act, move |txn, act| {
-            let Retained { image, .. } = writable(txn, &actor, &id, "undelete")?;
-            act.image(&image);
-            let image = Image { updated_at: now, ..image };
-            images::restore(txn, &image)?;
-            Ok(image)
+            let Retained { image, .. } = writable(txn, &actor, &id, Action::ImagesRestore)?;
+            let others = set.as_ref().map_or(Ok(Vec::new()), |set| others_of(txn, set, &image.id))?;
+            let mut back = vec![service.restore_in(txn, &actor, image, act)?];
+            for other in others {
+                let mut act = Act::new(Operation::UndeleteImage);
+                back.push(service.restore_in(txn, &actor, other, &mut act)?);
+                service.record_in(txn, &actor, act)?;
+            }
+            Ok(back)
         })
+    }
+
+    /// Brings one back in the caller's commit.
+    fn restore_in(&self, txn: &WriteTxn, actor: &Actor, image: Image, act: &mut Act) -> Result<Image, Error> {
+        if !access::may(actor, Action::ImagesRestore, &image) {
+            return Err(access::refusal(actor, &image, Action::ImagesRestore));
+        }
+        act.image(&image);
+        let image = Image { updated_at: self.clock.now(), ..image };
+        images::restore(txn, &image)?;
+        Ok(image)
     }
 
     /// Forgets a deleted image and lets go of its data.
     ///
     /// # Errors
-    /// As [`Service::undelete_image`].
+    /// `NotFound`; `Forbidden` without the rights to purge images and to delete them.
     pub fn purge_image(&self, actor: &Actor, id: &ImageId) -> Result<(), Error> {
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
         let act = Act::new(Operation::PurgeImage);
         self.recorded(&actor.clone(), act, move |txn, act| {
-            let retained = writable(txn, &actor, &id, "purge")?;
+            writable(txn, &actor, &id, Action::ImagesDelete)?;
+            let retained = writable(txn, &actor, &id, Action::ImagesPurge)?;
             act.image(&retained.image);
             images::purge(txn, &id)?;
             release(txn, &store, &retained)
@@ -112,22 +138,27 @@ impl Service {
     }
 }
 
-/// The retained image, when the caller might have deleted it.
-fn writable(rows: &impl Rows, actor: &Actor, id: &ImageId, action: &str) -> Result<Retained, Error> {
+/// The retained image, when the caller acts for its owner and has the right.
+fn writable(rows: &impl Rows, actor: &Actor, id: &ImageId, action: Action) -> Result<Retained, Error> {
     let found = images::retained(rows, id)?.filter(|retained| access::owns(actor, &retained.image));
     let found =
         found.ok_or_else(|| Error::not_found(format!("no deleted image with id {id} is retained")))?;
-    if access::may(actor, Action::ImagesDelete, &found.image) {
-        return Ok(found);
+    if access::may(actor, action, &found.image) {
+        Ok(found)
+    } else {
+        Err(access::refusal(actor, &found.image, action))
     }
-    if actor.is_denied(Action::ImagesDelete, Resource::Image(id)) {
-        return Err(access::refusal(actor, &found.image, Action::ImagesDelete));
-    }
-    Err(Error::forbidden(format!(
-        "to {action} an image takes the role member, or a policy that allows {}, in its project",
-        Action::ImagesDelete.name()
-    ))
-    .because(Reason::Role))
+}
+
+/// The retained images of a whole machine's set but for one.
+fn others_of(rows: &impl Rows, set: &MachineSet, id: &ImageId) -> Result<Vec<Image>, Error> {
+    let mut others = Vec::new();
+    images::for_each_retained(rows, &mut |retained| {
+        if retained.image.id != *id && MachineSet::of(&retained.image).as_ref() == Some(set) {
+            others.push(retained.image);
+        }
+    })?;
+    Ok(others)
 }
 
 fn release(txn: &WriteTxn, store: &crate::store::Store, retained: &Retained) -> Result<(), Error> {
@@ -195,7 +226,7 @@ mod tests {
         assert_eq!(kind(service.undelete_image(&other, &id)), Some(ErrorKind::NotFound));
         let reader = Actor { roles: ["reader".to_owned()].into(), ..owner.clone() };
         assert_eq!(kind(service.undelete_image(&reader, &id)), Some(ErrorKind::Forbidden));
-        assert_eq!(service.undelete_image(&owner, &id).unwrap().status, Status::Active);
+        assert_eq!(service.undelete_image(&owner, &id).unwrap()[0].status, Status::Active);
         let reader = service.download_image(&owner, &id).unwrap().reader.unwrap();
         let mut bytes = vec![0; 5000];
         reader.read_at(0, &mut bytes).unwrap();

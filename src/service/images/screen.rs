@@ -101,9 +101,10 @@ impl Claim {
 }
 
 fn expect_only(claimed: Format, found: &[Format]) -> Result<(), Error> {
-    // An ISO that also boots from a stick carries a partition table; nothing else may.
-    let fits =
-        |format: &Format| *format == claimed || (claimed == Format::Iso && format.is_partition_table());
+    // An ISO that also boots from a stick carries a partition table, and a fixed VHD begins with its guest's;
+    // nothing else may.
+    let may_be_partitioned = matches!(claimed, Format::Iso | Format::Vhd);
+    let fits = |format: &Format| *format == claimed || (may_be_partitioned && format.is_partition_table());
     if found.contains(&claimed) && found.iter().all(fits) {
         return Ok(());
     }
@@ -178,6 +179,20 @@ mod tests {
         let claim = Claim::Is(Format::Qcow2);
         let mut screen = Screen { claim, must_match: true, probe: Probe::default(), head_judged: false };
         assert!(screen.push(&image_start).is_err());
+    }
+
+    #[test]
+    fn a_fixed_vhd_begins_with_its_guests_partition_table() {
+        let mut vhd = vec![0; 40_960];
+        vhd[450] = 0x83;
+        vhd[458] = 8;
+        vhd[510..512].copy_from_slice(b"\x55\xaa");
+        let footer = vhd.len() - 512;
+        vhd[footer..footer + 8].copy_from_slice(b"conectix");
+        vhd[footer + 48..footer + 56].copy_from_slice(&40_448_u64.to_be_bytes());
+        assert_eq!(screen("bare", "vhd", true, &vhd), Ok(Some(40_448)));
+        vhd[..4].copy_from_slice(b"QFI\xfb");
+        assert_eq!(screen("bare", "vhd", true, &vhd), REFUSED, "what readers would take for another format");
     }
 
     #[test]

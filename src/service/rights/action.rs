@@ -1,6 +1,7 @@
 //! Every action that this server asks leave for, by the name that policies use.
 //!
-//! `ims:` has the names of the image management service's reference, whatever protocol asks; `identity:` is the
+//! `ims:` has the names of the image management service's reference, whatever protocol asks, and two for deleted
+//! images, of which it has none; `identity:` is the
 //! administration of identities, `tintype:` what no other service has. Invariant: there are fewer than 128.
 
 /// A set of actions: one bit each.
@@ -77,6 +78,10 @@ actions! {
     ImagesUpdate = "ims:images:update";
     /// Delete an image.
     ImagesDelete = "ims:images:delete";
+    /// Bring a deleted image back.
+    ImagesRestore = "ims:images:restore";
+    /// Let go of a deleted image before its time; takes the right to delete it as well.
+    ImagesPurge = "ims:images:purge";
     /// Fill an image with data.
     ImagesUpload = "ims:images:upload";
     /// Hand out an image's data: to a bucket, and to whoever downloads it.

@@ -2,17 +2,20 @@
 //!
 //! A backup is a folder, named by its id, in a bucket that the operator declared for backups; its
 //! [`MANIFEST`] says which files beside it are the machine's disks. Invariants: a project has one set of each
-//! backup at a time; the images of a set are told by what they were made from, and the system's becomes active
-//! last. What is inside the disks is the import's business.
+//! backup at a time; the images of a set are told by what they were made from, and when; the system's becomes
+//! active last. What is inside the disks is the import's business.
 
 use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
 use super::reading::read_exactly;
 use super::{WHOLE_PROPERTY, hindered, is_whole_machine};
+use crate::base::Time;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
 use crate::catalog::quotas::Wish;
+use crate::db::ReadTxn;
 use crate::model::job::{Disk, Job, Place, Task};
 use crate::model::{Image, ImageId, ProjectId, Status};
 use crate::objects::exchange::{self, Key};
@@ -56,6 +59,37 @@ pub struct NewMachine {
     pub system: NewImage,
     /// One for each data disk of the backup, in its order.
     pub data: Vec<NewImage>,
+}
+
+/// What all images of one machine's set have in common, and no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::service::images) struct MachineSet {
+    owner: ProjectId,
+    backup: String,
+    created_at: Time,
+}
+
+impl MachineSet {
+    /// The set that an image is of; `None` for all others.
+    pub(in crate::service::images) fn of(image: &Image) -> Option<MachineSet> {
+        if !is_whole_machine(image) {
+            return None;
+        }
+        let (owner, backup) = (image.owner.clone()?, image.properties.get(BACKUP_PROPERTY)?.clone());
+        Some(MachineSet { owner, backup, created_at: image.created_at })
+    }
+
+    /// Refuses a set whose project has another one of its backup.
+    ///
+    /// # Errors
+    /// `Conflict`, with the other's image.
+    pub(in crate::service::images) fn expect_only(&self, read: &ReadTxn) -> Result<(), Error> {
+        let there = machine_images(read, &self.owner, &self.backup)?;
+        match there.iter().find(|image| MachineSet::of(image).as_ref() != Some(self)) {
+            Some(image) => Err(backup_used(image, &self.backup)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `machine.json`.
@@ -127,21 +161,18 @@ impl Service {
         let sizes =
             files.iter().map(|from| self.readable(actor, from)).collect::<Result<Vec<u64>, Error>>()?;
         // Held until the images are in the catalog: two requests for one backup come one after the other.
-        let _making = self.machine_making.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(image) = self.machine_images(&project, &backup.id)?.first() {
-            let message = format!(
-                "image {} was made from backup {} already: use it, retry its job, or delete it before",
-                image.id, backup.id
-            );
-            return Err(hindered(ErrorKind::Conflict, Hindrance::BackupUsed, message));
+        let _making = self.making_machine();
+        if let Some(image) = machine_images(&self.db.read()?, &project, &backup.id)?.first() {
+            return Err(backup_used(image, &backup.id));
         }
-        let job = self.next_job_id();
+        let (job, now) = (self.next_job_id(), self.clock.now());
         let images = std::iter::once(machine.system).chain(machine.data);
         let (mut made, mut disks) = (Vec::new(), Vec::new());
         for ((mut image, from), size) in images.zip(files).zip(sizes) {
             image.changes.extend([mark(WHOLE_PROPERTY, "true"), mark(BACKUP_PROPERTY, &backup.id)]);
             let mut image = self.new_image(actor, image, Action::WholeImagesCreate)?;
             (image.status, image.upload) = (Status::Saving, Some(job.0));
+            (image.created_at, image.updated_at) = (now, now);
             disks.push(Disk { image: image.id, from: from.clone(), stamp: None });
             made.push((image, size));
         }
@@ -156,45 +187,59 @@ impl Service {
         })
     }
 
+    /// Holds up whoever else would make a set of images of a machine, until it is let go of.
+    pub(in crate::service::images) fn making_machine(&self) -> MutexGuard<'_, ()> {
+        self.machine_making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The images of a machine that this one is of; itself alone where it is of none. The caller must be its owner.
     pub(in crate::service::images) fn machine_of(
         &self,
         actor: &Actor,
         id: &ImageId,
     ) -> Result<Vec<ImageId>, Error> {
-        let image = access::writable(&self.db.read()?, actor, id, Action::ImagesDelete)?;
+        let read = self.db.read()?;
+        let image = access::writable(&read, actor, id, Action::ImagesDelete)?;
         let (Some(owner), Some(backup)) = (&image.owner, image.properties.get(BACKUP_PROPERTY)) else {
             return Ok(vec![*id]);
         };
         if !is_whole_machine(&image) {
             return Ok(vec![*id]);
         }
-        let others = self.machine_images(owner, backup)?.into_iter().map(|image| image.id);
+        let others = machine_images(&read, owner, backup)?.into_iter().map(|image| image.id);
         Ok(std::iter::once(*id).chain(others.filter(|other| other != id)).collect())
     }
+}
 
-    fn machine_images(&self, project: &ProjectId, backup: &str) -> Result<Vec<Image>, Error> {
-        let read = self.db.read()?;
-        let properties: BTreeMap<String, String> =
-            [(BACKUP_PROPERTY, backup), (WHOLE_PROPERTY, "true")].map(|(n, v)| (n.into(), v.into())).into();
-        let mut found = Vec::new();
-        for hidden in [false, true] {
-            let filters = Filters {
-                owner: Some(project.0.clone()),
-                visibility: Some(None),
-                properties: properties.clone(),
-                hidden,
-                ..Filters::default()
-            };
-            let viewer = Viewer::Project { project: project.clone(), member_status: None };
-            let limit = DATA_DISKS_MAX + 1;
-            found.extend(images::list(
-                &read,
-                &ListQuery { viewer, filters, sort: Vec::new(), after: None, limit },
-            )?);
-        }
-        Ok(found)
+/// The images that a project has of a backup.
+fn machine_images(read: &ReadTxn, project: &ProjectId, backup: &str) -> Result<Vec<Image>, Error> {
+    let properties: BTreeMap<String, String> =
+        [(BACKUP_PROPERTY, backup), (WHOLE_PROPERTY, "true")].map(|(n, v)| (n.into(), v.into())).into();
+    let mut found = Vec::new();
+    for hidden in [false, true] {
+        let filters = Filters {
+            owner: Some(project.0.clone()),
+            visibility: Some(None),
+            properties: properties.clone(),
+            hidden,
+            ..Filters::default()
+        };
+        let viewer = Viewer::Project { project: project.clone(), member_status: None };
+        let limit = DATA_DISKS_MAX + 1;
+        found.extend(images::list(
+            read,
+            &ListQuery { viewer, filters, sort: Vec::new(), after: None, limit },
+        )?);
     }
+    Ok(found)
+}
+
+fn backup_used(image: &Image, backup: &str) -> Error {
+    let message = format!(
+        "image {} was made from backup {backup} already: use it, retry its job, or delete it before",
+        image.id
+    );
+    hindered(ErrorKind::Conflict, Hindrance::BackupUsed, message)
 }
 
 fn mark(name: &str, value: &str) -> Change {

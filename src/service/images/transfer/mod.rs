@@ -25,6 +25,7 @@ mod tests;
 
 pub use across::{CopyAcross, Region, Regions};
 pub use buckets::{Buckets, SharedBucket};
+pub(in crate::service::images) use machine::MachineSet;
 pub use machine::{MachineBackup, NewMachine};
 pub use order::NewImport;
 pub use places::{BucketPlace, Places};

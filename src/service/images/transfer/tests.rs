@@ -65,7 +65,7 @@ fn read(service: &Service, actor: &Actor, image: &ImageId) -> Vec<u8> {
     bytes
 }
 
-fn word(outcome: Result<Job, Error>) -> &'static str {
+fn word<T: std::fmt::Debug>(outcome: Result<T, Error>) -> &'static str {
     outcome.unwrap_err().code()
 }
 
@@ -429,6 +429,32 @@ async fn a_machine_whose_disk_does_not_come_has_no_active_system_and_goes_on_whe
     for id in [system, first, second] {
         assert_eq!(service.show_image(&actor, &id).unwrap_err().kind, ErrorKind::NotFound);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_machine_comes_back_whole_where_no_other_of_its_backup_is() {
+    let (outer, service) = boxed(Rules { retain_deleted_s: 3600, ..testing::rules() });
+    let actor = member("one");
+    back_up(outer.path(), "web", &[("root.raw", &data(1)), ("a.raw", &data(2))]);
+    let make = async || {
+        let job = whole(&service, &actor, "web").unwrap();
+        work_off(&service).await;
+        service.job(&actor, job.id).unwrap().images
+    };
+    let first = make().await;
+    service.delete_machine(&actor, &first[1]).unwrap();
+    let second = make().await;
+    assert_eq!(word(service.undelete_image(&actor, &first[0])), "backup_used");
+    service.delete_machine(&actor, &second[0]).unwrap();
+    let back = service.undelete_image(&actor, &first[1]).unwrap();
+    assert_eq!(back.iter().map(|image| image.id).collect::<Vec<_>>(), [first[1], first[0]]);
+    assert!(read(&service, &actor, &first[0]) == data(1) && read(&service, &actor, &first[1]) == data(2));
+    let left: Vec<ImageId> =
+        service.deleted_images(&actor, None, 10).unwrap().iter().map(|left| left.image.id).collect();
+    assert!(left.len() == 2 && left.iter().all(|id| second.contains(id)), "the other set stays deleted");
+    // One alone, whose set is there, comes back to it.
+    service.delete_image(&actor, &first[0]).unwrap();
+    assert_eq!(service.undelete_image(&actor, &first[0]).unwrap().len(), 1);
 }
 
 #[test]

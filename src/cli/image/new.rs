@@ -1,0 +1,133 @@
+//! What a command says of an image that it makes from a file: name, formats, visibility, properties, tags and key.
+
+use std::path::Path;
+
+use clap::Args;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::super::client::{Api, Client};
+use super::super::failure::Failure;
+use crate::model::image::DISK_FORMATS;
+use crate::service::images::{CUSTOM_KEY_PROPERTY, KEY_PROPERTY, OWN_KEY};
+
+/// An image to be made.
+#[derive(Args)]
+pub struct NewImage {
+    /// Name of the image [default: the file's name without its ending]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What the data is [default: from the file's ending, else raw]
+    #[arg(long, value_parser = DISK_FORMATS)]
+    disk_format: Option<String>,
+    /// What surrounds the data
+    #[arg(long, default_value = "bare")]
+    container_format: String,
+    /// Who may see it
+    #[arg(long, default_value = "shared", value_parser = ["private", "shared", "community", "public"])]
+    visibility: String,
+    /// A property the image carries
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    property: Vec<(String, String)>,
+    /// A tag the image carries
+    #[arg(long)]
+    tag: Vec<String>,
+    /// Seal it with this key of the project, which is made where there is none (a sealed box)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["own_key", "custom_key"])]
+    key: Option<String>,
+    /// Seal it with a key of its own, which goes when the image is deleted (a sealed box)
+    #[arg(long, conflicts_with = "custom_key")]
+    own_key: bool,
+    /// Seal it with this custom key (id or alias; a sealed box)
+    #[arg(long, value_name = "KEY")]
+    custom_key: Option<String>,
+}
+
+impl NewImage {
+    /// What the box is told of an image that is made from this file.
+    pub fn record(&self, file: &Path) -> Value {
+        let mut record = json!({
+            "disk_format": self.disk_format(file),
+            "container_format": self.container_format,
+            "visibility": self.visibility,
+            "tags": self.tag,
+        });
+        if let Some(name) = self.name(file) {
+            record["name"] = name.into();
+        }
+        let own = self.own_key.then_some(OWN_KEY);
+        if let Some(name) = self.key.as_deref().or(own) {
+            record[KEY_PROPERTY] = name.into();
+        }
+        for (key, value) in &self.property {
+            record[key] = value.as_str().into();
+        }
+        record
+    }
+
+    /// Names the custom key in the record, where one was asked for.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub async fn seal(&self, client: &Client, record: &mut Value) -> Result<(), Failure> {
+        if let Some(key) = &self.custom_key {
+            // An alias is the native API's word; images carry ids.
+            let path = format!("/custom-keys/{}", utf8_percent_encode(key, NON_ALPHANUMERIC));
+            record[CUSTOM_KEY_PROPERTY] = client.get(Api::Native, &path).await?["id"].take();
+        }
+        Ok(())
+    }
+
+    /// What the image is called: as asked, or as the file.
+    pub fn name<'name>(&'name self, file: &'name Path) -> Option<&'name str> {
+        let stem = file.file_stem().and_then(|s| s.to_str()).filter(|s| *s != "-");
+        self.name.as_deref().or(stem)
+    }
+
+    fn disk_format(&self, file: &Path) -> &str {
+        let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        match (&self.disk_format, DISK_FORMATS.iter().find(|f| **f == ending)) {
+            (Some(format), _) => format,
+            (None, Some(format)) => format,
+            (None, None) => "raw",
+        }
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it has the form KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(file: &str) -> Value {
+        let new = NewImage {
+            name: None,
+            disk_format: None,
+            container_format: "bare".into(),
+            visibility: "shared".into(),
+            property: vec![("os".into(), "debian=12".into())],
+            tag: vec![],
+            key: None,
+            own_key: false,
+            custom_key: None,
+        };
+        new.record(Path::new(file))
+    }
+
+    #[test]
+    fn the_files_name_says_what_it_is() {
+        let made = record("/x/deb.ian.qcow2");
+        assert_eq!((&made["name"], &made["disk_format"]), (&json!("deb.ian"), &json!("qcow2")));
+        assert_eq!(made["os"], "debian=12");
+        assert_eq!(record("disk.img")["disk_format"], "raw");
+        assert!(record("-").get("name").is_none());
+        assert_eq!(pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(pair("=x").is_err());
+    }
+}
