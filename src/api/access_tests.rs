@@ -296,6 +296,7 @@ impl World {
             created_at: now,
             updated_at: now,
             upload: None,
+            active_at: None,
         };
         let mut shared_with = Vec::new();
         if is_own {

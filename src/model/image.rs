@@ -15,6 +15,10 @@ pub enum Status {
     Queued,
     /// Data is arriving.
     Saving,
+    /// Data is arriving, or has arrived, that an import is to make the image's.
+    Uploading,
+    /// A task makes data the image's that was staged, or fetches it.
+    Importing,
     /// Data is complete and durable.
     Active,
     /// Complete, but handed out to administrators only.
@@ -25,14 +29,23 @@ pub enum Status {
 
 impl Status {
     /// Every state, in the order of a life.
-    pub const ALL: [Status; 5] =
-        [Status::Queued, Status::Saving, Status::Active, Status::Deactivated, Status::Killed];
+    pub const ALL: [Status; 7] = [
+        Status::Queued,
+        Status::Saving,
+        Status::Uploading,
+        Status::Importing,
+        Status::Active,
+        Status::Deactivated,
+        Status::Killed,
+    ];
 
     /// The Image API's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Queued => "queued",
             Status::Saving => "saving",
+            Status::Uploading => "uploading",
+            Status::Importing => "importing",
             Status::Active => "active",
             Status::Deactivated => "deactivated",
             Status::Killed => "killed",
@@ -44,12 +57,19 @@ impl Status {
         Status::ALL.into_iter().find(|s| s.as_str() == text)
     }
 
+    /// Whether data for the image is on its way, and something owns it until that has come or failed.
+    pub fn is_filling(self) -> bool {
+        matches!(self, Status::Saving | Status::Uploading | Status::Importing)
+    }
+
     /// Whether the state machine has an arrow from here to `next`.
     pub fn may_become(self, next: Status) -> bool {
         matches!(
             (self, next),
-            (Status::Queued, Status::Saving)
+            (Status::Queued, Status::Saving | Status::Uploading | Status::Importing)
                 | (Status::Saving, Status::Active | Status::Queued | Status::Killed)
+                | (Status::Uploading, Status::Importing | Status::Queued)
+                | (Status::Importing, Status::Active | Status::Queued)
                 | (Status::Active, Status::Deactivated)
                 | (Status::Deactivated, Status::Active)
         )
@@ -140,6 +160,8 @@ pub struct Image {
     pub created_at: Time,
     /// When its record last changed, tags included; members do not count.
     pub updated_at: Time,
+    /// When it became active the first time; `None` before, and where an earlier release did not take that down.
+    pub active_at: Option<Time>,
     /// Names the upload that owns `Saving`, so that a late one cannot finish another's work.
     pub upload: Option<[u8; 16]>,
 }

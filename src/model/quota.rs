@@ -179,13 +179,13 @@ impl Usage {
     /// What an image takes for which so many bytes are reserved.
     pub fn of_image(image: &Image, reserved_bytes: u64) -> Usage {
         let is_killed = image.status == Status::Killed;
-        let is_saving = image.status == Status::Saving;
+        let is_filling = image.status.is_filling();
         Usage {
             images: (!is_killed).into(),
             killed: is_killed.into(),
-            uploading: is_saving.into(),
+            uploading: is_filling.into(),
             image_bytes: stored_bytes(image),
-            reserved_bytes: if is_saving { reserved_bytes } else { 0 },
+            reserved_bytes: if is_filling { reserved_bytes } else { 0 },
             ..Usage::default()
         }
     }

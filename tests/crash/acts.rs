@@ -513,6 +513,7 @@ pub fn blank(slot: u64) -> Image {
         created_at: Default::default(),
         updated_at: Default::default(),
         upload: None,
+        active_at: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub fn sample() -> Image {
         created_at,
         updated_at: created_at.plus_seconds(7),
         upload: None,
+        active_at: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::api::listing;
 use crate::base::Time;
 use crate::base::limits::{IMS_PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::model::image::MemberStatus;
-use crate::model::{ImageId, Visibility};
+use crate::model::{ImageId, Status, Visibility};
 use crate::service::images::{
     Absent, Comparison, Direction, Filters, Listing, NumberBounds, PropertyTest, SortKey, Standing, TagTest,
 };
@@ -124,6 +124,11 @@ impl Reading {
             "id" => filters.ids = Some(vec![value]),
             "name" => filters.names = Some(vec![value]),
             "owner" => filters.owner = Some(value),
+            // One word here for all data that is on its way.
+            "status" if value == Status::Saving.as_str() => {
+                let filling = Status::ALL.into_iter().filter(|status| status.is_filling());
+                filters.statuses = Some(filling.map(|status| status.as_str().to_owned()).collect());
+            }
             "status" => filters.statuses = Some(vec![value]),
             "container_format" => filters.container_formats = Some(vec![value]),
             "disk_format" => filters.disk_formats = Some(vec![value]),

@@ -205,6 +205,7 @@ mod tests {
             created_at: Default::default(),
             updated_at: Default::default(),
             upload: None,
+            active_at: None,
         }
     }
 

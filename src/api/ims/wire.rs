@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api::print::{Keys, write_list, write_text};
 use crate::base::Time;
 use crate::model::image::{DomainMember, Member};
-use crate::model::{Image, ImageId, ProjectId, Visibility};
+use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
 use crate::service::images::{CUSTOM_KEY_PROPERTY, Kind, Label};
 
 /// What an image without `__os_type` counts as.
@@ -88,7 +88,7 @@ fn write_image(out: &mut Vec<u8>, image: &Image, kind: Kind) {
     keys.raw("id", format_args!("\"{}\"", image.id));
     keys.text("name", image.name.as_deref().unwrap_or_default());
     keys.text("owner", image.owner.as_ref().map_or("", ProjectId::as_str));
-    keys.plain("status", image.status.as_str());
+    keys.plain("status", status(image.status).as_str());
     keys.plain("visibility", visibility(image, kind));
     keys.plain("__imagetype", imagetype(kind));
     keys.plain("__isregistered", "true");
@@ -111,10 +111,18 @@ fn write_image(out: &mut Vec<u8>, image: &Image, kind: Kind) {
     write_list(keys.out(), image.tags.iter(), |out, tag| write_text(out, tag));
     keys.plain("created_at", &image.created_at.rfc3339_seconds());
     keys.plain("updated_at", &image.updated_at.rfc3339_seconds());
+    if let Some(at) = image.active_at {
+        keys.plain("active_at", &at.rfc3339_seconds());
+    }
     keys.raw("self", format_args!("\"/v2/images/{}\"", image.id));
     keys.raw("file", format_args!("\"/v2/images/{}/file\"", image.id));
     keys.plain("schema", "/v2/schemas/image");
     keys.close();
+}
+
+/// This API has one word for all data that is on its way.
+fn status(status: Status) -> Status {
+    if status.is_filling() { Status::Saving } else { status }
 }
 
 fn imagetype(kind: Kind) -> &'static str {

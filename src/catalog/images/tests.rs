@@ -50,6 +50,7 @@ pub(super) fn plain_image(id: u8) -> Image {
         created_at: Time(0),
         updated_at: Time(0),
         upload: None,
+        active_at: None,
     }
 }
 

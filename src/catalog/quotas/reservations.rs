@@ -8,7 +8,7 @@ use super::{Error, usage};
 use crate::catalog::records::quota::ReservationRecord;
 use crate::db::{Rows, Table, WriteTxn};
 use crate::model::quota::{Resource, Usage};
-use crate::model::{Image, ImageId, Status};
+use crate::model::{Image, ImageId};
 
 /// Image id.
 pub(super) const RESERVATIONS: Table = Table::facts("reservations-1");
@@ -38,14 +38,14 @@ pub fn reserved(rows: &impl Rows, image: &ImageId) -> Result<u64, Error> {
     Ok(record.map_or(0, |record| record.bytes))
 }
 
-/// Reserves bytes for an image that is saving, in place of what was reserved for it before; gives how many.
+/// Reserves bytes for an image that data is on its way to, in place of what was reserved for it before; gives how many.
 ///
 /// # Errors
-/// [`Error::OverLimit`] when there is no room for the least of them; [`Error::Missing`] when the image is not saving.
+/// [`Error::OverLimit`] when there is no room for the least of them; [`Error::Missing`] when no data for it is on its way.
 pub fn reserve(txn: &WriteTxn, image: &Image, wish: Wish) -> Result<u64, Error> {
-    if image.status != Status::Saving {
+    if !image.status.is_filling() {
         return Err(Error::Missing(format!(
-            "image {} is not saving, and nothing is reserved for it",
+            "no data for image {} is on its way, and nothing is reserved for it",
             image.id
         )));
     }

@@ -40,6 +40,7 @@ fn image(id: u8, owner: Option<&str>, status: Status) -> Image {
         created_at: Time(0),
         updated_at: Time(0),
         upload: None,
+        active_at: None,
     }
 }
 

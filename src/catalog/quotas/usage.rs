@@ -14,7 +14,7 @@ use crate::catalog::records::quota::UsageRecord;
 use crate::db::codec;
 use crate::db::{self, Db, Key, KeyReader, Rows, Table, WriteTxn};
 use crate::model::quota::{OverLimit, Resource, Usage};
-use crate::model::{Image, ProjectId, Status};
+use crate::model::{Image, ProjectId};
 
 /// Owner, or nothing for all of them together.
 pub const USAGE: Table = Table::derived("project-usage-1");
@@ -150,9 +150,9 @@ fn expect_within(txn: &WriteTxn, project: &ProjectId, before: &Usage, after: &Us
 
 /// What an image takes of its owner's quotas, with what is reserved for it.
 fn of_image(rows: &impl Rows, image: &Image) -> Result<Usage, Error> {
-    let reserved = match image.status {
-        Status::Saving => reservations::reserved(rows, &image.id)?,
-        _ => 0,
+    let reserved = match image.status.is_filling() {
+        true => reservations::reserved(rows, &image.id)?,
+        false => 0,
     };
     Ok(Usage::of_image(image, reserved))
 }
@@ -255,14 +255,14 @@ pub(in crate::catalog) fn enter(
     follow(txn, before, Some((image.owner.as_ref(), of_image(txn, image)?)))
 }
 
-/// Notes that an image's record changed. What was reserved goes when the image ceases to be saving.
+/// Notes that an image's record changed. What was reserved goes when no data is on its way to it any more.
 ///
 /// # Errors
 /// As [`enter`].
 pub(in crate::catalog) fn replace(txn: &WriteTxn, old: &Image, new: &Image) -> Result<(), Error> {
     let (before, after) = (of_image(txn, old)?, of_image(txn, new)?);
     follow(txn, Some((old.owner.as_ref(), before)), Some((new.owner.as_ref(), after)))?;
-    match old.status == Status::Saving && new.status != Status::Saving {
+    match old.status.is_filling() && !new.status.is_filling() {
         true => reservations::forget(txn, &old.id),
         false => Ok(()),
     }

@@ -11,7 +11,7 @@ use crate::model::{ContentId, Digests, Image, ImageId, ProjectId, Status, Visibi
 
 /// An image, with its id: the record is also kept beside the image's content, where no key names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageRecord<D = DigestsForm> {
+pub struct ImageRecord<D = DigestsForm, L = Third> {
     id: [u8; 16],
     name: Option<String>,
     status: u8,
@@ -32,26 +32,52 @@ pub struct ImageRecord<D = DigestsForm> {
     created_at: i64,
     updated_at: i64,
     upload: Option<[u8; 16]>,
+    later: L,
 }
 
 impl Record for ImageRecord {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const NAME: &'static str = "image";
 
     fn decode_other(version: u8, body: &[u8]) -> Result<ImageRecord, Unreadable> {
-        if version == FirstImageRecord::VERSION {
-            let first: FirstImageRecord = codec::decode_body(body)?;
-            return first.into_image().map(|image| ImageRecord::of(&image));
-        }
-        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
+        let image = match version {
+            FirstImageRecord::VERSION => codec::decode_body::<FirstImageRecord>(body)?.into_image(),
+            SecondImageRecord::VERSION => codec::decode_body::<SecondImageRecord>(body)?.into_image(),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
+        };
+        image.map(|image| ImageRecord::of(&image))
+    }
+}
+
+/// What the third version added.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Third {
+    active_at: Option<i64>,
+}
+
+/// What versions before the third had in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing;
+
+impl From<Nothing> for Third {
+    fn from(Nothing: Nothing) -> Third {
+        Third::default()
     }
 }
 
 /// The first version, of which every image with data had all digests.
-type FirstImageRecord = ImageRecord<FirstDigestsForm>;
+type FirstImageRecord = ImageRecord<FirstDigestsForm, Nothing>;
 
 impl Record for FirstImageRecord {
     const VERSION: u8 = 1;
+    const NAME: &'static str = "image";
+}
+
+/// The second version.
+type SecondImageRecord = ImageRecord<DigestsForm, Nothing>;
+
+impl Record for SecondImageRecord {
+    const VERSION: u8 = 2;
     const NAME: &'static str = "image";
 }
 
@@ -78,14 +104,16 @@ impl ImageRecord {
             created_at: image.created_at.0,
             updated_at: image.updated_at.0,
             upload: image.upload,
+            later: Third { active_at: image.active_at.map(|at| at.0) },
         }
     }
 }
 
-impl<D: Into<Digests>> ImageRecord<D> {
+impl<D: Into<Digests>, L: Into<Third>> ImageRecord<D, L> {
     /// # Errors
     /// [`Unreadable`] when a state or visibility is none this release knows.
     pub fn into_image(self) -> Result<Image, Unreadable> {
+        let Third { active_at } = self.later.into();
         Ok(Image {
             id: ImageId(uuid::Uuid::from_bytes(self.id)),
             name: self.name,
@@ -107,6 +135,7 @@ impl<D: Into<Digests>> ImageRecord<D> {
             created_at: Time(self.created_at),
             updated_at: Time(self.updated_at),
             upload: self.upload,
+            active_at: active_at.map(Time),
         })
     }
 }
@@ -118,6 +147,8 @@ fn status_code(status: Status) -> u8 {
         Status::Active => 2,
         Status::Deactivated => 3,
         Status::Killed => 4,
+        Status::Uploading => 5,
+        Status::Importing => 6,
     }
 }
 
@@ -170,6 +201,7 @@ mod tests {
             created_at: Time(5),
             updated_at: Time(-1),
             upload: Some([6; 16]),
+            active_at: Some(Time(7)),
         }
     }
 
@@ -200,6 +232,7 @@ mod tests {
             "ffffffffffffffff",
             "01",
             &"06".repeat(16),
+            if version == "03" { "010700000000000000" } else { "" },
         ];
         [before.concat(), digests.concat(), after.concat()].concat()
     }
@@ -222,20 +255,23 @@ mod tests {
             (with(None), vec!["00"]),
         ] {
             let bytes = encode(&ImageRecord::of(&image));
-            assert_eq!(hex::encode(&bytes), golden("02", &digests));
+            assert_eq!(hex::encode(&bytes), golden("03", &digests));
             assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), image);
         }
     }
 
     #[test]
-    fn p8_a_record_of_the_first_form_is_read() {
+    fn p8_records_of_earlier_forms_are_read() {
+        let before = || Image { active_at: None, ..full() };
         let digests = ["01", &"01".repeat(16), &sha512(), &"02".repeat(32)];
         let bytes = hex::decode(golden("01", &digests)).unwrap();
-        assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), full());
+        assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), before());
         let bytes = hex::decode(golden("01", &["00"])).unwrap();
-        let empty = Image { digests: None, ..full() };
+        let empty = Image { digests: None, ..before() };
         assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), empty);
-        assert!(decode::<ImageRecord>(&hex::decode(golden("03", &["00"])).unwrap()).is_err());
+        let bytes = hex::decode(golden("02", &["00"])).unwrap();
+        assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), empty);
+        assert!(decode::<ImageRecord>(&hex::decode(golden("04", &["00"])).unwrap()).is_err());
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Service {
             created_at: now,
             updated_at: now,
             upload: None,
+            active_at: None,
         }
     }
 }

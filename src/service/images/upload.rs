@@ -284,6 +284,7 @@ pub(super) fn activate(image: &mut Image, receipt: &Receipt, virtual_size: Optio
     image.digests = Some(receipt.digests().clone());
     image.content = Some(receipt.content());
     image.updated_at = now;
+    image.active_at.get_or_insert(now);
 }
 
 /// One page of the images that are saving.
