@@ -20,3 +20,4 @@ pub mod objects;
 pub mod peers;
 pub mod service;
 pub mod store;
+pub mod web;
