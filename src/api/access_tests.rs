@@ -81,7 +81,7 @@ enum State {
 }
 
 /// Routes about one image: method, path, body, and the state that the image is in.
-const IMAGE_ROUTES: [(&str, &str, &str, State); 26] = [
+const IMAGE_ROUTES: [(&str, &str, &str, State); 29] = [
     ("GET", "/v2/images/{image}", "", State::Filled),
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
     (
@@ -94,6 +94,9 @@ const IMAGE_ROUTES: [(&str, &str, &str, State); 26] = [
     ("DELETE", "/v2/images/{image}", "", State::Filled),
     ("GET", "/v2/images/{image}/file", "", State::Filled),
     ("PUT", "/v2/images/{image}/file", "data", State::Empty),
+    ("PUT", "/v2/images/{image}/stage", "data", State::Empty),
+    ("POST", "/v2/images/{image}/import", r#"{"method":{"name":"glance-direct"}}"#, State::Empty),
+    ("GET", "/v2/images/{image}/tasks", "", State::Filled),
     ("POST", "/v2/images/{image}/actions/deactivate", "", State::Filled),
     ("POST", "/v2/images/{image}/actions/reactivate", "", State::Filled),
     ("PUT", "/v2/images/{image}/tags/t", "", State::Filled),
@@ -128,12 +131,20 @@ const LIMITS: &str = concat!(
 );
 
 /// All other routes whose answer depends on who asks.
-const ROUTES: [(&str, &str, &str); 102] = [
+const ROUTES: [(&str, &str, &str); 106] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
     ("POST", "/v2/images", r#"{"owner":"x"}"#),
     ("GET", "/v2/info/usage", ""),
+    ("GET", "/v2/info/import", ""),
+    ("GET", "/v2/tasks", ""),
+    (
+        "POST",
+        "/v2/tasks",
+        r#"{"type":"import","input":{"import_from":"x","import_from_format":"raw","image_properties":{}}}"#,
+    ),
+    ("GET", "/v2/tasks/33ad552d-1149-471c-8190-ff6776174a00", ""),
     ("GET", "/tintype/v1/places", ""),
     ("GET", "/v2/cloudimages", ""),
     ("GET", "/v1/cloudimages/tags", ""),
@@ -333,7 +344,7 @@ impl World {
             ("PATCH", path) if path.starts_with("/v2/images/") => {
                 "application/openstack-images-v2.1-json-patch"
             }
-            (_, path) if path.ends_with("/file") => "application/octet-stream",
+            (_, path) if path.ends_with("/file") || path.ends_with("/stage") => "application/octet-stream",
             _ => "application/json",
         };
         let mut request = Request::builder()

@@ -1,5 +1,5 @@
 //! Jobs by number, and an index of them: by what they are known by, by project, those that have not
-//! ended, and the parts of each. Those that ended are kept for a while, for whoever asks how they ended.
+//! ended, the parts of each, and those that the Image API calls tasks. Those that ended are kept for a while, for whoever asks how they ended.
 //!
 //! Invariant: the newest job is never removed, so that no number comes twice.
 
@@ -11,8 +11,8 @@ use super::records::job::JobRecord;
 use crate::base::Time;
 use crate::db::codec;
 use crate::db::{self, Db, Key, KeyReader, Rows, Table, WriteTxn};
-use crate::model::ProjectId;
-use crate::model::job::{Job, JobId};
+use crate::model::job::{Job, JobId, Task};
+use crate::model::{ImageId, ProjectId};
 
 /// Jobs by number.
 pub(super) const JOBS: Table = Table::facts("jobs-1");
@@ -32,6 +32,10 @@ enum Lists {
     Open = b'o',
     /// Parent's id, number.
     Parts = b'c',
+    /// Number, of those that are tasks of the Image API.
+    Intakes = b't',
+    /// Image id, number, of the same.
+    IntakesOf = b'm',
 }
 
 fn list(which: Lists) -> Key {
@@ -146,6 +150,29 @@ pub fn open(rows: &impl Rows) -> Result<Vec<Job>, Error> {
 /// When the database fails.
 pub fn parts(rows: &impl Rows, parent: &JobId) -> Result<Vec<Job>, Error> {
     of_list(rows, &list(Lists::Parts).fixed(&parent.0))
+}
+
+/// The newest `count` tasks of the Image API before number `before`, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub fn intakes(rows: &impl Rows, before: Option<u64>, count: usize) -> Result<Vec<Job>, Error> {
+    let prefix = list(Lists::Intakes);
+    let end = match before {
+        Some(before) => Some(prefix.clone().number(before).into_bytes()),
+        None => prefix.successor(),
+    };
+    let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let found = numbers(rows, (Bound::Included(prefix.bytes()), end), true, count)?;
+    found.into_iter().filter_map(|number| numbered(rows, number).transpose()).collect()
+}
+
+/// The tasks of the Image API that are about an image, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub fn intakes_of(rows: &impl Rows, image: &ImageId) -> Result<Vec<Job>, Error> {
+    of_list(rows, &list(Lists::IntakesOf).fixed(image.bytes()))
 }
 
 fn of_list(rows: &impl Rows, prefix: &Key) -> Result<Vec<Job>, Error> {
@@ -270,6 +297,13 @@ fn rows_of(job: &Job) -> Vec<Row> {
     }
     if let Some(parent) = &job.parent {
         rows.push((list(Lists::Parts).fixed(&parent.0).number(number).into_bytes(), Vec::new()));
+    }
+    if let Some(Task::Intake(intake)) = &job.task {
+        rows.push((list(Lists::Intakes).number(number).into_bytes(), Vec::new()));
+        rows.push((
+            list(Lists::IntakesOf).fixed(intake.image.bytes()).number(number).into_bytes(),
+            Vec::new(),
+        ));
     }
     rows
 }

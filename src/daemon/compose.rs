@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use super::data_dir::DataDir;
 use super::error::Error;
 use super::exchange;
+use super::imports;
 use super::medium::{self, Medium};
 use super::peers;
 use super::settings::{self, DedupVerify, Settings};
@@ -72,6 +73,7 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let mut service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
     service = service.with_buckets(exchange::open(settings, &dir, handle)?);
     service = service.with_regions(peers::open(settings)?);
+    service = service.with_web(imports::open(settings)?);
     if !is_sealed {
         service = service.with_access_root(dir.access_root(&OsEntropy)?);
     }
@@ -302,6 +304,7 @@ fn rules(settings: &Settings) -> Rules {
         password_hashes_at_once: settings.identity.password_hashes_at_once,
         password_cost: PasswordCost::default(),
         jobs: job_rules(&settings.jobs),
+        imports: settings.imports.rules(),
     }
 }
 

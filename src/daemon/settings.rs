@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{self, ExchangeBucket};
+use super::imports::Imports;
 use super::peers::{self, PeerBox};
 use super::syslog::SyslogPlace;
 use super::window::Window;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub images: Images,
     /// The record of what was done.
     pub audit: Audit,
+    /// Imports of the Image API.
+    pub imports: Imports,
     /// Long work that clients ask for.
     pub jobs: Jobs,
     /// Buckets that images are exchanged through.
@@ -534,6 +537,7 @@ impl Settings {
         between("images.unfinished_uploads_max", self.images.unfinished_uploads_max as u64, 1, 1 << 20)?;
         self.bucket.check()?;
         self.jobs.check()?;
+        self.imports.check()?;
         exchange::check(&self.exchange)?;
         peers::check(&self.peer)?;
         self.check_public_url()?;

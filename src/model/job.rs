@@ -190,6 +190,68 @@ pub struct Disk {
     pub stamp: Option<String>,
 }
 
+/// Where an import of the Image API finds an image's data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DataOrigin {
+    /// The box has it: a client staged it.
+    Staged,
+    /// It is fetched from the web.
+    Web {
+        /// The address, as the client wrote it.
+        url: String,
+    },
+    /// It is fetched from an image of another region.
+    Region {
+        /// What the operator calls the region.
+        region: String,
+        /// The image there.
+        image: ImageId,
+    },
+}
+
+/// What the Image API calls a task's type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IntakeKind {
+    /// An image's import (`api_image_import`).
+    ImageImport,
+    /// A task that makes an image and imports it (`import`).
+    TaskImport,
+    /// A location that an image was given (`location_import`).
+    LocationImport,
+}
+
+impl IntakeKind {
+    /// Every one.
+    pub const ALL: [IntakeKind; 3] =
+        [IntakeKind::ImageImport, IntakeKind::TaskImport, IntakeKind::LocationImport];
+
+    /// The Image API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IntakeKind::ImageImport => "api_image_import",
+            IntakeKind::TaskImport => "import",
+            IntakeKind::LocationImport => "location_import",
+        }
+    }
+}
+
+/// An import of the Image API: an image gets its data, or is queued again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Intake {
+    /// How it was asked for.
+    pub kind: IntakeKind,
+    /// The image, which is this job's alone until it ends.
+    pub image: ImageId,
+    /// Where its data is.
+    pub origin: DataOrigin,
+    /// What the data looked like when its first bytes came.
+    pub stamp: Option<String>,
+    /// What the client asked for, as JSON.
+    pub input: String,
+    /// The id of the request.
+    pub request_id: String,
+}
+
 /// What a worker does: enough to do it again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Task {
@@ -240,6 +302,8 @@ pub enum Task {
         /// Its description there, where it is another than here.
         description: Option<String>,
     },
+    /// Give an image data as the Image API's imports do.
+    Intake(Intake),
     /// Wait for the jobs that have this one as their parent.
     Group,
 }
@@ -248,7 +312,7 @@ impl Task {
     /// What is done.
     pub fn kind(&self) -> JobKind {
         match self {
-            Task::Import { .. } | Task::Machine { .. } => JobKind::Import,
+            Task::Import { .. } | Task::Machine { .. } | Task::Intake(_) => JobKind::Import,
             Task::Export { .. } => JobKind::Export,
             Task::Copy { .. } => JobKind::Copy,
             Task::CopyAcross { .. } => JobKind::CopyAcross,
@@ -259,7 +323,7 @@ impl Task {
     /// The images that the task fills.
     pub fn fills(&self) -> Vec<ImageId> {
         match self {
-            Task::Import { .. } | Task::Machine { .. } | Task::Copy { .. } => self.images(),
+            Task::Import { .. } | Task::Machine { .. } | Task::Copy { .. } | Task::Intake(_) => self.images(),
             Task::Export { .. } | Task::CopyAcross { .. } | Task::Group => Vec::new(),
         }
     }
@@ -270,6 +334,7 @@ impl Task {
             Task::Import { image, .. }
             | Task::Copy { image, .. }
             | Task::CopyAcross { image, .. }
+            | Task::Intake(Intake { image, .. })
             | Task::Export { image, .. } => vec![*image],
             Task::Machine { disks } => disks.iter().map(|disk| disk.image).collect(),
             Task::Group => Vec::new(),

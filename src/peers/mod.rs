@@ -1,4 +1,4 @@
-//! Other boxes that images are sent to: sign-in, and an image's way there over HTTP.
+//! Other boxes that images are sent to and fetched from: sign-in, and an image's way over HTTP.
 //!
 //! Owns: what is asked of another box, and what its answers mean. Speaks the Image API, and uploads in parts as
 //! the native API has them. Invariants: every call is bounded in time; a password is in no message and no form
@@ -15,7 +15,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 pub use error::Error;
-pub use visit::{Found, Upload, Visit};
+pub use visit::{Data, Found, Upload, Visit};
 
 /// Longest time for a connection to come about.
 const CONNECT_S: u64 = 10;

@@ -1,5 +1,6 @@
 //! What is asked of another box by somebody who is signed in there.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +27,9 @@ pub struct Visit {
     base: String,
     token: HeaderValue,
 }
+
+/// Data on its way from there.
+pub type Data = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
 /// An image there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +62,7 @@ impl Visit {
     /// # Errors
     /// What the box says, or that it is away.
     pub async fn image(&self, id: &ImageId) -> Result<Option<Found>, Error> {
-        let request = self.bounded(self.http.get(self.url(&format!("/v2/images/{id}"))));
-        let response = request.send().await;
-        if response.as_ref().is_ok_and(|response| response.status() == StatusCode::NOT_FOUND) {
-            return Ok(None);
-        }
-        let body = json(accepted(response).await?).await?;
+        let Some(body) = self.record(id).await? else { return Ok(None) };
         let text = |name: &str| body[name].as_str().map(str::to_owned);
         Ok(Some(Found {
             status: text("status").unwrap_or_default(),
@@ -71,6 +70,49 @@ impl Visit {
             hash_algo: text("os_hash_algo"),
             hash_value: text("os_hash_value"),
         }))
+    }
+
+    /// An image's record, as the Image API prints it; `None` where there is none of this id.
+    ///
+    /// # Errors
+    /// What the box says, or that it is away.
+    pub async fn record(&self, id: &ImageId) -> Result<Option<Value>, Error> {
+        let request = self.bounded(self.http.get(self.url(&format!("/v2/images/{id}"))));
+        let response = request.send().await;
+        if response.as_ref().is_ok_and(|response| response.status() == StatusCode::NOT_FOUND) {
+            return Ok(None);
+        }
+        json(accepted(response).await?).await.map(Some)
+    }
+
+    /// An image's data from `offset` on. The box serves ranges, as every Image API of a release that is kept does.
+    ///
+    /// # Errors
+    /// What the box says, or that it is away; within the stream, that it went away.
+    pub async fn data(&self, id: &ImageId, offset: u64) -> Result<Data, Error> {
+        let mut request = self.http.get(self.url(&format!("/v2/images/{id}/file")));
+        request = request.header(AUTH_TOKEN, self.token.clone());
+        if offset > 0 {
+            request = request.header(http::header::RANGE, format!("bytes={offset}-"));
+        }
+        let answer = accepted(request.send().await).await?;
+        match (offset, answer.status()) {
+            (0, StatusCode::OK) | (1.., StatusCode::PARTIAL_CONTENT) => {}
+            (_, status) => {
+                return Err(Error::Refused(format!("it answers {status} where data was asked for")));
+            }
+        }
+        let pieces = futures::stream::unfold(answer, |mut answer| async {
+            let next = tokio::time::timeout(Duration::from_secs(ANSWER_S), answer.chunk()).await;
+            let piece = match next {
+                Ok(Ok(Some(piece))) => Ok(piece),
+                Ok(Ok(None)) => return None,
+                Ok(Err(error)) => Err(Error::Unreachable(chain(&error.without_url()))),
+                Err(_) => Err(Error::Unreachable(format!("nothing came for {ANSWER_S} s"))),
+            };
+            Some((piece, answer))
+        });
+        Ok(Box::pin(pieces))
     }
 
     /// Registers an image, without data.

@@ -69,11 +69,15 @@ pub enum Hindrance {
     ArrivedOtherwise,
     /// The other region refuses the image, or its account there lacks a right.
     RegionRefuses,
+    /// Nothing may be fetched from the address.
+    AddressRefused,
+    /// The web server cannot be reached, or fails.
+    ServerFails,
 }
 
 impl Hindrance {
     /// Every one.
-    pub const ALL: [Hindrance; 32] = [
+    pub const ALL: [Hindrance; 34] = [
         Hindrance::TooManyJobs,
         Hindrance::NoBucket,
         Hindrance::BadKey,
@@ -106,6 +110,8 @@ impl Hindrance {
         Hindrance::RegionFails,
         Hindrance::ArrivedOtherwise,
         Hindrance::RegionRefuses,
+        Hindrance::AddressRefused,
+        Hindrance::ServerFails,
     ];
 
     /// Its word.
@@ -143,6 +149,8 @@ impl Hindrance {
             Hindrance::RegionFails => "region_fails",
             Hindrance::ArrivedOtherwise => "arrived_otherwise",
             Hindrance::RegionRefuses => "region_refuses",
+            Hindrance::AddressRefused => "address_refused",
+            Hindrance::ServerFails => "server_fails",
         }
     }
 

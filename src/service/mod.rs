@@ -40,6 +40,7 @@ use crate::base::{Clock, Entropy, Time};
 use crate::catalog;
 use crate::db::{Db, Table};
 use crate::store::{self, Store};
+use crate::web::Web;
 
 /// Every table that holds facts, of records and of bytes: what the journal covers.
 pub fn fact_tables() -> Vec<Table> {
@@ -78,6 +79,8 @@ pub struct Rules {
     pub password_cost: identity::PasswordCost,
     /// How many jobs there may be.
     pub jobs: jobs::JobRules,
+    /// What imports of the Image API may do.
+    pub imports: images::ImportRules,
 }
 
 /// Whose images share their data's chunks. Whoever shares can tell, from the time an upload takes,
@@ -118,6 +121,7 @@ impl Default for Rules {
             password_hashes_at_once: 2,
             password_cost: identity::PasswordCost::default(),
             jobs: jobs::JobRules::default(),
+            imports: images::ImportRules::default(),
         }
     }
 }
@@ -148,6 +152,8 @@ pub struct Service {
     buckets: Arc<images::Buckets>,
     /// The other regions that images are copied into.
     regions: Arc<images::Regions>,
+    /// What imports may fetch from.
+    web: Arc<Web>,
 }
 
 impl Service {
@@ -180,6 +186,7 @@ impl Service {
             rights: Arc::default(),
             buckets: Arc::default(),
             regions: Arc::default(),
+            web: Arc::default(),
         }
     }
 
@@ -191,6 +198,11 @@ impl Service {
     /// The same with the other regions that images are copied into.
     pub fn with_regions(self, regions: images::Regions) -> Service {
         Service { regions: Arc::new(regions), ..self }
+    }
+
+    /// The same with the web that imports may fetch from.
+    pub fn with_web(self, web: Web) -> Service {
+        Service { web: Arc::new(web), ..self }
     }
 
     /// The same with the buckets that images are exchanged through.

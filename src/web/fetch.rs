@@ -45,8 +45,8 @@ pub struct Fetched {
     pub body: Body,
 }
 
-/// The web, as far as the filter lets it be seen.
-#[derive(Debug)]
+/// The web, as far as the filter lets it be seen; by default not at all.
+#[derive(Debug, Default)]
 pub struct Web {
     filter: Filter,
     certificates: Vec<u8>,
@@ -113,7 +113,13 @@ impl Web {
             builder = builder.add_root_certificate(certificate);
         }
         if let Some(Host::Domain(name)) = url.host() {
-            let found = tokio::net::lookup_host((name, port)).await.map_err(|error| unavailable(&error))?;
+            let found = tokio::net::lookup_host((name, port)).await.map_err(|error| {
+                // Most are misspelt: waiting does not help them.
+                Error::Missing(format!(
+                    "{} cannot be fetched: its host cannot be looked up: {error}",
+                    shown(url)
+                ))
+            })?;
             let found: Vec<SocketAddr> = found.collect();
             self.filter.expect_addresses(url, &found)?;
             builder = builder.resolve_to_addrs(name, &found);

@@ -16,7 +16,7 @@ const SHOWN_CHARS: usize = 200;
 const URL_BYTES_MAX: usize = 2048;
 
 /// What the operator allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilterRules {
     /// `http`, `https`.
     pub schemes: Vec<String>,
@@ -28,8 +28,8 @@ pub struct FilterRules {
     pub networks: Vec<IpNet>,
 }
 
-/// The filter.
-#[derive(Debug, Clone)]
+/// The filter; by default it lets nothing pass.
+#[derive(Debug, Clone, Default)]
 pub struct Filter {
     rules: FilterRules,
 }

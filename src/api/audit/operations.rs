@@ -53,6 +53,9 @@ pub(super) fn find(method: &Method, path: &str) -> Known {
         (Interface::Identity, ["identity", "v3", below @ ..] | ["v3", below @ ..]) => identity(method, below),
         (Interface::Ims, [_, below @ ..]) => ims(method, below),
         (Interface::Image, ["images", below @ ..] | [_, "images", below @ ..]) => image(method, below),
+        (Interface::Image, ["tasks"] | [_, "tasks"]) if method == Method::POST => {
+            does(Operation::CreateImage, "")
+        }
         _ => Known::Unknown,
     }
 }
@@ -64,7 +67,8 @@ fn does(operation: Operation, id: &str) -> Known {
 fn image(method: &Method, below: &[&str]) -> Known {
     match (method.as_str(), below) {
         ("POST", []) => does(Operation::CreateImage, ""),
-        ("PATCH", [id]) | ("PUT", [id, "file"]) => does(Operation::UpdateImage, id),
+        ("PATCH", [id]) | ("PUT", [id, "file" | "stage"]) => does(Operation::UpdateImage, id),
+        ("POST", [id, "import"]) => does(Operation::UpdateImage, id),
         ("POST", [id, "actions", "deactivate" | "reactivate"]) => does(Operation::UpdateImage, id),
         ("DELETE", [id]) => does(Operation::DeleteImage, id),
         ("POST", [id, "members"]) => does(Operation::AddMember, id),

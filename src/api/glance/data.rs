@@ -64,7 +64,7 @@ pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Re
     Ok(response)
 }
 
-fn expect_octets(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn expect_octets(headers: &HeaderMap) -> Result<(), Refusal> {
     let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     if text.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case(OCTETS)) {
         return Ok(());
@@ -73,7 +73,7 @@ fn expect_octets(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
 }
 
-fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+pub(super) fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     for name in [IMAGE_SIZE, CONTENT_LENGTH.as_str()] {
         if let Some(value) = headers.get(name) {
             let bytes = value.to_str().ok().and_then(|text| text.parse().ok());

@@ -1,7 +1,7 @@
 //! Images and what is done to their records.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use axum::response::Response;
 
 use super::call::{Call, json_response, no_content};
@@ -12,6 +12,9 @@ use super::wire;
 use crate::api::ims;
 use crate::model::{Image, ImageId};
 use crate::service::{Actor, Error, Service};
+
+/// Tells clients which ways in there are besides an upload.
+const IMPORT_METHODS: HeaderName = HeaderName::from_static("openstack-image-import-methods");
 
 /// A page of what the caller may list.
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
@@ -40,6 +43,11 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
     let base_url = call.state.base_url(&call.parts.uri, call.headers());
     if let Ok(location) = HeaderValue::from_str(&format!("{base_url}/v2/images/{}", image.id)) {
         response.headers_mut().insert(LOCATION, location);
+    }
+    let methods: Vec<&str> =
+        call.state.service.import_methods().iter().map(|method| method.as_str()).collect();
+    if let Ok(methods) = HeaderValue::from_str(&methods.join(",")) {
+        response.headers_mut().insert(IMPORT_METHODS, methods);
     }
     Ok(response)
 }

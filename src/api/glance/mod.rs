@@ -7,16 +7,20 @@ mod call;
 mod data;
 mod error;
 mod images;
+mod imports;
 mod members;
 mod patch;
 mod query;
 pub mod routes;
 mod schemas;
+mod tasks;
 mod usage;
 pub(super) mod versions;
 mod wire;
 
 #[cfg(test)]
 mod commits_tests;
+#[cfg(test)]
+mod imports_tests;
 #[cfg(test)]
 mod tests;

@@ -12,9 +12,10 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, members, schemas, usage, versions};
+use super::{data, images, imports, members, schemas, tasks, usage, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::model::ImageId;
+use crate::model::job::JobId;
 
 /// Starts the `Accept` of a client that names the API's version there instead of in the path.
 const VERSION_MEDIA_TYPE: &str = "application/vnd.openstack.images-v2";
@@ -61,7 +62,13 @@ enum Resource<'path> {
     Members(ImageId),
     Member(ImageId, &'path str),
     Tag(ImageId, &'path str),
+    Stage(ImageId),
+    Import(ImageId),
+    ImageTasks(ImageId),
+    Tasks,
+    Task(JobId),
     Schema(&'path str),
+    ImportMethods,
     Usage,
 }
 
@@ -71,12 +78,18 @@ impl<'path> Resource<'path> {
         Some(match *segments {
             ["schemas", name] => Resource::Schema(name),
             ["info", "usage"] => Resource::Usage,
+            ["info", "import"] => Resource::ImportMethods,
+            ["tasks"] => Resource::Tasks,
+            ["tasks", id] => Resource::Task(tasks::task_id(id)?),
             ["images"] => Resource::Images,
             ["images", id, ref below @ ..] => {
                 let id = ImageId::parse(id)?;
                 match *below {
                     [] => Resource::Image(id),
                     ["file"] => Resource::File(id),
+                    ["stage"] => Resource::Stage(id),
+                    ["import"] => Resource::Import(id),
+                    ["tasks"] => Resource::ImageTasks(id),
                     ["actions", "deactivate"] => Resource::Deactivate(id),
                     ["actions", "reactivate"] => Resource::Reactivate(id),
                     ["members"] => Resource::Members(id),
@@ -92,18 +105,23 @@ impl<'path> Resource<'path> {
     /// The methods it takes, as `Allow` lists them.
     fn allow(&self) -> &'static str {
         match self {
-            Resource::Images | Resource::Members(_) => "GET, POST",
+            Resource::Images | Resource::Members(_) | Resource::Tasks => "GET, POST",
             Resource::Image(_) => "GET, PATCH, DELETE",
             Resource::File(_) => "GET, PUT",
-            Resource::Deactivate(_) | Resource::Reactivate(_) => "POST",
+            Resource::Deactivate(_) | Resource::Reactivate(_) | Resource::Import(_) => "POST",
+            Resource::Stage(_) => "PUT",
             Resource::Member(..) => "GET, PUT, DELETE",
             Resource::Tag(..) => "PUT, DELETE",
-            Resource::Schema(_) | Resource::Usage => "GET",
+            Resource::Schema(_) | Resource::Usage | Resource::ImportMethods => "GET",
+            Resource::Task(_) | Resource::ImageTasks(_) => "GET",
         }
     }
 
     async fn answer(self, call: Call) -> Result<Response, Refusal> {
-        use Resource::{Deactivate, File, Image, Images, Member, Members, Reactivate, Schema, Tag, Usage};
+        use Resource::{
+            Deactivate, File, Image, ImageTasks, Images, Import, ImportMethods, Member, Members, Reactivate,
+            Schema, Stage, Tag, Task, Tasks, Usage,
+        };
         match (call.parts.method.as_str(), self) {
             ("GET", Images) => images::list(call).await,
             ("POST", Images) => images::create(call).await,
@@ -123,6 +141,13 @@ impl<'path> Resource<'path> {
             ("DELETE", Tag(id, tag)) => images::remove_tag(call, id, tag.into()).await,
             ("GET", Schema(name)) => schemas::show(call, name).await,
             ("GET", Usage) => usage::show(call).await,
+            ("PUT", Stage(id)) => imports::stage(call, id).await,
+            ("POST", Import(id)) => imports::import(call, id).await,
+            ("GET", ImportMethods) => imports::methods(call).await,
+            ("GET", Tasks) => tasks::list(call).await,
+            ("POST", Tasks) => tasks::create(call).await,
+            ("GET", Task(id)) => tasks::show(call, id).await,
+            ("GET", ImageTasks(id)) => tasks::of_image(call, id).await,
             ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
                 Err(Refusal::method_not_allowed(other.allow()))
             }

@@ -13,6 +13,8 @@ use super::wire::READ_ONLY;
 use crate::base::limits::{MIN_RESOURCE_MAX, NAME_CHARS_MAX};
 use crate::model::Visibility;
 use crate::model::image::{CONTAINER_FORMATS, DISK_FORMATS};
+use crate::model::job::IntakeKind;
+use crate::service::images::TaskState;
 
 /// States an image can be in on the wire; the last two are other releases' and stay for clients.
 const STATUSES: [&str; 10] = [
@@ -36,9 +38,61 @@ pub(super) async fn show(mut call: Call, name: &str) -> Result<Response, Refusal
         "images" => images(),
         "member" => member(),
         "members" => members(),
+        "task" => task(),
+        "tasks" => tasks(),
         _ => return Err(Refusal::no_path()),
     };
     Ok(json_response(StatusCode::OK, schema.to_string().into_bytes()))
+}
+
+fn task() -> Value {
+    let text = |description: &str| json!({"type": "string", "description": description});
+    let text_or_null = |description: &str| json!({"type": ["null", "string"], "description": description});
+    let kinds: Vec<&str> = IntakeKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let states: Vec<&str> = TaskState::ALL.iter().map(|state| state.as_str()).collect();
+    json!({
+        "name": "task",
+        "properties": {
+            "id": text("Identifies the task"),
+            "type": {"type": "string", "enum": kinds, "description": "What is done"},
+            "status": {"type": "string", "enum": states, "description": "How far it is"},
+            "input": {"type": ["null", "object"], "description": "What was asked for"},
+            "result": {"type": ["null", "object"], "description": "What came of it"},
+            "owner": text_or_null("The project it belongs to"),
+            "message": text_or_null("How it ended, in words"),
+            "image_id": text_or_null("The image it is about"),
+            "request_id": text_or_null("The request it was asked for in"),
+            "user_id": text_or_null("Who asked for it"),
+            "expires_at": text_or_null("Until when it is told of"),
+            "created_at": text("When it was asked for"),
+            "updated_at": text("When it changed last"),
+            "self": {"type": "string", "readOnly": true},
+            "schema": {"type": "string", "readOnly": true},
+        },
+    })
+}
+
+fn tasks() -> Value {
+    let mut item = task();
+    if let Some(properties) = item["properties"].as_object_mut() {
+        for name in ["input", "result", "message"] {
+            properties.shift_remove(name);
+        }
+    }
+    json!({
+        "name": "tasks",
+        "properties": {
+            "tasks": {"type": "array", "items": item},
+            "schema": {"type": "string"},
+            "next": {"type": "string"},
+            "first": {"type": "string"},
+        },
+        "links": [
+            {"rel": "next", "href": "{next}"},
+            {"rel": "first", "href": "{first}"},
+            {"rel": "describedby", "href": "{schema}"},
+        ],
+    })
 }
 
 fn image() -> Value {

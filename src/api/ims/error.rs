@@ -143,6 +143,8 @@ fn of_hindrance(hindrance: Hindrance) -> &'static str {
         Hindrance::TooLargeThere => "IMG.0146",
         Hindrance::TooManyAcross => "IMG.0149",
         Hindrance::RegionFails | Hindrance::ArrivedOtherwise => "IMG.0014",
+        // Of the Image API's imports alone.
+        Hindrance::AddressRefused | Hindrance::ServerFails => "IMG.0057",
     }
 }
 

@@ -130,7 +130,9 @@ fn kind(job: &Job) -> &'static str {
     match &job.task {
         Some(Task::Import { route: ImportRoute::System | ImportRoute::Quick, .. }) => "imsImportImageJob",
         Some(Task::Import { route: ImportRoute::Data, .. }) => "imsImportDataImageJob",
-        Some(Task::Import { route: ImportRoute::Register, .. }) => "imsNativeImportImageJob",
+        Some(Task::Import { route: ImportRoute::Register, .. } | Task::Intake(_)) => {
+            "imsNativeImportImageJob"
+        }
         Some(Task::Machine { .. }) => "imsCreateWholeImageByBackupJob",
         Some(Task::Export { .. }) => "imsNativeExportImageJob",
         Some(Task::Copy { .. }) => "imsCopyImageInRegionJob",

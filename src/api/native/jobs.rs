@@ -14,7 +14,7 @@ use super::error::Refusal;
 use super::signed_in;
 use crate::api::context::ApiState;
 use crate::base::Time;
-use crate::model::job::{Job, JobId, Task};
+use crate::model::job::{DataOrigin, Job, JobId, Task};
 use crate::service::{Actor, Error, Service};
 
 /// Jobs of a page when the client names no limit, and the most it gets.
@@ -155,6 +155,13 @@ fn body(job: &Job, now: Time) -> Value {
             body["to"] = json!({"region": region, "project": project, "image": remote.to_string()});
         }
         Some(Task::Copy { source, .. }) => body["source"] = json!(source.to_string()),
+        Some(Task::Intake(intake)) => {
+            body["from"] = match &intake.origin {
+                DataOrigin::Staged => json!("staged data"),
+                DataOrigin::Web { url } => json!(url),
+                DataOrigin::Region { region, image } => json!(format!("{region}:{image}")),
+            };
+        }
         Some(Task::Group) | None => {}
     }
     if !job.members.is_empty() {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::Time;
 use crate::db::codec::{self, Record, Unreadable};
 use crate::model::job::{
-    Disk, Failure, ImportRoute, Job, JobId, JobKind, JobState, MemberOutcome, Place, Task,
+    DataOrigin, Disk, Failure, ImportRoute, Intake, IntakeKind, Job, JobId, JobKind, JobState, MemberOutcome,
+    Place, Task,
 };
 use crate::model::{ImageId, ProjectId, UserId};
 
@@ -46,6 +47,26 @@ enum TaskRecord {
     Group,
     Machine { disks: Vec<DiskRecord> },
     CopyAcross(AcrossRecord),
+    Intake(IntakeRecord),
+}
+
+/// An import of the Image API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct IntakeRecord {
+    kind: u8,
+    image: [u8; 16],
+    origin: OriginRecord,
+    stamp: Option<String>,
+    input: String,
+    request_id: String,
+}
+
+/// Where its data is. Later ones are added behind these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum OriginRecord {
+    Staged,
+    Web { url: String },
+    Region { region: String, image: [u8; 16] },
 }
 
 /// A copy into another region.
@@ -148,7 +169,58 @@ impl From<&Task> for TaskRecord {
                     description: description.clone(),
                 })
             }
+            Task::Intake(intake) => TaskRecord::Intake(IntakeRecord::from(intake)),
         }
+    }
+}
+
+impl From<&Intake> for IntakeRecord {
+    fn from(intake: &Intake) -> IntakeRecord {
+        let origin = match &intake.origin {
+            DataOrigin::Staged => OriginRecord::Staged,
+            DataOrigin::Web { url } => OriginRecord::Web { url: url.clone() },
+            DataOrigin::Region { region, image } => {
+                OriginRecord::Region { region: region.clone(), image: *image.bytes() }
+            }
+        };
+        IntakeRecord {
+            kind: intake_code(intake.kind),
+            image: *intake.image.bytes(),
+            origin,
+            stamp: intake.stamp.clone(),
+            input: intake.input.clone(),
+            request_id: intake.request_id.clone(),
+        }
+    }
+}
+
+impl IntakeRecord {
+    fn into_intake(self) -> Result<Intake, Unreadable> {
+        let kind = IntakeKind::ALL.into_iter().find(|kind| intake_code(*kind) == self.kind);
+        let unknown =
+            || Unreadable { name: JobRecord::NAME, reason: format!("import kind {} is unknown", self.kind) };
+        Ok(Intake {
+            kind: kind.ok_or_else(unknown)?,
+            image: image_id(self.image),
+            origin: match self.origin {
+                OriginRecord::Staged => DataOrigin::Staged,
+                OriginRecord::Web { url } => DataOrigin::Web { url },
+                OriginRecord::Region { region, image } => {
+                    DataOrigin::Region { region, image: image_id(image) }
+                }
+            },
+            stamp: self.stamp,
+            input: self.input,
+            request_id: self.request_id,
+        })
+    }
+}
+
+fn intake_code(kind: IntakeKind) -> u8 {
+    match kind {
+        IntakeKind::ImageImport => 0,
+        IntakeKind::TaskImport => 1,
+        IntakeKind::LocationImport => 2,
     }
 }
 
@@ -190,6 +262,7 @@ impl TaskRecord {
                 let (image, remote) = (image_id(image), image_id(remote));
                 Task::CopyAcross { image, remote, region, project, name, description }
             }
+            TaskRecord::Intake(intake) => Task::Intake(intake.into_intake()?),
         })
     }
 }
@@ -324,7 +397,17 @@ mod tests {
         let from = Place { bucket: "b".into(), key: "k".into() };
         let import =
             |route| Task::Import { image: id(1), from: from.clone(), route, stamp: Some("s".into()) };
-        let others = [Task::Copy { source: id(1), image: id(2) }, Task::Group];
+        let intake = |kind, origin| {
+            let (image, stamp) = (id(1), Some("s".into()));
+            Task::Intake(Intake { kind, image, origin, stamp, input: "{}".into(), request_id: "r".into() })
+        };
+        let others = [
+            Task::Copy { source: id(1), image: id(2) },
+            Task::Group,
+            intake(IntakeKind::ImageImport, DataOrigin::Staged),
+            intake(IntakeKind::TaskImport, DataOrigin::Web { url: "http://m/".into() }),
+            intake(IntakeKind::LocationImport, DataOrigin::Region { region: "east".into(), image: id(2) }),
+        ];
         for task in ROUTES.map(import).into_iter().chain(others) {
             assert_eq!(TaskRecord::from(&task).into_task().unwrap(), task);
         }

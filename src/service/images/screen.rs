@@ -34,6 +34,11 @@ impl Screen {
         Screen { claim, must_match, probe: Probe::default(), head_judged: false }
     }
 
+    /// A screening that looks at nothing, of what is no image's yet.
+    pub(super) fn blind() -> Screen {
+        Screen { claim: Claim::Unseen, must_match: false, probe: Probe::default(), head_judged: true }
+    }
+
     /// Takes the next bytes; refuses as soon as the start gives reason to.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.claim == Claim::Unseen {

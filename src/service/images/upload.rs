@@ -1,6 +1,6 @@
 //! Filling an image: queued → saving → active, or back to queued.
 //!
-//! Invariant: an image is saving exactly as long as one upload owns it. Whatever ends that
+//! Invariant: an image is saving exactly as long as one upload owns it ([`super::importing`] has more states for it). Whatever ends that
 //! upload (a client that hangs up, a refusal, a crash) puts the image back to queued, unless it
 //! was deleted meanwhile; and it becomes active in the commit that publishes its content.
 
@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use super::access;
 use super::reserving::{Room, at_first};
 use super::screen::Screen;
-use super::transfer;
+use super::{importing, transfer};
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
@@ -116,7 +116,13 @@ impl Service {
                     if let Some(token) = image.upload
                         && !can_go_on(&read, image, &token)?
                     {
-                        self.requeue(&Actor::system(), image.id, token, "the upload ended with the process")?;
+                        match image.status {
+                            Status::Uploading => self.end_stage(image.id, token)?,
+                            _ => {
+                                let why = "the upload ended with the process";
+                                self.requeue(&Actor::system(), image.id, token, why)?;
+                            }
+                        }
                         recovered += 1;
                     }
                 }
@@ -260,8 +266,13 @@ pub(super) fn uploaded(receipt: &Receipt) -> Act {
 
 /// Whether what owns a saving image is an upload in parts, or a job: then it goes on after a restart.
 fn can_go_on(rows: &impl Rows, image: &Image, token: &[u8; 16]) -> Result<bool, Error> {
-    let upload = uploads::get(rows, &image.id)?;
-    Ok(upload.is_some_and(|upload| upload.token == *token) || transfer::is_filling(rows, token)?)
+    let upload = uploads::get(rows, &image.id)?.filter(|upload| upload.token == *token);
+    let is_kept = match image.status {
+        // A client stages in one request, which ended with the process: what came must be all.
+        Status::Uploading => upload.is_some_and(|upload| upload.declared_bytes.is_some()),
+        _ => upload.is_some(),
+    };
+    Ok(is_kept || transfer::is_filling(rows, token)?)
 }
 
 /// Back to queued, if the upload named by `token` still owns the image.
@@ -272,6 +283,7 @@ pub(super) fn put_back(txn: &WriteTxn, id: &ImageId, token: &[u8; 16], now: Time
     image.size_bytes = None;
     image.virtual_size_bytes = None;
     image.updated_at = now;
+    importing::let_go(&mut image);
     Ok(images::update(txn, &image)?)
 }
 
@@ -285,12 +297,15 @@ pub(super) fn activate(image: &mut Image, receipt: &Receipt, virtual_size: Optio
     image.content = Some(receipt.content());
     image.updated_at = now;
     image.active_at.get_or_insert(now);
+    importing::let_go(image);
 }
 
-/// One page of the images that are saving.
+/// One page of the images that data is on its way to.
 fn interrupted(hidden: bool, after: Option<ImageId>) -> ListQuery {
     let filters = Filters {
-        statuses: Some(vec![Status::Saving.as_str().to_owned()]),
+        statuses: Some(
+            Status::ALL.iter().filter(|status| status.is_filling()).map(|s| s.as_str().to_owned()).collect(),
+        ),
         visibility: Some(None),
         hidden,
         ..Filters::default()
@@ -307,7 +322,7 @@ fn interrupted(hidden: bool, after: Option<ImageId>) -> ListQuery {
 /// The image, while the upload named by `token` owns it.
 pub(super) fn owned(rows: &impl Rows, id: &ImageId, token: &[u8; 16]) -> Result<Option<Image>, Error> {
     let image = images::get(rows, id)?;
-    Ok(image.filter(|image| image.status == Status::Saving && image.upload.as_ref() == Some(token)))
+    Ok(image.filter(|image| image.status.is_filling() && image.upload.as_ref() == Some(token)))
 }
 
 pub(super) fn expect_ready(image: &Image) -> Result<(), Error> {

@@ -187,7 +187,7 @@ impl Service {
     }
 
     /// A job as it is now, where memory knows better than the record that was read.
-    fn seen(&self, job: Job) -> Result<Job, Error> {
+    pub(in crate::service) fn seen(&self, job: Job) -> Result<Job, Error> {
         match self.running.active(&job.id) {
             Some(active) => Ok(active.job()),
             None if job.kind == JobKind::Group => self.told_by_parts(job),

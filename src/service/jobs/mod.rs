@@ -176,6 +176,6 @@ fn exclusive(task: &Task) -> Option<ImageId> {
     match task {
         Task::Export { image, .. } => Some(*image),
         Task::Import { .. } | Task::Machine { .. } => None,
-        Task::Copy { .. } | Task::CopyAcross { .. } | Task::Group => None,
+        Task::Copy { .. } | Task::CopyAcross { .. } | Task::Intake(_) | Task::Group => None,
     }
 }

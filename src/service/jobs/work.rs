@@ -7,9 +7,9 @@ use super::{Error, JobAtWork, Service};
 use crate::base::Time;
 use crate::catalog::{images as catalog, jobs};
 use crate::db::{Rows, WriteTxn};
-use crate::model::job::{Disk, ImportRoute, Job, Task};
+use crate::model::job::{DataOrigin, Disk, ImportRoute, IntakeKind, Job, Task};
 use crate::model::trace::Rating;
-use crate::model::{ImageId, Operation, Status};
+use crate::model::{ImageId, Operation};
 use crate::service::audit::Act;
 use crate::service::images;
 use crate::store::Store;
@@ -52,6 +52,7 @@ impl Service {
             Some(Task::Export { .. }) => self.perform_export(job).await,
             Some(Task::Copy { .. }) => self.perform_copy(job).await,
             Some(Task::CopyAcross { .. }) => self.perform_copy_across(job).await,
+            Some(Task::Intake(_)) => self.perform_intake(job).await,
             Some(Task::Group) | None => job.finish(Err(&Error::invalid("the job has no work of its own"))),
         };
         if let Err(error) = ended {
@@ -85,17 +86,32 @@ pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
             let said = format!("job {id}: to image {remote} of project {project} in region {region}");
             vec![(Operation::CopyImage, *image, said)]
         }
+        Some(Task::Intake(intake)) => {
+            let from = match &intake.origin {
+                DataOrigin::Staged => "from what was staged".to_owned(),
+                // What follows may be what lets its bearer in.
+                DataOrigin::Web { url } => {
+                    format!("from {}", url.split(['?', '#']).next().unwrap_or_default())
+                }
+                DataOrigin::Region { region, image } => format!("from image {image} of region {region}"),
+            };
+            let operation = match intake.kind {
+                IntakeKind::TaskImport => Operation::CreateImage,
+                IntakeKind::ImageImport | IntakeKind::LocationImport => Operation::UpdateImage,
+            };
+            vec![(operation, intake.image, format!("job {id}: imported {from}"))]
+        }
         Some(Task::Group) | None => Vec::new(),
     };
     said.into_iter().map(|(operation, image, said)| act_on(rows, operation, image, said)).collect()
 }
 
-/// What is on record of the images that the job did not fill, once they are killed.
+/// What is on record of the images that the job did not fill, once that is settled.
 pub(super) fn failed(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
     let why = job.error.as_ref().map_or_else(|| job.state.as_str().to_owned(), |error| error.message.clone());
     let mut acts = Vec::new();
     for id in filled(job) {
-        let was_filled = catalog::get(rows, &id)?.is_some_and(|image| image.status != Status::Killed);
+        let was_filled = catalog::get(rows, &id)?.is_some_and(|image| image.content.is_some());
         if !was_filled {
             let said = format!("job {} did not fill it: {why}", job.id);
             acts.push(act_on(rows, Operation::UpdateImage, id, said)?.rated(Rating::Warning));
@@ -115,15 +131,21 @@ fn act_on(rows: &impl Rows, operation: Operation, id: ImageId, said: String) -> 
 
 /// What a task that did not succeed leaves behind, in the commit that records its end.
 pub(super) fn unmake(txn: &WriteTxn, store: &Store, job: &Job, now: Time) -> Result<(), Error> {
-    filled(job).iter().try_for_each(|image| images::kill(txn, store, image, &job.id.0, now))
+    let end = if is_intake(job) { images::give_back } else { images::kill };
+    filled(job).iter().try_for_each(|image| end(txn, store, image, &job.id.0, now))
 }
 
 /// What a task needs to begin again, in the commit that puts it back into the queue.
 pub(super) fn remake(txn: &WriteTxn, service: &Service, job: &Job, now: Time) -> Result<(), Error> {
     match &job.task {
+        Some(Task::Intake(intake)) => images::take_back(txn, intake, &job.id, now),
         Some(task) => images::revive(txn, service, task, &job.id.0, now),
         None => Ok(()),
     }
+}
+
+fn is_intake(job: &Job) -> bool {
+    matches!(job.task, Some(Task::Intake(_)))
 }
 
 fn filled(job: &Job) -> Vec<ImageId> {

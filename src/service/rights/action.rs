@@ -126,6 +126,10 @@ actions! {
     AuditGetAll = "tintype:audit:getAll";
     /// Treat every project's images as one's own.
     ImagesAccessAll = "tintype:images:accessAll";
+    /// Make an image by a task of the Image API.
+    ImagesImportByTask = "tintype:images:importByTask";
+    /// See the tasks of the Image API.
+    TasksGet = "tintype:tasks:get";
     /// Make an image public.
     ImagesPublish = "tintype:images:publish";
     /// Give an image to another project.

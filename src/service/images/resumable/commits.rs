@@ -40,6 +40,15 @@ impl Service {
         })
     }
 
+    /// Takes down that all has arrived.
+    pub(in crate::service::images) fn declare_all(
+        &self,
+        upload: PartialUpload,
+    ) -> Result<PartialUpload, Error> {
+        let bytes = upload.received_bytes;
+        self.declare(upload, bytes)
+    }
+
     /// Publishes what has arrived, in place of what had arrived before. Of a length that is not known no more stays
     /// reserved than that.
     pub(super) fn keep(

@@ -11,6 +11,7 @@ mod receive;
 mod tests;
 mod turns;
 
+pub(in crate::service::images) use receive::Part;
 pub use receive::Patch;
 pub(in crate::service) use turns::Turns;
 
@@ -85,7 +86,8 @@ impl Service {
     pub fn upload_of(&self, actor: &Actor, id: &ImageId) -> Result<Option<PartialUpload>, Error> {
         let read = self.db.read()?;
         access::writable(&read, actor, id, Action::ImagesUpload)?;
-        Ok(uploads::get(&read, id)?.filter(|upload| !upload.is_of_job()))
+        let is_staged = images::get(&read, id)?.is_some_and(|image| image.status == Status::Uploading);
+        Ok(uploads::get(&read, id)?.filter(|upload| !upload.is_of_job() && !is_staged))
     }
 
     /// Where an upload stands, once whatever still arrived for it is durable.
@@ -193,7 +195,9 @@ fn known(rows: &impl Rows, actor: &Actor, id: &ImageId, token: &Token) -> Result
     access::writable(rows, actor, id, Action::ImagesUpload)?;
     // What a job fills is nobody else's to fill.
     let is_it = |upload: &PartialUpload| upload.token == *token && !upload.is_of_job();
-    uploads::get(rows, id)?.filter(is_it).ok_or_else(|| {
+    // Nor is what was staged for an import.
+    let is_staged = images::get(rows, id)?.is_some_and(|image| image.status == Status::Uploading);
+    uploads::get(rows, id)?.filter(|upload| is_it(upload) && !is_staged).ok_or_else(|| {
         let name = hex::encode(token);
         Error::not_found(format!("image {id} has no upload {name}: it ended or expired; begin a new one"))
     })

@@ -193,6 +193,25 @@ impl Part {
         }
     }
 
+    /// Takes a whole body in and makes it durable, whatever it is: who makes an image of it looks at it then.
+    pub(in crate::service::images) async fn keep_whole(
+        mut self,
+        declared_bytes: Option<u64>,
+        body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<PartialUpload, Error> {
+        self.screen = Screen::blind();
+        match self.take_body(body).await {
+            Ok(()) => {}
+            Err(Cut::Short(error) | Cut::Refused(error) | Cut::Lost(error)) => return Err(error),
+        }
+        if let Some(declared) = declared_bytes.filter(|declared| *declared != self.received) {
+            let received = self.received;
+            return Err(Error::invalid(format!("{declared} bytes were declared but {received} arrived")));
+        }
+        self.put_down().await?;
+        Ok(self.upload)
+    }
+
     async fn take_body(
         &mut self,
         mut body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,

@@ -65,7 +65,7 @@ impl Regions {
     }
 
     /// The region of this name, when it is for the project.
-    pub(super) fn find(
+    pub(in crate::service::images) fn find(
         &self,
         rows: &impl Rows,
         project: Option<&ProjectId>,

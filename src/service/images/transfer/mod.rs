@@ -28,6 +28,7 @@ pub use buckets::{Buckets, SharedBucket};
 pub(in crate::service::images) use machine::MachineSet;
 pub use machine::{MachineBackup, NewMachine};
 pub use order::NewImport;
+pub(in crate::service::images) use patience::{Patience, is_passing};
 pub use places::{BucketPlace, Places};
 
 use super::resumable::forget;

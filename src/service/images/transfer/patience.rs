@@ -20,7 +20,7 @@ const LOOK_MS: u64 = if cfg!(test) { 1 } else { 200 };
 
 /// What is left of it.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(in crate::service::images) struct Patience {
     tries: u32,
     furthest: u64,
 }
@@ -28,7 +28,7 @@ pub(super) struct Patience {
 impl Patience {
     /// Waits for another try after one that came as far as the job says; gives the job back, and whether there is
     /// another try.
-    pub(super) async fn another(
+    pub(in crate::service::images) async fn another(
         &mut self,
         job: JobAtWork,
         why: &Error,
@@ -51,9 +51,10 @@ impl Patience {
     }
 }
 
-/// Whether a bucket or another region failed in a way that may pass.
-pub(super) fn is_passing(error: &Error) -> bool {
-    matches!(error.reason, Some(Reason::Transfer(Hindrance::BucketFails | Hindrance::RegionFails)))
+/// Whether a bucket, another region or a web server failed in a way that may pass.
+pub(in crate::service::images) fn is_passing(error: &Error) -> bool {
+    use Hindrance::{BucketFails, RegionFails, ServerFails};
+    matches!(error.reason, Some(Reason::Transfer(BucketFails | RegionFails | ServerFails)))
 }
 
 /// Waits, with the reason on the job's record.

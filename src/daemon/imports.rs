@@ -1,0 +1,123 @@
+//! What imports of the Image API may do, as the settings say it: ways in, and from where anything may be fetched.
+//!
+//! Invariant: without a word of the operator only the public internet may be asked, on its usual ports.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::settings::Settings;
+use crate::service::images::{ImportMethod, ImportRules};
+use crate::web::{Filter, FilterRules, Web};
+
+/// `[imports]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Imports {
+    /// Ways in that clients may use: glance-direct, web-download, glance-download.
+    pub methods: Vec<String>,
+    /// Schemes that may be fetched from: http, https.
+    pub schemes: Vec<String>,
+    /// Ports that may be asked.
+    pub ports: Vec<u16>,
+    /// Hosts that may be asked; empty for any.
+    pub hosts: Vec<String>,
+    /// Networks that may be asked although they are not the public internet's.
+    pub networks: Vec<String>,
+    /// File with certificates to trust beside the public ones; empty for none.
+    pub ca_file: String,
+    /// How long an ended task is told of, in seconds.
+    pub task_ttl_s: u64,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Imports {
+            methods: texts(&["glance-direct", "web-download"]),
+            schemes: texts(&["http", "https"]),
+            ports: vec![80, 443],
+            hosts: Vec::new(),
+            networks: Vec::new(),
+            ca_file: String::new(),
+            task_ttl_s: 172_800,
+        }
+    }
+}
+
+impl Imports {
+    /// Refuses what says nothing sensible.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.methods()?;
+        self.networks()?;
+        if let Some(scheme) = self.schemes.iter().find(|scheme| !matches!(scheme.as_str(), "http" | "https"))
+        {
+            return Err(format!("imports.schemes: \"{scheme}\" is neither http nor https"));
+        }
+        if let Some(host) = self.hosts.iter().find(|host| host.is_empty() || host.contains(['/', '@', ' '])) {
+            return Err(format!("imports.hosts: \"{host}\" is no host; write it without scheme and port"));
+        }
+        if !(60..=31_536_000).contains(&self.task_ttl_s) {
+            return Err(format!("imports.task_ttl_s: {} is not between 60 and 31536000", self.task_ttl_s));
+        }
+        Ok(())
+    }
+
+    /// The rules of the use cases.
+    pub(super) fn rules(&self) -> ImportRules {
+        ImportRules { methods: self.methods().unwrap_or_default(), task_ttl_s: self.task_ttl_s as i64 }
+    }
+
+    fn methods(&self) -> Result<Vec<ImportMethod>, String> {
+        let read = |name: &String| {
+            let known = ImportMethod::ALL.into_iter().find(|method| method.as_str() == name);
+            known.ok_or_else(|| {
+                format!(
+                    "imports.methods: \"{name}\" is none of glance-direct, web-download and glance-download"
+                )
+            })
+        };
+        self.methods.iter().map(read).collect()
+    }
+
+    fn networks(&self) -> Result<Vec<IpNet>, String> {
+        let read = |text: &String| {
+            text.parse().map_err(|_| format!("imports.networks: \"{text}\" is no network such as 10.0.0.0/8"))
+        };
+        self.networks.iter().map(read).collect()
+    }
+}
+
+/// The web as the settings let it be seen.
+pub(super) fn open(settings: &Settings) -> Result<Web, Error> {
+    let Imports { schemes, ports, hosts, ca_file, .. } = settings.imports.clone();
+    let networks = settings.imports.networks().map_err(Error::Settings)?;
+    let certificates = match ca_file.as_str() {
+        "" => Vec::new(),
+        path => std::fs::read(path)
+            .map_err(|error| Error::Settings(format!("imports.ca_file {path}: {error}")))?,
+    };
+    let filter = Filter::new(FilterRules { schemes, ports, hosts, networks });
+    Web::new(filter, certificates).map_err(|why| Error::Settings(format!("imports.ca_file: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_sensible_is_refused() {
+        let good = Imports { networks: vec!["10.0.0.0/8".into(), "fd00::/8".into()], ..Imports::default() };
+        assert_eq!(good.check(), Ok(()));
+        assert_eq!(good.rules().methods.len(), 2);
+        for (bad, what) in [
+            (Imports { methods: vec!["file".into()], ..good.clone() }, "imports.methods"),
+            (Imports { schemes: vec!["ftp".into()], ..good.clone() }, "imports.schemes"),
+            (Imports { hosts: vec!["http://a".into()], ..good.clone() }, "imports.hosts"),
+            (Imports { networks: vec!["10.0.0.1/33".into()], ..good.clone() }, "imports.networks"),
+            (Imports { task_ttl_s: 1, ..good.clone() }, "imports.task_ttl_s"),
+        ] {
+            assert!(bad.check().unwrap_err().starts_with(what), "{what}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Giving images their data: the work of imports.
+//!
+//! The bytes go the way of an upload in parts, with the job's id as its name, so that a crash costs what came since the
+//! last checkpoint, where the server can go on from there. Staged data is there already: it is looked at, and made
+//! the image's.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+
+use super::across::Inbound;
+use super::pouring::Pouring;
+use crate::base::Time;
+use crate::catalog::quotas::Wish;
+use crate::catalog::{images, uploads};
+use crate::db::WriteTxn;
+use crate::model::job::{DataOrigin, Intake, Task};
+use crate::model::{Image, ImageId, PartialUpload, Status};
+use crate::service::images::reserving::at_first;
+use crate::service::images::resumable::forget;
+use crate::service::images::transfer::{Patience, is_passing};
+use crate::service::images::upload::{check_cap, gone, in_background, owned};
+use crate::service::jobs::{JobAtWork, asker};
+use crate::service::upkeep::Step;
+use crate::service::{Error, ErrorKind, Hindrance, Reason, Service};
+use crate::web::From;
+
+/// What came of it, in figures.
+type Figures = BTreeMap<String, u64>;
+/// The job comes back, however its work ended.
+type Tried = (JobAtWork, Result<Figures, Error>);
+
+impl Service {
+    /// Does an import, to its recorded end.
+    ///
+    /// # Errors
+    /// When the end cannot be recorded.
+    pub(in crate::service) async fn perform_intake(&self, job: JobAtWork) -> Result<(), Error> {
+        let (job, outcome) = self.take_in_data(job).await?;
+        in_background(move || job.finish(outcome.as_ref().cloned())).await
+    }
+
+    async fn take_in_data(&self, mut job: JobAtWork) -> Result<Tried, Error> {
+        let mut patience = Patience::default();
+        loop {
+            // Each try looks anew at what is to be done: the one before may have noted what the data looks like.
+            let Some(Task::Intake(intake)) = job.job().task else {
+                return Ok((job, Err(Error::invalid("the job is no import"))));
+            };
+            let outcome;
+            (job, outcome) = match &intake.origin {
+                DataOrigin::Staged => self.adopt(job, &intake).await,
+                DataOrigin::Web { .. } | DataOrigin::Region { .. } => self.download(job, intake).await,
+            };
+            let error = match outcome {
+                Err(error) if is_passing(&error) => error,
+                outcome => return Ok((job, outcome)),
+            };
+            let goes_on;
+            (job, goes_on) = patience.another(job, &error, "waiting for the server").await?;
+            if !goes_on {
+                return Ok((job, Err(error)));
+            }
+        }
+    }
+
+    /// Makes the image's what was staged for it.
+    async fn adopt(&self, job: JobAtWork, intake: &Intake) -> Tried {
+        let (service, id) = (self.clone(), intake.image);
+        let (job, begun) = with_job(job, move |job| {
+            let Some(upload) = service.begin_adoption(&id, &job.id().0)? else { return Ok(None) };
+            let step = Step { phase: "importing", done: 0, total: Some(upload.received_bytes) };
+            if job.step(&step).is_break() {
+                return Err(Error::conflict("the job was ended"));
+            }
+            Ok(Some(upload))
+        })
+        .await;
+        match begun {
+            Ok(Some(upload)) => self.finish_intake(job, upload).await,
+            Ok(None) => self.figures_of(job, id).await,
+            Err(error) => (job, Err(error)),
+        }
+    }
+
+    /// The commit in which staged data is begun to be looked at; `None` where it is the image's already.
+    fn begin_adoption(&self, id: &ImageId, token: &[u8; 16]) -> Result<Option<PartialUpload>, Error> {
+        let (now, id, token) = (self.clock.now(), *id, *token);
+        self.db.write(move |txn| {
+            let Some(mut image) = expect_own(txn, &id, &token)? else { return Ok(None) };
+            let upload =
+                uploads::get(txn, &id)?.filter(|upload| upload.token == token).ok_or_else(|| gone(&id))?;
+            image.status = Status::Importing;
+            image.updated_at = now;
+            images::update(txn, &image)?;
+            Ok(Some(upload))
+        })
+    }
+
+    /// Fetches the image's data.
+    async fn download(&self, job: JobAtWork, intake: Intake) -> Tried {
+        let (service, token) = (self.clone(), job.id().0);
+        let asked = intake.clone();
+        let (job, kept) = with_job(job, move |_| service.kept_of(&asked.image, &token)).await;
+        let kept = match kept {
+            Ok(Kept::Rest(upload)) => upload,
+            Ok(Kept::Whole) => return self.figures_of(job, intake.image).await,
+            Err(error) => return (job, Err(error)),
+        };
+        let from = match (&kept, &intake.stamp) {
+            (Some(upload), Some(stamp)) if upload.received_bytes > 0 => {
+                Some(From { offset: upload.received_bytes, stamp: stamp.clone() })
+            }
+            _ => None,
+        };
+        let inbound = match &intake.origin {
+            DataOrigin::Web { url } => {
+                self.web.open(url, from.as_ref()).await.map(Inbound::from).map_err(Error::from)
+            }
+            DataOrigin::Region { region, image } => {
+                self.open_region(&job.job(), region, image, from.as_ref()).await
+            }
+            DataOrigin::Staged => Err(Error::invalid("staged data is not fetched")),
+        };
+        match inbound {
+            Ok(inbound) => self.take_in(job, intake, inbound).await,
+            Err(error) => (job, Err(error)),
+        }
+    }
+
+    async fn take_in(&self, job: JobAtWork, intake: Intake, inbound: Inbound) -> Tried {
+        let Inbound { size_bytes, stamp, offset, body, record } = inbound;
+        let opening = Opening { image: intake.image, token: job.id().0, size_bytes, offset, record };
+        let service = self.clone();
+        let (job, upload) = with_job(job, move |job| {
+            check_cap(opening.size_bytes.unwrap_or(0), service.rules.image_bytes_max)?;
+            let (now, within) = (service.clock.now(), service.clone());
+            let upload = service.db.write(move |txn| make_ready(txn, &within, &opening, now))?;
+            if intake.stamp != stamp {
+                job.amend(Task::Intake(Intake { stamp, ..intake }))?;
+            }
+            Ok(upload)
+        })
+        .await;
+        let upload = match upload {
+            Ok(upload) => upload,
+            Err(error) => return (job, Err(error)),
+        };
+        let part = match self.part_of(&job, upload).await {
+            Ok(part) => part,
+            Err(error) => return (job, Err(error)),
+        };
+        let (pieces, pouring) =
+            Pouring { body: body.boxed(), job, done_bytes: offset, total_bytes: size_bytes }.start();
+        let taken = part.take_in(pieces).await;
+        let poured = match pouring.await {
+            Ok(poured) => poured,
+            Err(died) => std::panic::resume_unwind(died.into_panic()),
+        };
+        // Why the bytes did not come says more than that they did not.
+        let outcome = poured.outcome.map_err(Error::from).and(taken);
+        let job = poured.job;
+        match outcome {
+            Ok(upload) if upload.complete => self.figures_of(job, upload.image).await,
+            Ok(upload) if upload.declared_bytes.is_none() && !job.was_stopped() => {
+                self.end_unmeasured(job, upload).await
+            }
+            Ok(_) => (job, Err(broken_off())),
+            Err(error) => (job, Err(error)),
+        }
+    }
+
+    /// All of it came, though nobody had said how much that is.
+    async fn end_unmeasured(&self, job: JobAtWork, upload: PartialUpload) -> Tried {
+        let service = self.clone();
+        let declared = in_background(move || service.declare_all(upload)).await;
+        match declared {
+            Ok(upload) => self.finish_intake(job, upload).await,
+            Err(error) => (job, Err(error)),
+        }
+    }
+
+    /// Makes the image active with what is there already.
+    async fn finish_intake(&self, job: JobAtWork, upload: PartialUpload) -> Tried {
+        let id = upload.image;
+        let finished = match self.part_of(&job, upload).await {
+            Ok(part) => part.take_in(stream::empty()).await,
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(upload) if upload.complete => self.figures_of(job, id).await,
+            Ok(_) => (job, Err(broken_off())),
+            Err(error) => (job, Err(error)),
+        }
+    }
+
+    async fn part_of(
+        &self,
+        job: &JobAtWork,
+        upload: PartialUpload,
+    ) -> Result<crate::service::images::resumable::Part, Error> {
+        let (service, asker) = (self.clone(), asker(&job.job()));
+        let turn = self.turns.take(upload.token).await;
+        in_background(move || service.take_up_upload(&asker, upload, turn)).await
+    }
+
+    async fn figures_of(&self, job: JobAtWork, id: ImageId) -> Tried {
+        let service = self.clone();
+        // One that was deleted since was filled all the same.
+        let image = in_background(move || Ok(images::get(&service.db.read()?, &id)?)).await;
+        (job, image.map(|image| image.as_ref().map(figures).unwrap_or_default()))
+    }
+
+    /// What an earlier try kept.
+    fn kept_of(&self, id: &ImageId, token: &[u8; 16]) -> Result<Kept, Error> {
+        let read = self.db.read()?;
+        if expect_own(&read, id, token)?.is_none() {
+            return Ok(Kept::Whole);
+        }
+        Ok(Kept::Rest(uploads::get(&read, id)?.filter(|upload| upload.token == *token)))
+    }
+}
+
+/// What an earlier try left.
+enum Kept {
+    /// The image is active: an earlier process did not come to record the end.
+    Whole,
+    /// Some of its data, or nothing.
+    Rest(Option<PartialUpload>),
+}
+
+/// The image, while it is the job's; `None` when it has its data already.
+fn expect_own(rows: &impl crate::db::Rows, id: &ImageId, token: &[u8; 16]) -> Result<Option<Image>, Error> {
+    if let Some(image) = owned(rows, id, token)? {
+        return Ok(Some(image));
+    }
+    match images::get(rows, id)?.map(|image| image.status) {
+        Some(Status::Active | Status::Deactivated) => Ok(None),
+        _ => Err(gone(id)),
+    }
+}
+
+/// What the commit before the first byte rests on.
+struct Opening {
+    image: ImageId,
+    /// The job's id, which the image carries.
+    token: [u8; 16],
+    /// How much there is, where the server says so.
+    size_bytes: Option<u64>,
+    /// Where the data that comes begins.
+    offset: u64,
+    /// What the other region says of its image.
+    record: Option<super::across::Said>,
+}
+
+/// The commit before the first byte: the image has an upload of the job's name that stands where the data begins.
+fn make_ready(
+    txn: &WriteTxn,
+    service: &Service,
+    opening: &Opening,
+    now: Time,
+) -> Result<PartialUpload, Error> {
+    let Opening { image: id, token, size_bytes, offset, record } = opening;
+    let mut image = owned(txn, id, token)?.ok_or_else(|| gone(id))?;
+    service.reserve(txn, &image, size_bytes.map_or(at_first(None), Wish::exactly))?;
+    let before = uploads::get(txn, id)?.filter(|upload| upload.token == *token);
+    if let Some(before) = before.filter(|before| *offset > 0 && before.received_bytes == *offset) {
+        return Ok(before);
+    }
+    if *offset > 0 {
+        return Err(broken_off());
+    }
+    forget(txn, &service.store, id)?;
+    if let Some(record) = record {
+        record.apply(&mut image);
+    }
+    image.updated_at = now;
+    images::update(txn, &image)?;
+    let upload = PartialUpload {
+        image: *id,
+        token: *token,
+        owner: image.owner.clone(),
+        declared_bytes: *size_bytes,
+        received_bytes: 0,
+        blake3: *blake3::hash(b"").as_bytes(),
+        checkpoint: None,
+        complete: false,
+        created_at: now,
+        expires_at: PartialUpload::NEVER,
+    };
+    uploads::put(txn, &upload)?;
+    Ok(upload)
+}
+
+fn broken_off() -> Error {
+    Error::new(ErrorKind::Unavailable, "the data did not all come")
+        .because(Reason::Transfer(Hindrance::ServerFails))
+}
+
+/// Does what blocks, and gives the job back.
+async fn with_job<T: Send + 'static>(
+    job: JobAtWork,
+    work: impl FnOnce(&mut JobAtWork) -> Result<T, Error> + Send + 'static,
+) -> (JobAtWork, Result<T, Error>) {
+    let worked = tokio::task::spawn_blocking(move || {
+        let mut job = job;
+        let worked = work(&mut job);
+        (job, worked)
+    });
+    worked.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+}
+
+fn figures(image: &Image) -> Figures {
+    let figures = [("image_bytes", image.size_bytes), ("virtual_bytes", image.virtual_size_bytes)];
+    figures.into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?))).collect()
+}

@@ -1,0 +1,153 @@
+//! Requests for imports: who may ask, and what can be told at once.
+//!
+//! Each is one commit that marks the image and records the job. Invariant: everything that a commit rests on is
+//! checked again inside it.
+
+use super::{HELD_BY, ImportMethod, hold};
+use crate::catalog::{images, uploads};
+use crate::db::Rows;
+use crate::model::job::{DataOrigin, Intake, IntakeKind, Job, JobId, Task};
+use crate::model::{Image, ImageId, PartialUpload, Status};
+use crate::service::images::NewImage;
+use crate::service::images::access;
+use crate::service::images::create;
+use crate::service::images::reserving::at_first;
+use crate::service::jobs::Order;
+use crate::service::rights::{Action, Resource};
+use crate::service::{Actor, Error, Service};
+
+/// An import as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewIntake {
+    /// How it is asked for.
+    pub kind: IntakeKind,
+    /// Where the data is.
+    pub origin: DataOrigin,
+    /// What the client said, as JSON; the task tells it.
+    pub input: String,
+}
+
+impl Service {
+    /// Whether the operator allows a way in.
+    pub fn offers_import(&self, method: ImportMethod) -> bool {
+        self.rules.imports.methods.contains(&method)
+    }
+
+    /// The ways in that the operator allows.
+    pub fn import_methods(&self) -> &[ImportMethod] {
+        &self.rules.imports.methods
+    }
+
+    /// Whether anything may be fetched from an address. Blocks on looking its host up.
+    ///
+    /// # Errors
+    /// `Invalid`, with the address and the reason.
+    pub fn expect_fetchable(&self, url: &str) -> Result<(), Error> {
+        Ok(self.web.expect_allowed(url)?)
+    }
+
+    /// Has a job give an image its data.
+    ///
+    /// # Errors
+    /// `NotFound` or `Forbidden`; `Invalid` when the origin cannot be; `Conflict` when the image's state, its formats or
+    /// another task are in the way; `TooLarge` when a limit of its project is.
+    pub fn import_image_data(&self, actor: &Actor, id: &ImageId, new: NewIntake) -> Result<Job, Error> {
+        self.check_origin(actor, &new.origin)?;
+        // Before anything is committed: who may not is told so, whatever the image is like.
+        let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
+        expect_importable(&image, &new.origin)?;
+        let (job, intake) = self.intake(actor, id, new);
+        let (service, caller) = (self.clone(), actor.clone());
+        let order = Order { tasks: vec![(job, Task::Intake(intake.clone()))], group: None };
+        self.queue_tasks(actor, order, move |txn| {
+            let mut image = access::writable(txn, &caller, &intake.image, Action::ImagesUpload)?;
+            expect_importable(&image, &intake.origin)?;
+            hold(&mut image, &job);
+            image.updated_at = service.clock.now();
+            match &intake.origin {
+                // It stays uploading until the task begins, as the reference has it.
+                DataOrigin::Staged => {
+                    let staged = staged(txn, &image.id)?;
+                    let expires_at = PartialUpload::NEVER;
+                    uploads::put(txn, &PartialUpload { token: job.0, expires_at, ..staged })?;
+                    images::update(txn, &image)?;
+                }
+                DataOrigin::Web { .. } | DataOrigin::Region { .. } => {
+                    image.status = Status::Importing;
+                    images::update(txn, &image)?;
+                    service.reserve(txn, &image, at_first(None))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes an image and has a job give it its data.
+    ///
+    /// # Errors
+    /// As [`Service::import_image_data`], and for the image's record.
+    pub fn import_new_image(&self, actor: &Actor, image: NewImage, new: NewIntake) -> Result<Job, Error> {
+        actor.expect(Action::ImagesImportByTask, Resource::None)?;
+        self.check_origin(actor, &new.origin)?;
+        let mut image = self.new_image(actor, image, Action::ImagesCreate)?;
+        expect_importable(&image, &new.origin)?;
+        let (job, intake) = self.intake(actor, &image.id, new);
+        image.status = Status::Importing;
+        hold(&mut image, &job);
+        let service = self.clone();
+        let order = Order { tasks: vec![(job, Task::Intake(intake))], group: None };
+        self.queue_tasks(actor, order, move |txn| {
+            create::insert(txn, &image)?;
+            service.reserve(txn, &image, at_first(None)).map(drop)
+        })
+    }
+
+    fn intake(&self, actor: &Actor, id: &ImageId, new: NewIntake) -> (JobId, Intake) {
+        let request_id = actor.origin.request_id.clone();
+        let NewIntake { kind, origin, input } = new;
+        (self.next_job_id(), Intake { kind, image: *id, origin, stamp: None, input, request_id })
+    }
+
+    fn check_origin(&self, actor: &Actor, origin: &DataOrigin) -> Result<(), Error> {
+        match origin {
+            DataOrigin::Staged => Ok(()),
+            DataOrigin::Web { url } => self.expect_fetchable(url),
+            DataOrigin::Region { region, image } => self.check_region(actor, region, image),
+        }
+    }
+}
+
+/// What was staged for an image, once all of it is there.
+fn staged(rows: &impl Rows, id: &ImageId) -> Result<PartialUpload, Error> {
+    let upload =
+        uploads::get(rows, id)?.filter(|upload| upload.declared_bytes == Some(upload.received_bytes));
+    upload.ok_or_else(|| Error::conflict(format!("image {id}: its data is still being staged")))
+}
+
+/// Refuses an image that cannot be imported so.
+fn expect_importable(image: &Image, origin: &DataOrigin) -> Result<(), Error> {
+    let id = image.id;
+    if let Some(task) = image.properties.get(HELD_BY) {
+        return Err(Error::conflict(format!("image {id} is held by task {task}; wait for its end")));
+    }
+    let (expected, how) = match origin {
+        DataOrigin::Staged => (Status::Uploading, ImportMethod::GlanceDirect),
+        DataOrigin::Web { .. } => (Status::Queued, ImportMethod::WebDownload),
+        DataOrigin::Region { .. } => (Status::Queued, ImportMethod::GlanceDownload),
+    };
+    if image.status != expected {
+        let (status, expected, how) = (image.status.as_str(), expected.as_str(), how.as_str());
+        return Err(Error::conflict(format!(
+            "image {id} is {status}; {how} takes an image that is {expected}"
+        )));
+    }
+    // What comes from another region says itself what it is.
+    let comes_with_formats = matches!(origin, DataOrigin::Region { .. });
+    for (what, format) in [("disk_format", &image.disk_format), ("container_format", &image.container_format)]
+    {
+        if format.is_none() && !comes_with_formats {
+            return Err(Error::conflict(format!("image {id} has no {what}; set it before it is imported")));
+        }
+    }
+    Ok(())
+}
