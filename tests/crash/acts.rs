@@ -33,6 +33,10 @@ pub enum Act {
     Import(u64, Vec<Part>),
     /// Ask for the images of a whole machine, the system's first.
     ImportMachine(Vec<(u64, Vec<Part>)>),
+    /// Stages data for an image.
+    Stage(u64, Vec<Part>),
+    /// Asks for what was staged to become the image's data.
+    ImportStaged(u64, Vec<Part>),
     /// Asks for a copy of an image.
     CopyImage(u64),
     /// Does the jobs that were asked for.
@@ -190,6 +194,8 @@ impl Machine {
                 let disks: Vec<_> = disks.iter().map(|(slot, parts)| (*slot, body(parts))).collect();
                 self.import_machine(&disks)
             }
+            Act::Stage(slot, parts) => self.stage(*slot, &body(parts)).await,
+            Act::ImportStaged(slot, parts) => self.import_staged(*slot, &body(parts)),
             Act::CopyImage(slot) => self.copy_image(*slot),
             Act::Work => self.work().await,
             Act::Update(slot, value) => self.update(*slot, *value),

@@ -26,6 +26,7 @@ mod rebuild;
 mod rights;
 mod sealing;
 mod shelf;
+mod staging;
 mod tasks;
 mod verdict;
 mod workloads;

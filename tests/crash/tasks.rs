@@ -2,7 +2,7 @@
 //! jobs that a fault interrupted.
 //!
 //! The bucket has no faults: what is tried is the box. Invariant: an image that a job fills is active when the job
-//! succeeded, killed when it did not, and saving until then.
+//! succeeded, killed when it did not, and saving until then; one that an import fills is queued when it did not.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -167,8 +167,13 @@ impl Machine {
             let found = filled.iter().map(|id| images::get(&read, id).map_err(text));
             let found = found.collect::<Result<Vec<Option<Image>>, String>>()?;
             let is_machine = matches!(job.task, Some(Task::Machine { .. }));
+            let is_intake = matches!(job.task, Some(Task::Intake(_)));
             for image in found.iter().flatten() {
                 let fits = match (job.state, image.status) {
+                    (JobState::Queued | JobState::Running, status) if is_intake => {
+                        status.is_filling() || status == Status::Active
+                    }
+                    (state, status) if is_intake && state != JobState::Succeeded => status == Status::Queued,
                     (JobState::Succeeded, status) => status == Status::Active,
                     (JobState::Queued | JobState::Running, status) => status != Status::Killed,
                     // Disks that came before another one did not stay.

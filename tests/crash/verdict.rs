@@ -62,8 +62,10 @@ impl Machine {
         images::for_each(&read, &mut |image| found.push(image)).map_err(text)?;
         let mut met = Vec::new();
         for image in &found {
-            if image.status == Status::Saving {
-                self.judge_upload(image)?;
+            match image.status {
+                Status::Saving => self.judge_upload(image)?,
+                Status::Uploading | Status::Importing => self.judge_staged(image)?,
+                _ => {}
             }
             let shared_with = members::list(&read, &image.id).map_err(text)?;
             let body = self.world.borrow_mut().meet(image, &shared_with)?;

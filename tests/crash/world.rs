@@ -73,6 +73,8 @@ fn blurred(image: &Image) -> Image {
     image.created_at = Time::default();
     image.updated_at = Time::default();
     image.upload = None;
+    image.active_at = None;
+    image.properties.remove("os_glance_import_task");
     image
 }
 
