@@ -8,6 +8,7 @@ mod data;
 mod error;
 mod images;
 mod members;
+pub(super) mod metadefs;
 mod patch;
 mod query;
 pub mod routes;

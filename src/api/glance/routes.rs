@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, members, schemas, usage, versions};
+use super::{data, images, members, metadefs, schemas, usage, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::model::ImageId;
 
@@ -62,6 +62,8 @@ enum Resource<'path> {
     Member(ImageId, &'path str),
     Tag(ImageId, &'path str),
     Schema(&'path str),
+    MetadefSchema(&'path str),
+    Metadefs(metadefs::Place<'path>),
     Usage,
 }
 
@@ -70,6 +72,8 @@ impl<'path> Resource<'path> {
     fn find(segments: &[&'path str]) -> Option<Resource<'path>> {
         Some(match *segments {
             ["schemas", name] => Resource::Schema(name),
+            ["schemas", "metadefs", name] => Resource::MetadefSchema(name),
+            ["metadefs", ref below @ ..] => Resource::Metadefs(metadefs::Place::find(below)?),
             ["info", "usage"] => Resource::Usage,
             ["images"] => Resource::Images,
             ["images", id, ref below @ ..] => {
@@ -98,12 +102,16 @@ impl<'path> Resource<'path> {
             Resource::Deactivate(_) | Resource::Reactivate(_) => "POST",
             Resource::Member(..) => "GET, PUT, DELETE",
             Resource::Tag(..) => "PUT, DELETE",
-            Resource::Schema(_) | Resource::Usage => "GET",
+            Resource::Schema(_) | Resource::MetadefSchema(_) | Resource::Usage => "GET",
+            Resource::Metadefs(place) => place.allow(),
         }
     }
 
     async fn answer(self, call: Call) -> Result<Response, Refusal> {
-        use Resource::{Deactivate, File, Image, Images, Member, Members, Reactivate, Schema, Tag, Usage};
+        use Resource::{
+            Deactivate, File, Image, Images, Member, Members, MetadefSchema, Metadefs, Reactivate, Schema,
+            Tag, Usage,
+        };
         match (call.parts.method.as_str(), self) {
             ("GET", Images) => images::list(call).await,
             ("POST", Images) => images::create(call).await,
@@ -122,6 +130,8 @@ impl<'path> Resource<'path> {
             ("PUT", Tag(id, tag)) => images::add_tag(call, id, tag.into()).await,
             ("DELETE", Tag(id, tag)) => images::remove_tag(call, id, tag.into()).await,
             ("GET", Schema(name)) => schemas::show(call, name).await,
+            ("GET", MetadefSchema(name)) => metadefs::schemas::show(call, name).await,
+            ("GET" | "POST" | "PUT" | "DELETE", Metadefs(place)) => place.answer(call).await,
             ("GET", Usage) => usage::show(call).await,
             ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
                 Err(Refusal::method_not_allowed(other.allow()))
