@@ -60,9 +60,12 @@ pub const METADEF_NAME_CHARS_MAX: usize = 80;
 pub const METADEF_DESCRIPTION_CHARS_MAX: usize = 500;
 /// Namespaces of metadata definitions: a listing sorts all of them. OpenStack's own catalogue has 33.
 pub const METADEF_NAMESPACES_MAX: usize = 1000;
-/// Properties, objects, tags, or types of resources of one namespace, and properties of one object. OpenStack's own
-/// catalogue has 19 at most.
+/// Properties, objects, or tags of one namespace, and properties of one object. OpenStack's own catalogue has 19 at
+/// most.
 pub const METADEF_ITEMS_MAX: usize = 512;
+/// Types of resources that one namespace applies to: a listing has those of each. OpenStack's own catalogue has 5 at
+/// most.
+pub const METADEF_TYPES_MAX: usize = 64;
 /// Text of all that one namespace defines, in bytes: it is read and written at once, and fits into one JSON body.
 /// OpenStack's own catalogue has 19 KB at most.
 pub const METADEF_BYTES_MAX: usize = 512 << 10;

@@ -97,7 +97,9 @@ fn tell(outcomes: &[Value], output: Output) -> Result<(), Failure> {
     let count = |word: &str| outcomes.iter().filter(|outcome| outcome["outcome"] == word).count();
     let counted: Vec<(&str, usize)> = OUTCOMES.map(|word| (word, count(word))).into();
     if !output.json {
-        output.rows(outcomes, &COLUMNS)?;
+        // Where all went well there is no why.
+        let columns = if count("failed") == 0 { &COLUMNS[..3] } else { &COLUMNS };
+        output.rows(outcomes, columns)?;
     }
     let said: Vec<String> = counted
         .iter()
@@ -107,10 +109,11 @@ fn tell(outcomes: &[Value], output: Output) -> Result<(), Failure> {
     let summary: serde_json::Map<String, Value> =
         counted.iter().map(|(word, count)| ((*word).to_owned(), json!(count))).collect();
     let facts = json!({"files": outcomes, "summary": summary});
-    output.done(&format!("{} files: {}", outcomes.len(), said.join(", ")), &facts)?;
+    let files = if outcomes.len() == 1 { "file" } else { "files" };
+    output.done(&format!("{} {files}: {}", outcomes.len(), said.join(", ")), &facts)?;
     match count("failed") {
         0 => Ok(()),
-        failed => Err(Failure::failed(format!("{failed} of {} files were not loaded", outcomes.len()))),
+        failed => Err(Failure::failed(format!("not loaded: {failed} of {} {files}", outcomes.len()))),
     }
 }
 

@@ -23,7 +23,8 @@ pub enum Mode {
     Skip,
     /// What is loaded goes in the place of what has its name; all else stays.
     Merge,
-    /// What is loaded goes in the place of all of it. That it is protected does not matter: it stays.
+    /// What is loaded goes in the place of all of it, but for its owner where none is said. That it is protected does
+    /// not matter: it stays.
     Overwrite,
 }
 
@@ -70,7 +71,7 @@ impl Service {
                 }
                 Mode::Overwrite => {
                     act.say("overwritten");
-                    overwrite(txn, &before, &made)?;
+                    overwrite(txn, &before, (&new.fields, &made))?;
                     Ok(Loaded::Overwritten)
                 }
             }
@@ -78,8 +79,13 @@ impl Service {
     }
 }
 
-fn overwrite(txn: &WriteTxn, before: &Namespace, made: &Whole) -> Result<(), Error> {
-    let after = Namespace { created_at: before.created_at, ..made.namespace.clone() };
+fn overwrite(
+    txn: &WriteTxn,
+    before: &Namespace,
+    (fields, made): (&NamespaceFields, &Whole),
+) -> Result<(), Error> {
+    let owner = if fields.owner.is_some() { &made.namespace.owner } else { &before.owner };
+    let after = Namespace { created_at: before.created_at, owner: owner.clone(), ..made.namespace.clone() };
     metadefs::update(txn, &before.name, &after)?;
     Ok(metadefs::put_definitions(txn, &after.name, &made.definitions)?)
 }

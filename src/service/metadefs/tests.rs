@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::base::limits::{METADEF_BYTES_MAX, METADEF_ITEMS_MAX, METADEF_NAMESPACES_MAX};
+use crate::base::limits::{METADEF_BYTES_MAX, METADEF_ITEMS_MAX, METADEF_NAMESPACES_MAX, METADEF_TYPES_MAX};
 use crate::catalog::metadefs;
 use crate::model::metadef::{Object, Property, Tag};
 use crate::service::audit::{Query, RECORDS_MAX};
@@ -141,9 +141,13 @@ fn what_is_loaded_is_made_left_merged_or_put_in_the_place_of_all() {
     assert_eq!(object.created_at, first.definitions.objects[0].created_at);
     assert_eq!(merged.namespace.associations[0].prefix.as_deref(), Some("x_"));
 
+    // Files say nothing of owners.
+    let given = NamespaceFields { owner: Some("den".into()), ..fields("A") };
+    it.service.update_namespace(&it.admin, "A", given).unwrap();
     assert_eq!(it.load(namespace("A"), Mode::Overwrite).unwrap(), Loaded::Overwritten);
     let last = it.whole("A");
     assert_eq!((it.names("A").as_str(), last.namespace.public), ("", false));
+    assert_eq!(last.namespace.owner.as_str(), "den");
     assert_eq!(last.namespace.created_at, first.namespace.created_at);
 }
 
@@ -237,7 +241,7 @@ fn a_type_of_resources_is_known_from_the_start_or_while_a_namespace_applies_to_i
 fn names_and_texts_have_bounds() {
     let it = Box_::new();
     let long = "n".repeat(81);
-    for name in ["", "a/b", "a\nb", &long] {
+    for name in ["", "..", "a/b", "a\nb", &long] {
         assert_eq!(kind(it.create(namespace(name))), Some(ErrorKind::Invalid), "{name:?}");
         let mut in_it = [namespace("A"), namespace("A"), namespace("A"), namespace("A")];
         in_it[0].properties = vec![property(name)];
@@ -265,11 +269,16 @@ fn a_namespace_has_so_many_of_each_kind_and_so_much_text() {
     let most = NewNamespace { tags: names(METADEF_ITEMS_MAX), ..namespace("A") };
     it.create(most).unwrap();
     assert_eq!(kind(it.service.create_metadef_tag(&it.admin, "A", "more")), Some(ErrorKind::TooLarge));
+    let types = |count| names(count).iter().map(|name| association(name, "")).collect::<Vec<_>>();
+    it.load(NewNamespace { associations: types(METADEF_TYPES_MAX), ..namespace("A") }, Mode::Merge).unwrap();
+    let more = it.service.associate_metadefs(&it.admin, "A", association("more", ""));
+    assert_eq!(kind(more), Some(ErrorKind::TooLarge));
     let many = names(METADEF_ITEMS_MAX + 1);
     let mut too_many = [namespace("B"), namespace("B"), namespace("B"), namespace("B"), namespace("B")];
     too_many[0].properties = many.iter().map(|name| property(name)).collect();
     too_many[1].objects = many.iter().map(|name| object(name)).collect();
-    too_many[2].associations = many.iter().map(|name| association(name, "")).collect();
+    too_many[2].associations =
+        many[..METADEF_TYPES_MAX + 1].iter().map(|name| association(name, "")).collect();
     too_many[3].objects = vec![NewObject { properties: too_many[0].properties.clone(), ..object("o") }];
     too_many[4].objects = vec![NewObject { required: many.clone(), ..object("o") }];
     for new in too_many {

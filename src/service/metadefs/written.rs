@@ -11,6 +11,7 @@ use super::items::Item;
 use crate::base::Time;
 use crate::base::limits::{
     METADEF_BYTES_MAX, METADEF_DESCRIPTION_CHARS_MAX, METADEF_ITEMS_MAX, METADEF_NAME_CHARS_MAX,
+    METADEF_TYPES_MAX,
 };
 use crate::model::metadef::{Association, Definitions, Object, Property, Tag};
 use crate::service::Error;
@@ -186,7 +187,7 @@ pub(super) fn check_bounds(definitions: &Definitions) -> Result<(), Error> {
 
 /// Refuses a namespace that applies to more types of resources than are kept.
 pub(super) fn check_associations(associations: &[Association]) -> Result<(), Error> {
-    expect_few("resource types", associations.len())
+    expect_at_most(METADEF_TYPES_MAX, "resource types", associations.len())
 }
 
 fn checked_properties(place: &str, new: &[NewProperty]) -> Result<Vec<Property>, Error> {
@@ -197,10 +198,14 @@ fn checked_properties(place: &str, new: &[NewProperty]) -> Result<Vec<Property>,
 }
 
 fn expect_few(what: &str, count: usize) -> Result<(), Error> {
-    if count <= METADEF_ITEMS_MAX {
+    expect_at_most(METADEF_ITEMS_MAX, what, count)
+}
+
+fn expect_at_most(most: usize, what: &str, count: usize) -> Result<(), Error> {
+    if count <= most {
         return Ok(());
     }
-    let message = format!("there would be {count} {what}; a namespace has at most {METADEF_ITEMS_MAX}");
+    let message = format!("there would be {count} {what}; a namespace has at most {most}");
     Err(Error::too_large(message))
 }
 
@@ -215,14 +220,15 @@ fn expect_distinct<T: Item>(all: &[T]) -> Result<(), Error> {
 
 /// Refuses a name that is empty, too long, or could not stand in a path.
 fn check_name(place: &str, name: &str) -> Result<(), Error> {
-    let is_fine = !name.is_empty()
+    let is_fine = !matches!(name, "" | "." | "..")
         && name.chars().count() <= METADEF_NAME_CHARS_MAX
         && !name.chars().any(|c| c.is_control() || c == '/');
     if is_fine {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{place} must have 1 to {METADEF_NAME_CHARS_MAX} characters, no slash and no control characters"
+        "{place} must have 1 to {METADEF_NAME_CHARS_MAX} characters, no slash and no control characters, and not be \
+         . or .."
     )))
 }
 

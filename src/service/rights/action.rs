@@ -1,7 +1,8 @@
 //! Every action that this server asks leave for, by the name that policies use.
 //!
-//! `ims:` has the names of the image management service's reference, whatever protocol asks; `identity:` is the
-//! administration of identities, `tintype:` what no other service has. Invariant: there are fewer than 128.
+//! `ims:` has the names of the image management service's reference, whatever protocol asks, and what else whoever may
+//! look at images may look at; `identity:` is the administration of identities, `tintype:` what no other service has.
+//! Invariant: there are fewer than 128.
 
 /// A set of actions: one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::call::{Call, json_response};
 use super::super::error::Refusal;
-use crate::base::limits::{METADEF_DESCRIPTION_CHARS_MAX, METADEF_ITEMS_MAX, METADEF_NAME_CHARS_MAX};
+use crate::base::limits::{
+    METADEF_DESCRIPTION_CHARS_MAX, METADEF_ITEMS_MAX, METADEF_NAME_CHARS_MAX, METADEF_TYPES_MAX,
+};
 use crate::service::metadefs::definition::{FACETS, Form, REQUIRED_FACETS, TYPES};
 
 /// One schema by name.
@@ -46,10 +48,11 @@ fn namespace() -> Value {
         },
         "protected": { "type": "boolean", "description": "Whether deleting is refused" },
         "owner": { "type": "string", "maxLength": 255, "description": "The project the namespace belongs to" },
-        "resource_type_associations": items(association(), "Types of resources the namespace applies to"),
+        "resource_type_associations":
+            items(association(), METADEF_TYPES_MAX, "Types of resources the namespace applies to"),
         "properties": { "$ref": "#/definitions/properties" },
-        "objects": items(object(), "Properties that belong together"),
-        "tags": items(tag(), "Words that may be put on resources"),
+        "objects": items(object(), METADEF_ITEMS_MAX, "Properties that belong together"),
+        "tags": items(tag(), METADEF_ITEMS_MAX, "Words that may be put on resources"),
     });
     add_read_only(&mut properties);
     json!({
@@ -192,8 +195,8 @@ fn form_schema(form: Form) -> Value {
     }
 }
 
-fn items(item: Value, description: &str) -> Value {
-    json!({ "type": "array", "items": item, "maxItems": METADEF_ITEMS_MAX, "description": description })
+fn items(item: Value, most: usize, description: &str) -> Value {
+    json!({ "type": "array", "items": item, "maxItems": most, "description": description })
 }
 
 fn texts(description: &str) -> Value {
