@@ -20,6 +20,7 @@ use crate::model::{Image, ImageId, ProjectId, Status, Visibility};
 use crate::service::identity::{
     Grant, NewGroup, NewProject, NewUser, ProjectRef, Proof, ScopeWish, SignIn, UserRef,
 };
+use crate::service::metadefs::{NamespaceFields, NewNamespace};
 use crate::service::rights::{NewAttachment, NewPolicy};
 use crate::service::testing::{password, service};
 use crate::service::{Actor, Error, Service};
@@ -131,7 +132,7 @@ const LIMITS: &str = concat!(
 );
 
 /// All other routes whose answer depends on who asks.
-const ROUTES: [(&str, &str, &str); 106] = [
+const ROUTES: [(&str, &str, &str); 122] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
@@ -145,6 +146,26 @@ const ROUTES: [(&str, &str, &str); 106] = [
         r#"{"type":"import","input":{"import_from":"x","import_from_format":"raw","image_properties":{}}}"#,
     ),
     ("GET", "/v2/tasks/33ad552d-1149-471c-8190-ff6776174a00", ""),
+    ("GET", "/v2/metadefs/namespaces", ""),
+    ("POST", "/v2/metadefs/namespaces", r#"{"namespace":"{new}"}"#),
+    ("GET", "/v2/metadefs/namespaces/ours", ""),
+    ("GET", "/v2/metadefs/namespaces/theirs", ""),
+    ("GET", "/v2/metadefs/namespaces/everybodys", ""),
+    ("PUT", "/v2/metadefs/namespaces/ours", r#"{"namespace":"ours","owner":"{lab}"}"#),
+    ("PUT", "/v2/metadefs/namespaces/theirs", r#"{"namespace":"theirs","owner":"{den}"}"#),
+    (
+        "PUT",
+        "/v2/metadefs/namespaces/everybodys",
+        r#"{"namespace":"everybodys","owner":"{den}","visibility":"public"}"#,
+    ),
+    ("DELETE", "/v2/metadefs/namespaces/theirs/objects/x", ""),
+    ("DELETE", "/v2/metadefs/namespaces/everybodys/objects/x", ""),
+    ("POST", "/v2/metadefs/namespaces/theirs/properties", r#"{"name":"{new}","title":"T","type":"string"}"#),
+    ("POST", "/v2/metadefs/namespaces/everybodys/tags/{new}", ""),
+    ("DELETE", "/v2/metadefs/namespaces/everybodys/resource_types/x", ""),
+    ("DELETE", "/v2/metadefs/namespaces/x", ""),
+    ("GET", "/v2/metadefs/resource_types", ""),
+    ("POST", "/tintype/v1/metadefs", r#"{"mode":"skip","namespace":{"namespace":"ours"}}"#),
     ("GET", "/tintype/v1/places", ""),
     ("GET", "/v2/cloudimages", ""),
     ("GET", "/v1/cloudimages/tags", ""),
@@ -278,6 +299,18 @@ impl World {
         }
         let callers =
             CALLERS.map(|(name, role, policies)| caller(&service, &admin, &lab, name, role, policies));
+        for (name, owner, public) in
+            [("ours", &lab, false), ("theirs", &den, false), ("everybodys", &den, true)]
+        {
+            let owner = Some(owner.as_str().to_owned());
+            let fields = NamespaceFields {
+                name: name.into(),
+                owner,
+                public: Some(public),
+                ..NamespaceFields::default()
+            };
+            service.create_namespace(&admin, NewNamespace { fields, ..NewNamespace::default() }).unwrap();
+        }
         World { service, router, lab, den, callers: callers.into(), made: Default::default() }
     }
 
@@ -428,7 +461,8 @@ const HEAD: &str = "\
 Made by a test (`src/api/access_tests.rs`), which also compares it with what the server does. Callers act in the
 project `lab`; other images belong to the project `den`. \"IMS Administrator\" and \"Server Administrator\" have the
 roles they depend on beside them. Numbers are HTTP statuses; `x` in a path is something that is not there, so that
-404 stands for a caller who was let through. What a caller may not show is not found, as if it were not there.
+404 stands for a caller who was let through. What a caller may not show is not found, as if it were not there. Of the
+namespaces of metadata definitions `ours` is private and of `lab`, `theirs` private and of `den`, `everybodys` public and of `den`.
 ";
 
 async fn page() -> String {
@@ -467,8 +501,11 @@ async fn page() -> String {
     for (at, (method, path, body)) in ROUTES.into_iter().enumerate() {
         let mut cells = Vec::new();
         for (number, caller) in world.callers.iter().enumerate() {
-            let path = path.replace("{self}", &caller.user).replace("{lab}", world.lab.as_str());
-            let body = body.replace("{new}", &format!("new-{at}-{number}"));
+            let filled = |text: &str| {
+                let text = text.replace("{new}", &format!("new-{at}-{number}"));
+                text.replace("{lab}", world.lab.as_str()).replace("{den}", world.den.as_str())
+            };
+            let (path, body) = (filled(path).replace("{self}", &caller.user), filled(body));
             cells.push(world.ask(caller, method, &path, &body).await);
         }
         let _ = writeln!(page, "| `{method} {path}`{} | {} |", shown(body), cells.join(" | "));

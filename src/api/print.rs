@@ -44,12 +44,17 @@ impl<'out> Keys<'out> {
 
     /// Any key, any text.
     pub(super) fn text(&mut self, key: &str, text: &str) {
+        write_text(self.any(key), text);
+    }
+
+    /// Any key, and where its value goes.
+    pub(super) fn any(&mut self, key: &str) -> &mut Vec<u8> {
         if !std::mem::take(&mut self.first) {
             self.out.push(b',');
         }
         write_text(self.out, key);
         self.out.push(b':');
-        write_text(self.out, text);
+        self.out
     }
 
     /// A key and a value that need no escapes.

@@ -54,3 +54,18 @@ pub const POLICIES_MAX: usize = 10_000;
 pub const GROUP_POLICIES_MAX: usize = 2000;
 /// Groups that one user may be in.
 pub const USER_GROUPS_MAX: usize = 100;
+/// Longest name of a namespace of metadata definitions, and of anything in one, in characters (Image API v2 schema).
+pub const METADEF_NAME_CHARS_MAX: usize = 80;
+/// Longest description of such a namespace, in characters (Image API v2 schema).
+pub const METADEF_DESCRIPTION_CHARS_MAX: usize = 500;
+/// Namespaces of metadata definitions: a listing sorts all of them. OpenStack's own catalogue has 33.
+pub const METADEF_NAMESPACES_MAX: usize = 1000;
+/// Properties, objects, or tags of one namespace, and properties of one object. OpenStack's own catalogue has 19 at
+/// most.
+pub const METADEF_ITEMS_MAX: usize = 512;
+/// Types of resources that one namespace applies to: a listing has those of each. OpenStack's own catalogue has 5 at
+/// most.
+pub const METADEF_TYPES_MAX: usize = 64;
+/// Text of all that one namespace defines, in bytes: it is read and written at once, and fits into one JSON body.
+/// OpenStack's own catalogue has 19 KB at most.
+pub const METADEF_BYTES_MAX: usize = 512 << 10;

@@ -1,4 +1,5 @@
-//! Records: images, members, identities, tokens, access keys, custom keys, jobs, audit. Has never heard of a chunk.
+//! Records: images, members, identities, tokens, access keys, custom keys, metadata definitions, jobs, audit. Has
+//! never heard of a chunk.
 //!
 //! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
 //! implementation. Writing operations take the caller's transaction, so that several layers
@@ -15,6 +16,7 @@ pub mod images;
 mod index;
 pub mod jobs;
 pub mod members;
+pub mod metadefs;
 pub mod quotas;
 mod records;
 pub mod tokens;
@@ -36,6 +38,7 @@ pub fn fact_tables() -> Vec<Table> {
         &audit::FACTS,
         &domain_members::FACTS,
         &quotas::FACTS,
+        &metadefs::FACTS,
     ]
     .concat()
 }

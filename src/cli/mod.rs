@@ -20,6 +20,7 @@ mod init;
 mod job;
 mod key;
 mod lines;
+mod metadefs;
 mod output;
 mod policy;
 mod progress;
@@ -104,6 +105,9 @@ enum Ask {
     /// What projects may have, and what they have
     #[command(subcommand)]
     Quota(quota::Quota),
+    /// Metadata definitions: what may be said about images and other resources
+    #[command(subcommand)]
+    Metadefs(metadefs::Metadefs),
     /// Keys that programs sign their requests with
     #[command(subcommand)]
     AccessKey(access_key::AccessKey),
@@ -179,6 +183,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::Role(role) => role.run(&client, output).await,
         Ask::Policy(policy) => policy.run(&client, output).await,
         Ask::Quota(quota) => quota.run(&client, output).await,
+        Ask::Metadefs(metadefs) => metadefs.run(&client, output).await,
         Ask::AccessKey(key) => key.run(&client, output).await,
         Ask::CustomKey(key) => key.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,

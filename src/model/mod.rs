@@ -7,6 +7,7 @@ pub mod identity;
 pub mod ids;
 pub mod image;
 pub mod job;
+pub mod metadef;
 pub mod os_versions;
 pub mod policy;
 pub mod quota;

@@ -16,6 +16,7 @@ pub mod images;
 pub mod jobs;
 pub mod keys;
 mod litter;
+pub mod metadefs;
 mod origin;
 pub mod quotas;
 mod reason;

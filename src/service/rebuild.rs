@@ -144,12 +144,13 @@ mod tests {
 
     use super::*;
     use crate::base::{OsEntropy, SystemClock};
-    use crate::catalog::access_keys;
+    use crate::catalog::{access_keys, metadefs};
     use crate::db::Table;
     use crate::model::{ProjectId, Visibility};
     use crate::objects::{Memory, Objects};
     use crate::service::identity::{DomainRef, Proof, ScopeWish, SignIn, UserRef};
     use crate::service::images::{BodyBroken, Change, Field, NewImage};
+    use crate::service::metadefs::{NamespaceFields, NewNamespace};
     use crate::service::testing::{catalog, password, rules, service_on};
     use crate::service::{Actor, Service, fact_tables};
 
@@ -202,6 +203,12 @@ mod tests {
         let limits = vec![(Resource::ImageCountTotal, Some(Limit::AtMost(9)))];
         service.set_default_quotas(&local, limits.clone()).unwrap();
         service.set_quotas(&local, local.project().unwrap(), limits).unwrap();
+        let defined = NewNamespace {
+            fields: NamespaceFields { name: "N".into(), ..NamespaceFields::default() },
+            tags: vec!["t".into()],
+            ..NewNamespace::default()
+        };
+        let defined = service.create_namespace(&local, defined).unwrap();
         // On its way when the catalog is lost: it has something reserved.
         let late = create(&service, "late");
         std::mem::forget(service.begin_upload(&admin(), &late, Some(77)).unwrap());
@@ -216,6 +223,8 @@ mod tests {
         let (db, rebuilt) = rebuilt(&objects);
         assert_eq!((rebuilt.images, rebuilt.users, rebuilt.packs), (2, 1, 1));
         assert_eq!(access_keys::get(&db.read().unwrap(), &key.key.access).unwrap(), Some(key.key));
+        assert_eq!(metadefs::definitions(&db.read().unwrap(), "N").unwrap(), defined.definitions);
+        assert_eq!(metadefs::list(&db.read().unwrap()).unwrap(), [defined.namespace]);
         assert_eq!((rebuilt.damaged, rebuilt.unfinished_uploads), (Vec::new(), Vec::new()));
         for table in [fact_tables(), crate::catalog::derived_tables()].concat() {
             let before = rows(service.db(), &table);

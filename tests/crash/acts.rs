@@ -482,7 +482,7 @@ impl Machine {
         self.world.borrow().picture(&id(slot))
     }
 
-    fn picture(&self, slot: u64, status: Status) -> Option<Picture> {
+    pub fn picture(&self, slot: u64, status: Status) -> Option<Picture> {
         self.known(slot).filter(|state| state.image.status == status)
     }
 

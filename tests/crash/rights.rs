@@ -1,12 +1,14 @@
-//! Groups, policies and attachments as callers make and unmake them, and whether they are there afterwards.
+//! Groups, policies, attachments and namespaces of metadata definitions as callers make and unmake them, and whether
+//! they are there afterwards.
 //!
 //! Invariant: what was acknowledged is there, or gone; what failed is either, and known again once it was looked at.
 
-use tintype::catalog::identity as catalog;
+use tintype::catalog::{identity as catalog, metadefs};
 use tintype::model::identity::Group;
 use tintype::model::policy::Policy;
 use tintype::service::Error;
 use tintype::service::identity::NewGroup;
+use tintype::service::metadefs::{NamespaceFields, NewNamespace};
 use tintype::service::rights::{NewAttachment, NewPolicy};
 
 use crate::machine::{Machine, actor};
@@ -14,7 +16,7 @@ use crate::machine::{Machine, actor};
 /// What a policy of these tests says.
 const DOCUMENT: &str = r#"{"Version":"1.1","Statement":[{"Effect":"Deny","Action":["ims:images:delete"]}]}"#;
 
-/// The three things that go by one number, in the order in which they are made.
+/// The things that go by one number, in the order in which they are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Thing {
     /// A group.
@@ -23,12 +25,15 @@ pub enum Thing {
     Policy(u64),
     /// The policy is attached to the group.
     Attachment(u64),
+    /// A namespace of metadata definitions, with a tag in it.
+    Namespace(u64),
 }
 
 impl Machine {
     /// Makes a group and a policy, and attaches one to the other.
     pub fn give_rights(&self, number: u64) -> Result<(), String> {
-        for thing in [Thing::Group(number), Thing::Policy(number), Thing::Attachment(number)] {
+        let namespace = Thing::Namespace(number);
+        for thing in [namespace, Thing::Group(number), Thing::Policy(number), Thing::Attachment(number)] {
             let known = self.world.borrow().has_thing(thing);
             match known {
                 Some(true) => {}
@@ -42,7 +47,8 @@ impl Machine {
 
     /// Takes all of it away again.
     pub fn take_rights(&self, number: u64) -> Result<(), String> {
-        for thing in [Thing::Attachment(number), Thing::Policy(number), Thing::Group(number)] {
+        let namespace = Thing::Namespace(number);
+        for thing in [namespace, Thing::Attachment(number), Thing::Policy(number), Thing::Group(number)] {
             let known = self.world.borrow().has_thing(thing);
             match known {
                 Some(true) => self.settle(thing, false, self.unmake(thing))?,
@@ -91,6 +97,11 @@ impl Machine {
                 service.create_policy(&actor(), new).map(drop)
             }
             Thing::Attachment(number) => service.attach_policy(&actor(), attachment(number)).map(drop),
+            Thing::Namespace(number) => {
+                let fields = NamespaceFields { name: name(number), ..NamespaceFields::default() };
+                let new = NewNamespace { fields, tags: vec!["t".into()], ..NewNamespace::default() };
+                service.create_namespace(&actor(), new).map(drop)
+            }
         }
     }
 
@@ -103,6 +114,7 @@ impl Machine {
             }
             Thing::Policy(number) => service.delete_policy(&actor(), &name(number)).map(drop),
             Thing::Attachment(number) => service.detach_policy(&actor(), attachment(number)).map(drop),
+            Thing::Namespace(number) => service.delete_namespace(&actor(), &name(number)),
         }
     }
 
@@ -115,6 +127,13 @@ impl Machine {
                 Some(policy) => !catalog::attachments_of(&read, &policy.id)?.is_empty(),
                 None => false,
             },
+            Thing::Namespace(number) => {
+                let is_there = metadefs::get(&read, &name(number))?.is_some();
+                // Both or neither: they come and go in one commit.
+                let has_tag = !metadefs::definitions(&read, &name(number))?.is_empty();
+                assert_eq!(is_there, has_tag, "half of namespace {number}");
+                is_there
+            }
         })
     }
 }

@@ -32,11 +32,11 @@ impl Drawer {
         Buckets::new(vec![SharedBucket { name, readers, writers, backups: true, medium }])
     }
 
-    fn put(&self, key: &str, body: &Body) {
+    pub fn put(&self, key: &str, body: &Body) {
         self.0.lock().unwrap().insert(key.to_owned(), body.clone());
     }
 
-    fn get(&self, key: &str) -> Option<Body> {
+    pub fn get(&self, key: &str) -> Option<Body> {
         self.0.lock().unwrap().get(key).cloned()
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn find(method: &Method, path: &str) -> Known {
         (Interface::Image, ["tasks"] | [_, "tasks"]) if method == Method::POST => {
             does(Operation::CreateImage, "")
         }
+        (Interface::Image, ["metadefs", below @ ..] | [_, "metadefs", below @ ..]) => metadef(method, below),
         _ => Known::Unknown,
     }
 }
@@ -76,6 +77,17 @@ fn image(method: &Method, below: &[&str]) -> Known {
         ("DELETE", [id, "members", _]) => does(Operation::DeleteMember, id),
         ("PUT", [id, "tags", _]) => does(Operation::AddTag, id),
         ("DELETE", [id, "tags", _]) => does(Operation::DeleteTag, id),
+        _ => Known::Unknown,
+    }
+}
+
+fn metadef(method: &Method, below: &[&str]) -> Known {
+    match (method.as_str(), below) {
+        ("POST", ["namespaces"]) => does(Operation::CreateMetadef, ""),
+        ("PUT", ["namespaces", name]) => does(Operation::UpdateMetadef, name),
+        ("DELETE", ["namespaces", name]) => does(Operation::DeleteMetadef, name),
+        // What is in a namespace is part of it.
+        ("POST" | "PUT" | "DELETE", ["namespaces", name, _, ..]) => does(Operation::UpdateMetadef, name),
         _ => Known::Unknown,
     }
 }
@@ -173,6 +185,7 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("POST", ["deleted-images", id, "restore"]) => does(Operation::UndeleteImage, id),
         ("DELETE", ["deleted-images", id]) => does(Operation::PurgeImage, id),
         (_, ["images", id, "uploads", ..]) => does(Operation::UpdateImage, id),
+        ("POST", ["metadefs"]) => does(Operation::LoadMetadef, ""),
         ("PATCH", ["quotas", "default"]) => does(Operation::SetQuotas, "default"),
         ("PATCH", ["quotas", "projects", project]) => does(Operation::SetQuotas, project),
         ("POST", ["quotas", "recount"]) => does(Operation::RecountUsage, ""),
@@ -213,6 +226,8 @@ mod tests {
         assert_eq!(found(Method::PUT, "/v2/images/x/tags/a%2Fb"), does(Operation::AddTag, "x"));
         assert_eq!(found(Method::POST, "/v2/p/images/resource_instances/action"), Known::Reads);
         assert_eq!(found(Method::PUT, "/v3/system/users/u/roles/r"), does(Operation::GrantRole, "u"));
+        let tag = "/v2/metadefs/namespaces/OS%3A%3AX/tags/t";
+        assert_eq!(found(Method::POST, tag), does(Operation::UpdateMetadef, "OS::X"));
         assert_eq!(found(Method::POST, "/nothing"), Known::Unknown);
     }
 }

@@ -232,6 +232,28 @@ impl Box_ {
             ("DELETE", format!("/tintype/v1/access-keys/{access}"), "", String::new()),
             ("DELETE", "/v3/auth/tokens".to_owned(), "", String::new()),
         ];
+        let spaces = "/v2/metadefs/namespaces".to_owned();
+        let space = format!("N{named}");
+        self.json(by, "POST", &spaces, json!({"namespace": space})).await;
+        let below = |path: &str| format!("{spaces}/{space}{path}");
+        let property = json!({"name": "p", "title": "T", "type": "string"}).to_string();
+        let own_name = json!({"namespace": space}).to_string();
+        let load = json!({"mode": "merge", "namespace": {"namespace": space, "tags": [{"name": "u"}]}});
+        requests.extend([
+            ("POST", spaces.clone(), JSON, json!({"namespace": format!("M{named}")}).to_string()),
+            ("PUT", below(""), JSON, own_name),
+            ("POST", below("/properties"), JSON, property.clone()),
+            ("PUT", below("/properties/p"), JSON, property),
+            ("POST", below("/objects"), JSON, json!({"name": "o"}).to_string()),
+            ("PUT", below("/objects/o"), JSON, json!({"name": "o"}).to_string()),
+            ("DELETE", below("/objects"), "", String::new()),
+            ("POST", below("/tags/t"), "", String::new()),
+            ("POST", below("/tags"), JSON, json!({"tags": []}).to_string()),
+            ("POST", below("/resource_types"), JSON, json!({"name": "T"}).to_string()),
+            ("DELETE", below("/resource_types/T"), "", String::new()),
+            ("POST", "/tintype/v1/metadefs".to_owned(), JSON, load.to_string()),
+            ("DELETE", below(""), "", String::new()),
+        ]);
         for (kind, id) in [("users", user), ("projects", project), ("domains", domain), ("roles", role)] {
             requests.push(("DELETE", format!("/v3/{kind}/{id}"), "", String::new()));
         }

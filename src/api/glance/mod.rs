@@ -9,6 +9,7 @@ mod error;
 mod images;
 mod imports;
 mod members;
+pub(super) mod metadefs;
 mod patch;
 mod query;
 pub mod routes;

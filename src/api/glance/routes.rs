@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, imports, members, schemas, tasks, usage, versions};
+use super::{data, images, imports, members, metadefs, schemas, tasks, usage, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::model::ImageId;
 use crate::model::job::JobId;
@@ -69,6 +69,8 @@ enum Resource<'path> {
     Task(JobId),
     Schema(&'path str),
     ImportMethods,
+    MetadefSchema(&'path str),
+    Metadefs(metadefs::Place<'path>),
     Usage,
 }
 
@@ -77,6 +79,8 @@ impl<'path> Resource<'path> {
     fn find(segments: &[&'path str]) -> Option<Resource<'path>> {
         Some(match *segments {
             ["schemas", name] => Resource::Schema(name),
+            ["schemas", "metadefs", name] => Resource::MetadefSchema(name),
+            ["metadefs", ref below @ ..] => Resource::Metadefs(metadefs::Place::find(below)?),
             ["info", "usage"] => Resource::Usage,
             ["info", "import"] => Resource::ImportMethods,
             ["tasks"] => Resource::Tasks,
@@ -112,15 +116,18 @@ impl<'path> Resource<'path> {
             Resource::Stage(_) => "PUT",
             Resource::Member(..) => "GET, PUT, DELETE",
             Resource::Tag(..) => "PUT, DELETE",
-            Resource::Schema(_) | Resource::Usage | Resource::ImportMethods => "GET",
+            Resource::Schema(_) | Resource::MetadefSchema(_) | Resource::Usage | Resource::ImportMethods => {
+                "GET"
+            }
             Resource::Task(_) | Resource::ImageTasks(_) => "GET",
+            Resource::Metadefs(place) => place.allow(),
         }
     }
 
     async fn answer(self, call: Call) -> Result<Response, Refusal> {
         use Resource::{
-            Deactivate, File, Image, ImageTasks, Images, Import, ImportMethods, Member, Members, Reactivate,
-            Schema, Stage, Tag, Task, Tasks, Usage,
+            Deactivate, File, Image, ImageTasks, Images, Import, ImportMethods, Member, Members,
+            MetadefSchema, Metadefs, Reactivate, Schema, Stage, Tag, Task, Tasks, Usage,
         };
         match (call.parts.method.as_str(), self) {
             ("GET", Images) => images::list(call).await,
@@ -140,6 +147,8 @@ impl<'path> Resource<'path> {
             ("PUT", Tag(id, tag)) => images::add_tag(call, id, tag.into()).await,
             ("DELETE", Tag(id, tag)) => images::remove_tag(call, id, tag.into()).await,
             ("GET", Schema(name)) => schemas::show(call, name).await,
+            ("GET", MetadefSchema(name)) => metadefs::schemas::show(call, name).await,
+            ("GET" | "POST" | "PUT" | "DELETE", Metadefs(place)) => place.answer(call).await,
             ("GET", Usage) => usage::show(call).await,
             ("PUT", Stage(id)) => imports::stage(call, id).await,
             ("POST", Import(id)) => imports::import(call, id).await,

@@ -16,7 +16,7 @@ use crate::store;
 const PATCH_TYPE: &str = "application/openstack-images-v2.1-json-patch";
 
 /// A router whose caller is the administrator.
-fn router() -> Router {
+pub(super) fn router() -> Router {
     strangers_router().layer(axum::Extension(LocalAdmin))
 }
 
@@ -24,21 +24,21 @@ fn strangers_router() -> Router {
     crate::api::router(ApiState { service: service().0, public_url: None })
 }
 
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     response: Response<Body>,
 }
 
 impl Answer {
-    fn header(&self, name: impl axum::http::header::AsHeaderName) -> &str {
+    pub(super) fn header(&self, name: impl axum::http::header::AsHeaderName) -> &str {
         self.response.headers().get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    async fn bytes(self) -> Vec<u8> {
+    pub(super) async fn bytes(self) -> Vec<u8> {
         axum::body::to_bytes(self.response.into_body(), 1 << 20).await.unwrap().to_vec()
     }
 
-    async fn json(self) -> Value {
+    pub(super) async fn json(self) -> Value {
         serde_json::from_slice(&self.bytes().await).unwrap()
     }
 }
@@ -52,12 +52,12 @@ async fn send_as(router: &Router, method: &str, path: &str, media: &str, body: i
     Answer { status: response.status().as_u16(), response }
 }
 
-async fn send(router: &Router, method: &str, path: &str, body: Value) -> Answer {
+pub(super) async fn send(router: &Router, method: &str, path: &str, body: Value) -> Answer {
     let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
     send_as(router, method, path, "", body).await
 }
 
-async fn get(router: &Router, path: &str) -> Answer {
+pub(super) async fn get(router: &Router, path: &str) -> Answer {
     send(router, "GET", path, Value::Null).await
 }
 

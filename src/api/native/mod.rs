@@ -1,7 +1,7 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! [`uploads`] takes it in parts; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
 //! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
 //! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
 //! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
@@ -17,6 +17,7 @@ mod file;
 mod gc;
 mod jobs;
 mod keys;
+mod metadefs;
 mod places;
 mod policies;
 mod quotas;
@@ -59,6 +60,7 @@ pub fn routes() -> Router<ApiState> {
         .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
+        .merge(metadefs::routes())
         .merge(places::routes())
         .merge(policies::routes())
         .merge(quotas::routes())

@@ -1,8 +1,8 @@
 //! Every action that this server asks leave for, by the name that policies use.
 //!
-//! `ims:` has the names of the image management service's reference, whatever protocol asks, and two for deleted
-//! images, of which it has none; `identity:` is the
-//! administration of identities, `tintype:` what no other service has. Invariant: there are fewer than 128.
+//! `ims:` has the names of the image management service's reference, whatever protocol asks, two for deleted images,
+//! of which it has none, and what else whoever may look at images may look at; `identity:` is the administration of
+//! identities, `tintype:` what no other service has. Invariant: there are fewer than 128.
 
 /// A set of actions: one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,6 +99,10 @@ actions! {
     /// See what the project may have, and what it has.
     QuotasGet = "ims:quotas:get";
 
+    /// See which namespaces of metadata definitions there are.
+    MetadefsList = "ims:metadefs:list";
+    /// Show a namespace of metadata definitions, and all in it.
+    MetadefsGet = "ims:metadefs:get";
     /// See jobs of one's project.
     JobsGet = "ims:jobs:get";
     /// End, repeat and hold up jobs of one's project.
@@ -134,6 +138,14 @@ actions! {
     ImagesPublish = "tintype:images:publish";
     /// Give an image to another project.
     ImagesSetOwner = "tintype:images:setOwner";
+    /// Make a namespace of metadata definitions.
+    MetadefsCreate = "tintype:metadefs:create";
+    /// Change a namespace of metadata definitions, and all in it.
+    MetadefsUpdate = "tintype:metadefs:update";
+    /// Delete a namespace of metadata definitions.
+    MetadefsDelete = "tintype:metadefs:delete";
+    /// Treat every project's namespaces of metadata definitions as one's own.
+    MetadefsAccessAll = "tintype:metadefs:accessAll";
     /// Look at figures, damage and events of the box.
     StoreGet = "tintype:store:get";
     /// Verify everything that is stored.
@@ -315,6 +327,7 @@ mod tests {
             (Action::PoliciesGet, "policy"),
             (Action::UsersGet, "user"),
             (Action::StoreScrub, "store"),
+            (Action::MetadefsUpdate, "metadef"),
         ] {
             assert_eq!(action.resource_type(), expected);
         }
