@@ -27,7 +27,7 @@ impl Refusal {
         Refusal {
             status: StatusCode::UNAUTHORIZED,
             message: "Attempted to authenticate with an unsupported method.".into(),
-            details: Some(("identity", json!({"methods": ["password", "token"]}))),
+            details: Some(("identity", json!({"methods": ["password", "token", "application_credential"]}))),
         }
     }
 
