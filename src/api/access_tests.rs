@@ -108,7 +108,7 @@ const LIMITS: &str = concat!(
 );
 
 /// All other routes whose answer depends on who asks.
-const ROUTES: [(&str, &str, &str); 135] = [
+const ROUTES: [(&str, &str, &str); 137] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
@@ -217,6 +217,8 @@ const ROUTES: [(&str, &str, &str); 135] = [
     ("POST", "/tintype/v1/custom-keys", r#"{"alias":"k"}"#),
     ("GET", "/tintype/v1/deleted-images", ""),
     ("GET", "/tintype/v1/families", ""),
+    ("GET", "/tintype/v1/users/x/lock", ""),
+    ("DELETE", "/tintype/v1/users/x/lock", ""),
     ("GET", "/tintype/v1/access-keys", ""),
     ("POST", "/tintype/v1/access-keys", r#"{"user":"admin","project":"admin"}"#),
     ("GET", "/tintype/v1/quotas", ""),

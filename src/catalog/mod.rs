@@ -17,6 +17,7 @@ pub mod images;
 mod index;
 pub mod jobs;
 pub mod members;
+pub mod passwords;
 pub mod quotas;
 mod records;
 pub mod registry;
@@ -30,8 +31,14 @@ use index::Index;
 
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
-    let others =
-        [members::MEMBERS, uploads::UPLOADS, jobs::JOBS, custom_keys::CUSTOM_KEYS, credentials::CREDENTIALS];
+    let others = [
+        members::MEMBERS,
+        uploads::UPLOADS,
+        jobs::JOBS,
+        custom_keys::CUSTOM_KEYS,
+        credentials::CREDENTIALS,
+        passwords::LIVES,
+    ];
     [
         &images::FACTS[..],
         &others,

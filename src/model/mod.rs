@@ -11,6 +11,7 @@ pub mod ids;
 pub mod image;
 pub mod job;
 pub mod os_versions;
+pub mod password;
 pub mod policy;
 pub mod quota;
 pub mod range;

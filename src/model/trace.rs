@@ -70,6 +70,7 @@ operations! {
     CreateUser "createUser" Identity "user",
     UpdateUser "updateUser" Identity "user",
     DeleteUser "deleteUser" Identity "user",
+    UnlockUser "unlockUser" Identity "user",
     ChangePassword "changePassword" Identity "user",
     CreateProject "createProject" Identity "project",
     UpdateProject "updateProject" Identity "project",

@@ -178,6 +178,7 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("POST", ["policies", policy, "attach"]) => does(Operation::AttachPolicy, policy),
         ("POST", ["policies", policy, "detach"]) => does(Operation::DetachPolicy, policy),
         ("POST", ["policy-simulation"]) => Known::Reads,
+        ("DELETE", ["users", user, "lock"]) => does(Operation::UnlockUser, user),
         ("POST", ["access-keys"]) => does(Operation::CreateAccessKey, ""),
         ("PATCH", ["access-keys", id]) => does(Operation::UpdateAccessKey, id),
         ("DELETE", ["access-keys", id]) => does(Operation::DeleteAccessKey, id),

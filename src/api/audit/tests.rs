@@ -232,6 +232,38 @@ impl Box_ {
             ("DELETE", format!("/tintype/v1/access-keys/{access}"), "", String::new()),
             ("DELETE", "/v3/auth/tokens".to_owned(), "", String::new()),
         ];
+        let posts = [
+            (
+                format!("users/{user}/application_credentials"),
+                json!({"application_credential": {"name": "c", "secret": MARK}}),
+            ),
+            (format!("users/{user}/credentials/OS-EC2"), json!({"tenant_id": project})),
+            (
+                "credentials".to_owned(),
+                json!({"credential": {"type": "totp", "blob": MARK, "user_id": user}}),
+            ),
+            ("services".to_owned(), json!({"service": {"type": "t", "my_secret": MARK}})),
+            (
+                "endpoints".to_owned(),
+                json!({"endpoint": {"service_id": "x", "interface": "public", "url": "http://h"}}),
+            ),
+            ("regions".to_owned(), json!({"region": {"id": format!("r{named}")}})),
+        ];
+        for (path, body) in posts {
+            requests.push(("POST", format!("/v3/{path}"), JSON, body.to_string()));
+        }
+        for kind in ["credential", "service", "endpoint", "region"] {
+            requests.push(("PATCH", format!("/v3/{kind}s/x"), JSON, json!({ kind: {} }).to_string()));
+            requests.push(("DELETE", format!("/v3/{kind}s/x"), "", String::new()));
+        }
+        let reader = self.send(by, "GET", "/v3/roles?name=reader", "", "").await.text("/roles/0/id");
+        for method in ["PUT", "DELETE"] {
+            requests.push((method, format!("/v3/roles/{role}/implies/{reader}"), "", String::new()));
+        }
+        for path in ["application_credentials/x", "access_rules/x", "credentials/OS-EC2/x"] {
+            requests.push(("DELETE", format!("/v3/users/{user}/{path}"), "", String::new()));
+        }
+        requests.push(("DELETE", format!("/tintype/v1/users/{user}/lock"), "", String::new()));
         for (kind, id) in [("users", user), ("projects", project), ("domains", domain), ("roles", role)] {
             requests.push(("DELETE", format!("/v3/{kind}/{id}"), "", String::new()));
         }

@@ -8,6 +8,7 @@ use super::call::{Answer, Call, Outcome, SUBJECT_TOKEN};
 use super::catalog::{Reader, catalog};
 use super::error::Refusal;
 use super::{domains, listing, projects, sign_in};
+use crate::base::Time;
 use crate::model::identity::{Domain, Role};
 use crate::service::identity::{LentBy, Place, SignedIn};
 
@@ -17,7 +18,9 @@ const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-acc
 /// `POST /v3/auth/tokens`
 pub(super) async fn issue(call: Call) -> Outcome {
     let request = sign_in::read(&call.json()?)?;
-    let (text, signed_in) = call.state.blocking(move |service| service.sign_in(request)).await?;
+    let origin = call.origin();
+    let (text, signed_in) =
+        call.state.blocking(move |service| service.sign_in_from(&origin, request)).await?;
     let body = token_body(&call, &signed_in).await?;
     Ok(Answer::created(body).header(SUBJECT_TOKEN, text.expose()))
 }
@@ -78,7 +81,7 @@ fn subject(call: &Call) -> Result<String, Refusal> {
 }
 
 async fn token_body(call: &Call, signed_in: &SignedIn) -> Result<Value, Refusal> {
-    let SignedIn { token, user, user_domain, place, roles, lent } = signed_in;
+    let SignedIn { token, user, user_domain, place, roles, lent, password_ends } = signed_in;
     let mut body = Map::new();
     body.insert("methods".into(), json!(token.methods));
     body.insert(
@@ -87,7 +90,7 @@ async fn token_body(call: &Call, signed_in: &SignedIn) -> Result<Value, Refusal>
             "domain": named_domain(user_domain),
             "id": user.id.as_str(),
             "name": user.name,
-            "password_expires_at": null,
+            "password_expires_at": password_ends.map(Time::rfc3339_micros),
         }),
     );
     body.insert("audit_ids".into(), json!(token.audit_ids));

@@ -39,6 +39,10 @@ mod group_tests;
 #[cfg(test)]
 mod implied_tests;
 #[cfg(test)]
+mod password_tests;
+#[cfg(test)]
 mod registry_tests;
+#[cfg(test)]
+mod revocation_tests;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ mod file;
 mod gc;
 mod jobs;
 mod keys;
+mod locks;
 mod places;
 mod policies;
 mod quotas;
@@ -59,6 +60,7 @@ pub fn routes() -> Router<ApiState> {
         .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
+        .merge(locks::routes())
         .merge(places::routes())
         .merge(policies::routes())
         .merge(quotas::routes())

@@ -4,7 +4,7 @@ use super::entity::{self, Entity};
 use super::{assignments, attachments, group_assignments, holdings, implied, members};
 use crate::catalog::records::identity::{DomainRecord, ProjectRecord, RoleRecord, UserRecord};
 use crate::catalog::records::policy::{GroupRecord, PolicyRecord};
-use crate::catalog::{Error, access_keys, application_credentials, credentials, quotas, tokens};
+use crate::catalog::{Error, access_keys, application_credentials, credentials, passwords, quotas, tokens};
 use crate::db::{Table, WriteTxn};
 use crate::model::identity::{Domain, Group, Project, Role, Scope, User};
 use crate::model::policy::{Policy, Reach};
@@ -78,6 +78,7 @@ pub fn delete_user(txn: &WriteTxn, id: &UserId) -> Result<bool, Error> {
     access_keys::delete_of_user(txn, id)?;
     application_credentials::delete_of_user(txn, id)?;
     credentials::delete_of_user(txn, id)?;
+    passwords::delete(txn, id)?;
     entity::remove(txn, &user)?;
     Ok(true)
 }

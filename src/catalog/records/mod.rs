@@ -12,6 +12,7 @@ pub(super) mod identity;
 pub(super) mod image;
 pub(super) mod job;
 pub(super) mod member;
+pub(super) mod password;
 pub(super) mod policy;
 pub(super) mod quota;
 pub(super) mod registry;

@@ -8,6 +8,7 @@
 mod access_keys;
 mod application_credentials;
 mod assignments;
+mod attempts;
 mod authorise;
 mod bootstrap;
 mod credentials;
@@ -16,7 +17,9 @@ mod group_grants;
 mod groups;
 mod implied;
 mod limits;
+mod locks;
 mod password;
+mod password_rules;
 mod projects;
 mod registry;
 mod roles;
@@ -36,6 +39,7 @@ pub use application_credentials::{
     CredentialRef, CredentialSecret, KnownCredential, NewAccessRule, NewApplicationCredential, RoleRef,
 };
 pub use assignments::{AssignmentFilter, Grant, HeldRole, Holder};
+pub use attempts::AttemptRules;
 pub use bootstrap::DEFAULT_DOMAIN;
 pub use credentials::{CredentialChange, Ec2Pair, NewCredential, OpenCredential};
 pub use domains::{DomainChange, NewDomain};
@@ -43,6 +47,7 @@ pub use group_grants::GroupGrant;
 pub use groups::{GroupChange, NewGroup};
 pub use limits::{LimitChange, NewLimit};
 pub use password::{Password, PasswordCost};
+pub use password_rules::{PASSWORD_HISTORY_MAX, PasswordRules};
 pub use projects::{NewProject, OpenScopes, ProjectChange};
 pub use registry::{
     EndpointChange, INTERFACES, NewEndpoint, OWN_SERVICES, RegionChange, ServiceChange, own_endpoint_id,
@@ -56,6 +61,7 @@ pub use users::{NewUser, UserChange};
 pub use values::NameFilter;
 
 pub(super) use access_keys::Replays;
+pub(super) use attempts::Attempts;
 pub(super) use password::Hasher;
 
 use super::{Error, ErrorKind};

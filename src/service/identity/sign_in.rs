@@ -139,7 +139,7 @@ impl Service {
         // Policies are read outside of the one writer. One that allows nothing opens no scope.
         let rows = self.db.read()?;
         if let Some(worth) = self.worth_of_token(&rows, &token)? {
-            return Ok((text, SignedIn::new(&rows, token, worth)?));
+            return Ok((text, SignedIn::new(self, &rows, token, worth)?));
         }
         drop(rows);
         self.db.write(move |txn| Ok::<_, Error>(tokens::delete(txn, &hash)?))?;
@@ -163,7 +163,10 @@ impl Service {
                 let hash = user.as_ref().and_then(|user| user.password_hash.as_ref());
                 let matches = self.passwords.matches(password, hash)?;
                 match user {
-                    Some(User { id, password_hash: Some(hash), .. }) if matches => {
+                    Some(User { id, password_hash: Some(hash), .. })
+                        if self.attempts.take(&id, matches, self.clock.now()) =>
+                    {
+                        self.expect_password_good(&self.db.read()?, &id)?;
                         Ok(Proven::Password(id, hash))
                     }
                     _ => Err(unauthenticated()),

@@ -28,6 +28,8 @@ pub struct SignedIn {
     pub roles: Vec<Role>,
     /// The application credential that it was made with.
     pub lent: Option<LentBy>,
+    /// From when on the user's password opens nothing.
+    pub password_ends: Option<Time>,
 }
 
 /// An application credential, as the answer about a token of it shows it.
@@ -56,11 +58,17 @@ impl LentBy {
 }
 
 impl SignedIn {
-    pub(super) fn new(rows: &ReadTxn, token: Token, worth: Worth) -> Result<SignedIn, Error> {
+    pub(super) fn new(
+        service: &Service,
+        rows: &ReadTxn,
+        token: Token,
+        worth: Worth,
+    ) -> Result<SignedIn, Error> {
         let roles = worth.shown_roles(rows)?;
         let lent = worth.lent.as_deref().map(|lent| LentBy::new(rows, lent)).transpose()?;
         let Standing { user, user_domain, place, .. } = worth.standing;
-        Ok(SignedIn { token, user, user_domain, place, roles, lent })
+        let password_ends = service.password_end(rows, &user.id)?;
+        Ok(SignedIn { token, user, user_domain, place, roles, lent, password_ends })
     }
 }
 
@@ -108,7 +116,7 @@ impl Service {
         if has_rules && !knows_rules {
             return Err(no_such_token());
         }
-        SignedIn::new(&rows, token, worth)
+        SignedIn::new(self, &rows, token, worth)
     }
 
     /// Ends a token: one's own, or anyone's for administrators.
