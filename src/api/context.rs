@@ -84,7 +84,8 @@ pub fn origin(parts: &Parts) -> Arc<Origin> {
 /// Blocks: call it inside [`ApiState::blocking`].
 ///
 /// # Errors
-/// [`ErrorKind::Unauthenticated`] when there is no token, or it is unknown, expired or revoked.
+/// [`ErrorKind::Unauthenticated`] when there is no token, or it is unknown, expired or revoked; [`ErrorKind::Forbidden`]
+/// when the token is of an application credential that is not for such requests.
 pub fn authenticate(service: &Service, credentials: &Credentials) -> Result<Actor, Error> {
     let actor = match &credentials.proof {
         Proof::LocalAdmin => service.local_admin(),
@@ -96,6 +97,7 @@ pub fn authenticate(service: &Service, credentials: &Credentials) -> Result<Acto
     }?;
     let origin = credentials.origin.clone();
     origin.set_caller(caller(&actor));
+    actor.rights.admit(&origin)?;
     let rights = actor.rights.asked_from(origin.source.address());
     Ok(Actor { origin, rights, ..actor })
 }

@@ -69,3 +69,15 @@ pub const METADEF_TYPES_MAX: usize = 64;
 /// Text of all that one namespace defines, in bytes: it is read and written at once, and fits into one JSON body.
 /// OpenStack's own catalogue has 19 KB at most.
 pub const METADEF_BYTES_MAX: usize = 512 << 10;
+/// Application credentials of one user: enough for one each of a fleet's programs, few enough to list.
+pub const APPLICATION_CREDENTIALS_PER_USER_MAX: usize = 256;
+/// Access rules of one user, and of one application credential: each request that is bound to some looks through them.
+pub const ACCESS_RULES_PER_USER_MAX: usize = 1024;
+/// See [`ACCESS_RULES_PER_USER_MAX`].
+pub const ACCESS_RULES_PER_CREDENTIAL_MAX: usize = 64;
+/// Credentials of one user that are kept for others.
+pub const CREDENTIALS_PER_USER_MAX: usize = 64;
+/// What one of those says, in bytes: a chain of certificates, and no more.
+pub const CREDENTIAL_BLOB_BYTES_MAX: usize = 16 << 10;
+/// Services, endpoints and regions that may be registered, of each: all of them are in every token's answer.
+pub const REGISTERED_MAX: usize = 256;

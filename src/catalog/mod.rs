@@ -1,5 +1,5 @@
-//! Records: images, members, identities, tokens, access keys, custom keys, metadata definitions, jobs, audit. Has
-//! never heard of a chunk.
+//! Records: images, members, identities, tokens, access keys, application credentials, custom keys, metadata definitions,
+//! jobs, audit. Has never heard of a chunk.
 //!
 //! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
 //! implementation. Writing operations take the caller's transaction, so that several layers
@@ -7,7 +7,9 @@
 //! the same transaction.
 
 pub mod access_keys;
+pub mod application_credentials;
 pub mod audit;
+pub mod credentials;
 pub mod custom_keys;
 pub mod domain_members;
 mod error;
@@ -17,8 +19,10 @@ mod index;
 pub mod jobs;
 pub mod members;
 pub mod metadefs;
+pub mod passwords;
 pub mod quotas;
 mod records;
+pub mod registry;
 pub mod tokens;
 pub mod uploads;
 
@@ -29,16 +33,25 @@ use index::Index;
 
 /// Every table of the catalog that holds facts: what a lost catalog is rebuilt from.
 pub fn fact_tables() -> Vec<Table> {
-    let others = [members::MEMBERS, uploads::UPLOADS, jobs::JOBS, custom_keys::CUSTOM_KEYS];
+    let others = [
+        members::MEMBERS,
+        uploads::UPLOADS,
+        jobs::JOBS,
+        custom_keys::CUSTOM_KEYS,
+        credentials::CREDENTIALS,
+        passwords::LIVES,
+    ];
     [
         &images::FACTS[..],
         &others,
         &identity::FACTS,
         &access_keys::FACTS,
+        &application_credentials::FACTS,
         &audit::FACTS,
         &domain_members::FACTS,
         &quotas::FACTS,
         &metadefs::FACTS,
+        &registry::FACTS,
     ]
     .concat()
 }
@@ -84,7 +97,7 @@ pub fn reindex(db: &Db) -> Result<(), Error> {
 fn indexes() -> Vec<Index> {
     [
         &[images::INDEX, members::INDEX, domain_members::INDEX, access_keys::INDEX][..],
-        &[custom_keys::INDEX, jobs::INDEX],
+        &[custom_keys::INDEX, jobs::INDEX, application_credentials::INDEX, credentials::INDEX],
         &identity::INDEXES,
         &tokens::INDEXES,
     ]

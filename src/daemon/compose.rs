@@ -24,7 +24,7 @@ use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, CatalogFile, Db, Form};
 use crate::model::{DigestChoice, HashAlgorithm};
-use crate::service::identity::{Password, PasswordCost};
+use crate::service::identity::{AttemptRules, Password, PasswordCost, PasswordRules};
 use crate::service::jobs::JobRules;
 use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
 use crate::store::{self, MasterKey, ParityRatio, RewritePolicy, Store, Vault, VerifyHits};
@@ -303,8 +303,24 @@ fn rules(settings: &Settings) -> Rules {
         unfinished_uploads_max: settings.images.unfinished_uploads_max,
         password_hashes_at_once: settings.identity.password_hashes_at_once,
         password_cost: PasswordCost::default(),
+        passwords: password_rules(&settings.identity),
+        attempts: AttemptRules {
+            lock_after: settings.identity.lock_after_failures,
+            lock_s: settings.identity.lock_s as i64,
+            per_minute: settings.identity.failures_per_minute,
+        },
         jobs: job_rules(&settings.jobs),
         imports: settings.imports.rules(),
+    }
+}
+
+fn password_rules(settings: &settings::Identity) -> PasswordRules {
+    PasswordRules {
+        chars_min: settings.password_chars_min,
+        history: settings.password_history,
+        age_min_s: settings.password_age_min_s as i64,
+        life_s: settings.password_life_days as i64 * 86_400,
+        change_first: settings.password_change_first,
     }
 }
 

@@ -14,6 +14,7 @@ use super::imports::Imports;
 use super::peers::{self, PeerBox};
 use super::syslog::SyslogPlace;
 use super::window::Window;
+use crate::service::identity::PASSWORD_HISTORY_MAX;
 
 /// All settings of a server.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -352,11 +353,38 @@ pub struct Identity {
     pub token_ttl_s: i64,
     /// Password hashes computed at once.
     pub password_hashes_at_once: usize,
+    /// Least characters of a new password.
+    pub password_chars_min: usize,
+    /// How many of the latest passwords a user may not choose again.
+    pub password_history: usize,
+    /// Seconds that a password is kept at least.
+    pub password_age_min_s: u64,
+    /// Days that a password is good for; 0 for ever.
+    pub password_life_days: u64,
+    /// Whether users have to change a password that somebody else set.
+    pub password_change_first: bool,
+    /// Failed sign-ins after which a user is locked out; 0 for never.
+    pub lock_after_failures: u32,
+    /// For how long, in seconds.
+    pub lock_s: u64,
+    /// Failed sign-ins from one address within a minute after which it is turned away; 0 for never.
+    pub failures_per_minute: u32,
 }
 
 impl Default for Identity {
     fn default() -> Self {
-        Identity { token_ttl_s: 3600, password_hashes_at_once: 2 }
+        Identity {
+            token_ttl_s: 3600,
+            password_hashes_at_once: 2,
+            password_chars_min: 1,
+            password_history: 0,
+            password_age_min_s: 0,
+            password_life_days: 0,
+            password_change_first: false,
+            lock_after_failures: 10,
+            lock_s: 60,
+            failures_per_minute: 60,
+        }
     }
 }
 
@@ -531,6 +559,17 @@ impl Settings {
         between("seal.project_keys_max", self.seal.project_keys_max as u64, 0, 10_000)?;
         between("identity.token_ttl_s", u64::try_from(self.identity.token_ttl_s).unwrap_or(0), 60, 604_800)?;
         between("identity.password_hashes_at_once", self.identity.password_hashes_at_once as u64, 1, 64)?;
+        let identity = &self.identity;
+        between("identity.password_chars_min", identity.password_chars_min as u64, 1, 128)?;
+        between(
+            "identity.password_history",
+            identity.password_history as u64,
+            0,
+            PASSWORD_HISTORY_MAX as u64,
+        )?;
+        between("identity.password_age_min_s", identity.password_age_min_s, 0, 31_536_000)?;
+        between("identity.password_life_days", identity.password_life_days, 0, 36_500)?;
+        between("identity.lock_s", identity.lock_s, 1, 86_400)?;
         between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;
         between("images.retain_deleted_s", self.images.retain_deleted_s, 0, 315_360_000)?;
         between("images.upload_expiry_s", self.images.upload_expiry_s, 1, 31_536_000)?;

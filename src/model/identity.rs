@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
+use super::ids::{ApplicationCredentialId, DomainId, GroupId, ProjectId, RoleId, UserId};
 use crate::base::Time;
 
 /// Members of a request body that the service keeps and gives back without knowing them.
@@ -148,6 +148,8 @@ pub struct Token {
     pub methods: Vec<String>,
     /// Its own audit id, then that of the first token of its chain.
     pub audit_ids: Vec<String>,
+    /// The application credential that it was made with, and ends with.
+    pub application_credential: Option<ApplicationCredentialId>,
     /// When it was issued.
     pub issued_at: Time,
     /// When it ends.

@@ -83,6 +83,10 @@ text_id!(
     GroupId
 );
 text_id!(
+    /// An application credential's id: 32 hex digits.
+    ApplicationCredentialId
+);
+text_id!(
     /// A policy's id: 32 hex digits, or the fixed name of one that is built in.
     PolicyId
 );

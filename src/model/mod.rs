@@ -1,7 +1,10 @@
 //! The field's nouns: ids, images, states, identities, byte ranges. No I/O, no wire formats.
 
 pub mod access_key;
+pub mod access_rule;
+pub mod application_credential;
 pub mod content;
+pub mod credential;
 pub mod custom_key;
 pub mod identity;
 pub mod ids;
@@ -9,16 +12,20 @@ pub mod image;
 pub mod job;
 pub mod metadef;
 pub mod os_versions;
+pub mod password;
 pub mod policy;
 pub mod quota;
 pub mod range;
+pub mod registry;
 pub mod trace;
 pub mod upload;
 
 pub use access_key::{AccessId, AccessKey};
+pub use access_rule::AccessRule;
+pub use application_credential::ApplicationCredential;
 pub use content::{ContentId, DigestChoice, Digests, HashAlgorithm, SecureHash};
 pub use custom_key::{CustomKey, KeyId, KeyState};
-pub use ids::{DomainId, GroupId, ImageId, PolicyId, ProjectId, RoleId, UserId};
+pub use ids::{ApplicationCredentialId, DomainId, GroupId, ImageId, PolicyId, ProjectId, RoleId, UserId};
 pub use image::{Image, Status, Visibility};
 pub use range::ByteRange;
 pub use trace::{Interface, Operation, Rating, Trace, TraceContent, TraceHead};

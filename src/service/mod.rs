@@ -78,6 +78,10 @@ pub struct Rules {
     pub password_hashes_at_once: usize,
     /// What one password hash costs.
     pub password_cost: identity::PasswordCost,
+    /// What passwords have to be.
+    pub passwords: identity::PasswordRules,
+    /// What failed sign-ins lead to.
+    pub attempts: identity::AttemptRules,
     /// How many jobs there may be.
     pub jobs: jobs::JobRules,
     /// What imports of the Image API may do.
@@ -121,6 +125,8 @@ impl Default for Rules {
             unfinished_uploads_max: 64,
             password_hashes_at_once: 2,
             password_cost: identity::PasswordCost::default(),
+            passwords: identity::PasswordRules::default(),
+            attempts: identity::AttemptRules::default(),
             jobs: jobs::JobRules::default(),
             imports: images::ImportRules::default(),
         }
@@ -139,6 +145,7 @@ pub struct Service {
     /// What secrets of access keys follow from in a plain box; a sealed one keeps its own in the catalog.
     access_root: Option<Arc<identity::AccessRoot>>,
     replays: Arc<identity::Replays>,
+    attempts: Arc<identity::Attempts>,
     litter: Litter,
     /// Held while a key domain is made for an image.
     key_making: Arc<Mutex<()>>,
@@ -169,6 +176,7 @@ impl Service {
         events::log(&db, &store);
         let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
         let replays = identity::Replays::new(clock.now());
+        let attempts = identity::Attempts::new(rules.attempts, &*entropy);
         Service {
             db,
             store,
@@ -178,6 +186,7 @@ impl Service {
             passwords: Arc::new(passwords),
             access_root: None,
             replays: Arc::new(replays),
+            attempts: Arc::new(attempts),
             litter: Litter::default(),
             key_making: Arc::default(),
             machine_making: Arc::default(),

@@ -27,9 +27,9 @@ impl Machine {
         self.tell(|world| world.doubt(id, states));
         let pieces: Vec<Result<Bytes, BodyBroken>> =
             body.chunks(PIECE_BYTES).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        let staged = self.service().stage_image(&actor(), &id, Some(body.len() as u64), stream::iter(pieces));
-        staged.await.map_err(text)?;
-        let image = self.service().show_image(&actor(), &id).map_err(text)?;
+        let (service, actor, bytes) = (self.service(), actor(), body.len() as u64);
+        service.stage_image(&actor, &id, Some(bytes), stream::iter(pieces)).await.map_err(text)?;
+        let image = service.show_image(&actor, &id).map_err(text)?;
         self.learn(image, None);
         Ok(())
     }

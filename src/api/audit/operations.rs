@@ -124,6 +124,29 @@ fn identity(method: &Method, below: &[&str]) -> Known {
         ("POST", ["users", id, "password"]) => does(Operation::ChangePassword, id),
         ("PUT", [.., "users", user, "roles", _]) => does(Operation::GrantRole, user),
         ("DELETE", [.., "users", user, "roles", _]) => does(Operation::RevokeRole, user),
+        ("POST", ["users", _, "application_credentials"]) => does(Operation::CreateApplicationCredential, ""),
+        ("DELETE", ["users", _, "application_credentials", id]) => {
+            does(Operation::DeleteApplicationCredential, id)
+        }
+        ("DELETE", ["users", _, "access_rules", id]) => does(Operation::DeleteAccessRule, id),
+        ("PUT", ["roles", prior, "implies", _]) => does(Operation::ImplyRole, prior),
+        ("DELETE", ["roles", prior, "implies", _]) => does(Operation::EndImpliedRole, prior),
+        ("POST", ["users", _, "credentials", "OS-EC2"]) => does(Operation::CreateCredential, ""),
+        ("DELETE", ["users", _, "credentials", "OS-EC2", access]) => {
+            does(Operation::DeleteCredential, access)
+        }
+        ("POST", ["credentials"]) => does(Operation::CreateCredential, ""),
+        ("PATCH", ["credentials", id]) => does(Operation::UpdateCredential, id),
+        ("DELETE", ["credentials", id]) => does(Operation::DeleteCredential, id),
+        ("POST", ["services"]) => does(Operation::CreateService, ""),
+        ("PATCH", ["services", id]) => does(Operation::UpdateService, id),
+        ("DELETE", ["services", id]) => does(Operation::DeleteService, id),
+        ("POST", ["endpoints"]) => does(Operation::CreateEndpoint, ""),
+        ("PATCH", ["endpoints", id]) => does(Operation::UpdateEndpoint, id),
+        ("DELETE", ["endpoints", id]) => does(Operation::DeleteEndpoint, id),
+        ("POST", ["regions"]) => does(Operation::CreateRegion, ""),
+        ("PATCH", ["regions", id]) => does(Operation::UpdateRegion, id),
+        ("DELETE", ["regions", id]) => does(Operation::DeleteRegion, id),
         ("POST", ["users"]) => does(Operation::CreateUser, ""),
         ("PATCH", ["users", id]) => does(Operation::UpdateUser, id),
         ("DELETE", ["users", id]) => does(Operation::DeleteUser, id),
@@ -171,6 +194,7 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("POST", ["policies", policy, "attach"]) => does(Operation::AttachPolicy, policy),
         ("POST", ["policies", policy, "detach"]) => does(Operation::DetachPolicy, policy),
         ("POST", ["policy-simulation"]) => Known::Reads,
+        ("DELETE", ["users", user, "lock"]) => does(Operation::UnlockUser, user),
         ("POST", ["access-keys"]) => does(Operation::CreateAccessKey, ""),
         ("PATCH", ["access-keys", id]) => does(Operation::UpdateAccessKey, id),
         ("DELETE", ["access-keys", id]) => does(Operation::DeleteAccessKey, id),

@@ -1,28 +1,38 @@
 //! `/v3/auth`: making, looking at and revoking tokens, and what a token opens.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode};
 use serde_json::{Map, Value, json};
 
+use super::application_credentials::bare_rule;
 use super::call::{Answer, Call, Outcome, SUBJECT_TOKEN};
-use super::catalog::catalog;
+use super::catalog::{Reader, catalog};
 use super::error::Refusal;
 use super::{domains, listing, projects, sign_in};
+use crate::base::Time;
 use crate::model::identity::{Domain, Role};
-use crate::service::identity::{Place, SignedIn};
+use crate::service::identity::{LentBy, Place, SignedIn};
+
+/// Says that who validates a token heeds its access rules.
+const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-access-rules");
 
 /// `POST /v3/auth/tokens`
 pub(super) async fn issue(call: Call) -> Outcome {
     let request = sign_in::read(&call.json()?)?;
-    let (text, signed_in) = call.state.blocking(move |service| service.sign_in(request)).await?;
-    Ok(Answer::created(token_body(&call, &signed_in)).header(SUBJECT_TOKEN, text.expose()))
+    let origin = call.origin();
+    let (text, signed_in) =
+        call.state.blocking(move |service| service.sign_in_from(&origin, request)).await?;
+    let body = token_body(&call, &signed_in).await?;
+    Ok(Answer::created(body).header(SUBJECT_TOKEN, text.expose()))
 }
 
 /// `GET /v3/auth/tokens`
 pub(super) async fn show(call: Call) -> Outcome {
     let subject = subject(&call)?;
     let looked_at = subject.clone();
-    let signed_in = call.act(move |service, actor| service.validate_token(&actor, &looked_at)).await?;
-    Ok(Answer::ok(token_body(&call, &signed_in)).header(SUBJECT_TOKEN, &subject))
+    let knows_rules = call.header(&ACCESS_RULES).is_some();
+    let looked = call.act(move |service, actor| service.validate_token(&actor, &looked_at, knows_rules));
+    let signed_in = looked.await?;
+    Ok(Answer::ok(token_body(&call, &signed_in).await?).header(SUBJECT_TOKEN, &subject))
 }
 
 /// `DELETE /v3/auth/tokens`
@@ -39,7 +49,9 @@ pub(super) async fn show_catalog(call: Call) -> Outcome {
         let message = "You are not authorized to perform the requested action.";
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }
-    Ok(Answer::ok(json!({"catalog": catalog(&call.base_url()), "links": {"self": call.self_url()}})))
+    let reader = Reader { user: actor.user.clone(), project: actor.project().cloned() };
+    let catalog = catalog(&call, &reader).await?;
+    Ok(Answer::ok(json!({"catalog": catalog, "links": {"self": call.self_url()}})))
 }
 
 /// `GET /v3/auth/projects`
@@ -68,8 +80,8 @@ fn subject(call: &Call) -> Result<String, Refusal> {
     subject.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "No token in the request"))
 }
 
-fn token_body(call: &Call, signed_in: &SignedIn) -> Value {
-    let SignedIn { token, user, user_domain, place, roles } = signed_in;
+async fn token_body(call: &Call, signed_in: &SignedIn) -> Result<Value, Refusal> {
+    let SignedIn { token, user, user_domain, place, roles, lent, password_ends } = signed_in;
     let mut body = Map::new();
     body.insert("methods".into(), json!(token.methods));
     body.insert(
@@ -78,12 +90,15 @@ fn token_body(call: &Call, signed_in: &SignedIn) -> Value {
             "domain": named_domain(user_domain),
             "id": user.id.as_str(),
             "name": user.name,
-            "password_expires_at": null,
+            "password_expires_at": password_ends.map(Time::rfc3339_micros),
         }),
     );
     body.insert("audit_ids".into(), json!(token.audit_ids));
     body.insert("expires_at".into(), json!(token.expires_at.rfc3339_micros()));
     body.insert("issued_at".into(), json!(token.issued_at.rfc3339_micros()));
+    if let Some(lent) = lent {
+        body.insert("application_credential".into(), print_lent(lent));
+    }
     match place {
         Some(Place::Project(project, domain)) => {
             let domain = named_domain(domain);
@@ -97,13 +112,27 @@ fn token_body(call: &Call, signed_in: &SignedIn) -> Value {
         Some(Place::System) => {
             body.insert("system".into(), json!({"all": true}));
         }
-        None => return json!({ "token": body }),
+        None => return Ok(json!({ "token": body })),
     }
     body.insert("roles".into(), roles.iter().map(named_role).collect());
     if !call.flag("nocatalog") {
-        body.insert("catalog".into(), catalog(&call.base_url()));
+        let project = match place {
+            Some(Place::Project(project, _)) => Some(project.id.clone()),
+            _ => None,
+        };
+        let reader = Reader { user: user.id.clone(), project };
+        body.insert("catalog".into(), catalog(call, &reader).await?);
     }
-    json!({ "token": body })
+    Ok(json!({ "token": body }))
+}
+
+fn print_lent(lent: &LentBy) -> Value {
+    let restricted = !lent.is_unrestricted;
+    let mut object = json!({"id": lent.id.as_str(), "name": lent.name, "restricted": restricted});
+    if !lent.access_rules.is_empty() {
+        object["access_rules"] = lent.access_rules.iter().map(bare_rule).collect();
+    }
+    object
 }
 
 pub(super) fn named_domain(domain: &Domain) -> Value {

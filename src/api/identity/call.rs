@@ -216,6 +216,8 @@ impl IntoResponse for Refusal {
         match self.status {
             // Only a crowd of sign-ins or a restart says so: both are over in seconds.
             StatusCode::SERVICE_UNAVAILABLE => answer.header(RETRY_AFTER, "2"),
+            // An address that failed too often within a minute.
+            StatusCode::TOO_MANY_REQUESTS => answer.header(RETRY_AFTER, "60"),
             _ => answer,
         }
         .into_response()

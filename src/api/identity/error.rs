@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::service::{self, ErrorKind};
+use crate::service::{self, ErrorKind, Reason};
 
 /// A refusal with its status. `details` go beside `code`.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Refusal {
         Refusal {
             status: StatusCode::UNAUTHORIZED,
             message: "Attempted to authenticate with an unsupported method.".into(),
-            details: Some(("identity", json!({"methods": ["password", "token"]}))),
+            details: Some(("identity", json!({"methods": ["password", "token", "application_credential"]}))),
         }
     }
 
@@ -60,6 +60,9 @@ impl From<service::Error> for Refusal {
             ErrorKind::UnsupportedContent => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Gone => StatusCode::GONE,
+            ErrorKind::Unavailable if error.reason == Some(Reason::TooManyRequests) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Corrupt | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };

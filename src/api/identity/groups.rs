@@ -80,7 +80,8 @@ pub(super) async fn delete(call: Call) -> Outcome {
 /// `GET /v3/groups/{group}/users`
 pub(super) async fn members(call: Call) -> Outcome {
     let id = id(&call);
-    let members = call.act(move |service, actor| service.members_of_group(&actor, &id)).await?;
+    let members =
+        call.act(move |service, actor| users::shown(service, service.members_of_group(&actor, &id)?)).await?;
     Ok(listing::filtered(&call, "users", members.iter().map(|user| users::print(&call, user)).collect()))
 }
 

@@ -70,6 +70,16 @@ impl Members {
         }
     }
 
+    /// A text, or an object, which counts as the text of it; null counts as absent.
+    pub(super) fn text_or_object(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        match self.rest.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(object @ Value::Object(_)) => Ok(Some(object.to_string())),
+            Some(_) => Err(self.wrong(name, "a text or an object")),
+        }
+    }
+
     /// A whole number.
     pub(super) fn integer(&mut self, name: &str) -> Result<Option<i64>, Refusal> {
         match self.rest.remove(name) {
@@ -118,6 +128,25 @@ impl Members {
             Ok(texts) => Ok(Some(texts)),
             Err(_) => Err(self.wrong(name, "a list of texts")),
         }
+    }
+
+    /// A list of objects, empty where it is absent or null; each is named as this member in what is said of it.
+    pub(super) fn objects(&mut self, name: &'static str) -> Result<Vec<Members>, Refusal> {
+        let list = match self.rest.remove(name) {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(list)) => list,
+            Some(_) => return Err(self.wrong(name, "a list of objects")),
+        };
+        let members = list.into_iter().map(|one| match one {
+            Value::Object(rest) => Ok(Members { kind: name, rest }),
+            _ => Err(self.wrong(name, "a list of objects")),
+        });
+        members.collect()
+    }
+
+    /// Drops a member that may be sent, but that answers make up.
+    pub(super) fn ignore(&mut self, name: &str) {
+        self.rest.remove(name);
     }
 
     /// A member that may be sent, but only empty: what it would set does not exist here.

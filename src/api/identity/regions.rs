@@ -1,99 +1,82 @@
-//! `/v3/regions`, `/v3/services`, `/v3/endpoints`: the built-in catalog, to look at. It follows
-//! the server's own address, so there is nothing in it to change.
+//! `/v3/regions`: the box's own region, and those that administrators made.
 
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Outcome};
-use super::catalog::{CatalogService, Endpoint, REGION, SERVICES};
+use super::catalog::REGION;
 use super::error::Refusal;
 use super::listing;
+use super::members::{Members, print_extra};
+use crate::model::identity::Extra;
+use crate::model::registry::Region;
 use crate::service::Error;
-use crate::service::rights::{Action, Resource};
+use crate::service::identity::RegionChange;
+
+fn id(call: &Call) -> String {
+    call.path("region").to_owned()
+}
+
+fn print(call: &Call, region: &Region) -> Value {
+    let mut object = json!({
+        "id": region.id,
+        "description": region.description,
+        "parent_region_id": region.parent,
+        "links": {"self": call.url_of("regions", &region.id)},
+    });
+    print_extra(&mut object, &region.extra);
+    object
+}
+
+/// The box's own region, then the others.
+async fn all(call: &Call) -> Result<Vec<Region>, Refusal> {
+    let others = call.act(|service, actor| service.registered_regions(&actor)).await?;
+    let own = Region { id: REGION.into(), description: String::new(), parent: None, extra: Extra::new() };
+    Ok([own].into_iter().chain(others).collect())
+}
 
 /// `GET /v3/regions`
-pub(super) async fn list_regions(call: Call) -> Outcome {
-    call.act(|_, _| Ok(())).await?;
-    let region = print_region(&call);
-    Ok(listing::filtered(&call, "regions", vec![region]))
+pub(super) async fn list(call: Call) -> Outcome {
+    let regions = all(&call).await?;
+    Ok(listing::filtered(&call, "regions", regions.iter().map(|region| print(&call, region)).collect()))
 }
 
 /// `GET /v3/regions/{region}`
-pub(super) async fn show_region(call: Call) -> Outcome {
-    call.act(|_, _| Ok(())).await?;
-    let region = Some(print_region(&call));
-    one(&call, "region", region)
-}
-
-/// `GET /v3/services`
-pub(super) async fn list_services(call: Call) -> Outcome {
-    call.act(|_, actor| actor.expect(Action::ServicesList, Resource::None)).await?;
-    let services = SERVICES.iter().map(|service| print_service(&call, service)).collect();
-    Ok(listing::filtered(&call, "services", services))
-}
-
-/// `GET /v3/services/{service}`
-pub(super) async fn show_service(call: Call) -> Outcome {
-    call.act(|_, actor| actor.expect(Action::ServicesGet, Resource::None)).await?;
-    let service = SERVICES.iter().find(|service| service.id() == call.path("service"));
-    one(&call, "service", service.map(|service| print_service(&call, service)))
-}
-
-/// `GET /v3/endpoints`
-pub(super) async fn list_endpoints(call: Call) -> Outcome {
-    call.act(|_, actor| actor.expect(Action::EndpointsList, Resource::None)).await?;
-    let endpoints = endpoints(&call).map(|endpoint| print_endpoint(&call, &endpoint)).collect();
-    Ok(listing::filtered(&call, "endpoints", endpoints))
-}
-
-/// `GET /v3/endpoints/{endpoint}`
-pub(super) async fn show_endpoint(call: Call) -> Outcome {
-    call.act(|_, actor| actor.expect(Action::EndpointsGet, Resource::None)).await?;
-    let endpoint = endpoints(&call).find(|endpoint| endpoint.id == call.path("endpoint"));
-    one(&call, "endpoint", endpoint.map(|endpoint| print_endpoint(&call, &endpoint)))
-}
-
-fn endpoints(call: &Call) -> impl Iterator<Item = Endpoint> + use<> {
-    let base_url = call.base_url();
-    SERVICES.iter().flat_map(move |service| service.endpoints(&base_url))
-}
-
-fn one(call: &Call, kind: &'static str, object: Option<Value>) -> Outcome {
-    let id = call.path(kind);
-    match object.filter(|object| object["id"] == id) {
-        Some(object) => Ok(Answer::ok(json!({ kind: object }))),
-        None => Err(Refusal::from(Error::not_found(format!("Could not find {kind}: {id}.")))),
+pub(super) async fn show(call: Call) -> Outcome {
+    let id = id(&call);
+    match all(&call).await?.iter().find(|region| region.id == id) {
+        Some(region) => Ok(Answer::ok(json!({"region": print(&call, region)}))),
+        None => Err(Refusal::from(Error::not_found(format!("Could not find region: {id}.")))),
     }
 }
 
-fn print_region(call: &Call) -> Value {
-    json!({
-        "id": REGION,
-        "description": "",
-        "parent_region_id": null,
-        "links": {"self": call.url_of("regions", REGION)},
+fn change(mut region: Members) -> Result<RegionChange, Refusal> {
+    Ok(RegionChange {
+        // Null stands for no description.
+        description: region.nullable_text("description")?.map(Option::unwrap_or_default),
+        parent: region.nullable_text("parent_region_id")?,
+        extra: region.extra(),
     })
 }
 
-fn print_service(call: &Call, service: &CatalogService) -> Value {
-    json!({
-        "id": service.id(),
-        "type": service.kind,
-        "name": service.name,
-        "description": service.description,
-        "enabled": true,
-        "links": {"self": call.url_of("services", &service.id())},
-    })
+/// `POST /v3/regions`
+pub(super) async fn create(call: Call) -> Outcome {
+    let mut members = Members::of(&call, "region")?;
+    let id = members.text("id")?;
+    let new = change(members)?;
+    let region = call.act(move |service, actor| service.create_region(&actor, id, new)).await?;
+    Ok(Answer::created(json!({"region": print(&call, &region)})))
 }
 
-fn print_endpoint(call: &Call, endpoint: &Endpoint) -> Value {
-    json!({
-        "id": endpoint.id,
-        "interface": endpoint.interface,
-        "region_id": REGION,
-        "region": REGION,
-        "service_id": endpoint.service_id,
-        "url": endpoint.url,
-        "enabled": true,
-        "links": {"self": call.url_of("endpoints", &endpoint.id)},
-    })
+/// `PATCH /v3/regions/{region}`
+pub(super) async fn update(call: Call) -> Outcome {
+    let (id, change) = (id(&call), change(Members::of(&call, "region")?)?);
+    let region = call.act(move |service, actor| service.update_region(&actor, &id, change)).await?;
+    Ok(Answer::ok(json!({"region": print(&call, &region)})))
+}
+
+/// `DELETE /v3/regions/{region}`
+pub(super) async fn delete(call: Call) -> Outcome {
+    let id = id(&call);
+    call.act(move |service, actor| service.delete_region(&actor, &id)).await?;
+    Ok(Answer::empty())
 }

@@ -1,4 +1,4 @@
-//! `/v3/roles` and `/v3/role_inferences`
+//! `/v3/roles`
 
 use serde_json::{Value, json};
 
@@ -75,18 +75,4 @@ pub(super) async fn delete(call: Call) -> Outcome {
     let id = id(&call);
     call.act(move |service, actor| service.delete_role(&actor, &id)).await?;
     Ok(Answer::empty())
-}
-
-/// `GET /v3/role_inferences`
-pub(super) async fn inferences(call: Call) -> Outcome {
-    let inferences = call.act(|service, actor| service.role_inferences(&actor)).await?;
-    let short = |role: &Role| {
-        let links = json!({"self": call.url_of("roles", role.id.as_str())});
-        json!({"id": role.id.as_str(), "name": role.name, "links": links})
-    };
-    let inferences: Vec<Value> = inferences
-        .iter()
-        .map(|(prior, implied)| json!({"prior_role": short(prior), "implies": [short(implied)]}))
-        .collect();
-    Ok(Answer::ok(json!({"role_inferences": inferences})))
 }

@@ -8,7 +8,8 @@ use axum::routing::{get, post, put};
 use super::call::{self, Call, Outcome};
 use super::error::Refusal;
 use super::{
-    auth, domains, grants, groups, limits, projects, regions, roles, security_tokens, users, versions,
+    application_credentials, auth, credentials, domains, endpoints, grants, groups, implied, limits,
+    projects, regions, roles, security_tokens, services, users, versions,
 };
 use crate::api::context::ApiState;
 
@@ -38,6 +39,15 @@ fn version_3() -> Router<ApiState> {
         .route("/users/{user}/password", post(users::change_password))
         .route("/users/{user}/projects", get(projects::of_user))
         .route("/users/{user}/groups", get(groups::of_user))
+        .merge(application_credentials_of("/users/{user}"))
+        .route(
+            "/users/{user}/credentials/OS-EC2",
+            get(credentials::list_pairs).post(credentials::create_pair),
+        )
+        .route(
+            "/users/{user}/credentials/OS-EC2/{access}",
+            get(credentials::show_pair).delete(credentials::delete_pair),
+        )
         .route("/groups", get(groups::list).post(groups::create))
         .route("/groups/{group}", get(groups::show).patch(groups::update).delete(groups::delete))
         .route("/groups/{group}/users", get(groups::members))
@@ -51,7 +61,12 @@ fn version_3() -> Router<ApiState> {
         .route("/domains/{domain}", get(domains::show).patch(domains::update).delete(domains::delete))
         .route("/roles", get(roles::list).post(roles::create))
         .route("/roles/{role}", get(roles::show).patch(roles::update).delete(roles::delete))
-        .route("/role_inferences", get(roles::inferences))
+        .route("/roles/{role}/implies", get(implied::list))
+        .route(
+            "/roles/{role}/implies/{implied}",
+            put(implied::create).get(implied::show).head(implied::check).delete(implied::delete),
+        )
+        .route("/role_inferences", get(implied::inferences))
         .route("/role_assignments", get(grants::assignments))
         .merge(grants_on("/projects/{project}"))
         .merge(grants_on("/domains/{domain}"))
@@ -64,14 +79,32 @@ fn version_3() -> Router<ApiState> {
         .route("/limits", get(limits::list).post(limits::create))
         .route("/limits/model", get(limits::model))
         .route("/limits/{limit}", get(limits::show).patch(limits::update).delete(limits::delete))
-        .route("/regions", get(regions::list_regions))
-        .route("/regions/{region}", get(regions::show_region))
-        .route("/services", get(regions::list_services))
-        .route("/services/{service}", get(regions::show_service))
-        .route("/endpoints", get(regions::list_endpoints))
-        .route("/endpoints/{endpoint}", get(regions::show_endpoint))
+        .route("/credentials", get(credentials::list).post(credentials::create))
+        .route(
+            "/credentials/{credential}",
+            get(credentials::show).patch(credentials::update).delete(credentials::delete),
+        )
+        .route("/regions", get(regions::list).post(regions::create))
+        .route("/regions/{region}", get(regions::show).patch(regions::update).delete(regions::delete))
+        .route("/services", get(services::list).post(services::create))
+        .route("/services/{service}", get(services::show).patch(services::update).delete(services::delete))
+        .route("/endpoints", get(endpoints::list).post(endpoints::create))
+        .route(
+            "/endpoints/{endpoint}",
+            get(endpoints::show).patch(endpoints::update).delete(endpoints::delete),
+        )
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+}
+
+/// What programs sign in with for a user, and what that is for.
+fn application_credentials_of(user: &str) -> Router<ApiState> {
+    use application_credentials::{create, delete, delete_rule, list, list_rules, show, show_rule};
+    Router::new()
+        .route(&format!("{user}/application_credentials"), get(list).post(create))
+        .route(&format!("{user}/application_credentials/{{credential}}"), get(show).delete(delete))
+        .route(&format!("{user}/access_rules"), get(list_rules))
+        .route(&format!("{user}/access_rules/{{rule}}"), get(show_rule).delete(delete_rule))
 }
 
 /// Roles of users and of groups on one kind of scope.

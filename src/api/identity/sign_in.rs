@@ -3,7 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::error::Refusal;
-use crate::service::identity::{DomainRef, Password, ProjectRef, Proof, ScopeWish, SignIn, UserRef};
+use crate::model::ApplicationCredentialId;
+use crate::service::identity::{
+    CredentialRef, DomainRef, Password, ProjectRef, Proof, ScopeWish, SignIn, UserRef,
+};
 
 type Object = Map<String, Value>;
 
@@ -34,8 +37,24 @@ fn proof(identity: &Object) -> Result<Proof, Refusal> {
             let token = text(member(identity, "token", "auth.identity")?, "id")?;
             Ok(Proof::Token(token.ok_or_else(|| wanted("token.id", "a text"))?))
         }
+        [one] if one == "application_credential" => {
+            application_credential(member(identity, "application_credential", "auth.identity")?)
+        }
         _ => Err(Refusal::unsupported_method()),
     }
+}
+
+fn application_credential(named: &Object) -> Result<Proof, Refusal> {
+    let secret = text(named, "secret")?;
+    let secret = secret.ok_or_else(|| wanted("application_credential.secret", "a text"))?;
+    let credential = match (text(named, "id")?, text(named, "name")?) {
+        (Some(id), _) => CredentialRef::Id(ApplicationCredentialId(id)),
+        (None, Some(name)) => {
+            CredentialRef::Name(name, user_ref(member(named, "user", "application_credential")?)?)
+        }
+        (None, None) => return Err(wanted("application_credential", "an id, or a name and a user")),
+    };
+    Ok(Proof::ApplicationCredential(credential, Password::new(secret)?))
 }
 
 fn scope(scope: Option<&Value>) -> Result<ScopeWish, Refusal> {

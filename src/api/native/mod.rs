@@ -17,6 +17,7 @@ mod file;
 mod gc;
 mod jobs;
 mod keys;
+mod locks;
 mod metadefs;
 mod places;
 mod policies;
@@ -60,6 +61,7 @@ pub fn routes() -> Router<ApiState> {
         .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
+        .merge(locks::routes())
         .merge(metadefs::routes())
         .merge(places::routes())
         .merge(policies::routes())

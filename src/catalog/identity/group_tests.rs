@@ -109,6 +109,7 @@ fn token(txn: &WriteTxn, hash: u8, user: &str, scope: Option<Scope>) -> Result<(
         scope,
         methods: vec![],
         audit_ids: vec![],
+        application_credential: None,
         issued_at: Time(0),
         expires_at: Time(9),
     };

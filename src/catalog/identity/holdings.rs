@@ -3,16 +3,19 @@
 //! Invariant: a token whose user holds nothing on its scope any more is gone, in the transaction that took
 //! the last of it away.
 
+use std::collections::BTreeSet;
+
 use super::assignments::{assigned_at, assigned_to};
 use super::attachments::{self, attachments as all_attachments};
 use super::entity::get;
 use super::group_assignments::{assigned_to_group, groups_assigned_at};
+use super::implied::with_implied;
 use super::members::{groups_of, members_of};
-use crate::catalog::{Error, tokens};
+use crate::catalog::{Error, application_credentials, tokens};
 use crate::db::{Rows, WriteTxn};
-use crate::model::identity::{Group, Project, Scope};
+use crate::model::identity::{Group, Project, Role, Scope};
 use crate::model::policy::Reach;
-use crate::model::{GroupId, ProjectId, UserId};
+use crate::model::{GroupId, ProjectId, RoleId, UserId};
 
 /// Whether a user holds a role there, or is in a group that holds a role or a policy there.
 ///
@@ -56,11 +59,36 @@ pub fn shares_domain(rows: &impl Rows, group: &GroupId, project: &ProjectId) -> 
     Ok(group.is_some() && group == project)
 }
 
-/// Ends the tokens of a user that stand on nothing any more.
+/// The roles that a user was given on a scope, itself and through groups, with those that they bring along, each once
+/// and sorted by name.
+///
+/// # Errors
+/// When the database fails.
+pub fn held_roles(rows: &impl Rows, user: &UserId, scope: &Scope) -> Result<Vec<Role>, Error> {
+    let mut ids: BTreeSet<RoleId> =
+        assigned_to(rows, user, Some(scope))?.into_iter().map(|given| given.role).collect();
+    for group in groups_of(rows, user)? {
+        ids.extend(assigned_to_group(rows, &group, Some(scope))?.into_iter().map(|given| given.role));
+    }
+    let mut roles = Vec::new();
+    for id in ids {
+        roles.extend(get::<Role>(rows, &id)?);
+    }
+    with_implied(rows, roles)
+}
+
+/// Ends the tokens of a user that stand on nothing any more, and those of application credentials that are worth
+/// more than the user.
 pub(super) fn end_idle_tokens(txn: &WriteTxn, user: &UserId) -> Result<(), Error> {
-    tokens::retain_of_user(txn, user, |token| match &token.scope {
-        Some(scope) => holds_anything(txn, user, scope),
-        None => Ok(true),
+    tokens::retain_of_user(txn, user, |token| match (&token.scope, &token.application_credential) {
+        (Some(scope), None) => holds_anything(txn, user, scope),
+        (Some(scope), Some(id)) => {
+            let Some(credential) = application_credentials::get(txn, id)? else { return Ok(false) };
+            let held = held_roles(txn, user, scope)?;
+            let is_held = |id: &RoleId| held.iter().any(|role| role.id == *id);
+            Ok(credential.roles.iter().all(is_held) && holds_anything(txn, user, scope)?)
+        }
+        (None, _) => Ok(true),
     })
 }
 

@@ -1,10 +1,10 @@
 //! The kinds of named things, their tables, and what goes with them when they are deleted.
 
 use super::entity::{self, Entity};
-use super::{assignments, attachments, group_assignments, holdings, members};
+use super::{assignments, attachments, group_assignments, holdings, implied, members};
 use crate::catalog::records::identity::{DomainRecord, ProjectRecord, RoleRecord, UserRecord};
 use crate::catalog::records::policy::{GroupRecord, PolicyRecord};
-use crate::catalog::{Error, access_keys, quotas, tokens};
+use crate::catalog::{Error, access_keys, application_credentials, credentials, passwords, quotas, tokens};
 use crate::db::{Table, WriteTxn};
 use crate::model::identity::{Domain, Group, Project, Role, Scope, User};
 use crate::model::policy::{Policy, Reach};
@@ -64,7 +64,7 @@ entity!(Policy, PolicyId, "policy", PolicyRecord, into_policy, "policies-1", "po
 entity!(Role, RoleId, "role", RoleRecord, into_role, "roles-1", "role-names-1",
     space: |role| role.domain.as_ref().map_or("", |domain| domain.as_str()), folded: str::to_lowercase);
 
-/// Removes a user with its assignments, memberships, tokens and access keys; says whether there was one.
+/// Removes a user with its assignments, memberships, tokens, access keys and credentials of all kinds; says whether there was one.
 ///
 /// # Errors
 /// When the database fails.
@@ -76,6 +76,9 @@ pub fn delete_user(txn: &WriteTxn, id: &UserId) -> Result<bool, Error> {
     }
     tokens::delete_of_user(txn, id, None)?;
     access_keys::delete_of_user(txn, id)?;
+    application_credentials::delete_of_user(txn, id)?;
+    credentials::delete_of_user(txn, id)?;
+    passwords::delete(txn, id)?;
     entity::remove(txn, &user)?;
     Ok(true)
 }
@@ -99,7 +102,8 @@ pub fn delete_group(txn: &WriteTxn, id: &GroupId) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Removes a project with the assignments, policies, tokens, access keys and limits on it; says whether there was one.
+/// Removes a project with the assignments, policies, tokens, access keys, credentials of all kinds and limits on it;
+/// says whether there was one.
 /// Images it owns stay.
 ///
 /// # Errors
@@ -116,6 +120,8 @@ pub fn delete_project(txn: &WriteTxn, id: &ProjectId) -> Result<bool, Error> {
         }
     }
     access_keys::delete_of_project(txn, id)?;
+    application_credentials::delete_of_project(txn, id)?;
+    credentials::delete_of_project(txn, id)?;
     quotas::delete_of_project(txn, id)?;
     entity::remove(txn, &project)?;
     Ok(true)
@@ -145,7 +151,7 @@ pub fn delete_domain(txn: &WriteTxn, id: &DomainId) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Removes a role and every assignment of it; says whether there was one.
+/// Removes a role, every assignment of it, and what it brings along or comes with; says whether there was one.
 ///
 /// # Errors
 /// When the database fails.
@@ -161,6 +167,7 @@ pub fn delete_role(txn: &WriteTxn, id: &RoleId) -> Result<bool, Error> {
             group_assignments::remove_group_assignment(txn, &assignment)?;
         }
     }
+    implied::forget(txn, id)?;
     entity::remove(txn, &role)?;
     Ok(true)
 }

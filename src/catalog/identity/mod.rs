@@ -9,6 +9,7 @@ mod attachments;
 mod entity;
 mod group_assignments;
 mod holdings;
+mod implied;
 mod keys;
 mod kinds;
 mod members;
@@ -24,7 +25,11 @@ pub use group_assignments::{
     assigned_to_group, group_assignments, groups_assigned_at, is_group_assigned, put_group_assignment,
     remove_group_assignment,
 };
-pub use holdings::{end_tokens_at, has_policy, holds_anything, shares_domain};
+pub use holdings::{end_tokens_at, has_policy, held_roles, holds_anything, shares_domain};
+pub use implied::{
+    BUILT_IN as BUILT_IN_IMPLICATIONS, implications, implied_by, imply, is_built_in, is_implied,
+    no_longer_imply, with_implied,
+};
 pub use kinds::{delete_domain, delete_group, delete_project, delete_role, delete_user};
 pub use members::{add_member, groups_of, is_member, members_of, remove_member};
 pub use policies::{delete_policy, insert_policy, update_policy};
@@ -36,7 +41,7 @@ use crate::model::identity::{Domain, Group, Project, Role, User};
 use crate::model::policy::Policy;
 
 /// The tables that everything else of identities follows from.
-pub(super) const FACTS: [Table; 10] = [
+pub(super) const FACTS: [Table; 11] = [
     Domain::FACTS,
     Project::FACTS,
     User::FACTS,
@@ -47,6 +52,7 @@ pub(super) const FACTS: [Table; 10] = [
     group_assignments::BY_GROUP,
     members::BY_GROUP,
     attachments::BY_GROUP,
+    implied::IMPLIED,
 ];
 
 /// The tables that follow from them.

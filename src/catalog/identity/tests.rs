@@ -61,6 +61,7 @@ fn token(user: &str, scope: Option<Scope>, expires_at: i64) -> Token {
         scope,
         methods: vec![],
         audit_ids: vec![],
+        application_credential: None,
         issued_at: Time(0),
         expires_at: Time(expires_at),
     }

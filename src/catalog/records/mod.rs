@@ -4,6 +4,8 @@
 //! which table a record is kept in, nor any rule about its values.
 
 pub(super) mod access_key;
+pub(super) mod application_credential;
+pub(super) mod credential;
 pub(super) mod custom_key;
 pub(super) mod deleted_image;
 pub(super) mod identity;
@@ -11,8 +13,10 @@ pub(super) mod image;
 pub(super) mod job;
 pub(super) mod member;
 pub(super) mod metadef;
+pub(super) mod password;
 pub(super) mod policy;
 pub(super) mod quota;
+pub(super) mod registry;
 pub(super) mod tokens;
 pub(super) mod trace;
 pub(super) mod upload;

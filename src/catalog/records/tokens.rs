@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::Time;
-use crate::db::codec::Record;
+use crate::db::codec::{Record, Unreadable, decode_body};
 use crate::model::identity::{Scope, Token};
-use crate::model::{DomainId, ProjectId, UserId};
+use crate::model::{ApplicationCredentialId, DomainId, ProjectId, UserId};
 
 /// Where a token holds. The order of the variants is part of the form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +22,44 @@ pub struct TokenRecord {
     scope: Option<ScopeForm>,
     methods: Vec<String>,
     audit_ids: Vec<String>,
+    application_credential: Option<String>,
     issued_at: i64,
     expires_at: i64,
 }
 
 impl Record for TokenRecord {
+    const VERSION: u8 = 2;
+    const NAME: &'static str = "token";
+
+    fn decode_other(version: u8, bytes: &[u8]) -> Result<TokenRecord, Unreadable> {
+        match version {
+            1 => Ok(decode_body::<TokenRecord1>(bytes)?.into()),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
+        }
+    }
+}
+
+/// Before there were application credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct TokenRecord1 {
+    user: String,
+    scope: Option<ScopeForm>,
+    methods: Vec<String>,
+    audit_ids: Vec<String>,
+    issued_at: i64,
+    expires_at: i64,
+}
+
+impl Record for TokenRecord1 {
     const VERSION: u8 = 1;
     const NAME: &'static str = "token";
+}
+
+impl From<TokenRecord1> for TokenRecord {
+    fn from(old: TokenRecord1) -> TokenRecord {
+        let TokenRecord1 { user, scope, methods, audit_ids, issued_at, expires_at } = old;
+        TokenRecord { user, scope, methods, audit_ids, application_credential: None, issued_at, expires_at }
+    }
 }
 
 impl From<&Token> for TokenRecord {
@@ -42,6 +73,7 @@ impl From<&Token> for TokenRecord {
             }),
             methods: token.methods.clone(),
             audit_ids: token.audit_ids.clone(),
+            application_credential: token.application_credential.as_ref().map(|id| id.0.clone()),
             issued_at: token.issued_at.0,
             expires_at: token.expires_at.0,
         }
@@ -59,6 +91,7 @@ impl From<TokenRecord> for Token {
             }),
             methods: record.methods,
             audit_ids: record.audit_ids,
+            application_credential: record.application_credential.map(ApplicationCredentialId),
             issued_at: Time(record.issued_at),
             expires_at: Time(record.expires_at),
         }
@@ -77,6 +110,7 @@ mod tests {
             scope: Some(Scope::Domain("d".into())),
             methods: vec!["m".into()],
             audit_ids: vec!["a".into()],
+            application_credential: Some("c".into()),
             issued_at: Time(1),
             expires_at: Time(-1),
         };
@@ -84,8 +118,13 @@ mod tests {
         let one = "0100000000000000";
         assert_eq!(
             hex::encode(&bytes),
-            format!("01{one}750101000000{one}64{one}{one}6d{one}{one}61{one}ffffffffffffffff")
+            format!("02{one}750101000000{one}64{one}{one}6d{one}{one}6101{one}63{one}ffffffffffffffff")
         );
         assert_eq!(Token::from(decode::<TokenRecord>(&bytes).unwrap()), token);
+        // The form before.
+        let old =
+            hex::decode(format!("01{one}750101000000{one}64{one}{one}6d{one}{one}61{one}ffffffffffffffff"));
+        let read = Token::from(decode::<TokenRecord>(&old.unwrap()).unwrap());
+        assert_eq!(read, Token { application_credential: None, ..token });
     }
 }

@@ -43,6 +43,11 @@ pub enum User {
         /// Id or name
         user: String,
     },
+    /// Have a user's password taken again after too many failed sign-ins
+    Unlock {
+        /// Id or name
+        user: String,
+    },
     /// Give a user a new password and end its tokens; prints the password where it made one
     ResetPassword {
         /// Id or name
@@ -78,6 +83,12 @@ impl User {
             User::Delete { user } => {
                 let id = USER.delete(client, &user).await?;
                 output.done(&format!("Deleted user {id}"), &json!({"deleted": id}))
+            }
+            User::Unlock { user } => {
+                let user = USER.find(client, &user).await?;
+                let id = id(&user)?;
+                client.call(Method::DELETE, Api::Native, &format!("/users/{id}/lock")).await?;
+                output.done(&format!("Unlocked user {id}"), &json!({"unlocked": id}))
             }
             User::ResetPassword { user, password_file } => {
                 let password = Password::take(password_file.as_deref())?;

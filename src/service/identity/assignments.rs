@@ -1,7 +1,7 @@
 //! Giving roles to users, taking them away, and who holds what, directly or through a group.
 
 use super::missing;
-use super::standing::{IMPLIED_ROLES, Place};
+use super::standing::Place;
 use crate::catalog::identity as catalog;
 use crate::db::{ReadTxn, Rows};
 use crate::model::identity::{Assignment, Domain, Group, GroupAssignment, Project, Role, Scope, User};
@@ -203,19 +203,12 @@ fn describe(
     Ok(place.map(|place| HeldRole { holder, holder_domain, place, role, given: None }))
 }
 
-/// What comes with a given role, nearest first.
+/// What comes with a given role.
 fn implied(rows: &impl Rows, given: &HeldRole) -> Result<Vec<HeldRole>, Error> {
-    let mut held = Vec::new();
-    let mut prior = given.role.name.to_lowercase();
-    for (from, to) in IMPLIED_ROLES {
-        if from == prior
-            && let Some(role) = catalog::find::<Role>(rows, "", to)?
-        {
-            held.push(HeldRole { role, given: Some(given.role.clone()), ..given.clone() });
-            prior = to.to_owned();
-        }
-    }
-    Ok(held)
+    let mut roles = catalog::with_implied(rows, vec![given.role.clone()])?;
+    roles.retain(|role| role.id != given.role.id);
+    let held = |role| HeldRole { role, given: Some(given.role.clone()), ..given.clone() };
+    Ok(roles.into_iter().map(held).collect())
 }
 
 fn check_parts(rows: &impl Rows, grant: &Grant) -> Result<(), Error> {

@@ -1,6 +1,5 @@
 //! Roles: the built-in ones never change; others are names that policies can use.
 
-use super::standing::IMPLIED_ROLES;
 use super::values::{check_name, merge_extra};
 use super::{NameFilter, missing, new_id};
 use crate::catalog::identity as catalog;
@@ -112,25 +111,9 @@ impl Service {
             Ok(())
         })
     }
-
-    /// Each role that brings another along, and that one.
-    ///
-    /// # Errors
-    /// Refused without the right.
-    pub fn role_inferences(&self, actor: &Actor) -> Result<Vec<(Role, Role)>, Error> {
-        actor.expect(Action::RolesListInferences, Resource::None)?;
-        let rows = self.db.read()?;
-        let mut inferences = Vec::new();
-        for (prior, implied) in IMPLIED_ROLES {
-            let prior = catalog::find::<Role>(&rows, "", prior)?;
-            let implied = catalog::find::<Role>(&rows, "", implied)?;
-            inferences.extend(prior.zip(implied));
-        }
-        Ok(inferences)
-    }
 }
 
-fn check_mutable(role: &Role, verb: &str) -> Result<(), Error> {
+pub(super) fn check_mutable(role: &Role, verb: &str) -> Result<(), Error> {
     if role.immutable {
         return Err(Error::forbidden(format!(
             "Unable to {verb} immutable role resource: {} ({}) is built in.",

@@ -6,13 +6,13 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::standing::standing;
 use super::tokens::{SignedIn, token_hash};
-use super::{Password, unauthenticated};
+use super::{CredentialRef, Password, unauthenticated};
 use crate::base::{Entropy, Time};
-use crate::catalog::{identity as catalog, tokens};
+use crate::catalog::{application_credentials, identity as catalog, tokens};
 use crate::db::{Rows, WriteTxn};
 use crate::model::identity::{Domain, PasswordHash, Project, Scope, Token, User};
-use crate::model::{DomainId, ProjectId, UserId};
-use crate::service::{Error, Service};
+use crate::model::{ApplicationCredential, DomainId, ProjectId, UserId};
+use crate::service::{Error, ErrorKind, Service};
 
 /// Expired tokens removed with each new one: more than one, so that they never pile up.
 const PURGE_PER_SIGN_IN: usize = 8;
@@ -44,13 +44,15 @@ pub enum ProjectRef {
     Name(String, DomainRef),
 }
 
-/// What proves who signs in. No `Debug`: both are secrets.
+/// What proves who signs in. No `Debug`: all are secrets.
 #[derive(Clone)]
 pub enum Proof {
     /// The user's password.
     Password(UserRef, Password),
     /// A token of theirs.
     Token(String),
+    /// The secret of an application credential of theirs.
+    ApplicationCredential(CredentialRef, Password),
 }
 
 /// The scope a caller wants.
@@ -98,6 +100,7 @@ impl TokenText {
 enum Proven {
     Password(UserId, PasswordHash),
     Token(tokens::TokenHash),
+    ApplicationCredential(ApplicationCredential),
 }
 
 impl Service {
@@ -108,6 +111,12 @@ impl Service {
     /// scope; [`crate::service::ErrorKind::NotFound`] when the token given as proof is none.
     pub fn sign_in(&self, request: SignIn) -> Result<(TokenText, SignedIn), Error> {
         let SignIn { proof, scope } = request;
+        if matches!(proof, Proof::ApplicationCredential(..)) && scope != ScopeWish::Default {
+            return Err(Error::new(
+                ErrorKind::Unauthenticated,
+                "Error authenticating with application credential: Application credentials cannot request a scope.",
+            ));
+        }
         let proven = self.check_proof(&proof)?;
         let text = TokenText::generate(&*self.entropy);
         let hash = token_hash(text.expose());
@@ -118,20 +127,26 @@ impl Service {
         let token = self.db.write(move |txn| {
             let mut token = begin_token(txn, &proven, now, ttl_s)?;
             token.audit_ids.insert(0, audit_id.clone());
-            place_token(txn, &mut token, &wish)?;
+            match token.application_credential {
+                // It has its place.
+                Some(_) => {}
+                None => place_token(txn, &mut token, &wish)?,
+            }
             tokens::purge_expired(txn, now, PURGE_PER_SIGN_IN)?;
             tokens::insert(txn, &hash, &token)?;
             Ok::<_, Error>(token)
         })?;
         // Policies are read outside of the one writer. One that allows nothing opens no scope.
         let rows = self.db.read()?;
-        if let Some(worth) = self.worth(&rows, &token.user, token.scope.as_ref())? {
-            return Ok((text, SignedIn::new(&rows, token, worth)?));
+        if let Some(worth) = self.worth_of_token(&rows, &token)? {
+            return Ok((text, SignedIn::new(self, &rows, token, worth)?));
         }
         drop(rows);
         self.db.write(move |txn| Ok::<_, Error>(tokens::delete(txn, &hash)?))?;
         match scope {
-            ScopeWish::Default => self.sign_in(SignIn { proof, scope: ScopeWish::Unscoped }),
+            ScopeWish::Default if !matches!(proof, Proof::ApplicationCredential(..)) => {
+                self.sign_in(SignIn { proof, scope: ScopeWish::Unscoped })
+            }
             _ => Err(unauthenticated()),
         }
     }
@@ -139,12 +154,19 @@ impl Service {
     fn check_proof(&self, proof: &Proof) -> Result<Proven, Error> {
         match proof {
             Proof::Token(text) => Ok(Proven::Token(token_hash(text))),
+            Proof::ApplicationCredential(named, secret) => {
+                let proven = self.proven_credential(named, secret)?;
+                Ok(Proven::ApplicationCredential(proven.ok_or_else(unauthenticated)?))
+            }
             Proof::Password(user, password) => {
                 let user = find_user(&self.db.read()?, user)?;
                 let hash = user.as_ref().and_then(|user| user.password_hash.as_ref());
                 let matches = self.passwords.matches(password, hash)?;
                 match user {
-                    Some(User { id, password_hash: Some(hash), .. }) if matches => {
+                    Some(User { id, password_hash: Some(hash), .. })
+                        if self.attempts.take(&id, matches, self.clock.now()) =>
+                    {
+                        self.expect_password_good(&self.db.read()?, &id)?;
                         Ok(Proven::Password(id, hash))
                     }
                     _ => Err(unauthenticated()),
@@ -167,14 +189,37 @@ fn begin_token(txn: &WriteTxn, proven: &Proven, now: Time, ttl_s: i64) -> Result
                 scope: None,
                 methods: vec!["password".into()],
                 audit_ids: Vec::new(),
+                application_credential: None,
                 issued_at: now,
                 expires_at: now.plus_seconds(ttl_s),
+            })
+        }
+        Proven::ApplicationCredential(credential) => {
+            let is_same = application_credentials::get(txn, &credential.id)?.as_ref() == Some(credential);
+            if !is_same || credential.expires_at.is_some_and(|end| end <= now) {
+                return Err(unauthenticated());
+            }
+            let life_ends = now.plus_seconds(ttl_s);
+            Ok(Token {
+                user: credential.user.clone(),
+                scope: Some(Scope::Project(credential.project.clone())),
+                methods: vec!["application_credential".into()],
+                audit_ids: Vec::new(),
+                application_credential: Some(credential.id.clone()),
+                issued_at: now,
+                expires_at: credential.expires_at.map_or(life_ends, |end| end.min(life_ends)),
             })
         }
         Proven::Token(hash) => {
             let Some(parent) = super::tokens::live(txn, hash, now)? else {
                 return Err(Error::not_found("Could not find token: it is unknown, expired or revoked."));
             };
+            if parent.application_credential.is_some() {
+                return Err(Error::forbidden(
+                    "You are not authorized to perform the requested action: Using a delegated token to create another \
+                     token is not allowed.",
+                ));
+            }
             let mut methods = parent.methods;
             if methods.first().is_none_or(|first| first != "token") {
                 methods.insert(0, "token".into());
@@ -221,7 +266,7 @@ fn domain_id(rows: &impl Rows, domain: &DomainRef) -> Result<Option<DomainId>, E
     }
 }
 
-fn find_user(rows: &impl Rows, user: &UserRef) -> Result<Option<User>, Error> {
+pub(super) fn find_user(rows: &impl Rows, user: &UserRef) -> Result<Option<User>, Error> {
     match user {
         UserRef::Id(id) => Ok(catalog::get(rows, id)?),
         UserRef::Name(name, domain) => match domain_id(rows, domain)? {

@@ -4,13 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::catalog::identity as catalog;
 use crate::db::Rows;
+use crate::model::UserId;
 use crate::model::identity::{Domain, Project, Role, Scope, User};
-use crate::model::{RoleId, UserId};
 use crate::service::Error;
-
-/// Each role and the one it brings along.
-pub const IMPLIED_ROLES: [(&str, &str); 3] =
-    [("admin", "manager"), ("manager", "member"), ("member", "reader")];
 
 /// A scope with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +24,8 @@ pub(super) struct Standing {
     pub user: User,
     pub user_domain: Domain,
     pub place: Option<Place>,
-    /// Roles given to the user and to the user's groups, each once; empty when there is no place.
+    /// Roles given to the user and to the user's groups, with those that they bring along, each once and sorted by
+    /// name; empty when there is no place.
     pub roles: Vec<Role>,
 }
 
@@ -59,19 +56,12 @@ pub(super) fn standing(
         Scope::System => Some(Place::System),
     };
     let Some(place) = place else { return Ok(None) };
-    let mut ids: BTreeSet<RoleId> =
-        catalog::assigned_to(rows, &user.id, Some(scope))?.into_iter().map(|given| given.role).collect();
+    let roles = catalog::held_roles(rows, &user.id, scope)?;
     let mut has_policies = false;
-    for group in catalog::groups_of(rows, &user.id)? {
-        let given = catalog::assigned_to_group(rows, &group, Some(scope))?;
-        ids.extend(given.into_iter().map(|given| given.role));
-        if let Scope::Project(project) = scope {
+    if let Scope::Project(project) = scope {
+        for group in catalog::groups_of(rows, &user.id)? {
             has_policies = has_policies || catalog::has_policy(rows, &group, project)?;
         }
-    }
-    let mut roles = Vec::new();
-    for id in ids {
-        roles.extend(catalog::get::<Role>(rows, &id)?);
     }
     if roles.is_empty() && !has_policies {
         return Ok(None);
@@ -83,24 +73,7 @@ fn enabled_domain(rows: &impl Rows, id: &crate::model::DomainId) -> Result<Optio
     Ok(catalog::get::<Domain>(rows, id)?.filter(|domain| domain.enabled))
 }
 
-/// The roles' names in lower case, with the implied ones.
+/// The roles' names in lower case.
 pub(super) fn role_names(roles: &[Role]) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = roles.iter().map(|role| role.name.to_lowercase()).collect();
-    for (prior, implied) in IMPLIED_ROLES {
-        if names.contains(prior) {
-            names.insert(implied.to_owned());
-        }
-    }
-    names
-}
-
-/// The roles with the implied ones, each once, sorted by name.
-pub(super) fn with_implied(rows: &impl Rows, mut roles: Vec<Role>) -> Result<Vec<Role>, Error> {
-    for name in role_names(&roles) {
-        if !roles.iter().any(|role| role.name.to_lowercase() == name) {
-            roles.extend(catalog::find::<Role>(rows, "", &name)?);
-        }
-    }
-    roles.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(roles)
+    roles.iter().map(|role| role.name.to_lowercase()).collect()
 }

@@ -108,10 +108,10 @@ fn a_revoked_token_is_worth_nothing() {
     let (service, _) = service();
     let token = admin_token(&service);
     let actor = service.authenticate_token(token.expose()).unwrap();
-    assert_eq!(service.validate_token(&actor, token.expose()).unwrap().user.name, "admin");
+    assert_eq!(service.validate_token(&actor, token.expose(), false).unwrap().user.name, "admin");
     service.revoke_token(&actor, token.expose()).unwrap();
     assert_eq!(refusal(service.authenticate_token(token.expose())), ErrorKind::Unauthenticated);
-    assert_eq!(refusal(service.validate_token(&actor, token.expose())), ErrorKind::NotFound);
+    assert_eq!(refusal(service.validate_token(&actor, token.expose(), false)), ErrorKind::NotFound);
     assert_eq!(refusal(service.revoke_token(&actor, token.expose())), ErrorKind::NotFound);
     let proof = Proof::Token(token.expose().to_owned());
     assert_eq!(refusal(service.sign_in(SignIn { proof, scope: in_admin() })), ErrorKind::NotFound);
@@ -130,10 +130,10 @@ fn another_users_token_is_not_shown() {
         rights: Default::default(),
         origin: Default::default(),
     };
-    assert_eq!(refusal(service.validate_token(&stranger, token.expose())), ErrorKind::Forbidden);
+    assert_eq!(refusal(service.validate_token(&stranger, token.expose(), false)), ErrorKind::Forbidden);
     assert_eq!(refusal(service.revoke_token(&stranger, token.expose())), ErrorKind::Forbidden);
     stranger.roles.insert("service".into());
-    service.validate_token(&stranger, token.expose()).unwrap();
+    service.validate_token(&stranger, token.expose(), false).unwrap();
 }
 
 fn new_user(name: &str) -> NewUser {

@@ -80,7 +80,7 @@ impl Service {
         merge_extra(&mut extra, &new.extra)?;
         let password_hash = self.hash_optional(new.password.as_ref())?;
         let id = UserId(new_id(&*self.entropy));
-        let actor = actor.clone();
+        let (actor, service) = (actor.clone(), self.clone());
         self.recorded(&actor.clone(), Act::new(Operation::CreateUser), move |txn, act| {
             let user = User {
                 id: id.clone(),
@@ -92,6 +92,9 @@ impl Service {
                 extra: extra.clone(),
             };
             catalog::insert(txn, &user)?;
+            if user.password_hash.is_some() {
+                service.note_password_set(txn, &user.id, None, true)?;
+            }
             act.name(&user.id, &user.name);
             Ok(user)
         })
@@ -111,8 +114,10 @@ impl Service {
             Some(password) => Some(self.hash_optional(password.as_ref())?),
             None => None,
         };
-        let id = id.clone();
-        self.recorded(actor, Act::new(Operation::UpdateUser), move |txn, act| {
+        let (id, service) = (id.clone(), self.clone());
+        let is_reset = new_hash.is_some();
+        let changed = id.clone();
+        let user = self.recorded(actor, Act::new(Operation::UpdateUser), move |txn, act| {
             let mut user = catalog::get::<User>(txn, &id)?.ok_or_else(|| missing("user", &id))?;
             act.name(&user.id, &user.name);
             check_same_domain("user", &user.domain, change.domain.as_ref())?;
@@ -121,6 +126,7 @@ impl Service {
             user.default_project = change.default_project.clone().unwrap_or(user.default_project);
             merge_extra(&mut user.extra, &change.extra)?;
             if let Some(hash) = &new_hash {
+                service.note_password_set(txn, &id, user.password_hash.as_ref(), true)?;
                 user.password_hash = hash.clone();
             }
             if new_hash.is_some() || !user.enabled {
@@ -131,7 +137,11 @@ impl Service {
             }
             catalog::update(txn, &user)?;
             Ok(user)
-        })
+        })?;
+        if is_reset {
+            self.attempts.forget(&changed);
+        }
+        Ok(user)
     }
 
     /// Sets a user's password without knowing the old one, and ends every token of theirs.
@@ -147,7 +157,7 @@ impl Service {
     ///
     /// # Errors
     /// [`crate::service::ErrorKind::Unauthenticated`] when the old one is wrong or the user cannot
-    /// sign in; [`crate::service::ErrorKind::Invalid`] when the new one is empty.
+    /// sign in or is locked out; [`crate::service::ErrorKind::Invalid`] when the new one is empty, or the rules refuse it.
     pub fn change_password(
         &self,
         origin: &Arc<Origin>,
@@ -158,11 +168,13 @@ impl Service {
         let user = catalog::get::<User>(&self.db.read()?, id)?.filter(|user| user.enabled);
         let domain = user.as_ref().map_or_else(|| DEFAULT_DOMAIN.into(), |user| user.domain.clone());
         let old_hash = user.and_then(|user| user.password_hash);
-        if !self.passwords.matches(old, old_hash.as_ref())? {
+        let is_right = self.passwords.matches(old, old_hash.as_ref())?;
+        if old_hash.is_none() || !self.attempts.take(id, is_right, self.clock.now()) {
             return Err(unauthenticated());
         }
+        self.expect_choice(&self.db.read()?, id, old_hash.as_ref(), new)?;
         let new_hash = self.passwords.hash(new, &*self.entropy)?;
-        let id = id.clone();
+        let (id, service) = (id.clone(), self.clone());
         // The old password proved who asks.
         let actor =
             Actor { user: id.clone(), user_domain: domain, origin: origin.clone(), ..Actor::system() };
@@ -171,6 +183,7 @@ impl Service {
             let user = user.filter(|user| user.enabled && user.password_hash == old_hash);
             let mut user = user.ok_or_else(unauthenticated)?;
             act.name(&user.id, &user.name);
+            service.note_password_set(txn, &id, user.password_hash.as_ref(), false)?;
             user.password_hash = Some(new_hash.clone());
             tokens::delete_of_user(txn, &id, None)?;
             catalog::update(txn, &user)?;
@@ -197,6 +210,10 @@ impl Service {
     }
 
     fn hash_optional(&self, password: Option<&Password>) -> Result<Option<PasswordHash>, Error> {
-        password.map(|password| self.passwords.hash(password, &*self.entropy)).transpose()
+        let hash = |password: &Password| {
+            self.rules.passwords.check(password)?;
+            self.passwords.hash(password, &*self.entropy)
+        };
+        password.map(hash).transpose()
     }
 }

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use super::standing::{Place, Standing, role_names, standing, with_implied};
+use super::application_credentials::lend;
+use super::standing::{Place, Standing, role_names, standing};
 use crate::catalog::identity as catalog;
 use crate::db::ReadTxn;
 use crate::model::UserId;
-use crate::model::identity::{Role, Scope};
-use crate::service::rights::{Action, Actions, Asked, Rights, Rulebook};
+use crate::model::identity::{Role, Scope, Token};
+use crate::service::rights::{Action, Actions, Asked, Lent, Rights, Rulebook};
 use crate::service::{Actor, Error, Service};
 
 /// Actions that change something, for which clients look for the role member.
@@ -33,6 +34,8 @@ pub(in crate::service) struct Worth {
     pub book: Arc<Rulebook>,
     /// What their conditions look at.
     pub asked: Asked,
+    /// What the user lent, where somebody acts with that.
+    pub(super) lent: Option<Arc<Lent>>,
 }
 
 impl Service {
@@ -47,6 +50,28 @@ impl Service {
         scope: Option<&Scope>,
     ) -> Result<Option<Worth>, Error> {
         let Some(standing) = standing(rows, user, scope)? else { return Ok(None) };
+        self.worth_of(rows, standing, None)
+    }
+
+    /// What a token is worth, as of a snapshot: what its user is, or the part of that which was lent with it.
+    ///
+    /// # Errors
+    /// As [`Service::worth`].
+    pub(super) fn worth_of_token(&self, rows: &ReadTxn, token: &Token) -> Result<Option<Worth>, Error> {
+        let Some(standing) = standing(rows, &token.user, token.scope.as_ref())? else { return Ok(None) };
+        let Some(id) = &token.application_credential else { return self.worth_of(rows, standing, None) };
+        match lend(rows, standing, id, self.clock.now())? {
+            Some((standing, lent)) => self.worth_of(rows, standing, Some(Arc::new(lent))),
+            None => Ok(None),
+        }
+    }
+
+    fn worth_of(
+        &self,
+        rows: &ReadTxn,
+        standing: Standing,
+        lent: Option<Arc<Lent>>,
+    ) -> Result<Option<Worth>, Error> {
         let project = match &standing.place {
             Some(Place::Project(project, _)) => Some(project),
             _ => None,
@@ -60,10 +85,12 @@ impl Service {
             source: None,
         };
         let book = self.rights.book(rows, project.map(|project| &project.id), &asked)?;
-        if scope.is_some() && standing.roles.is_empty() && book.allowed().is_empty() {
+        let worth = Worth { standing, book, asked, lent };
+        let is_placed = worth.standing.place.is_some();
+        if is_placed && worth.standing.roles.is_empty() && worth.allowed().is_empty() {
             return Ok(None);
         }
-        Ok(Some(Worth { standing, book, asked }))
+        Ok(Some(worth))
     }
 }
 
@@ -76,7 +103,15 @@ impl Worth {
             scope,
             roles: role_names(&self.standing.roles),
             origin: Default::default(),
-            rights: Rights::new(self.book.clone(), self.asked.clone()),
+            rights: Rights::new(self.book.clone(), self.asked.clone(), self.lent.clone()),
+        }
+    }
+
+    /// What policies may allow, as far as that counts.
+    fn allowed(&self) -> Actions {
+        match &self.lent {
+            Some(lent) if !lent.has_policies => Actions::NONE,
+            _ => self.book.allowed(),
         }
     }
 
@@ -85,7 +120,7 @@ impl Worth {
     pub(super) fn shown_roles(&self, rows: &ReadTxn) -> Result<Vec<Role>, Error> {
         let mut roles = self.standing.roles.clone();
         let writes: Actions = WRITES.into_iter().collect();
-        let amounts_to = match self.book.allowed() {
+        let amounts_to = match self.allowed() {
             _ if self.standing.place.is_none() => None,
             allowed if allowed.is_empty() => None,
             allowed if allowed.meets(writes) => Some("member"),
@@ -96,6 +131,6 @@ impl Worth {
         {
             roles.extend(catalog::find::<Role>(rows, "", name)?);
         }
-        with_implied(rows, roles)
+        Ok(catalog::with_implied(rows, roles)?)
     }
 }

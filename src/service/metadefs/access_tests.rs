@@ -158,7 +158,7 @@ fn a_policy_lets_its_holders_manage_namespaces_of_their_own_project_alone() {
         source: None,
     };
     let book = Rulebook::new(vec![holding], &asked);
-    let actor = Actor { rights: Rights::new(Arc::new(book), asked), ..caller(&[]) };
+    let actor = Actor { rights: Rights::new(Arc::new(book), asked, None), ..caller(&[]) };
     let (read, writes) = answers(&service, &actor, "own private");
     assert_eq!(read, "ok");
     assert!(writes.iter().all(|write| *write == "ok"), "{writes:?}");

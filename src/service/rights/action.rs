@@ -193,6 +193,16 @@ actions! {
     UsersListProjects = "identity:users:listProjects" as "list_user_projects";
     /// See which groups a user is in.
     UsersListGroups = "identity:users:listGroups" as "list_groups_for_user";
+    /// List other users' application credentials and access rules.
+    ApplicationCredentialsList = "identity:applicationCredentials:list" as "list_application_credentials";
+    /// Show other users' application credentials and access rules.
+    ApplicationCredentialsGet = "identity:applicationCredentials:get" as "get_application_credential";
+    /// Delete other users' application credentials and access rules.
+    ApplicationCredentialsDelete = "identity:applicationCredentials:delete" as "delete_application_credential";
+    /// See other users' credentials that are kept for others.
+    CredentialsGet = "identity:credentials:get" as "get_credential";
+    /// Make, change and delete other users' credentials that are kept for others.
+    CredentialsManage = "identity:credentials:manage" as "update_credential";
     /// List groups.
     GroupsList = "identity:groups:list" as "list_groups";
     /// Show a group.
@@ -243,6 +253,8 @@ actions! {
     RolesDelete = "identity:roles:delete" as "delete_role";
     /// See which roles bring others along.
     RolesListInferences = "identity:roles:listInferences" as "list_role_inference_rules";
+    /// Say which roles bring others along.
+    RolesImply = "identity:roles:imply" as "create_implied_role";
     /// See which roles somebody was given somewhere.
     GrantsList = "identity:grants:list" as "list_grants";
     /// See whether somebody was given a role.
@@ -261,6 +273,12 @@ actions! {
     EndpointsList = "identity:endpoints:list" as "list_endpoints";
     /// Show an endpoint.
     EndpointsGet = "identity:endpoints:get" as "get_endpoint";
+    /// Register, change and delete services beside the box's own.
+    ServicesManage = "identity:services:manage" as "create_service";
+    /// Register, change and delete endpoints of services beside the box's own.
+    EndpointsManage = "identity:endpoints:manage" as "create_endpoint";
+    /// Make, change and delete regions beside the box's own.
+    RegionsManage = "identity:regions:manage" as "create_region";
     /// Make limits of all projects.
     RegisteredLimitsCreate = "identity:registeredLimits:create" as "create_registered_limits";
     /// Change limits of all projects.

@@ -11,17 +11,22 @@ use super::Resource;
 use super::action::Action;
 use super::built_in;
 use super::condition::Asked;
+use super::lent::Lent;
 use super::rulebook::{Rulebook, Verdict};
 use crate::service::{Actor, Error, Reason};
 
-/// The policies that hold for a caller; none by default.
+/// What holds for a caller beside its roles: policies, and what was not lent to it. Neither by default.
 #[derive(Clone, Default)]
-pub struct Rights(Option<Arc<(Arc<Rulebook>, Asked)>>);
+pub struct Rights {
+    policies: Option<Arc<(Arc<Rulebook>, Asked)>>,
+    lent: Option<Arc<Lent>>,
+}
 
 impl Rights {
-    /// The rights of who asks so.
-    pub(in crate::service) fn new(book: Arc<Rulebook>, asked: Asked) -> Rights {
-        if book.is_empty() { Rights(None) } else { Rights(Some(Arc::new((book, asked)))) }
+    /// The rights of who asks so, perhaps with something that was lent to it.
+    pub(in crate::service) fn new(book: Arc<Rulebook>, asked: Asked, lent: Option<Arc<Lent>>) -> Rights {
+        let policies = if book.is_empty() { None } else { Some(Arc::new((book, asked))) };
+        Rights { policies, lent }
     }
 
     /// The same, asked for from this address; none where a request did not come over the network.
@@ -30,25 +35,32 @@ impl Rights {
             let (book, asked) = &**held;
             Arc::new((book.clone(), Asked { source, ..asked.clone() }))
         };
-        Rights(self.0.as_ref().map(with))
+        Rights { policies: self.policies.as_ref().map(with), lent: self.lent.clone() }
+    }
+
+    /// The application credential that the caller acts with, if it does.
+    pub fn lent(&self) -> Option<&Lent> {
+        self.lent.as_deref()
     }
 
     /// What the policies say.
     fn decide(&self, action: Action, resource: Resource<'_>, account: &str) -> Verdict {
-        match self.0.as_deref() {
-            Some((book, asked)) => book.decide(action, resource, account, asked),
-            None => Verdict::Silent,
+        let Some((book, asked)) = self.policies.as_deref() else { return Verdict::Silent };
+        match book.decide(action, resource, account, asked) {
+            Verdict::Allowed if self.lent().is_some_and(|lent| !lent.has_policies) => Verdict::Silent,
+            verdict => verdict,
         }
     }
 }
 
 impl PartialEq for Rights {
     fn eq(&self, other: &Rights) -> bool {
-        match (&self.0, &other.0) {
+        let same_policies = match (&self.policies, &other.policies) {
             (Some(one), Some(other)) => Arc::ptr_eq(&one.0, &other.0) && one.1 == other.1,
             (None, None) => true,
             _ => false,
-        }
+        };
+        same_policies && self.lent == other.lent
     }
 }
 
@@ -56,8 +68,9 @@ impl Eq for Rights {}
 
 impl fmt::Debug for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policies = self.0.as_ref().map_or(0, |held| held.0.len());
-        write!(f, "Rights({policies} policies)")
+        let policies = self.policies.as_ref().map_or(0, |held| held.0.len());
+        let lent = if self.lent.is_some() { ", lent" } else { "" };
+        write!(f, "Rights({policies} policies{lent})")
     }
 }
 

@@ -69,13 +69,15 @@ impl Service {
     /// Makes an access key: one's own, or anyone's for administrators. The secret is told here only.
     ///
     /// # Errors
-    /// `Forbidden` for other users' keys; `NotFound` when there is no such user or project; `Invalid` when the
+    /// `Forbidden` for other users' keys, and for whoever acts with an application credential; `NotFound` when there is
+    /// no such user or project; `Invalid` when the
     /// user has no role there, or the end is past; `TooLarge` when the user has too many.
     pub fn create_access_key(
         &self,
         actor: &Actor,
         new: NewAccessKey,
     ) -> Result<(KnownKey, AccessSecret), Error> {
+        actor.rights.expect_own("an access key")?;
         check_description(new.description.as_deref())?;
         let now = self.clock.now();
         if let Some(end) = new.expires_at.filter(|end| *end <= now) {
@@ -154,6 +156,7 @@ impl Service {
         access: &AccessId,
         change: AccessKeyChange,
     ) -> Result<KnownKey, Error> {
+        actor.rights.expect_own("an access key")?;
         check_description(change.description.as_ref().and_then(Option::as_deref))?;
         let (actor, access, service) = (actor.clone(), access.clone(), self.clone());
         self.recorded(&actor.clone(), Act::new(Operation::UpdateAccessKey), move |txn, act| {
@@ -197,7 +200,7 @@ impl Service {
     }
 
     /// As [`Service::access_root`], making `fresh` the root of a sealed box that has none.
-    fn make_access_root(&self, txn: &WriteTxn, fresh: &AccessRoot) -> Result<AccessRoot, Error> {
+    pub(super) fn make_access_root(&self, txn: &WriteTxn, fresh: &AccessRoot) -> Result<AccessRoot, Error> {
         if let Some(root) = self.access_root(txn)? {
             return Ok(root);
         }

@@ -49,7 +49,7 @@ impl AccessRoot {
     }
 
     /// What tells it from another root, and nothing else of it.
-    pub(super) fn name(&self) -> RootName {
+    pub(in crate::service::identity) fn name(&self) -> RootName {
         let digest = blake3::derive_key("tintype 2026-11 name of an access key root", self.0.as_ref());
         let [a, b, c, d, e, f, g, h, ..] = digest;
         [a, b, c, d, e, f, g, h]
@@ -68,6 +68,11 @@ impl AccessRoot {
     /// What proves that a security token which says `words` was made under this root.
     pub(super) fn code_of_token(&self, words: &[u8]) -> [u8; 32] {
         *blake3::keyed_hash(&self.0, &[b"security token ", words].concat()).as_bytes()
+    }
+
+    /// The key that seals what one credential says.
+    pub(in crate::service::identity) fn key_of_blob(&self, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(*blake3::keyed_hash(&self.0, &[b"credential blob ", &salt[..]].concat()).as_bytes())
     }
 
     fn secret(&self, of: &[u8]) -> AccessSecret {
