@@ -19,6 +19,7 @@ mod listing;
 mod measure;
 mod memory;
 mod nbd;
+mod quick;
 mod random;
 mod reclaim;
 mod rights;
@@ -34,11 +35,12 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("ingest", ingest::run),
     ("known", known::run),
     ("sealed", sealed::run),
     ("upload", upload::run),
+    ("quick", quick::run),
     ("download", download::run),
     ("random", random::run),
     ("start", start::run),
