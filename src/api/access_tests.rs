@@ -82,7 +82,7 @@ enum State {
 }
 
 /// Routes about one image: method, path, body, and the state that the image is in.
-const IMAGE_ROUTES: [(&str, &str, &str, State); 29] = [
+const IMAGE_ROUTES: [(&str, &str, &str, State); 31] = [
     ("GET", "/v2/images/{image}", "", State::Filled),
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
     (
@@ -98,6 +98,8 @@ const IMAGE_ROUTES: [(&str, &str, &str, State); 29] = [
     ("PUT", "/v2/images/{image}/stage", "data", State::Empty),
     ("POST", "/v2/images/{image}/import", r#"{"method":{"name":"glance-direct"}}"#, State::Empty),
     ("GET", "/v2/images/{image}/tasks", "", State::Filled),
+    ("GET", "/v2/images/{image}/locations", "", State::Filled),
+    ("POST", "/v2/images/{image}/locations", r#"{"url":"http://203.0.113.1/x"}"#, State::Empty),
     ("POST", "/v2/images/{image}/actions/deactivate", "", State::Filled),
     ("POST", "/v2/images/{image}/actions/reactivate", "", State::Filled),
     ("PUT", "/v2/images/{image}/tags/t", "", State::Filled),

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod images;
 mod index;
 pub mod jobs;
+pub mod locations;
 pub mod members;
 pub mod metadefs;
 pub mod passwords;
@@ -36,6 +37,7 @@ pub fn fact_tables() -> Vec<Table> {
     let others = [
         members::MEMBERS,
         uploads::UPLOADS,
+        locations::LOCATIONS,
         jobs::JOBS,
         custom_keys::CUSTOM_KEYS,
         credentials::CREDENTIALS,

@@ -28,6 +28,8 @@ pub struct Imports {
     pub ca_file: String,
     /// How long an ended task is told of, in seconds.
     pub task_ttl_s: u64,
+    /// What clients call the store that stands for addresses of the web; empty lets nobody name such a location.
+    pub web_store: String,
 }
 
 impl Default for Imports {
@@ -41,6 +43,7 @@ impl Default for Imports {
             networks: Vec::new(),
             ca_file: String::new(),
             task_ttl_s: 172_800,
+            web_store: String::new(),
         }
     }
 }
@@ -60,12 +63,23 @@ impl Imports {
         if !(60..=31_536_000).contains(&self.task_ttl_s) {
             return Err(format!("imports.task_ttl_s: {} is not between 60 and 31536000", self.task_ttl_s));
         }
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if self.web_store.len() > 63 || !self.web_store.bytes().all(is_good) {
+            return Err(format!(
+                "imports.web_store: \"{}\" is no name of a store: up to 63 letters, digits, '.', '-' and '_'",
+                self.web_store
+            ));
+        }
         Ok(())
     }
 
     /// The rules of the use cases.
     pub(super) fn rules(&self) -> ImportRules {
-        ImportRules { methods: self.methods().unwrap_or_default(), task_ttl_s: self.task_ttl_s as i64 }
+        ImportRules {
+            methods: self.methods().unwrap_or_default(),
+            task_ttl_s: self.task_ttl_s as i64,
+            web_store: (!self.web_store.is_empty()).then(|| self.web_store.clone()),
+        }
     }
 
     fn methods(&self) -> Result<Vec<ImportMethod>, String> {
@@ -116,6 +130,7 @@ mod tests {
             (Imports { hosts: vec!["http://a".into()], ..good.clone() }, "imports.hosts"),
             (Imports { networks: vec!["10.0.0.1/33".into()], ..good.clone() }, "imports.networks"),
             (Imports { task_ttl_s: 1, ..good.clone() }, "imports.task_ttl_s"),
+            (Imports { web_store: "a b".into(), ..good.clone() }, "imports.web_store"),
         ] {
             assert!(bad.check().unwrap_err().starts_with(what), "{what}");
         }

@@ -39,6 +39,14 @@ pub enum SecureHash {
 }
 
 impl SecureHash {
+    /// These bytes as a hash; `None` when the algorithm makes another number of them.
+    pub fn new(algorithm: HashAlgorithm, value: &[u8]) -> Option<SecureHash> {
+        Some(match algorithm {
+            HashAlgorithm::Sha512 => SecureHash::Sha512(value.try_into().ok()?),
+            HashAlgorithm::Sha256 => SecureHash::Sha256(value.try_into().ok()?),
+        })
+    }
+
     /// How it was computed.
     pub fn algorithm(&self) -> HashAlgorithm {
         match self {
@@ -65,6 +73,11 @@ pub enum HashAlgorithm {
 }
 
 impl HashAlgorithm {
+    /// The one of this word.
+    pub fn parse(word: &str) -> Option<HashAlgorithm> {
+        [HashAlgorithm::Sha512, HashAlgorithm::Sha256].into_iter().find(|known| known.as_str() == word)
+    }
+
     /// The Image API's word for it, which is also that of Python's hashlib.
     pub fn as_str(self) -> &'static str {
         match self {

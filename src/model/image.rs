@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::content::{ContentId, Digests};
+use super::content::{ContentId, Digests, SecureHash};
 use super::ids::{DomainId, ImageId, ProjectId};
 use crate::base::Time;
 
@@ -164,6 +164,15 @@ pub struct Image {
     pub active_at: Option<Time>,
     /// Names the upload that owns `Saving`, so that a late one cannot finish another's work.
     pub upload: Option<[u8; 16]>,
+}
+
+/// An address that an image's data was fetched from, or is to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Location {
+    /// The address, as its caller wrote it.
+    pub url: String,
+    /// What the data's hash must be, where the caller said so.
+    pub expected: Option<SecureHash>,
 }
 
 /// Whether a project took a share that was offered to it.

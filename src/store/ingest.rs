@@ -26,7 +26,7 @@ use super::realm::Realm;
 use super::rows::{ContentRow, manifest_header};
 use super::{Store, thread};
 use crate::db::codec;
-use crate::model::{ContentId, Digests};
+use crate::model::{ContentId, DigestChoice, Digests};
 use digesting::Digesting;
 use lanes::Lanes;
 pub use progress::Checkpoint;
@@ -61,9 +61,9 @@ pub(super) struct Durable {
 }
 
 impl Ingest {
-    pub(super) fn start(store: Store, realm: Realm) -> Result<Ingest, Error> {
+    pub(super) fn start(store: Store, realm: Realm, digests: DigestChoice) -> Result<Ingest, Error> {
         let assembler = Assembler::new(store.clone(), realm);
-        let lanes = Lanes::start(Digesting::new(store.inner.options.digests), assembler)?;
+        let lanes = Lanes::start(Digesting::new(digests), assembler)?;
         Ok(Ingest { store, domain: realm.domain, place: None, lanes })
     }
 

@@ -97,7 +97,7 @@ pub use verify::Damage;
 
 use crate::base::{Clock, Entropy};
 use crate::db::{Db, Rows, WriteTxn};
-use crate::model::ContentId;
+use crate::model::{ContentId, DigestChoice, HashAlgorithm};
 use crate::objects::{Entrance, Objects, Traffic};
 use compress::Compressors;
 use format::{FRAME_BYTES, Header, Kind};
@@ -194,7 +194,17 @@ impl Store {
     pub fn ingest(&self, scope: Scope) -> Result<Ingest, Error> {
         // At once: nobody should send what has no place to go to.
         self.expect_entered()?;
-        Ingest::start(self.clone(), Realm::new(self.inner.domain, scope))
+        Ingest::start(self.clone(), Realm::new(self.inner.domain, scope), self.inner.options.digests)
+    }
+
+    /// As [`Store::ingest`], with this hash in the place of the one that new streams have.
+    ///
+    /// # Errors
+    /// As [`Store::ingest`].
+    pub fn ingest_hashing(&self, scope: Scope, algorithm: HashAlgorithm) -> Result<Ingest, Error> {
+        self.expect_entered()?;
+        let digests = DigestChoice { secure: Some(algorithm), ..self.inner.options.digests };
+        Ingest::start(self.clone(), Realm::new(self.inner.domain, scope), digests)
     }
 
     /// Makes a durable stream visible, inside the caller's transaction. Checks again that every

@@ -69,7 +69,7 @@ fn image(method: &Method, below: &[&str]) -> Known {
     match (method.as_str(), below) {
         ("POST", []) => does(Operation::CreateImage, ""),
         ("PATCH", [id]) | ("PUT", [id, "file" | "stage"]) => does(Operation::UpdateImage, id),
-        ("POST", [id, "import"]) => does(Operation::UpdateImage, id),
+        ("POST", [id, "import" | "locations"]) => does(Operation::UpdateImage, id),
         ("POST", [id, "actions", "deactivate" | "reactivate"]) => does(Operation::UpdateImage, id),
         ("DELETE", [id]) => does(Operation::DeleteImage, id),
         ("POST", [id, "members"]) => does(Operation::AddMember, id),

@@ -8,6 +8,7 @@ mod data;
 mod error;
 mod images;
 mod imports;
+mod locations;
 mod members;
 pub(super) mod metadefs;
 mod patch;

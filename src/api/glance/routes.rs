@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, imports, members, metadefs, schemas, tasks, usage, versions};
+use super::{data, images, imports, locations, members, metadefs, schemas, tasks, usage, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::model::ImageId;
 use crate::model::job::JobId;
@@ -65,6 +65,7 @@ enum Resource<'path> {
     Stage(ImageId),
     Import(ImageId),
     ImageTasks(ImageId),
+    Locations(ImageId),
     Tasks,
     Task(JobId),
     Schema(&'path str),
@@ -94,6 +95,7 @@ impl<'path> Resource<'path> {
                     ["stage"] => Resource::Stage(id),
                     ["import"] => Resource::Import(id),
                     ["tasks"] => Resource::ImageTasks(id),
+                    ["locations"] => Resource::Locations(id),
                     ["actions", "deactivate"] => Resource::Deactivate(id),
                     ["actions", "reactivate"] => Resource::Reactivate(id),
                     ["members"] => Resource::Members(id),
@@ -109,7 +111,7 @@ impl<'path> Resource<'path> {
     /// The methods it takes, as `Allow` lists them.
     fn allow(&self) -> &'static str {
         match self {
-            Resource::Images | Resource::Members(_) | Resource::Tasks => "GET, POST",
+            Resource::Images | Resource::Members(_) | Resource::Tasks | Resource::Locations(_) => "GET, POST",
             Resource::Image(_) => "GET, PATCH, DELETE",
             Resource::File(_) => "GET, PUT",
             Resource::Deactivate(_) | Resource::Reactivate(_) | Resource::Import(_) => "POST",
@@ -126,7 +128,7 @@ impl<'path> Resource<'path> {
 
     async fn answer(self, call: Call) -> Result<Response, Refusal> {
         use Resource::{
-            Deactivate, File, Image, ImageTasks, Images, Import, ImportMethods, Member, Members,
+            Deactivate, File, Image, ImageTasks, Images, Import, ImportMethods, Locations, Member, Members,
             MetadefSchema, Metadefs, Reactivate, Schema, Stage, Tag, Task, Tasks, Usage,
         };
         match (call.parts.method.as_str(), self) {
@@ -157,6 +159,8 @@ impl<'path> Resource<'path> {
             ("POST", Tasks) => tasks::create(call).await,
             ("GET", Task(id)) => tasks::show(call, id).await,
             ("GET", ImageTasks(id)) => tasks::of_image(call, id).await,
+            ("GET", Locations(id)) => locations::list(call, id).await,
+            ("POST", Locations(id)) => locations::add(call, id).await,
             ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
                 Err(Refusal::method_not_allowed(other.allow()))
             }

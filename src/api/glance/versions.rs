@@ -8,10 +8,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// Newest first; the first is `CURRENT`. Left out: most of what follows 2.7 (stores, locations,
-/// cache). The reference lists 2.12 and 2.13, tasks of an image and usage, only beside several stores, though both work
-/// without; clients look for them here.
-const MINORS: [&str; 10] = ["v2.13", "v2.12", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"];
+/// Newest first; the first is `CURRENT`. Left out: stores (2.8 to 2.11, 2.15) and the cache (2.14, 2.16, 2.18). The
+/// reference lists 2.12 and 2.13, tasks of an image and usage, only beside several stores, though both work without;
+/// clients look for them here.
+const MINORS: [&str; 11] =
+    ["v2.17", "v2.13", "v2.12", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"];
 
 /// Whether `segment` is a first path segment that leads into the API.
 pub(super) fn is_prefix(segment: &str) -> bool {

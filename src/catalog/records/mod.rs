@@ -11,6 +11,7 @@ pub(super) mod deleted_image;
 pub(super) mod identity;
 pub(super) mod image;
 pub(super) mod job;
+pub(super) mod location;
 pub(super) mod member;
 pub(super) mod metadef;
 pub(super) mod password;

@@ -1,7 +1,7 @@
 //! Deleting an image, and letting go of its data in the same commit, or retaining both for a while.
 
 use super::access;
-use crate::catalog::{domain_members, images, uploads};
+use crate::catalog::{domain_members, images, locations, uploads};
 use crate::db::WriteTxn;
 use crate::model::{ImageId, Operation};
 use crate::service::audit::Act;
@@ -69,6 +69,7 @@ impl Service {
         } else {
             images::delete(txn, id)?;
         }
+        locations::remove(txn, id)?;
         let unfinished = uploads::remove(txn, id)?.and_then(|upload| upload.checkpoint);
         let own = image.content.filter(|_| !is_retained);
         let contents = [own, unfinished.map(|kept| kept.content)];

@@ -130,6 +130,8 @@ actions! {
     AuditGetAll = "tintype:audit:getAll";
     /// Treat every project's images as one's own.
     ImagesAccessAll = "tintype:images:accessAll";
+    /// See where an image's data was fetched from.
+    ImagesGetLocations = "tintype:images:getLocations";
     /// Make an image by a task of the Image API.
     ImagesImportByTask = "tintype:images:importByTask";
     /// See the tasks of the Image API.

@@ -7,6 +7,7 @@
 
 mod across;
 mod intake;
+mod locations;
 mod order;
 mod pouring;
 mod stage;
@@ -61,12 +62,14 @@ pub struct ImportRules {
     pub methods: Vec<ImportMethod>,
     /// How long an ended task is told of, in seconds.
     pub task_ttl_s: i64,
+    /// What clients call the store that stands for addresses of the web, where they may name such addresses.
+    pub web_store: Option<String>,
 }
 
 impl Default for ImportRules {
     fn default() -> Self {
         let methods = vec![ImportMethod::GlanceDirect, ImportMethod::WebDownload];
-        ImportRules { methods, task_ttl_s: 48 * 3600 }
+        ImportRules { methods, task_ttl_s: 48 * 3600, web_store: None }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{HELD_BY, ImportMethod, hold};
 use crate::catalog::{images, uploads};
-use crate::db::Rows;
+use crate::db::{Rows, WriteTxn};
 use crate::model::job::{DataOrigin, Intake, IntakeKind, Job, JobId, Task};
 use crate::model::{Image, ImageId, PartialUpload, Status};
 use crate::service::images::NewImage;
@@ -52,6 +52,17 @@ impl Service {
     /// `NotFound` or `Forbidden`; `Invalid` when the origin cannot be; `Conflict` when the image's state, its formats or
     /// another task are in the way; `TooLarge` when a limit of its project is.
     pub fn import_image_data(&self, actor: &Actor, id: &ImageId, new: NewIntake) -> Result<Job, Error> {
+        self.order_intake(actor, id, new, |_| Ok(()))
+    }
+
+    /// The same, in one commit with `also`.
+    pub(super) fn order_intake(
+        &self,
+        actor: &Actor,
+        id: &ImageId,
+        new: NewIntake,
+        also: impl Fn(&WriteTxn) -> Result<(), Error> + Send + 'static,
+    ) -> Result<Job, Error> {
         self.check_origin(actor, &new.origin)?;
         // Before anything is committed: who may not is told so, whatever the image is like.
         let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
@@ -78,7 +89,7 @@ impl Service {
                     service.reserve(txn, &image, at_first(None))?;
                 }
             }
-            Ok(())
+            also(txn)
         })
     }
 

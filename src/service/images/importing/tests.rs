@@ -354,3 +354,50 @@ async fn an_image_of_this_region_comes_with_its_formats_and_some_properties() {
     assert_eq!(service.job(&other, job.id).unwrap().state, JobState::Failed);
     assert_eq!(shown(&service, &other, &foreign).status, Status::Queued);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_is_fetched_once_compared_and_shown_to_few() {
+    let rules = ImportRules { web_store: Some("web".into()), ..ImportRules::default() };
+    let (service, _) = testing::service_with(Rules { imports: rules, ..testing::rules() });
+    let (service, base, _) = with_server(service).await;
+    let (owner, admin) = (member("one"), service.local_admin().unwrap());
+    let content = data(7, 150_000);
+    let locate = async |expected| {
+        let id = registered(&service, &owner, Some("raw"));
+        let location = crate::model::image::Location { url: format!("{base}/plain"), expected };
+        let job = service.add_image_location(&owner, &id, location, "{}".into()).unwrap();
+        work_off(&service).await;
+        (id, service.job(&owner, job.id).unwrap())
+    };
+    let right = crate::model::SecureHash::Sha256(<sha2::Sha256 as sha2::Digest>::digest(&content).into());
+    let (id, job) = locate(Some(right)).await;
+    assert_eq!((job.state, job.error), (JobState::Succeeded, None));
+    assert_eq!(
+        shown(&service, &owner, &id).digests.unwrap().secure,
+        Some(right),
+        "hashed as it was compared"
+    );
+    assert!(read(&service, &owner, &id) == content);
+    assert_eq!(service.image_locations(&admin, &id).unwrap()[0].url, format!("{base}/plain"));
+    assert_eq!(kind(service.image_locations(&owner, &id)), Some(ErrorKind::Forbidden), "S26");
+    assert_eq!(kind(service.image_locations(&member("two"), &id)), Some(ErrorKind::NotFound));
+    let (plain, job) = locate(None).await;
+    assert_eq!(job.state, JobState::Succeeded);
+    let stored = chunks(&service);
+    let (wrong, job) = locate(Some(crate::model::SecureHash::Sha512([7; 64]))).await;
+    assert!(job.error.unwrap().message.contains("sha512"));
+    let image = shown(&service, &owner, &wrong);
+    assert_eq!((image.status, image.digests, image.size_bytes), (Status::Queued, None, None));
+    assert_eq!(service.image_locations(&admin, &wrong).unwrap().len(), 1, "it stays on record");
+    assert_eq!(chunks(&service), stored);
+    service.delete_image(&owner, &plain).unwrap();
+    assert!(crate::catalog::locations::get(&service.db.read().unwrap(), &plain).unwrap().is_none());
+    // Without a store of that name nobody names addresses.
+    let (closed, base, _) = with_server(boxed().0).await;
+    let id = registered(&closed, &owner, Some("raw"));
+    let location = crate::model::image::Location { url: format!("{base}/plain"), expected: None };
+    assert_eq!(
+        kind(closed.add_image_location(&owner, &id, location, "{}".into())),
+        Some(ErrorKind::Forbidden)
+    );
+}

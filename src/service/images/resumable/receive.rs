@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::turns::Turn;
 use super::{Token, known};
-use crate::catalog::quotas;
+use crate::catalog::{locations, quotas};
 use crate::disk::probe::HEAD_BYTES;
-use crate::model::{ContentId, ImageId, PartialUpload};
+use crate::model::{ContentId, ImageId, PartialUpload, SecureHash};
 use crate::service::images::reserving::Room;
 use crate::service::images::screen::Screen;
 use crate::service::images::upload::{BodyBroken, check_cap, gone, in_background, owned};
 use crate::service::{Actor, Error, ErrorKind, Service};
-use crate::store::Ingest;
+use crate::store::{Ingest, Receipt};
 
 /// Bytes after which a part that goes on is made durable: what a crash costs a fast client.
 const CHECKPOINT_BYTES: u64 = 1 << 30;
@@ -113,11 +113,19 @@ impl Service {
         let read = self.db.read()?;
         let image = owned(&read, id, &upload.token)?.ok_or_else(|| gone(id))?;
         let room = Room { image: *id, token: upload.token, reserved_bytes: quotas::reserved(&read, id)? };
+        // What a client fills is compared by that client.
+        let expected = match upload.is_of_job() {
+            true => locations::get(&read, id)?.and_then(|location| location.expected),
+            false => None,
+        };
         drop(read);
         let mut screen = Screen::new(&image, self.rules.require_format_match);
         let scope = self.stream_scope(&image)?;
         let ingest = match &upload.checkpoint {
-            None => self.store.ingest(scope)?,
+            None => match expected.as_ref().map(SecureHash::algorithm) {
+                Some(algorithm) => self.store.ingest_hashing(scope, algorithm)?,
+                None => self.store.ingest(scope)?,
+            },
             Some(kept) => {
                 self.screen_again(&mut screen, &kept.content)?;
                 self.store.resume(scope, &kept.content, &kept.progress)?
@@ -125,7 +133,7 @@ impl Service {
         };
         let (received, kept_at) = (upload.received_bytes, Instant::now());
         let (service, actor) = (self.clone(), actor.clone());
-        Ok(Part { actor, service, upload, screen, ingest, room, received, kept_at, turn })
+        Ok(Part { actor, service, upload, screen, expected, ingest, room, received, kept_at, turn })
     }
 
     /// Shows a screening what it has seen of the bytes before this part.
@@ -159,6 +167,8 @@ pub(in crate::service::images) struct Part {
     /// As it was committed last.
     upload: PartialUpload,
     screen: Screen,
+    /// What the data's hash must be.
+    expected: Option<SecureHash>,
     ingest: Ingest,
     room: Room,
     /// Bytes of the stream so far.
@@ -268,7 +278,7 @@ impl Part {
     }
 
     async fn finish(self) -> Result<PartialUpload, Error> {
-        let Part { service, actor, upload, screen, ingest, received, turn: _turn, .. } = self;
+        let Part { service, actor, upload, screen, expected, ingest, received, turn: _turn, .. } = self;
         let virtual_size = match screen.finish(received) {
             Ok(virtual_size) => virtual_size,
             Err(refusal) => return Err(give_up(service, actor, upload, refusal).await),
@@ -276,8 +286,20 @@ impl Part {
         let (asked, id, token) = (service.clone(), upload.image, upload.token);
         let record = in_background(move || asked.final_record(&id, &token)).await?;
         let receipt = ingest.finish(record).await?;
+        if let Some(refusal) = differs(expected.as_ref(), &receipt) {
+            return Err(give_up(service, actor, upload, refusal).await);
+        }
         in_background(move || service.complete(&actor, upload, receipt, virtual_size)).await
     }
+}
+
+/// Why data is not what it was to be.
+fn differs(expected: Option<&SecureHash>, receipt: &Receipt) -> Option<Error> {
+    let found = receipt.digests().secure.as_ref();
+    let expected = expected.filter(|expected| found != Some(*expected))?;
+    let found = found.map(|found| hex::encode(found.value())).unwrap_or_default();
+    let (algorithm, expected) = (expected.algorithm().as_str(), hex::encode(expected.value()));
+    Some(Error::invalid(format!("the data's {algorithm} is {found}, and {expected} was expected")))
 }
 
 /// Ends an upload whose content is refused; gives the refusal back.

@@ -1,0 +1,57 @@
+//! Locations: addresses that images are given, from which the box fetches their data, once.
+//!
+//! The reference serves such data from where it lies, unseen and unverified each time. Here it becomes the box's own, as
+//! with any import, and the address is only noted. Invariants: no address of the box's own media is ever a location;
+//! a location is shown to administrators and services alone (S26); data that is not what its caller said does not
+//! become an image's.
+
+use super::NewIntake;
+use crate::catalog::locations;
+use crate::model::ImageId;
+use crate::model::image::Location;
+use crate::model::job::{DataOrigin, IntakeKind, Job};
+use crate::service::images::access;
+use crate::service::rights::{Action, Resource};
+use crate::service::{Actor, Error, Service};
+
+impl Service {
+    /// The name of the store that stands for addresses of the web; `None` where the operator lets nobody name any.
+    pub fn web_store(&self) -> Option<&str> {
+        self.rules.imports.web_store.as_deref()
+    }
+
+    /// Has a job fetch an image's data from an address, compare it with what the caller expects, and keep it.
+    ///
+    /// # Errors
+    /// `NotFound` or `Forbidden`, also where addresses of the web are no store; `Invalid` for an address that nothing
+    /// may be fetched from; `Conflict` when the image's state, its formats or another task are in the way.
+    pub fn add_image_location(
+        &self,
+        actor: &Actor,
+        id: &ImageId,
+        location: Location,
+        input: String,
+    ) -> Result<Job, Error> {
+        access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
+        if self.web_store().is_none() {
+            return Err(Error::forbidden(
+                "this box takes no locations: its operator can name a store for addresses of the web (imports.web_store)",
+            ));
+        }
+        let origin = DataOrigin::Web { url: location.url.clone() };
+        let new = NewIntake { kind: IntakeKind::LocationImport, origin, input };
+        let id = *id;
+        self.order_intake(actor, &id, new, move |txn| Ok(locations::put(txn, &id, &location)?))
+    }
+
+    /// The locations of an image.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden` for all but administrators and services.
+    pub fn image_locations(&self, actor: &Actor, id: &ImageId) -> Result<Vec<Location>, Error> {
+        let read = self.db.read()?;
+        access::visible(&read, actor, id)?;
+        actor.expect(Action::ImagesGetLocations, Resource::Image(id))?;
+        Ok(locations::get(&read, id)?.into_iter().collect())
+    }
+}
