@@ -46,7 +46,9 @@ impl Copy {
         let (action, asked) = self.asked();
         let path = format!("/v1/cloudimages/{}/{action}", super::id(&image)?);
         let answer = client.call_json(Method::POST, Api::Management, &path, &asked).await?.json().await?;
-        output.record(&self.patience.follow(client, following::job_of(&answer)?).await?)
+        let job = self.patience.follow(client, following::job_of(&answer)?).await?;
+        // An image in another box is that box's to show.
+        if self.to.is_some() { output.record(&job) } else { super::print_made(client, output, &job).await }
     }
 
     fn asked(&self) -> (&'static str, Value) {

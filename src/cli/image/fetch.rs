@@ -37,13 +37,7 @@ impl Fetch {
         let answer =
             if self.machine { self.order_machine(client).await? } else { self.order(client).await? };
         let job = self.patience.follow(client, following::job_of(&answer)?).await?;
-        match (job["state"].as_str(), job["images"].as_array().map(Vec::as_slice)) {
-            (Some("succeeded"), Some([image])) => {
-                let id = image.as_str().unwrap_or_default();
-                output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
-            }
-            _ => output.record(&job),
-        }
+        super::print_made(client, output, &job).await
     }
 
     /// Registers an image and asks for it to be filled.

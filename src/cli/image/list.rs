@@ -8,6 +8,16 @@ use super::super::client::{Api, Client};
 use super::super::failure::Failure;
 use super::super::output::{Column, Output};
 
+/// What a table of images shows.
+pub(super) const COLUMNS: [Column; 6] = [
+    ("ID", "id"),
+    ("Name", "name"),
+    ("Format", "disk_format"),
+    ("Size", "size"),
+    ("Status", "status"),
+    ("Visibility", "visibility"),
+];
+
 /// Columns of a spreadsheet: what people keep lists of images for.
 const SHEET: [Column; 13] = [
     ("ID", "id"),
@@ -58,15 +68,7 @@ impl List {
         if self.csv {
             return output.csv(&images, &SHEET);
         }
-        let columns = [
-            ("ID", "id"),
-            ("Name", "name"),
-            ("Format", "disk_format"),
-            ("Size", "size"),
-            ("Status", "status"),
-            ("Visibility", "visibility"),
-        ];
-        output.rows(&images, &columns)
+        output.rows(&images, &COLUMNS)
     }
 }
 

@@ -121,6 +121,21 @@ async fn latest(client: &Client, family: &str) -> Result<Value, Failure> {
     }
 }
 
+/// Prints the images that a job made, or the job while it has not ended.
+async fn print_made(client: &Client, output: Output, job: &Value) -> Result<(), Failure> {
+    if job["state"] != "succeeded" {
+        return output.record(job);
+    }
+    let mut images = Vec::new();
+    for id in job["images"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        images.push(client.get(Api::Image, &format!("/v2/images/{id}")).await?);
+    }
+    match images.as_slice() {
+        [image] => output.record(image),
+        several => output.rows(several, &list::COLUMNS),
+    }
+}
+
 fn id(image: &Value) -> Result<&str, Failure> {
     image["id"].as_str().ok_or_else(|| Failure::failed("the server's answer names no image id"))
 }
