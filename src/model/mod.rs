@@ -11,6 +11,7 @@ pub mod os_versions;
 pub mod policy;
 pub mod quota;
 pub mod range;
+pub mod store_place;
 pub mod trace;
 pub mod upload;
 
@@ -20,5 +21,6 @@ pub use custom_key::{CustomKey, KeyId, KeyState};
 pub use ids::{DomainId, GroupId, ImageId, PolicyId, ProjectId, RoleId, UserId};
 pub use image::{Image, Status, Visibility};
 pub use range::ByteRange;
+pub use store_place::StorePlace;
 pub use trace::{Interface, Operation, Rating, Trace, TraceContent, TraceHead};
 pub use upload::PartialUpload;
