@@ -81,7 +81,7 @@ enum State {
 }
 
 /// Routes about one image: method, path, body, and the state that the image is in.
-const IMAGE_ROUTES: [(&str, &str, &str, State); 26] = [
+const IMAGE_ROUTES: [(&str, &str, &str, State); 28] = [
     ("GET", "/v2/images/{image}", "", State::Filled),
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
     (
@@ -111,6 +111,8 @@ const IMAGE_ROUTES: [(&str, &str, &str, State); 26] = [
     ("GET", "/v1/{lab}/cloudimages/{image}/members", "", State::Filled),
     ("GET", "/tintype/v1/images/{image}/file", "", State::Filled),
     ("POST", "/tintype/v1/images/{image}/uploads", "", State::Empty),
+    ("DELETE", "/v2/stores/main/{image}", "", State::Filled),
+    ("POST", "/tintype/v1/images/{image}/copies", r#"{"stores":["main"]}"#, State::Filled),
     ("POST", "/tintype/v1/deleted-images/{image}/restore", "", State::Deleted),
     ("DELETE", "/tintype/v1/deleted-images/{image}", "", State::Deleted),
 ];
@@ -128,12 +130,14 @@ const LIMITS: &str = concat!(
 );
 
 /// All other routes whose answer depends on who asks.
-const ROUTES: [(&str, &str, &str); 102] = [
+const ROUTES: [(&str, &str, &str); 104] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
     ("POST", "/v2/images", r#"{"owner":"x"}"#),
     ("GET", "/v2/info/usage", ""),
+    ("GET", "/v2/info/stores", ""),
+    ("GET", "/v2/info/stores/detail", ""),
     ("GET", "/tintype/v1/places", ""),
     ("GET", "/v2/cloudimages", ""),
     ("GET", "/v1/cloudimages/tags", ""),
@@ -297,6 +301,8 @@ impl World {
             updated_at: now,
             upload: None,
             active_at: None,
+            place: Default::default(),
+            copies: Vec::new(),
         };
         let mut shared_with = Vec::new();
         if is_own {

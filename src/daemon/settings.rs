@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::{self, ExchangeBucket};
 use super::peers::{self, PeerBox};
+use super::places::{self, PlaceSettings};
 use super::syslog::SyslogPlace;
 use super::window::Window;
 
@@ -22,6 +23,9 @@ pub struct Settings {
     pub server: Server,
     /// Image data.
     pub store: StoreSettings,
+    /// More stores for image data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub place: Vec<PlaceSettings>,
     /// Image data in a bucket.
     pub bucket: BucketSettings,
     /// Space of what was deleted.
@@ -91,6 +95,12 @@ impl Default for Server {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
+    /// What clients call it, where there are others ([`PlaceSettings`]).
+    pub name: String,
+    /// What clients are told of it.
+    pub description: String,
+    /// Images are read from the store of the highest weight that has them.
+    pub weight: i64,
     /// Empty (inside the data directory), an absolute path, or `s3://BUCKET/PREFIX`.
     pub location: String,
     /// File with the master key of a sealed store; empty for none.
@@ -120,6 +130,9 @@ pub struct StoreSettings {
 impl Default for StoreSettings {
     fn default() -> Self {
         StoreSettings {
+            name: "main".into(),
+            description: String::new(),
+            weight: 0,
             location: String::new(),
             key_file: String::new(),
             key_command: Vec::new(),
@@ -536,6 +549,7 @@ impl Settings {
         self.jobs.check()?;
         exchange::check(&self.exchange)?;
         peers::check(&self.peer)?;
+        places::check(&self.store, &self.place)?;
         self.check_public_url()?;
         self.check_location()?;
         self.check_copies()

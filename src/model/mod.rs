@@ -19,7 +19,7 @@ pub use access_key::{AccessId, AccessKey};
 pub use content::{ContentId, DigestChoice, Digests, HashAlgorithm, SecureHash};
 pub use custom_key::{CustomKey, KeyId, KeyState};
 pub use ids::{DomainId, GroupId, ImageId, PolicyId, ProjectId, RoleId, UserId};
-pub use image::{Image, Status, Visibility};
+pub use image::{DataCopy, Image, Status, Visibility};
 pub use range::ByteRange;
 pub use store_place::StorePlace;
 pub use trace::{Interface, Operation, Rating, Trace, TraceContent, TraceHead};

@@ -24,6 +24,7 @@ pub mod reclaim;
 pub mod resealing;
 pub mod rights;
 pub mod scrub;
+pub mod stores;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod upkeep;
@@ -148,6 +149,8 @@ pub struct Service {
     buckets: Arc<images::Buckets>,
     /// The other regions that images are copied into.
     regions: Arc<images::Regions>,
+    /// The stores that clients may choose from.
+    stores: stores::Stores,
 }
 
 impl Service {
@@ -180,6 +183,7 @@ impl Service {
             rights: Arc::default(),
             buckets: Arc::default(),
             regions: Arc::default(),
+            stores: stores::Stores::default(),
         }
     }
 

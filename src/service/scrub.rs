@@ -216,8 +216,8 @@ impl Service {
 
     fn each_image_with_data(&self, visit: &mut dyn FnMut(Image, ContentId)) -> Result<(), Error> {
         images::for_each_stored(&self.db.read()?, &mut |image| {
-            if let Some(content) = image.content {
-                visit(image, content);
+            for content in image.contents() {
+                visit(image.clone(), content);
             }
         })?;
         Ok(())

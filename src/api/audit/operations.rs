@@ -53,6 +53,9 @@ pub(super) fn find(method: &Method, path: &str) -> Known {
         (Interface::Identity, ["identity", "v3", below @ ..] | ["v3", below @ ..]) => identity(method, below),
         (Interface::Ims, [_, below @ ..]) => ims(method, below),
         (Interface::Image, ["images", below @ ..] | [_, "images", below @ ..]) => image(method, below),
+        (Interface::Image, ["stores", _, id] | [_, "stores", _, id]) if *method == Method::DELETE => {
+            does(Operation::DropImageCopy, id)
+        }
         _ => Known::Unknown,
     }
 }
@@ -168,6 +171,7 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("DELETE", ["custom-keys", key, "grants", _]) => does(Operation::WithdrawCustomKey, key),
         ("POST", ["deleted-images", id, "restore"]) => does(Operation::UndeleteImage, id),
         ("DELETE", ["deleted-images", id]) => does(Operation::PurgeImage, id),
+        ("POST", ["images", id, "copies"]) => does(Operation::CopyImageToStore, id),
         (_, ["images", id, "uploads", ..]) => does(Operation::UpdateImage, id),
         ("PATCH", ["quotas", "default"]) => does(Operation::SetQuotas, "default"),
         ("PATCH", ["quotas", "projects", project]) => does(Operation::SetQuotas, project),

@@ -12,11 +12,14 @@ mod patch;
 mod query;
 pub mod routes;
 mod schemas;
+mod stores;
 mod usage;
 pub(super) mod versions;
 mod wire;
 
 #[cfg(test)]
 mod commits_tests;
+#[cfg(test)]
+mod stores_tests;
 #[cfg(test)]
 mod tests;

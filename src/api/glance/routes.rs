@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, members, schemas, usage, versions};
+use super::{data, images, members, schemas, stores, usage, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::model::ImageId;
 
@@ -63,6 +63,9 @@ enum Resource<'path> {
     Tag(ImageId, &'path str),
     Schema(&'path str),
     Usage,
+    Stores,
+    StoreDetails,
+    StoredCopy(&'path str, ImageId),
 }
 
 impl<'path> Resource<'path> {
@@ -71,6 +74,9 @@ impl<'path> Resource<'path> {
         Some(match *segments {
             ["schemas", name] => Resource::Schema(name),
             ["info", "usage"] => Resource::Usage,
+            ["info", "stores"] => Resource::Stores,
+            ["info", "stores", "detail"] => Resource::StoreDetails,
+            ["stores", store, id] if !store.is_empty() => Resource::StoredCopy(store, ImageId::parse(id)?),
             ["images"] => Resource::Images,
             ["images", id, ref below @ ..] => {
                 let id = ImageId::parse(id)?;
@@ -98,12 +104,16 @@ impl<'path> Resource<'path> {
             Resource::Deactivate(_) | Resource::Reactivate(_) => "POST",
             Resource::Member(..) => "GET, PUT, DELETE",
             Resource::Tag(..) => "PUT, DELETE",
-            Resource::Schema(_) | Resource::Usage => "GET",
+            Resource::StoredCopy(..) => "DELETE",
+            Resource::Schema(_) | Resource::Usage | Resource::Stores | Resource::StoreDetails => "GET",
         }
     }
 
     async fn answer(self, call: Call) -> Result<Response, Refusal> {
-        use Resource::{Deactivate, File, Image, Images, Member, Members, Reactivate, Schema, Tag, Usage};
+        use Resource::{
+            Deactivate, File, Image, Images, Member, Members, Reactivate, Schema, StoreDetails, StoredCopy,
+            Stores, Tag, Usage,
+        };
         match (call.parts.method.as_str(), self) {
             ("GET", Images) => images::list(call).await,
             ("POST", Images) => images::create(call).await,
@@ -123,6 +133,9 @@ impl<'path> Resource<'path> {
             ("DELETE", Tag(id, tag)) => images::remove_tag(call, id, tag.into()).await,
             ("GET", Schema(name)) => schemas::show(call, name).await,
             ("GET", Usage) => usage::show(call).await,
+            ("GET", Stores) => stores::list(call).await,
+            ("GET", StoreDetails) => stores::details(call).await,
+            ("DELETE", StoredCopy(store, id)) => stores::drop_copy(call, store.into(), id).await,
             ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
                 Err(Refusal::method_not_allowed(other.allow()))
             }

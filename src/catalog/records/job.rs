@@ -9,7 +9,7 @@ use crate::db::codec::{self, Record, Unreadable};
 use crate::model::job::{
     Disk, Failure, ImportRoute, Job, JobId, JobKind, JobState, MemberOutcome, Place, Task,
 };
-use crate::model::{ImageId, ProjectId, UserId};
+use crate::model::{ImageId, ProjectId, StorePlace, UserId};
 
 /// A job without its number. Kind and state are kept by name, so that both lists can grow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,7 @@ enum TaskRecord {
     Group,
     Machine { disks: Vec<DiskRecord> },
     CopyAcross(AcrossRecord),
+    CopyToPlaces { image: [u8; 16], places: Vec<u8>, must_all: bool },
 }
 
 /// A copy into another region.
@@ -148,6 +149,11 @@ impl From<&Task> for TaskRecord {
                     description: description.clone(),
                 })
             }
+            Task::CopyToPlaces { image, places, must_all } => TaskRecord::CopyToPlaces {
+                image: *image.bytes(),
+                places: places.iter().map(|place| place.0).collect(),
+                must_all: *must_all,
+            },
         }
     }
 }
@@ -190,6 +196,11 @@ impl TaskRecord {
                 let (image, remote) = (image_id(image), image_id(remote));
                 Task::CopyAcross { image, remote, region, project, name, description }
             }
+            TaskRecord::CopyToPlaces { image, places, must_all } => Task::CopyToPlaces {
+                image: image_id(image),
+                places: places.into_iter().map(StorePlace).collect(),
+                must_all,
+            },
         })
     }
 }
@@ -324,7 +335,9 @@ mod tests {
         let from = Place { bucket: "b".into(), key: "k".into() };
         let import =
             |route| Task::Import { image: id(1), from: from.clone(), route, stamp: Some("s".into()) };
-        let others = [Task::Copy { source: id(1), image: id(2) }, Task::Group];
+        let places = vec![StorePlace(3), StorePlace::HOME];
+        let to_places = Task::CopyToPlaces { image: id(1), places, must_all: true };
+        let others = [Task::Copy { source: id(1), image: id(2) }, Task::Group, to_places];
         for task in ROUTES.map(import).into_iter().chain(others) {
             assert_eq!(TaskRecord::from(&task).into_task().unwrap(), task);
         }

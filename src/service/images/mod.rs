@@ -12,6 +12,7 @@ mod families;
 mod fields;
 mod members;
 mod own;
+mod placing;
 mod read;
 mod reserving;
 mod resumable;

@@ -12,6 +12,7 @@ use crate::model::trace::Rating;
 use crate::model::{ImageId, Operation, Status};
 use crate::service::audit::Act;
 use crate::service::images;
+use crate::service::stores::Stores;
 use crate::store::Store;
 
 impl Service {
@@ -52,6 +53,7 @@ impl Service {
             Some(Task::Export { .. }) => self.perform_export(job).await,
             Some(Task::Copy { .. }) => self.perform_copy(job).await,
             Some(Task::CopyAcross { .. }) => self.perform_copy_across(job).await,
+            Some(Task::CopyToPlaces { .. }) => self.perform_copy_to_places(job).await,
             Some(Task::Group) | None => job.finish(Err(&Error::invalid("the job has no work of its own"))),
         };
         if let Err(error) = ended {
@@ -61,7 +63,7 @@ impl Service {
 }
 
 /// What is on record of a task that was asked for, image by image.
-pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
+pub(super) fn asked(rows: &impl Rows, stores: &Stores, job: &Job) -> Result<Vec<Act>, Error> {
     let id = job.id;
     let said: Vec<(Operation, ImageId, String)> = match &job.task {
         Some(Task::Import { image, from, route: ImportRoute::Register, .. }) => {
@@ -84,6 +86,10 @@ pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
         Some(Task::CopyAcross { image, remote, region, project, .. }) => {
             let said = format!("job {id}: to image {remote} of project {project} in region {region}");
             vec![(Operation::CopyImage, *image, said)]
+        }
+        Some(Task::CopyToPlaces { image, places, .. }) => {
+            let names: Vec<String> = places.iter().map(|place| stores.name_of(*place)).collect();
+            vec![(Operation::CopyImageToStore, *image, format!("job {id}: to {}", names.join(", ")))]
         }
         Some(Task::Group) | None => Vec::new(),
     };

@@ -130,6 +130,10 @@ actions! {
     ImagesPublish = "tintype:images:publish";
     /// Give an image to another project.
     ImagesSetOwner = "tintype:images:setOwner";
+    /// Copy an image's data to more stores of the box.
+    ImagesCopyToPlace = "tintype:images:copyToPlace";
+    /// Take an image's data from one of several stores.
+    ImagesDropCopy = "tintype:images:dropCopy";
     /// Look at figures, damage and events of the box.
     StoreGet = "tintype:store:get";
     /// Verify everything that is stored.
