@@ -27,7 +27,7 @@ impl Store {
         // While it is open none of its packs goes.
         let reader = self.reader(content)?;
         let mut held = self.inner.pins.hold();
-        if !self.lies_at(scope.place(), reader.manifest())? {
+        if self.place_of_stream(reader.manifest())?.is_some_and(|place| place != scope.place()) {
             return Ok(None);
         }
         for extent in reader.extents() {
@@ -50,9 +50,9 @@ impl Store {
         seal_manifest(self, body).map(Some)
     }
 
-    /// Whether all packs of a stream lie at a place: they are all of one.
-    fn lies_at(&self, place: StorePlace, manifest: &Manifest) -> Result<bool, Error> {
-        let Some(pack) = manifest.packs().min() else { return Ok(true) };
-        Ok(self.pack_row(pack)?.is_none_or(|row| row.realm().place == place))
+    /// Where a stream's packs lie, which are all of one place; `None` where it has none.
+    pub(super) fn place_of_stream(&self, manifest: &Manifest) -> Result<Option<StorePlace>, Error> {
+        let Some(pack) = manifest.packs().min() else { return Ok(None) };
+        Ok(self.pack_row(pack)?.map(|row| row.realm().place))
     }
 }

@@ -33,6 +33,12 @@ pub enum Act {
     Import(u64, Vec<Part>),
     /// Ask for the images of a whole machine, the system's first.
     ImportMachine(Vec<(u64, Vec<Part>)>),
+    /// Fills an image, whose data goes to the store beside the home.
+    UploadCold(u64, Vec<Part>),
+    /// Has an image copied to the store beside the home, and does that job.
+    CopyToCold(u64),
+    /// Takes an image's data from the home.
+    DropHome(u64),
     /// Asks for a copy of an image.
     CopyImage(u64),
     /// Does the jobs that were asked for.
@@ -173,6 +179,9 @@ impl Machine {
                 let body = body(parts);
                 self.upload(*slot, &body, self.pieces(&body, midway, None)).await
             }
+            Act::UploadCold(slot, parts) => self.upload_cold(*slot, &body(parts)).await,
+            Act::CopyToCold(slot) => self.copy_to_cold(*slot).await,
+            Act::DropHome(slot) => self.drop_home(*slot),
             Act::BreakOff(slot, parts) => {
                 let body = body(parts);
                 let pieces = self.pieces(&body, &[], Some(BodyBroken("the client went away".into())));
@@ -289,7 +298,7 @@ impl Machine {
         Ok(())
     }
 
-    async fn upload(
+    pub async fn upload(
         &self,
         slot: u64,
         body: &Body,
@@ -472,7 +481,7 @@ impl Machine {
         self.tell(|world| world.know(state.image.id, Some(state)));
     }
 
-    fn known(&self, slot: u64) -> Option<Picture> {
+    pub fn known(&self, slot: u64) -> Option<Picture> {
         self.world.borrow().picture(&id(slot))
     }
 
@@ -514,6 +523,8 @@ pub fn blank(slot: u64) -> Image {
         updated_at: Default::default(),
         upload: None,
         active_at: None,
+        place: Default::default(),
+        copies: Vec::new(),
     }
 }
 

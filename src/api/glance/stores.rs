@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::call::{Call, json_response, no_content};
 use super::error::Refusal;
 use crate::model::ImageId;
-use crate::service::stores::StoreInfo;
+use crate::service::stores::{StoreInfo, StoreKind};
 use crate::store::PlaceStatus;
 
 /// The stores that images may lie in, for everybody.
@@ -61,8 +61,11 @@ fn detailed(store: &StoreInfo, status: &PlaceStatus) -> Value {
     let mut keys = told(store);
     keys.insert("type".into(), store.kind.as_str().into());
     keys.insert("weight".into(), store.weight.into());
+    let place = if store.kind == StoreKind::File { "data_dir" } else { "location" };
     let properties = json!({
-        "location": store.location,
+        place: store.location,
+        // Zeros are never stored.
+        "thin_provisioning": true,
         "stored_bytes": status.stats.stored_bytes,
         "free_bytes": status.free_bytes,
         "trouble": status.trouble,

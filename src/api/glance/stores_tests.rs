@@ -96,7 +96,7 @@ async fn stores_are_listed_and_their_details_are_the_administrators() {
     assert_eq!(status, 200);
     let cold = &detailed["stores"][2];
     assert_eq!((&cold["id"], &cold["type"], &cold["weight"]), (&json!("cold"), &json!("file"), &json!(-1)));
-    assert_eq!(cold["properties"]["location"], "/srv/cold");
+    assert_eq!(cold["properties"]["data_dir"], "/srv/cold");
     let one = of(service().0);
     for path in ["/v2/info/stores", "/v2/info/stores/detail"] {
         assert_eq!(one.ask("GET", path).await.0, 404, "{path}");

@@ -263,13 +263,20 @@ impl Store {
         error.is_absence() && !place_of(id).is_home()
     }
 
-    fn trouble_at(&self, place: StorePlace) -> Option<String> {
-        if let Err(refused) = self.expect_place(place) {
-            return Some(refused.to_string());
+    /// Refuses what needs a place that does not answer, as far as is known without asking.
+    pub(super) fn expect_answering(&self, place: StorePlace) -> Result<(), Error> {
+        self.expect_place(place)?;
+        let medium = self.inner.media.places.get(&place);
+        match medium.and_then(|medium| medium.way.as_ref()).and_then(|way| way.medium().trouble()) {
+            Some(why) => Err(Error::Unavailable(why)),
+            None => Ok(()),
         }
-        match self.inner.media.places.get(&place) {
-            Some(medium) => medium.way.as_ref().and_then(|way| way.medium().trouble()),
-            None => self.trouble(),
+    }
+
+    fn trouble_at(&self, place: StorePlace) -> Option<String> {
+        match place.is_home() {
+            true => self.trouble(),
+            false => self.expect_answering(place).err().map(|refused| refused.to_string()),
         }
     }
 

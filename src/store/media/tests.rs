@@ -172,6 +172,7 @@ async fn a_stream_is_read_from_its_other_copy_where_one_is_damaged_or_away() {
         b.store.reader_of(copies).and_then(|reader| reader.read_at(0, &mut out)).map(|()| out)
     };
     media.cold.away.store(true, Ordering::Relaxed);
+    assert!(b.store.reader_of(&[there]).map(drop).unwrap_err().is_absence(), "it was to be said at once");
     let error = read(&[there]).unwrap_err();
     assert!(error.is_absence(), "{error}");
     assert_eq!(read(&[there, here]).unwrap(), data);

@@ -22,15 +22,16 @@ pub struct Others {
 }
 
 impl Store {
-    /// Opens the first of several streams of the same bytes that opens; what cannot be read of it is read from the
-    /// others. Blocks on the medium.
+    /// Opens the first of several streams of the same bytes that opens, and lies where somebody answers; what cannot be
+    /// read of it is read from the others. Blocks on the medium.
     ///
     /// # Errors
-    /// That of the first stream when none opens, as [`Store::reader`] has it.
+    /// That of the first stream when none opens, as [`Store::reader`] has it; [`Error::Away`] for one at a place that
+    /// does not answer.
     pub fn reader_of(&self, copies: &[ContentId]) -> Result<Reader, Error> {
         let mut refused = None;
         for content in copies {
-            match self.reader(content) {
+            match self.reader(content).and_then(|reader| self.expect_answer(&reader).map(|()| reader)) {
                 Ok(reader) => {
                     let contents = copies.iter().copied().filter(|other| other != content).collect();
                     return Ok(Reader {
@@ -43,6 +44,15 @@ impl Store {
             }
         }
         Err(refused.unwrap_or(Error::Broken))
+    }
+
+    /// Refuses a stream at a place that is known not to answer: whoever asks is to hear it before the first byte. (Of the
+    /// home, memory and the cache may have what is asked for.)
+    fn expect_answer(&self, reader: &Reader) -> Result<(), Error> {
+        match self.place_of_stream(reader.manifest())? {
+            Some(place) if !place.is_home() => self.expect_answering(place),
+            _ => Ok(()),
+        }
     }
 }
 

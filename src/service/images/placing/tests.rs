@@ -199,6 +199,36 @@ async fn uploads_go_to_the_store_that_they_name_whole_and_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_one_store_is_not_reached_all_is_taken_back_or_the_rest_stays_as_was_asked() {
+    for must_all in [true, false] {
+        let (home, cold, far) = (Memory::new(), Memory::new(), Memory::new());
+        let way = |name: &str, medium: &Memory| {
+            Entrance::new(std::sync::Arc::new(medium.clone()), name.into(), Box::new(|| Ok(())))
+        };
+        let place = |name: &str, way: Option<Entrance>| PlaceMedium { name: name.into(), way };
+        // What is known to be away takes nothing.
+        let places = vec![place("cold", Some(way("cold", &cold))), place("far", None)];
+        let (service, _clock) = service_with_places(home.clone(), places, rules());
+        let stores = Stores::new(vec![store(0, "main", 0), store(1, "cold", 5), store(2, "far", -1)]);
+        let b = Box2 { service: service.with_stores(stores), home, cold };
+        let id = b.active(None, &noise(100_000)).await;
+        let both = vec![StorePlace(1), StorePlace(2)];
+        b.service.copy_to_places(&admin(), &id, both, must_all).unwrap();
+        let job = b.work().await;
+        b.service.give_back(Reach::Everything).unwrap();
+        if must_all {
+            assert_eq!((job.state.as_str(), b.places(&id)), ("failed", vec![0]));
+            assert!(job.error.unwrap().message.contains("far"));
+            assert_eq!(packs(&b.cold), 0, "what was taken back is still stored");
+        } else {
+            assert_eq!((job.state.as_str(), b.places(&id)), ("succeeded", vec![0, 1]));
+            assert_eq!((job.result["stores_reached"], job.result["stores_missed"]), (1, 1));
+        }
+        assert_eq!(packs(&far), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn copies_are_refused_to_whom_and_where_they_may_not_be() {
     let b = two();
     let (id, queued) = (b.active(None, &noise(1000)).await, b.queued());
