@@ -26,15 +26,15 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// The media as one. What names a medium that is not there is refused with [`Error::Away`].
+    /// The media as one. What names a medium that is not there is refused with [`Error::Unavailable`].
     pub fn new(home: Arc<dyn Objects>, others: BTreeMap<u8, Arc<dyn Objects>>, spread: Spread) -> Placed {
         Placed { home, others, spread }
     }
 
     fn of(&self, key: &ObjectKey) -> Result<&dyn Objects, Error> {
-        self.known(key).ok_or_else(|| Error::Away {
-            place: format!("place {} of the store", (self.spread.medium_of)(key)),
-            why: "no [[place]] of the settings is it".into(),
+        self.known(key).ok_or_else(|| {
+            let number = (self.spread.medium_of)(key);
+            Error::Unavailable(format!("{key} lies at place {number} of the store, which is not there"))
         })
     }
 
@@ -76,8 +76,7 @@ impl Objects for Placed {
     }
 
     fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
-        // A medium that was taken out of the settings held nothing that anybody names: what was dead on it
-        // went with it.
+        // What is deleted is named by nobody: should its medium come back, it is swept as any left-over.
         self.known(key).map_or(Ok(()), |medium| medium.delete(key))
     }
 
@@ -179,7 +178,7 @@ mod tests {
             placed.get(&gone).map(drop),
             placed.free_bytes_for(&gone).map(drop),
         ];
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Away { .. }))), "{outcomes:?}");
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Unavailable(_)))), "{outcomes:?}");
         placed.delete(&gone).unwrap();
     }
 }

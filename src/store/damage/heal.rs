@@ -67,6 +67,8 @@ impl Store {
             match stored {
                 // Nobody can read it again, whole or not.
                 _ if now.is_some_and(|now| self.is_revoked(now.header.domain)) => {}
+                // Its medium is away: what it is comes out when that is back, and others need not wait.
+                _ if !self.answers_for(&row.object) => {}
                 // The object has gone, or another has its place.
                 _ if now.is_none_or(|now| now.header.id != row.object) => {
                     self.look_at(stored, Suspicion::None, &mut |_| ControlFlow::Continue(()))?;

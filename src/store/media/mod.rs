@@ -233,22 +233,23 @@ impl Store {
     /// Refuses what needs a place that is not there, or was not recognised.
     ///
     /// # Errors
-    /// [`Error::Away`].
+    /// [`Error::Away`] while a server looks for it, else [`Error::Unavailable`].
     pub fn expect_place(&self, place: StorePlace) -> Result<(), Error> {
         if place.is_home() {
             return self.expect_entered();
         }
         match self.inner.media.places.get(&place) {
             Some(PlaceMedium { way: Some(way), .. }) => Ok(way.check()?),
-            Some(PlaceMedium { name, way: None }) => Err(Error::Away {
-                place: format!("the place \"{name}\""),
-                why: "its section of the settings says absent = true".into(),
-            }),
-            None => Err(Error::Away {
-                place: place.to_string(),
-                why: "no [[place]] of the settings is it".into(),
-            }),
+            Some(PlaceMedium { name, way: None }) => Err(Error::Unavailable(format!(
+                "the place \"{name}\" is away, as absent = true of its [[place]] says"
+            ))),
+            None => Err(Error::Unavailable(format!("no [[place]] of the settings is {place}"))),
         }
+    }
+
+    /// How many places do not answer, as far as is known without asking.
+    pub fn places_away(&self) -> u64 {
+        self.inner.media.places.keys().filter(|place| self.trouble_at(**place).is_some()).count() as u64
     }
 
     /// Whether the medium that an object of this id lies on answers, as far as is known without asking. Of the home

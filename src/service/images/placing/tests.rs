@@ -153,6 +153,32 @@ async fn an_image_is_copied_to_another_store_read_from_either_and_dropped_from_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_copy_is_made_anew_from_another_store() {
+    let b = two();
+    let data = noise(300_000);
+    let id = b.active(None, &data).await;
+    b.service.copy_to_places(&admin(), &id, vec![StorePlace(1)], true).unwrap();
+    b.work().await;
+    let before = b.image(&id);
+    for (medium, at) in [(&b.cold, StorePlace(1)), (&b.home, StorePlace(0))] {
+        let mut lost = Vec::new();
+        medium.list("pack/", &mut |info| lost.push(info.key)).unwrap();
+        lost.iter().for_each(|key| medium.delete(key).unwrap());
+        b.service.store.scrub_all(&mut |_| ()).unwrap();
+        assert!(b.service.store.damage_counts().packs > 0);
+        assert!(b.service.mend().unwrap().manifests > 0, "nothing was made anew at {at}");
+        b.service.give_back(Reach::Everything).unwrap();
+        let healed = b.image(&id);
+        assert_ne!(healed.copy_at(at), before.copy_at(at));
+        assert_eq!((b.places(&id), healed.updated_at), (vec![0, 1], before.updated_at));
+        assert!(b.service.store.verify().unwrap().is_empty());
+        assert_eq!(b.read(&id, &[at]).unwrap(), data);
+    }
+    let checked = b.service.check(&admin(), &mut |_| ()).unwrap();
+    assert_eq!((checked.images, checked.damaged.len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_image_lets_go_of_all_its_copies_when_it_is_purged_and_brings_them_back_when_it_is_not() {
     let b = two();
     let data = noise(200_000);

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use super::pour::pour;
 use crate::catalog::images;
 use crate::model::job::Task;
-use crate::model::{DataCopy, Image, ImageId, Operation, Status, StorePlace};
+use crate::model::{ContentId, DataCopy, Image, ImageId, Operation, Status, StorePlace};
+use crate::objects::exchange::PIECE_BYTES;
 use crate::service::audit::Act;
 use crate::service::images::upload::{gone, in_background};
 use crate::service::jobs::{JobAtWork, asker};
-use crate::service::{Error, ErrorKind, Service, custom_keys};
-use crate::store::{Reach, Reader, Receipt, Scope};
+use crate::service::{Actor, Error, ErrorKind, Service, custom_keys};
+use crate::store::{Ingest, Reach, Reader, Receipt, Scope};
 
 /// What came of it, in figures.
 type Figures = BTreeMap<String, u64>;
@@ -45,7 +46,8 @@ impl Service {
                 Ok(()) => reached += 1,
                 Err(error) => {
                     self.litter().left(Reach::Everything);
-                    refused.get_or_insert(error);
+                    let message = format!("{}: {}", self.stores.name_of(*place), error.message);
+                    refused.get_or_insert(Error { message, ..error });
                     if must_all {
                         break;
                     }
@@ -115,6 +117,58 @@ impl Service {
         (job, published.await)
     }
 
+    /// Makes a damaged copy of an image's data anew from one in another store; says whether it did. What is whole of it is
+    /// shared, what is lost stored again. Blocks until that is done.
+    ///
+    /// # Errors
+    /// When no other copy can be read, or the damaged one's place does not answer.
+    pub(in crate::service) fn renew_copy(&self, image: &Image, damaged: ContentId) -> Result<bool, Error> {
+        let Some(copy) = image.data().find(|copy| copy.content == damaged) else { return Ok(false) };
+        let place = copy.place;
+        let mut others = self.stores.contents(image, &[]);
+        others.retain(|content| *content != damaged);
+        if others.is_empty() {
+            return Ok(false);
+        }
+        let reader = self.store.reader_of(&others)?;
+        let ingest = self.store.ingest(self.stream_scope(image)?.at(place))?;
+        let receipt = apart(stored_again(reader, ingest, images::encode(image)))?;
+        self.replace_copy(image.id, place, damaged, receipt)
+    }
+
+    /// The commit in which a copy takes the place of a damaged one.
+    fn replace_copy(
+        &self,
+        id: ImageId,
+        place: StorePlace,
+        damaged: ContentId,
+        receipt: Receipt,
+    ) -> Result<bool, Error> {
+        let (store, names) = (self.store.clone(), self.stores.clone());
+        let said = format!("its copy in {} was damaged, and made anew from another", names.name_of(place));
+        let act = Act::on(Operation::UpdateImage, id).saying(said);
+        self.recorded(&Actor::system(), act, move |txn, act| {
+            let Some(mut image) = images::get(txn, &id)? else { return Ok(false) };
+            act.image(&image);
+            let is_same = image.digests.as_ref().is_some_and(|own| own.blake3 == receipt.digests().blake3);
+            if image.copy_at(place) != Some(damaged) || !is_same {
+                return Ok(false);
+            }
+            store.publish(txn, &receipt)?;
+            store.release(txn, &damaged)?;
+            // Nothing of the image is another than before.
+            let fresh = receipt.content();
+            match image.content == Some(damaged) {
+                true => image.content = Some(fresh),
+                false => image.copies.iter_mut().filter(|copy| copy.content == damaged).for_each(|copy| {
+                    copy.content = fresh;
+                }),
+            }
+            images::update(txn, &image)?;
+            Ok(true)
+        })
+    }
+
     /// `None` where the image has its data there.
     fn begin_copy_to(&self, image: Image, place: StorePlace) -> Result<Option<Copying>, Error> {
         if image.copy_at(place).is_some() {
@@ -131,7 +185,7 @@ impl Service {
     /// The commit in which an image has its data in a place more.
     fn publish_copy(
         &self,
-        by: &crate::service::Actor,
+        by: &Actor,
         id: ImageId,
         place: StorePlace,
         receipt: Receipt,
@@ -154,6 +208,32 @@ impl Service {
             Ok(images::update(txn, &image)?)
         })
     }
+}
+
+/// Reads a stream into another.
+async fn stored_again(reader: Reader, mut ingest: Ingest, record: Vec<u8>) -> Result<Receipt, Error> {
+    let (size, mut at) = (reader.size_bytes(), 0);
+    while at < size {
+        let mut piece = vec![0; (size - at).min(PIECE_BYTES as u64) as usize];
+        reader.read_at(at, &mut piece)?;
+        at += piece.len() as u64;
+        ingest.write(piece.into()).await?;
+    }
+    Ok(ingest.finish(record).await?)
+}
+
+/// Does what takes a runtime on a thread of its own: whoever heals blocks, wherever that is.
+fn apart<T: Send>(work: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+    let failed =
+        |why: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("no thread to heal on: {why}"));
+    std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new().name("heal".into()).spawn_scoped(scope, || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.map_err(|error| failed(&error))?.block_on(work)
+        });
+        let done = worker.map_err(|error| failed(&error))?.join();
+        done.unwrap_or_else(|_| Err(failed(&"it panicked; the log says why")))
+    })
 }
 
 fn figures(reached: u64, missed: u64) -> Figures {
