@@ -151,12 +151,16 @@ impl Service {
     /// Where new data goes, by the name of a store; the default where none is named.
     ///
     /// # Errors
-    /// `Invalid` for an unknown store; `Gone` for one that takes no new data.
+    /// `Invalid` for an unknown store; `Gone` for one that takes no new data; `Unavailable` for one that cannot be reached.
     pub fn store_for_new_data(&self, name: Option<&str>) -> Result<StorePlace, Error> {
         let Some(name) = name else { return Ok(self.stores.default_place()) };
         let store = self.stores.named(name).ok_or_else(|| unknown(&self.stores, name))?;
         if store.read_only {
             return Err(Error::new(super::ErrorKind::Gone, format!("store {name} takes no new data")));
+        }
+        if !store.place.is_home() {
+            // Before the image is taken for an upload that cannot come to anything.
+            self.store.expect_place(store.place)?;
         }
         Ok(store.place)
     }

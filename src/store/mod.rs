@@ -127,6 +127,8 @@ pub struct Store {
 
 struct Inner {
     db: Db,
+    /// The home alone.
+    home: Arc<dyn Objects>,
     /// The home and all places, as one.
     objects: Arc<dyn Objects>,
     media: media::Media,

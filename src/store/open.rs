@@ -234,7 +234,8 @@ impl Store {
         Ok(Store {
             inner: Arc::new(Inner {
                 db,
-                objects: media.around(objects),
+                objects: media.around(objects.clone()),
+                home: objects,
                 media,
                 domain: if keys.is_some() { STORE_DOMAIN } else { 0 },
                 // Whoever opens a store has put the catalog under the newest key first.

@@ -207,8 +207,14 @@ async fn a_place_that_is_away_when_the_store_opens_keeps_nobody_else_waiting() {
     let here = put_in(&b, Scope::STORE, &data).await;
     let there = put_in(&b, Scope::STORE.at(COLD), &data).await;
     media.cold.away.store(true, Ordering::Relaxed);
+    let copy = ObjectKey::new("tintype-store-copy").unwrap();
+    media.home.delete(&copy).unwrap();
     let b = opened(&media, &b.db, None).unwrap();
     assert!(b.store.is_entered() && !b.store.has_entered_places());
+    // The home is put in order as ever, and only the place is told of as away.
+    assert!(media.home.get(&copy).is_ok());
+    let away: Vec<String> = b.store.events().unwrap().into_iter().map(|event| event.object).collect();
+    assert_eq!(away, ["s3://images/box"]);
     assert_eq!(get(&b, &here, whole(&data)).unwrap(), data);
     assert!(get(&b, &there, whole(&data)).unwrap_err().is_absence());
     assert!(matches!(b.store.ingest(Scope::STORE.at(COLD)).map(drop), Err(Error::Away { .. })));

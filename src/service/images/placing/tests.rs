@@ -238,6 +238,8 @@ async fn where_one_store_is_not_reached_all_is_taken_back_or_the_rest_stays_as_w
         let stores = Stores::new(vec![store(0, "main", 0), store(1, "cold", 5), store(2, "far", -1)]);
         let b = Box2 { service: service.with_stores(stores), home, cold };
         let id = b.active(None, &noise(100_000)).await;
+        let refused = b.service.begin_upload_to(&member("p"), &b.queued(), None, Some("far"));
+        assert_eq!(kind(refused), Some(ErrorKind::Unavailable));
         let both = vec![StorePlace(1), StorePlace(2)];
         b.service.copy_to_places(&admin(), &id, both, must_all).unwrap();
         let job = b.work().await;
