@@ -6,7 +6,7 @@ use tintype::base::Time;
 use tintype::catalog::{images, members};
 use tintype::db::Db;
 use tintype::model::image::{Member, MemberStatus};
-use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
+use tintype::model::{Image, ImageId, ProjectId, Status, StorePlace, Visibility};
 
 /// Owners of images; the project of this number owns none and is a member of some.
 pub const PROJECTS: u64 = 1000;
@@ -65,6 +65,8 @@ pub fn image(n: u64) -> Image {
         updated_at: created_at.plus_seconds((scatter(n) % 1000) as i64),
         upload: None,
         active_at: None,
+        place: StorePlace::HOME,
+        copies: Vec::new(),
     }
 }
 

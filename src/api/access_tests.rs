@@ -82,7 +82,7 @@ enum State {
 }
 
 /// Routes about one image: method, path, body, and the state that the image is in.
-const IMAGE_ROUTES: [(&str, &str, &str, State); 31] = [
+const IMAGE_ROUTES: [(&str, &str, &str, State); 33] = [
     ("GET", "/v2/images/{image}", "", State::Filled),
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
     (
@@ -117,6 +117,8 @@ const IMAGE_ROUTES: [(&str, &str, &str, State); 31] = [
     ("GET", "/v1/{lab}/cloudimages/{image}/members", "", State::Filled),
     ("GET", "/tintype/v1/images/{image}/file", "", State::Filled),
     ("POST", "/tintype/v1/images/{image}/uploads", "", State::Empty),
+    ("DELETE", "/v2/stores/main/{image}", "", State::Filled),
+    ("POST", "/tintype/v1/images/{image}/copies", r#"{"stores":["main"]}"#, State::Filled),
     ("POST", "/tintype/v1/deleted-images/{image}/restore", "", State::Deleted),
     ("DELETE", "/tintype/v1/deleted-images/{image}", "", State::Deleted),
 ];
@@ -134,7 +136,7 @@ const LIMITS: &str = concat!(
 );
 
 /// All other routes whose answer depends on who asks.
-const ROUTES: [(&str, &str, &str); 157] = [
+const ROUTES: [(&str, &str, &str); 159] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
@@ -168,6 +170,8 @@ const ROUTES: [(&str, &str, &str); 157] = [
     ("DELETE", "/v2/metadefs/namespaces/x", ""),
     ("GET", "/v2/metadefs/resource_types", ""),
     ("POST", "/tintype/v1/metadefs", r#"{"mode":"skip","namespace":{"namespace":"ours"}}"#),
+    ("GET", "/v2/info/stores", ""),
+    ("GET", "/v2/info/stores/detail", ""),
     ("GET", "/tintype/v1/places", ""),
     ("GET", "/v2/cloudimages", ""),
     ("GET", "/v1/cloudimages/tags", ""),
@@ -378,6 +382,8 @@ impl World {
             updated_at: now,
             upload: None,
             active_at: None,
+            place: Default::default(),
+            copies: Vec::new(),
         };
         let mut shared_with = Vec::new();
         if is_own {

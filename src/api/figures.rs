@@ -19,6 +19,7 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
         traffic,
         reachable,
         recognised,
+        places_away,
     } = figures;
     let gauge = Figure::gauge;
     let counter = Figure::counter;
@@ -99,6 +100,7 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
     all.push(gauge("tintype_store_reachable", "Whether image data can be reached", (*reachable).into()));
     let help = "Whether the store's medium was recognised since the start";
     all.push(gauge("tintype_store_recognised", help, (*recognised).into()));
+    all.push(gauge("tintype_places_away", "Stores beside the home that do not answer", *places_away));
     if let Some(traffic) = traffic {
         all.extend(of_bucket(traffic));
     }

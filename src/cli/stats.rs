@@ -20,6 +20,7 @@ impl Stats {
         let mut figures = client.get(Api::Native, "/stats").await?;
         if !output.json {
             leave_out_absent(&mut figures);
+            spread_stores(&mut figures);
         }
         output.record(&figures)
     }
@@ -34,11 +35,38 @@ fn leave_out_absent(figures: &mut Value) {
     }
 }
 
+/// A line for each store, and one for what keeps it from answering.
+fn spread_stores(figures: &mut Value) {
+    let Some(figures) = figures.as_object_mut() else { return };
+    let Some(Value::Array(stores)) = figures.remove("stores") else { return };
+    for store in stores {
+        let name = store["name"].as_str().unwrap_or_default();
+        figures.insert(format!("{name}_stored_bytes"), store["stored_bytes"].clone());
+        if !store["trouble"].is_null() {
+            figures.insert(format!("{name}_trouble"), store["trouble"].clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn each_store_has_a_line_and_what_is_wrong_with_it_another() {
+        let stores = json!([
+            {"name": "main", "stored_bytes": 1, "trouble": null},
+            {"name": "cold", "stored_bytes": 2, "trouble": "away"},
+        ]);
+        let mut figures = json!({"images": 1, "stores": stores});
+        spread_stores(&mut figures);
+        let wanted = json!({
+            "images": 1, "main_stored_bytes": 1, "cold_stored_bytes": 2, "cold_trouble": "away",
+        });
+        assert_eq!(figures, wanted);
+    }
 
     #[test]
     fn deleted_images_are_told_of_where_there_are_some() {

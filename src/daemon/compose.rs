@@ -16,6 +16,7 @@ use super::exchange;
 use super::imports;
 use super::medium::{self, Medium};
 use super::peers;
+use super::places;
 use super::settings::{self, DedupVerify, Settings};
 use super::{master_key, memory};
 use crate::api;
@@ -59,6 +60,7 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     let file = claim(&dir, &dir.catalog())?;
     let master = master_key::read(settings)?;
     let (file, vault) = vault(&dir, file, &medium, master.as_ref())?;
+    let vault = vault.with_places(places::open(settings, &dir, handle, medium::Purpose::Serve)?);
     let db = catalog(&dir, &dir.catalog(), file, &vault, settings)?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
     let store = Store::open_in(db.clone(), vault, store_options(settings), clock, entropy)?;
@@ -70,7 +72,9 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
         tracing::warn!("a master key is given, but the store is plain and stays so");
     }
     let is_sealed = store.is_sealed();
+    let stores = places::stores(settings, &store);
     let mut service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
+    service = service.with_stores(stores);
     service = service.with_buckets(exchange::open(settings, &dir, handle)?);
     service = service.with_regions(peers::open(settings)?);
     service = service.with_web(imports::open(settings)?);

@@ -44,6 +44,33 @@ pub async fn run(service: &Service, stop: &CancellationToken) {
     }
 }
 
+/// The same for the places beside the home, each of which is used as soon as it was recognised.
+pub async fn run_places(service: Service, stop: CancellationToken) {
+    let mut refusals = 0;
+    while !service.store().has_entered_places() {
+        tokio::select! {
+            () = sleep(rest(refusals)) => {}
+            () = stop.cancelled() => return,
+        }
+        let store = service.store().clone();
+        match tokio::task::spawn_blocking(move || store.enter_places()).await {
+            Ok(Ok(())) => tracing::info!("all places of the store were recognised"),
+            Ok(Err(error)) if error.is_absence() => {
+                tracing::debug!(%error, "a place of the store does not answer yet");
+                refusals = 0;
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a place of the store answers, but cannot be used; it is tried again");
+                refusals += 1;
+            }
+            Err(died) => {
+                tracing::error!(%died, "recognising a place panicked; it is tried again");
+                refusals += 1;
+            }
+        }
+    }
+}
+
 /// How long to rest when the medium was of no use so many times in a row.
 fn rest(refusals: u32) -> Duration {
     REST_MIN.saturating_mul(2u32.saturating_pow(refusals)).min(REST_MAX)

@@ -1,19 +1,19 @@
 //! Opens the buckets that images are exchanged through: directories, and parts of S3 buckets.
 //!
-//! Invariants: nothing that the box keeps for itself can be named through one; secrets come from a file or the
-//! environment, and are in no message.
+//! Invariants: nothing that the box keeps for itself can be named through one; where a bucket is and what opens it is
+//! for [`super::remote`] to say.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use zeroize::Zeroizing;
 
 use super::data_dir::DataDir;
 use super::error::Error;
 use super::medium;
+#[cfg(feature = "buckets")]
+use super::remote::Remote;
 use super::settings::Settings;
 use crate::objects::exchange::{Exchange, Folder};
 use crate::service::images::{Buckets, SharedBucket};
@@ -113,7 +113,10 @@ pub(super) fn open(settings: &Settings, dir: &DataDir, handle: &Handle) -> Resul
 }
 
 fn folder(settings: &Settings, bucket: &ExchangeBucket) -> Result<Arc<dyn Exchange>, Error> {
-    let own = [Some(settings.server.data.clone()), medium::folder(settings)];
+    let places = settings.place.iter().filter(|place| place.location.starts_with('/'));
+    let places = places.map(|place| Some(PathBuf::from(&place.location)));
+    let own: Vec<Option<PathBuf>> =
+        [Some(settings.server.data.clone()), medium::folder(settings)].into_iter().chain(places).collect();
     if own.iter().flatten().any(|own| overlap(own, Path::new(&bucket.location))) {
         let ExchangeBucket { name, location, .. } = bucket;
         let text = format!(
@@ -151,23 +154,20 @@ fn remote(
     bucket: &ExchangeBucket,
 ) -> Result<Arc<dyn Exchange>, Error> {
     use crate::objects::exchange::BucketExchange;
-    let credentials = Credentials::read(bucket)?;
-    let mut chosen: Vec<(&str, &str)> = Vec::new();
-    for (name, value) in [("endpoint", &bucket.endpoint), ("region", &bucket.region)] {
-        if !value.is_empty() {
-            chosen.push((name, value));
-        }
-    }
-    if let Some(credentials) = &credentials {
-        chosen.extend(credentials.0.iter().map(|(name, value)| (*name, value.as_str())));
-    }
+    let asked = Remote {
+        setting: "exchange",
+        name: &bucket.name,
+        location: &bucket.location,
+        credentials_file: &bucket.credentials_file,
+        endpoint: &bucket.endpoint,
+        region: &bucket.region,
+    };
     let spool = dir.bucket(&settings.bucket.local_dir).join(format!("exchange-{number}"));
     let options = crate::objects::BucketOptions {
         conditional_puts: bucket.conditional_puts,
         ..medium::bucket_options(settings)
     };
-    let opened = crate::objects::open_url(&bucket.location, chosen, handle.clone(), &spool, options);
-    let opened = opened.map_err(|error| Error::Settings(format!("exchange {}: {error}", bucket.name)))?;
+    let opened = asked.open(handle, &spool, options)?;
     Ok(Arc::new(BucketExchange::new(opened)))
 }
 
@@ -182,51 +182,8 @@ fn remote(
     Err(Error::Settings(format!("exchange {}: this build has no support for S3 buckets", bucket.name)))
 }
 
-/// Names and values, of which no form is printed.
-#[cfg_attr(not(feature = "buckets"), allow(dead_code))]
-struct Credentials(Vec<(&'static str, Zeroizing<String>)>);
-
-/// What a file of credentials has, by the names that requests know.
-const CREDENTIALS: [(&str, &str); 3] = [
-    ("access_key_id", "access_key_id"),
-    ("secret_access_key", "secret_access_key"),
-    ("session_token", "token"),
-];
-
-impl Credentials {
-    #[cfg_attr(not(feature = "buckets"), allow(dead_code))]
-    fn read(bucket: &ExchangeBucket) -> Result<Option<Credentials>, Error> {
-        if bucket.credentials_file.is_empty() {
-            return Ok(None);
-        }
-        let path = &bucket.credentials_file;
-        let wrong = |why: &str| Error::Settings(format!("exchange.credentials_file {path}: {why}"));
-        let unread = |error: std::io::Error| wrong(&error.to_string());
-        if std::fs::metadata(path).map_err(unread)?.mode() & 0o007 != 0 {
-            return Err(wrong("everybody on this machine may use it; close it (chmod 600)"));
-        }
-        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unread)?);
-        // The crate's own words would repeat the line that they are about.
-        let form = || wrong("it needs lines of the form access_key_id = \"…\" and secret_access_key = \"…\"");
-        let table: toml::Table = text.parse().map_err(|_| form())?;
-        let mut found = Vec::new();
-        for (name, value) in table {
-            let known = CREDENTIALS.iter().find(|(known, _)| *known == name).ok_or_else(form)?;
-            let toml::Value::String(value) = value else { return Err(form()) };
-            found.push((known.1, Zeroizing::new(value)));
-        }
-        let has = |wanted: &str| found.iter().any(|(name, _)| *name == wanted);
-        if !has("access_key_id") || !has("secret_access_key") {
-            return Err(form());
-        }
-        Ok(Some(Credentials(found)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn bucket(name: &str, location: &str) -> ExchangeBucket {
@@ -259,28 +216,5 @@ mod tests {
             assert!(refused(&outer.path().join(location)), "{location}");
         }
         assert!(!refused(&outer.path().join("other")));
-    }
-
-    #[test]
-    fn credentials_are_read_from_a_closed_file_and_never_repeated() {
-        let outer = tempfile::tempdir().unwrap();
-        let path = outer.path().join("keys");
-        let of_file = |text: &str, mode: u32| {
-            std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            let credentials_file = path.to_str().unwrap().to_owned();
-            Credentials::read(&ExchangeBucket { credentials_file, ..bucket("a", "s3://b") })
-        };
-        let good = "access_key_id = \"me\"\nsecret_access_key = \"hush\"\n";
-        assert_eq!(of_file(good, 0o600).unwrap().unwrap().0.len(), 2);
-        for (text, mode) in [
-            (good, 0o644),
-            ("access_key_id = \"me\"", 0o600),
-            ("access_key_id = \"me\"\nsecret_acess_key = \"hush\"", 0o600),
-            ("secret_access_key = hush", 0o600),
-        ] {
-            let error = of_file(text, mode).err().unwrap().to_string();
-            assert!(!error.contains("hush") && error.contains("credentials_file"), "{error}");
-        }
     }
 }

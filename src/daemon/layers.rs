@@ -87,7 +87,7 @@ fn merge_file(table: &mut Table, known: &[String], layer: Table) -> Result<(), S
 }
 
 /// Sections that may be there several times, as `[[exchange]]`.
-const LISTED_SECTIONS: [&str; 2] = ["exchange", "peer"];
+const LISTED_SECTIONS: [&str; 3] = ["exchange", "peer", "place"];
 
 fn is_list_of_sections(value: &Value) -> bool {
     value.as_array().is_some_and(|list| list.iter().all(Value::is_table))

@@ -22,7 +22,7 @@ use crate::store;
 
 /// How long the start of a box that was set up waits for its bucket before it goes on without it.
 #[cfg(feature = "buckets")]
-const START_PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const START_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a medium is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn copy(
 }
 
 /// Whether two paths lead to one folder, as far as both are there.
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     real(one) == real(other)
 }
@@ -183,7 +183,7 @@ fn bucket(
 
 /// Tries a bucket, and says what is no reason to refuse it.
 #[cfg(feature = "buckets")]
-fn try_out(bucket: &Bucket, probe: Probe) -> Result<(), Error> {
+pub(super) fn try_out(bucket: &Bucket, probe: Probe) -> Result<(), Error> {
     if !bucket.probe(probe)?.decides_races {
         tracing::warn!(
             "the bucket took several creates of one name at the same time: it looks whether a name is taken, and then \

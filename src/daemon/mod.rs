@@ -21,8 +21,11 @@ pub mod master_key;
 mod medium;
 mod memory;
 mod peers;
+mod places;
 pub mod rebuild;
 mod reclaim;
+#[cfg(feature = "buckets")]
+mod remote;
 mod resealing;
 mod rewriting;
 mod scrub;

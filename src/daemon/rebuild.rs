@@ -13,6 +13,7 @@ use super::data_dir::DataDir;
 use super::error::Error;
 use super::master_key;
 use super::medium;
+use super::places;
 use super::settings::Settings;
 use crate::base::{OsEntropy, SystemClock};
 use crate::service::rebuild::{self as catalog, Rebuilt};
@@ -60,6 +61,7 @@ fn fill(settings: &Settings, dir: &DataDir, handle: &Handle, tell: &mut Tell<'_>
     let master = master_key::read(settings)?;
     let medium = medium::open(settings, dir, handle, medium::Purpose::Read)?;
     let vault = Vault::open(medium.objects, master.as_ref())?.ok_or(store::Error::Absent)?;
+    let vault = vault.with_places(places::open(settings, dir, handle, medium::Purpose::Read)?);
     let path = dir.unfinished_catalog();
     let db = compose::catalog(dir, &path, compose::claim(dir, &path)?, &vault, settings)?;
     let options = compose::store_options(settings);

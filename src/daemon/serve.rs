@@ -139,6 +139,7 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
 
 /// Begins all work that needs the medium, once that was recognised.
 async fn look_after(settings: Settings, service: Service, tasks: TaskTracker, stop: CancellationToken) {
+    tasks.spawn(entering::run_places(service.clone(), stop.clone()));
     entering::run(&service, &stop).await;
     if stop.is_cancelled() {
         return;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::{self, ExchangeBucket};
 use super::imports::Imports;
 use super::peers::{self, PeerBox};
+use super::places::{self, PlaceSettings};
 use super::syslog::SyslogPlace;
 use super::window::Window;
 use crate::service::identity::PASSWORD_HISTORY_MAX;
@@ -24,6 +25,9 @@ pub struct Settings {
     pub server: Server,
     /// Image data.
     pub store: StoreSettings,
+    /// More stores for image data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub place: Vec<PlaceSettings>,
     /// Image data in a bucket.
     pub bucket: BucketSettings,
     /// Space of what was deleted.
@@ -95,6 +99,12 @@ impl Default for Server {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
+    /// What clients call it, where there are others ([`PlaceSettings`]).
+    pub name: String,
+    /// What clients are told of it.
+    pub description: String,
+    /// Images are read from the store of the highest weight that has them.
+    pub weight: i64,
     /// Empty (inside the data directory), an absolute path, or `s3://BUCKET/PREFIX`.
     pub location: String,
     /// File with the master key of a sealed store; empty for none.
@@ -124,6 +134,9 @@ pub struct StoreSettings {
 impl Default for StoreSettings {
     fn default() -> Self {
         StoreSettings {
+            name: "main".into(),
+            description: String::new(),
+            weight: 0,
             location: String::new(),
             key_file: String::new(),
             key_command: Vec::new(),
@@ -579,6 +592,7 @@ impl Settings {
         self.imports.check()?;
         exchange::check(&self.exchange)?;
         peers::check(&self.peer)?;
+        places::check(&self.store, &self.place)?;
         self.check_public_url()?;
         self.check_location()?;
         self.check_copies()

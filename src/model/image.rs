@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::content::{ContentId, Digests, SecureHash};
 use super::ids::{DomainId, ImageId, ProjectId};
+use super::store_place::StorePlace;
 use crate::base::Time;
 
 /// Where an image stands. Only the states that this service produces.
@@ -152,6 +153,10 @@ pub struct Image {
     pub digests: Option<Digests>,
     /// The store's name for the stored stream; `None` until it is complete.
     pub content: Option<ContentId>,
+    /// Where that lies; while data is on its way, where it goes.
+    pub place: StorePlace,
+    /// The same bytes in other places; none where there is no stream.
+    pub copies: Vec<DataCopy>,
     /// Free labels, unique.
     pub tags: BTreeSet<String>,
     /// Custom properties.
@@ -173,6 +178,45 @@ pub struct Location {
     pub url: String,
     /// What the data's hash must be, where the caller said so.
     pub expected: Option<SecureHash>,
+}
+
+/// An image's data in one place more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DataCopy {
+    /// Where.
+    pub place: StorePlace,
+    /// The store's name for the stream there.
+    pub content: ContentId,
+}
+
+impl Image {
+    /// Its data, once for each place that has it; the one that arrived first in front.
+    pub fn data(&self) -> impl Iterator<Item = DataCopy> {
+        let first = self.content.map(|content| DataCopy { place: self.place, content });
+        first.into_iter().chain(self.copies.iter().copied())
+    }
+
+    /// The store's names of its data.
+    pub fn contents(&self) -> impl Iterator<Item = ContentId> {
+        self.data().map(|copy| copy.content)
+    }
+
+    /// The stream of its data at a place, where there is one.
+    pub fn copy_at(&self, place: StorePlace) -> Option<ContentId> {
+        self.data().find(|copy| copy.place == place).map(|copy| copy.content)
+    }
+
+    /// Takes the data at a place away; another copy becomes the first where that was it. What went, for whoever lets
+    /// go of it.
+    pub fn take_copy(&mut self, place: StorePlace) -> Option<ContentId> {
+        let gone = self.copy_at(place)?;
+        let mut left = self.data().filter(|copy| copy.place != place).collect::<Vec<_>>().into_iter();
+        let first = left.next();
+        self.content = first.map(|copy| copy.content);
+        self.place = first.map_or(self.place, |copy| copy.place);
+        self.copies = left.collect();
+        Some(gone)
+    }
 }
 
 /// Whether a project took a share that was offered to it.

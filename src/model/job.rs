@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::ids::{ImageId, ProjectId, UserId};
+use super::store_place::StorePlace;
 use crate::base::Time;
 
 /// What a job is known by: 32 hex digits; none is given twice.
@@ -54,6 +55,8 @@ pub enum JobKind {
     Copy,
     /// An image is made from another in another region, which is another box.
     CopyAcross,
+    /// An image's data is copied to more stores of this box.
+    CopyToPlaces,
     /// Images are offered to projects and domains.
     AddMembers,
     /// A project answers what it was offered.
@@ -66,13 +69,14 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [JobKind; 10] = [
+    pub const ALL: [JobKind; 11] = [
         JobKind::Reclaim,
         JobKind::Reseal,
         JobKind::Import,
         JobKind::Export,
         JobKind::Copy,
         JobKind::CopyAcross,
+        JobKind::CopyToPlaces,
         JobKind::AddMembers,
         JobKind::UpdateMembers,
         JobKind::DeleteMembers,
@@ -88,6 +92,7 @@ impl JobKind {
             JobKind::Export => "export",
             JobKind::Copy => "copy",
             JobKind::CopyAcross => "copy-across",
+            JobKind::CopyToPlaces => "copy-to-stores",
             JobKind::AddMembers => "add-members",
             JobKind::UpdateMembers => "update-members",
             JobKind::DeleteMembers => "delete-members",
@@ -304,6 +309,15 @@ pub enum Task {
     },
     /// Give an image data as the Image API's imports do.
     Intake(Intake),
+    /// Copy an image's data to more stores.
+    CopyToPlaces {
+        /// The image, which is active.
+        image: ImageId,
+        /// The places of the stores, none of which had it when the job was asked for.
+        places: Vec<StorePlace>,
+        /// Whether it stays in none of them unless it comes to be in all.
+        must_all: bool,
+    },
     /// Wait for the jobs that have this one as their parent.
     Group,
 }
@@ -316,6 +330,7 @@ impl Task {
             Task::Export { .. } => JobKind::Export,
             Task::Copy { .. } => JobKind::Copy,
             Task::CopyAcross { .. } => JobKind::CopyAcross,
+            Task::CopyToPlaces { .. } => JobKind::CopyToPlaces,
             Task::Group => JobKind::Group,
         }
     }
@@ -324,7 +339,9 @@ impl Task {
     pub fn fills(&self) -> Vec<ImageId> {
         match self {
             Task::Import { .. } | Task::Machine { .. } | Task::Copy { .. } | Task::Intake(_) => self.images(),
-            Task::Export { .. } | Task::CopyAcross { .. } | Task::Group => Vec::new(),
+            Task::Export { .. } | Task::CopyAcross { .. } | Task::CopyToPlaces { .. } | Task::Group => {
+                Vec::new()
+            }
         }
     }
 
@@ -335,6 +352,7 @@ impl Task {
             | Task::Copy { image, .. }
             | Task::CopyAcross { image, .. }
             | Task::Intake(Intake { image, .. })
+            | Task::CopyToPlaces { image, .. }
             | Task::Export { image, .. } => vec![*image],
             Task::Machine { disks } => disks.iter().map(|disk| disk.image).collect(),
             Task::Group => Vec::new(),

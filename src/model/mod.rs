@@ -17,6 +17,7 @@ pub mod policy;
 pub mod quota;
 pub mod range;
 pub mod registry;
+pub mod store_place;
 pub mod trace;
 pub mod upload;
 
@@ -26,7 +27,8 @@ pub use application_credential::ApplicationCredential;
 pub use content::{ContentId, DigestChoice, Digests, HashAlgorithm, SecureHash};
 pub use custom_key::{CustomKey, KeyId, KeyState};
 pub use ids::{ApplicationCredentialId, DomainId, GroupId, ImageId, PolicyId, ProjectId, RoleId, UserId};
-pub use image::{Image, Status, Visibility};
+pub use image::{DataCopy, Image, Status, Visibility};
 pub use range::ByteRange;
+pub use store_place::StorePlace;
 pub use trace::{Interface, Operation, Rating, Trace, TraceContent, TraceHead};
 pub use upload::PartialUpload;

@@ -235,7 +235,7 @@ impl AddAssign for Usage {
 }
 
 fn stored_bytes(image: &Image) -> u64 {
-    image.content.and(image.size_bytes).unwrap_or(0)
+    image.size_bytes.unwrap_or(0).saturating_mul(image.data().count() as u64)
 }
 
 /// More was asked for than a limit lets through.

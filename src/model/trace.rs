@@ -53,6 +53,8 @@ operations! {
     PurgeImage "purgeImage" Images "image",
     CopyImage "copyImage" Images "image",
     ExportImage "exportImage" Images "image",
+    CopyImageToStore "copyImageToStore" Images "image",
+    DropImageCopy "dropImageCopy" Images "image",
     AddMember "addMember" Images "image",
     UpdateMember "updateMember" Images "image",
     DeleteMember "deleteMember" Images "image",

@@ -251,6 +251,16 @@ fn memory_keeps_every_promise() {
 }
 
 #[test]
+fn media_behind_one_keep_every_promise() {
+    // Names that differ in length lie on different media.
+    let spread = Spread { medium_of: |key| (key.as_str().len() % 2) as u8, is_spread: |_| true };
+    suite(|| {
+        let others = [(1, Arc::new(Memory::new()) as Arc<dyn Objects>)].into();
+        Arc::new(Placed::new(Arc::new(Memory::new()), others, spread))
+    });
+}
+
+#[test]
 fn a_directory_keeps_every_promise() {
     let directory = tempfile::tempdir().unwrap();
     let count = std::cell::Cell::new(0);

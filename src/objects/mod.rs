@@ -19,6 +19,7 @@ mod handles;
 mod key;
 mod memory;
 mod native;
+mod placed;
 mod traffic;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use flaky::Flaky;
 pub use key::ObjectKey;
 pub use memory::Memory;
 pub use native::Native;
+pub use placed::{Placed, Spread};
 pub use traffic::{CacheTraffic, Traffic};
 
 use crate::base::Time;
@@ -134,6 +136,15 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
     /// Whatever the medium says.
     fn free_bytes(&self) -> Result<Option<u64>, Error> {
         Ok(None)
+    }
+
+    /// The same, of the medium that an object of this name lies on, or would.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn free_bytes_for(&self, key: &ObjectKey) -> Result<Option<u64>, Error> {
+        let _ = key;
+        self.free_bytes()
     }
 
     /// Removes what writers left behind that a crash or a failure cut off, and says how many there were.

@@ -79,8 +79,10 @@ fn images_of<'c>(
         contents.map(|content| (*content, Vec::new())).collect();
     if !found.is_empty() {
         images::for_each_stored(&db.read()?, &mut |image| {
-            if let Some(images) = image.content.as_ref().and_then(|content| found.get_mut(content)) {
-                images.push(image.id);
+            for content in image.contents() {
+                if let Some(images) = found.get_mut(&content) {
+                    images.push(image.id);
+                }
             }
         })?;
     }

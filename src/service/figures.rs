@@ -35,6 +35,8 @@ pub struct Figures {
     pub reachable: bool,
     /// Whether the medium was recognised since the process started.
     pub recognised: bool,
+    /// Stores beside the home that cannot be reached, as far as is known without asking.
+    pub places_away: u64,
 }
 
 impl Service {
@@ -55,6 +57,7 @@ impl Service {
             traffic: self.store.traffic(),
             reachable: self.store.trouble().is_none(),
             recognised: self.store.is_entered(),
+            places_away: self.store.places_away(),
         })
     }
 }

@@ -22,7 +22,7 @@ pub struct KeyDomain {
     pub holder: Option<Holder>,
     /// The project whose images are in it, as far as it still exists.
     pub project: Option<Project>,
-    /// Images sealed in it.
+    /// Images sealed in it, once for each store that they are in.
     pub images: u64,
     /// The versions of its keys: more than one while it is being sealed anew, none when it was revoked.
     pub key_versions: Vec<u32>,

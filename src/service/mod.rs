@@ -25,6 +25,7 @@ pub mod reclaim;
 pub mod resealing;
 pub mod rights;
 pub mod scrub;
+pub mod stores;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod upkeep;
@@ -162,6 +163,8 @@ pub struct Service {
     regions: Arc<images::Regions>,
     /// What imports may fetch from.
     web: Arc<Web>,
+    /// The stores that clients may choose from.
+    stores: stores::Stores,
 }
 
 impl Service {
@@ -197,6 +200,7 @@ impl Service {
             buckets: Arc::default(),
             regions: Arc::default(),
             web: Arc::default(),
+            stores: stores::Stores::default(),
         }
     }
 

@@ -97,7 +97,8 @@ pub fn rebuild(db: &Db, store: &Store, tell: &mut Tell<'_>) -> Result<Rebuilt, E
 fn damaged(read: &ReadTxn, reasons: &HashMap<ContentId, String>) -> Result<Vec<Damage>, Error> {
     let mut damaged = Vec::new();
     images::for_each_stored(read, &mut |image| {
-        if let Some(reason) = image.content.and_then(|content| reasons.get(&content)) {
+        let reason = image.contents().find_map(|content| reasons.get(&content));
+        if let Some(reason) = reason {
             damaged.push(Damage { image: image.id, name: image.name, reason: reason.clone() });
         }
     })?;

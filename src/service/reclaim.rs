@@ -124,7 +124,8 @@ impl Service {
             self.store.unlisted()?.into_iter().map(|(content, error)| (content, error.to_string())).collect();
         let mut told = Vec::new();
         images::for_each_stored(&self.db.read()?, &mut |image| {
-            if let Some(reason) = image.content.and_then(|content| unlisted.get(&content)) {
+            let reason = image.contents().find_map(|content| unlisted.get(&content));
+            if let Some(reason) = reason {
                 let name = image.name.unwrap_or_default();
                 told.push(format!(
                     "image {} ({name}): {reason}; put the object back, or delete the image",

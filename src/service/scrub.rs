@@ -1,7 +1,7 @@
 //! Keeping what is stored whole: the scrub, the damage it and reads find, and what heals it.
 //!
-//! Invariant: damage is told by image and byte range, to administrators only; healing changes no
-//! record of an image.
+//! Invariant: damage is told by image and byte range, to administrators only; healing changes
+//! nothing of an image's record but which streams have its data.
 
 use std::collections::{HashMap, HashSet};
 
@@ -170,7 +170,8 @@ impl Service {
         Ok(told.collect())
     }
 
-    /// Heals what the store can heal by itself, then images that another image has the same bytes of.
+    /// Heals what the store can heal by itself, then images that another image has the same bytes of, then copies of
+    /// images that are whole in another store.
     ///
     /// # Errors
     /// When the catalog or the medium fails.
@@ -208,6 +209,17 @@ impl Service {
                 mended.manifests += 1;
             }
         }
+        for (content, image) in hurt.into_values().flatten() {
+            if !healed.contains(&content) && !image.copies.is_empty() {
+                match self.renew_copy(&image, content) {
+                    Ok(renewed) => mended.manifests += u64::from(renewed),
+                    // The other copy or the place may be back later; what else is damaged need not wait.
+                    Err(error) => {
+                        tracing::warn!(image = %image.id, %error, "a damaged copy is not made anew now")
+                    }
+                }
+            }
+        }
         if mended.packs + mended.manifests > 0 {
             self.litter.left(Reach::Released);
         }
@@ -216,8 +228,8 @@ impl Service {
 
     fn each_image_with_data(&self, visit: &mut dyn FnMut(Image, ContentId)) -> Result<(), Error> {
         images::for_each_stored(&self.db.read()?, &mut |image| {
-            if let Some(content) = image.content {
-                visit(image, content);
+            for content in image.contents() {
+                visit(image.clone(), content);
             }
         })?;
         Ok(())

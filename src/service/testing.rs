@@ -12,7 +12,7 @@ use crate::model::UserId;
 use crate::model::identity::Scope;
 use crate::objects::exchange::Folder;
 use crate::objects::{Memory, Objects};
-use crate::store::{self, MasterKey, Store};
+use crate::store::{self, MasterKey, PlaceMedium, Store, Vault};
 
 /// A clock that moves when told, and a microsecond each time it is read.
 pub struct ManualClock(AtomicI64);
@@ -78,6 +78,19 @@ pub fn service_on(objects: Memory, rules: Rules) -> (Service, Arc<ManualClock>) 
     assembled(catalog(), None, objects, store::Options::default(), rules)
 }
 
+/// As [`service_on`], with these places beside the home.
+pub fn service_with_places(
+    home: Memory,
+    places: Vec<PlaceMedium>,
+    rules: Rules,
+) -> (Service, Arc<ManualClock>) {
+    let (db, clock) = (catalog(), Arc::new(ManualClock::new()));
+    let vault = Vault::create(Arc::new(home), None, &*clock, &OsEntropy).unwrap().with_places(places);
+    let options = store::Options::default();
+    let store = Store::open_in(db.clone(), vault, options, clock.clone(), Arc::new(OsEntropy)).unwrap();
+    (set_up(db, store, clock.clone(), rules), clock)
+}
+
 /// A service of these parts.
 pub fn assembled(
     db: Db,
@@ -89,10 +102,14 @@ pub fn assembled(
     let clock = Arc::new(ManualClock::new());
     let (objects, entropy) = (Arc::new(objects), Arc::new(OsEntropy));
     let store = Store::open(db.clone(), objects, master, options, clock.clone(), entropy).unwrap();
-    let service = Service::new(db, store, clock.clone(), Arc::new(OsEntropy), rules)
+    (set_up(db, store, clock.clone(), rules), clock)
+}
+
+fn set_up(db: Db, store: Store, clock: Arc<ManualClock>, rules: Rules) -> Service {
+    let service = Service::new(db, store, clock, Arc::new(OsEntropy), rules)
         .with_access_root(AccessRoot::generate(&OsEntropy));
     assert!(service.bootstrap(&password("admin-pw")).unwrap());
-    (service, clock)
+    service
 }
 
 /// A service with buckets in `outer`: `in`, which everybody reads, and `out`, which everybody writes;

@@ -15,6 +15,7 @@ use super::realm::Realm;
 use super::share::Share;
 use super::stored::Stored;
 use super::{Store, VerifyHits};
+use crate::model::StorePlace;
 pub use standing::Standing;
 
 /// Look-ups are made for this much of the stream at a time, or for its share of memory where that
@@ -214,7 +215,7 @@ impl Assembler {
 
     fn add(&mut self, name: [u8; 32], chunk: &[u8]) -> Result<(u64, u32), Error> {
         if !self.roomy {
-            self.store.expect_room()?;
+            self.store.expect_room(self.realm.place)?;
             self.roomy = true;
         }
         self.packs.add(&mut self.held, name, chunk)
@@ -224,11 +225,11 @@ impl Assembler {
 impl Store {
     /// Refuses new chunks that would use up what the catalog may need. Manifests and the like are
     /// not asked for: they are small, and giving space back may take some.
-    fn expect_room(&self) -> Result<(), Error> {
+    fn expect_room(&self, place: StorePlace) -> Result<(), Error> {
         let reserve = self.inner.options.reserve_bytes;
-        match self.inner.objects.free_bytes()? {
+        match self.free_bytes_at(place)? {
             Some(free) if free < reserve => Err(Error::Full(format!(
-                "{free} bytes are left on the medium, and the last {reserve} are kept for the catalog"
+                "{free} bytes are left on the medium of {place}, and the last {reserve} are kept for the catalog"
             ))),
             _ => Ok(()),
         }

@@ -6,13 +6,13 @@
 use super::Store;
 use super::error::Error;
 use super::ingest::{Body, Receipt, seal_manifest};
-use super::manifest::Extent;
+use super::manifest::{Extent, Manifest};
 use super::realm::{Realm, Scope};
-use crate::model::ContentId;
+use crate::model::{ContentId, StorePlace};
 
 impl Store {
     /// Makes a durable stream of the same bytes as `content`, which shares all its chunks; visible once it is
-    /// published. `record` is kept beside it. `None` where streams of `scope` are sealed with other keys:
+    /// published. `record` is kept beside it. `None` where streams of `scope` are sealed with other keys, or lie elsewhere:
     /// then its bytes have to be stored anew. Blocks on the medium.
     ///
     /// # Errors
@@ -27,6 +27,9 @@ impl Store {
         // While it is open none of its packs goes.
         let reader = self.reader(content)?;
         let mut held = self.inner.pins.hold();
+        if self.place_of_stream(reader.manifest())?.is_some_and(|place| place != scope.place()) {
+            return Ok(None);
+        }
         for extent in reader.extents() {
             if let Extent::Run { pack, first, count, .. } = *extent
                 && !held.run(pack, first, count)
@@ -45,5 +48,11 @@ impl Store {
             record,
         };
         seal_manifest(self, body).map(Some)
+    }
+
+    /// Where a stream's packs lie, which are all of one place; `None` where it has none.
+    pub(super) fn place_of_stream(&self, manifest: &Manifest) -> Result<Option<StorePlace>, Error> {
+        let Some(pack) = manifest.packs().min() else { return Ok(None) };
+        Ok(self.pack_row(pack)?.map(|row| row.realm().place))
     }
 }

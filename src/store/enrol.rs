@@ -11,7 +11,7 @@ use super::index::hooks;
 use super::object::Object;
 use super::pack::{FinishedPack, Pack};
 use super::rows::{self, HOOKS, PACKS, PackRow, pack_key};
-use super::totals::{self, Stats};
+use super::totals;
 use super::{Store, damage, unmarked};
 use crate::db::WriteTxn;
 
@@ -53,7 +53,7 @@ impl Store {
         let (number, realm) = (new.pack.number, new.row.realm());
         rows::raise_next_pack(txn, number)?;
         txn.put_record(&PACKS, &pack_key(number), &new.row)?;
-        totals::add(txn, Stats::of_pack(&new.row))?;
+        totals::add_pack(txn, &new.row)?;
         // Until a stream that names it is seen.
         unmarked::add(txn, number, &new.row.object)?;
         for key in &new.hooks {

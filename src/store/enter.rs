@@ -66,7 +66,7 @@ impl Store {
 
     /// Tries the medium out and puts it in order, which is known to be ours; then lets everybody in.
     fn put_in_order(&self, header: &[u8]) -> Result<(), Error> {
-        let ground = self.inner.entrance.as_ref().map_or(&self.inner.objects, Entrance::medium);
+        let ground = self.inner.entrance.as_ref().map_or(&self.inner.home, Entrance::medium);
         if let Some(entrance) = &self.inner.entrance {
             entrance.try_out()?;
         }

@@ -12,16 +12,16 @@ use crate::objects::{self, Memory, ObjectInfo, ObjectKey, ObjectWriter};
 
 /// A medium that may be away, and tells what it was asked to change.
 #[derive(Debug, Clone, Default)]
-struct Distant {
+pub(super) struct Distant {
     memory: Memory,
-    away: Arc<AtomicBool>,
+    pub(super) away: Arc<AtomicBool>,
     /// Whether it lacks what is relied on.
     poor: Arc<AtomicBool>,
     told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Distant {
-    fn on(memory: Memory, away: bool) -> Distant {
+    pub(super) fn on(memory: Memory, away: bool) -> Distant {
         Distant { memory, away: Arc::new(away.into()), ..Distant::default() }
     }
 
@@ -37,12 +37,16 @@ impl Distant {
         self.reach()
     }
 
-    fn changes(&self) -> Vec<String> {
+    pub(super) fn changes(&self) -> Vec<String> {
         self.told.lock().unwrap().clone()
     }
 
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// The way to it.
-    fn entrance(&self) -> Entrance {
+    pub(super) fn entrance(&self) -> Entrance {
         let medium = self.clone();
         let trial = move || match medium.poor.load(Ordering::Relaxed) {
             true => Err(objects::Error::Denied("it lacks something".into())),

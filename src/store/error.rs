@@ -60,6 +60,9 @@ pub enum Error {
     /// The catalog belongs to another store, or the store's header is gone.
     #[error("the store does not belong to this catalog: {0}")]
     Foreign(String),
+    /// A place beside the home cannot be used as the settings have it: what they say has to change, or the medium.
+    #[error("{0}")]
+    Place(String),
     /// The stream falls into more pieces than a manifest may have: compress it, then send it.
     #[error("the image falls into more than {0} pieces; send it compressed, for example as qcow2 -c")]
     TooFragmented(usize),

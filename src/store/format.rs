@@ -3,7 +3,9 @@
 //!
 //! object = header ‖ sections ‖ footer section ‖ footer sum or padding ‖ locator ‖ block hashes ‖ tail
 
-use crate::objects::ObjectKey;
+use crate::base::Entropy;
+use crate::model::StorePlace;
+use crate::objects::{ObjectKey, Spread};
 
 /// Version in every header; a reader refuses a greater one.
 pub const FORMAT_VERSION: u16 = 1;
@@ -27,6 +29,12 @@ pub const FRAME_BYTES: usize = 128 << 10;
 pub const FRAME_BYTES_MAX: usize = 256 << 10;
 /// A sealed object's body is padded to a multiple of at least this.
 pub const PADDING_BYTES_MIN: u64 = 4096;
+
+/// What stands in the id of a pack, or of its parity, that lies on a place beside the home: behind eight random
+/// bytes, and before the place's number.
+pub const PLACE_MARK: [u8; 7] = *b"ttplace";
+/// Random bytes of such an id.
+const PLACED_RANDOM_BYTES: usize = 8;
 
 /// What an object is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,6 +160,50 @@ pub fn object_key(kind: Kind, id: &[u8; 16]) -> ObjectKey {
     key(format!("{}/{}/{name}", kind.prefix(), &name[..2]))
 }
 
+/// Where an object of this id lies. An id without the mark is of the home; of such ids, which are all random, one
+/// in 2^56 looks otherwise, and none is given to new objects.
+pub fn place_of(id: &[u8; 16]) -> StorePlace {
+    match id[PLACED_RANDOM_BYTES..].strip_prefix(&PLACE_MARK) {
+        Some(&[number]) => StorePlace(number),
+        _ => StorePlace::HOME,
+    }
+}
+
+/// A fresh id of an object that is to lie at `place`.
+pub fn fresh_id(entropy: &dyn Entropy, place: StorePlace) -> [u8; 16] {
+    let mut id = entropy.id();
+    while place.is_home() && !place_of(&id).is_home() {
+        id = entropy.id();
+    }
+    if place.is_home() { id } else { marked(id, place) }
+}
+
+/// An id of a place, of which the random bytes are those of `id`.
+fn marked(mut id: [u8; 16], place: StorePlace) -> [u8; 16] {
+    id[PLACED_RANDOM_BYTES..15].copy_from_slice(&PLACE_MARK);
+    id[15] = place.0;
+    id
+}
+
+/// The name of some pack at a place, for those who ask about the place and not about the pack.
+pub fn any_name_at(place: StorePlace) -> ObjectKey {
+    object_key(Kind::Pack, &if place.is_home() { [0; 16] } else { marked([0; 16], place) })
+}
+
+/// Which media have which objects: packs and parity lie where their ids say, everything else at home.
+pub const SPREAD: Spread = Spread { medium_of: |key| place_in_name(key.as_str()).0, is_spread };
+
+fn place_in_name(name: &str) -> StorePlace {
+    let id = is_spread(name).then(|| name.rsplit('/').next()).flatten();
+    let id = id.and_then(|id| <[u8; 16]>::try_from(hex::decode(id).ok()?).ok());
+    id.map_or(StorePlace::HOME, |id| place_of(&id))
+}
+
+/// Whether objects below this prefix may lie beside the home.
+fn is_spread(prefix: &str) -> bool {
+    [Kind::Pack, Kind::Parity].iter().any(|kind| prefix.split('/').next() == Some(kind.prefix()))
+}
+
 /// The number in the name of a log object or snapshot; `None` when it is no such name.
 pub fn number_in_name(kind: Kind, name: &str) -> Option<u64> {
     let (number, id) = name.strip_prefix(kind.prefix())?.strip_prefix('/')?.split_once('-')?;
@@ -258,6 +310,27 @@ mod tests {
         );
         assert_eq!(Header::decode(&bytes), Ok(header));
         assert_eq!(header.key().as_str(), format!("pack/ab/{}", "ab".repeat(16)));
+    }
+
+    #[test]
+    fn an_id_says_where_its_object_lies() {
+        let (entropy, place) = (crate::base::OsEntropy, StorePlace(7));
+        let (home, away) = (fresh_id(&entropy, StorePlace::HOME), fresh_id(&entropy, place));
+        assert_eq!((place_of(&home), place_of(&away)), (StorePlace::HOME, place));
+        // Stores keep it: it must never change.
+        let golden = marked([0xab; 16], place);
+        assert_eq!(hex::encode(golden), "abababababababab7474706c61636507");
+        assert_ne!(away[..8], fresh_id(&entropy, place)[..8]);
+        let medium = |key: &ObjectKey| StorePlace((SPREAD.medium_of)(key));
+        for kind in [Kind::Pack, Kind::Parity] {
+            assert_eq!(medium(&object_key(kind, &away)), place);
+            assert_eq!(medium(&object_key(kind, &home)), StorePlace::HOME);
+        }
+        // Manifests explain the store, and lie at home whatever their ids are.
+        assert_eq!(medium(&object_key(Kind::Manifest, &away)), StorePlace::HOME);
+        assert_eq!(medium(&key("tintype-store".into())), StorePlace::HOME);
+        assert_eq!(medium(&any_name_at(place)), place);
+        assert_eq!(["pack/", "parity/7", "manifest/", "log/"].map(is_spread), [true, true, false, false]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::assemble::{Assembled, Assembler};
 use super::cutter::CutterParams;
 use super::enrol::NewPack;
 use super::error::Error;
+use super::format::fresh_id;
 use super::manifest::{Extent, Manifest};
 use super::object::Builder;
 use super::pins::Held;
@@ -26,7 +27,7 @@ use super::realm::Realm;
 use super::rows::{ContentRow, manifest_header};
 use super::{Store, thread};
 use crate::db::codec;
-use crate::model::{ContentId, DigestChoice, Digests};
+use crate::model::{ContentId, DigestChoice, Digests, StorePlace};
 use digesting::Digesting;
 use lanes::Lanes;
 pub use progress::Checkpoint;
@@ -125,7 +126,11 @@ pub(super) fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error>
     let size_bytes = extents.iter().map(Extent::bytes).sum();
     let manifest =
         Manifest { content: content.0, size_bytes, digests: (&digests).into(), cutter, extents, record };
-    let (header, key) = store.sealing(&mut held, manifest_header(store.inner.entropy.id()), domain)?;
+    let (header, key) = store.sealing(
+        &mut held,
+        manifest_header(fresh_id(&*store.inner.entropy, StorePlace::HOME)),
+        domain,
+    )?;
     let builder = Builder::start(&*store.inner.objects, &header, key.as_deref())?;
     let written = builder.finish(codec::encode(&manifest))?;
     store.inner.activity.written(written.object_bytes);

@@ -31,6 +31,7 @@ mod layouts;
 mod log;
 mod manifest;
 mod mark;
+mod media;
 #[cfg(test)]
 mod mute;
 mod object;
@@ -80,6 +81,7 @@ pub use keyring::{AtOpen, DomainStatus, KeyError, MasterKey, NotAKey, RingStatus
 pub use log::{Description, Lag, Replayed};
 pub use manifest::Extent;
 pub use mark::{Counted, Marking};
+pub use media::{PlaceMedium, PlaceStatus};
 pub use open::{Options, VerifyHits};
 pub use parity::{ParityTotals, Ratio as ParityRatio};
 pub use read::Reader;
@@ -91,7 +93,7 @@ pub use scrub::{ScrubStatus, Scrubbed};
 pub use steps::{Progress, Watch};
 pub use stored::Stored;
 pub use tend::Incident;
-pub use totals::Stats;
+pub use totals::{PlaceStats, Stats};
 pub use vault::{Vault, catalog_objects};
 pub use verify::Damage;
 
@@ -125,7 +127,11 @@ pub struct Store {
 
 struct Inner {
     db: Db,
+    /// The home alone.
+    home: Arc<dyn Objects>,
+    /// The home and all places, as one.
     objects: Arc<dyn Objects>,
+    media: media::Media,
     keys: Option<Keys>,
     /// Domain of new packs and manifests; 0 is plain.
     domain: u32,
@@ -187,13 +193,14 @@ impl quick_cache::Weighter<FrameKey, OpenFrame> for FrameWeight {
 }
 
 impl Store {
-    /// Starts a stream that shares its chunks within `scope`.
+    /// Starts a stream that shares its chunks within `scope`, and is stored where that is.
     ///
     /// # Errors
-    /// [`Error::Away`] while the medium was not recognised, or when no thread can be had for it.
+    /// [`Error::Away`] while the medium, or that of the scope's place, was not recognised, or when no thread can be had for it.
     pub fn ingest(&self, scope: Scope) -> Result<Ingest, Error> {
         // At once: nobody should send what has no place to go to.
         self.expect_entered()?;
+        self.expect_place(scope.place())?;
         Ingest::start(self.clone(), Realm::new(self.inner.domain, scope), self.inner.options.digests)
     }
 
@@ -203,6 +210,7 @@ impl Store {
     /// As [`Store::ingest`].
     pub fn ingest_hashing(&self, scope: Scope, algorithm: HashAlgorithm) -> Result<Ingest, Error> {
         self.expect_entered()?;
+        self.expect_place(scope.place())?;
         let digests = DigestChoice { secure: Some(algorithm), ..self.inner.options.digests };
         Ingest::start(self.clone(), Realm::new(self.inner.domain, scope), digests)
     }
@@ -440,7 +448,8 @@ impl Store {
     fn start_pack(&self, realm: Realm, held: &mut Held) -> Result<PackWriter, Error> {
         let number = self.inner.next_pack.fetch_add(1, Ordering::Relaxed);
         held.pack(number);
-        let header = Header::plain(Kind::Pack, self.inner.entropy.id(), number);
+        let id = format::fresh_id(&*self.inner.entropy, realm.place);
+        let header = Header::plain(Kind::Pack, id, number);
         let (header, key) = self.sealing(held, header, realm.domain)?;
         let line = Line::new(self.inner.compressors.clone(), Some(self.inner.lines.clone()));
         PackWriter::start(&*self.inner.objects, header, realm.scope, key.as_deref(), FRAME_BYTES, line)

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::format::{
     FOOTER_SUM_BYTES, FORMAT_VERSION, HASH_BLOCK_BYTES, HEADER_BYTES, Header, LOCATOR_BYTES, TAIL_BYTES,
-    Tail, padded, tail_sum,
+    Tail, padded, place_of, tail_sum,
 };
 use super::seal::{DomainKey, ObjectCipher, SealContext, TAG_BYTES};
 use super::survey::{Found, Trailer, survey};
@@ -68,6 +68,7 @@ fn cipher(header: &Header, key: Option<&DomainKey>) -> Option<ObjectCipher> {
                 generation: header.generation,
                 domain: header.domain,
                 format: FORMAT_VERSION,
+                has_short_id: !place_of(&header.id).is_home(),
             },
         )
     })

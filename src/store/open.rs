@@ -17,6 +17,7 @@ use super::ingest::BUDGET_UNIT;
 use super::keyring::{MasterKey, STORE_DOMAIN};
 use super::layouts::Layouts;
 use super::log::Log;
+use super::media::Media;
 use super::parity::Ratio;
 use super::pins::Pins;
 use super::read::{self, Fetchers};
@@ -173,8 +174,10 @@ impl Store {
         if totals::read(&db.read()?)?.is_none() {
             db.write(totals::recount)?;
         }
-        let store = Store::assemble(db, vault, options, clock, entropy)?;
+        let media = Media::settle(&db, vault.places.clone())?;
+        let store = Store::assemble(db, vault, media, options, clock, entropy)?;
         store.enter_first()?;
+        store.enter_places_first()?;
         Ok(store)
     }
 
@@ -206,17 +209,19 @@ impl Store {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
-        Store::assemble(db, vault, options, clock, entropy)
+        let media = Media::look(&vault.id, vault.places.clone())?;
+        Store::assemble(db, vault, media, options, clock, entropy)
     }
 
     fn assemble(
         db: Db,
         vault: Vault,
+        media: Media,
         options: Options,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Store, Error> {
-        let Vault { id, objects, keys, header, entrance } = vault;
+        let Vault { id, objects, keys, header, entrance, .. } = vault;
         let newest = keys.as_ref().map(|keys| keys.newest(STORE_DOMAIN)).transpose()?;
         let catalog_key_version = newest.map_or(0, |newest| newest.version);
         let fetchers = read::fetches_at_once(objects.traffic().is_some(), options.memory_bytes);
@@ -229,7 +234,9 @@ impl Store {
         Ok(Store {
             inner: Arc::new(Inner {
                 db,
-                objects,
+                objects: media.around(objects.clone()),
+                home: objects,
+                media,
                 domain: if keys.is_some() { STORE_DOMAIN } else { 0 },
                 // Whoever opens a store has put the catalog under the newest key first.
                 catalog_key_version,

@@ -183,7 +183,7 @@ impl Store {
                 Ok(keys) => hooks.extend(keys.into_iter().map(|key| (key, number))),
                 // Nobody looks for its chunks any more.
                 Err(Error::Key(KeyError::Revoked(_))) => {}
-                Err(error) if error.is_unreadable() => {
+                Err(error) if error.is_unreadable() || self.is_away_beside(&error, &row.object) => {
                     findings.bad_packs.insert(number);
                     findings.damaged_packs.push(format!("{}: {}", pack_name(number), reason_of(error)));
                 }

@@ -16,12 +16,12 @@ use super::format::{Kind, object_key};
 use super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PRESENT, PackRow, grave_key, pack_key};
 use super::scrub;
 use super::stale_hooks;
-use super::totals::{self, Stats};
+use super::totals;
 use super::unlisted::{self, Withheld};
 use super::unmarked;
 use crate::db::{self, ReadTxn, Rows};
 use crate::model::ContentId;
-use crate::objects::ObjectInfo;
+use crate::objects::{self, ObjectInfo, ObjectKey};
 
 /// What a reclaim gave back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Store {
                     txn.remove(&PACKS, &pack_key(*number))?;
                     txn.remove(&PRESENT, &pack_key(*number))?;
                     unmarked::forget(txn, *number)?;
-                    totals::subtract(txn, Stats::of_pack(&row))?;
+                    totals::subtract_pack(txn, &row)?;
                     txn.put(&GRAVES, &grave_key(Kind::Pack, &row.object), &[])?;
                 }
             }
@@ -211,10 +211,17 @@ impl Store {
                     continue;
                 }
                 let key = object_key(kind, &id);
-                freed.bytes += self.inner.objects.size(&key).unwrap_or(0);
+                match self.bury(&key, &id) {
+                    Ok(bytes) => freed.bytes += bytes,
+                    // Those of other media need not wait for it.
+                    Err(error) if self.is_away_beside(&error, &id) => {
+                        tracing::warn!(%error, object = %key, "a dead object is not deleted now");
+                        freed.in_use += 1;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
                 freed.orphans += u64::from(kind == Kind::Manifest);
-                self.inner.objects.delete(&key)?;
-                freed.bytes += self.delete_parity(&id)?;
             }
             empty.push(grave);
         }
@@ -227,19 +234,27 @@ impl Store {
         })
     }
 
+    /// Deletes a dead object and its parity; gives how many bytes they took.
+    fn bury(&self, key: &ObjectKey, id: &[u8; 16]) -> Result<u64, Error> {
+        let bytes = self.inner.objects.size(key).unwrap_or(0);
+        self.inner.objects.delete(key)?;
+        Ok(bytes + self.delete_parity(id)?)
+    }
+
     /// Deletes objects without a row: left by crashes and abandoned uploads.
     pub(super) fn sweep_orphans(&self, freed: &mut Reclaimed) -> Result<(), Error> {
         let named = self.named_objects()?;
         let mut orphans = BTreeMap::new();
         for kind in [Kind::Pack, Kind::Manifest, Kind::Parity] {
-            self.inner.objects.list(&format!("{}/", kind.prefix()), &mut |info| {
+            let listed = self.inner.objects.list(&format!("{}/", kind.prefix()), &mut |info| {
                 if let Some(id) = object_id(&info)
                     && named.binary_search(&short(&id)).is_err()
                 {
                     // Parity has the id of what it protects, so there may be two.
                     orphans.entry(id).or_insert_with(Vec::new).push(info);
                 }
-            })?;
+            });
+            self.pass_over_away(listed)?;
         }
         // Writers before rows: an object leaves the writers' list only after its row is committed.
         orphans.retain(|id, _| !self.inner.pins.is_writing(id));
@@ -274,6 +289,17 @@ impl Store {
             freed.bytes += info.size_bytes;
         }
         Ok(())
+    }
+
+    /// What the listing of one place lacks is found when it answers again; of the home nothing may be lacking.
+    fn pass_over_away(&self, listed: Result<(), objects::Error>) -> Result<(), Error> {
+        match listed.map_err(Error::from) {
+            Err(error) if error.is_absence() && self.trouble().is_none() => {
+                tracing::warn!(%error, "a place does not answer; what nothing names there stays for now");
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     /// The first halves of the ids of all objects that rows name, sorted: eight bytes a pack, where

@@ -10,7 +10,7 @@ use roaring::RoaringTreemap;
 use super::Store;
 use super::damage::records::DAMAGE;
 use super::error::Error;
-use super::format::Kind;
+use super::format::{Kind, fresh_id};
 use super::manifest::{Extent, Manifest};
 use super::object::Builder;
 use super::rows::{self, CONTENTS, ContentRow, GRAVES, grave_key, manifest_header};
@@ -19,7 +19,7 @@ use super::totals::{self, Stats};
 use super::unmarked;
 use crate::db::codec::encode;
 use crate::db::{Rows, WriteTxn};
-use crate::model::ContentId;
+use crate::model::{ContentId, StorePlace};
 
 /// What a stream's next manifest names, beside what it named before.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +62,11 @@ impl Store {
         if !matches!(names, Names::Same) && !manifest.extents.iter().all(is_held) {
             return Ok(None);
         }
-        let (header, key) =
-            self.sealing(&mut held, manifest_header(self.inner.entropy.id()), before.domain)?;
+        let (header, key) = self.sealing(
+            &mut held,
+            manifest_header(fresh_id(&*self.inner.entropy, StorePlace::HOME)),
+            before.domain,
+        )?;
         let builder = Builder::start(&*self.inner.objects, &header, key.as_deref())?;
         let stored = builder.finish(encode(manifest))?;
         self.inner.activity.written(stored.object_bytes);

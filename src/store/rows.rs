@@ -10,7 +10,7 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::format::{Header, Kind};
+use super::format::{Header, Kind, place_of};
 use super::manifest::{Extent, Manifest};
 use super::object::Written;
 use super::realm::Realm;
@@ -35,7 +35,7 @@ pub const GRAVES: Table = Table::derived("graves-1");
 pub const STORE: Table = Table::facts("store-1");
 
 /// Every table of the store that holds facts.
-pub const FACTS: [Table; 4] = [PACKS, PRESENT, CONTENTS, STORE];
+pub const FACTS: [Table; 5] = [PACKS, PRESENT, CONTENTS, STORE, super::media::PLACES];
 
 /// Where earlier releases' rows say what was written.
 const STORED_IN_PACK: usize = 40;
@@ -93,7 +93,7 @@ impl PackRow {
 
     /// The realm its chunks are shared in.
     pub fn realm(&self) -> Realm {
-        Realm { domain: self.domain, scope: self.scope }
+        Realm { domain: self.domain, scope: self.scope, place: place_of(&self.object) }
     }
 }
 

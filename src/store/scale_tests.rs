@@ -135,7 +135,7 @@ fn fill(store: &Store, packs: u64) {
                     };
                     rows::raise_next_pack(txn, number)?;
                     txn.put_record(&PACKS, &pack_key(number), &row)?;
-                    totals::add(txn, Stats::of_pack(&row))?;
+                    totals::add_pack(txn, &row)?;
                     let keys = store.hook_keys(row.realm(), &hooks(footer.names.iter()))?;
                     for key in &keys {
                         txn.put(&HOOKS, key, &pack_key(number))?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::format::{FORMAT_VERSION, Kind, key};
 use super::keyring::{KeyError, Keys, MasterKey, restore};
+use super::media::PlaceMedium;
 use super::tend::Incident;
 use crate::base::{Clock, Entropy};
 use crate::db::SealKey;
@@ -27,6 +28,8 @@ pub struct Vault {
     pub(super) header: Option<Vec<u8>>,
     /// The way to the medium, where there is one to be opened.
     pub(super) entrance: Option<Entrance>,
+    /// The places beside the home.
+    pub(super) places: Vec<PlaceMedium>,
 }
 
 /// The clear object that says what the directory or bucket is. JSON, so that a person can read it.
@@ -90,7 +93,7 @@ impl Vault {
             (true, None) => return Err(KeyError::Absent.into()),
             (true, Some(master)) => Some(Keys::open(&*objects, master, id)?),
         };
-        Ok(Some(Vault { objects, id, keys, header: Some(text), entrance: None }))
+        Ok(Some(Vault { objects, id, keys, header: Some(text), entrance: None, places: Vec::new() }))
     }
 
     /// Finishes or undoes a change of the keys that was cut off. What cannot be done now, the next change
@@ -105,7 +108,7 @@ impl Vault {
     /// recognised. Nothing is asked of the medium.
     pub fn awaited(id: [u8; 16], entrance: &Entrance) -> Vault {
         let objects = entrance.guarded();
-        Vault { objects, id, keys: None, header: None, entrance: Some(entrance.clone()) }
+        Vault { objects, id, keys: None, header: None, entrance: Some(entrance.clone()), places: Vec::new() }
     }
 
     /// Has the store used through `objects`, which lie behind `entrance` where there is one: that is opened
@@ -113,6 +116,12 @@ impl Vault {
     #[must_use]
     pub fn behind(self, objects: Arc<dyn Objects>, entrance: Option<Entrance>) -> Vault {
         Vault { objects, entrance, ..self }
+    }
+
+    /// Has packs lie at these places too.
+    #[must_use]
+    pub fn with_places(self, places: Vec<PlaceMedium>) -> Vault {
+        Vault { places, ..self }
     }
 
     /// Which store it is.
@@ -139,7 +148,7 @@ impl Vault {
         refuse_data(&*objects)?;
         let keys = master.map(|master| Keys::create(&*objects, master, entropy, id)).transpose()?;
         let header = write_header(&*objects, &id, keys.is_some(), clock)?;
-        Ok(Vault { objects, id, keys, header: Some(header), entrance: None })
+        Ok(Vault { objects, id, keys, header: Some(header), entrance: None, places: Vec::new() })
     }
 
     /// What the store's catalog is to be sealed with; `None` in a plain store. Follows from the key
@@ -312,6 +321,11 @@ pub(super) fn tend_header(objects: &dyn Objects, header: &[u8]) -> Result<Vec<In
         found.push(Incident { object: key.to_string(), reason, outcome });
     }
     Ok(found)
+}
+
+/// Whether a medium says that it is a store's home.
+pub(super) fn has_header(objects: &dyn Objects) -> Result<bool, Error> {
+    Ok(get(objects, &header_key())?.is_some())
 }
 
 /// Whether the header has a copy beside it; stores of earlier releases have none.

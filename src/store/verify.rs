@@ -21,7 +21,7 @@ use super::stored::Stored;
 use super::totals;
 use crate::db::codec::{Record, encode};
 use crate::db::{Rows, Table};
-use crate::model::ContentId;
+use crate::model::{ContentId, StorePlace};
 
 /// Rows looked at in one snapshot.
 const PAGE_ROWS: usize = 256;
@@ -70,9 +70,22 @@ impl Store {
     fn verify_totals(&self) -> Result<Option<Error>, Error> {
         let read = self.inner.db.read()?;
         let (noted, counted) = (totals::read(&read)?.unwrap_or_default(), totals::count(&read)?);
+        let places = totals::count_places(&read)?;
         let differ =
             || Error::damaged("the row of running totals", format!("{noted:?}, but {counted:?} count"));
-        Ok((noted != counted).then(differ))
+        if noted != counted {
+            return Ok(Some(differ()));
+        }
+        for number in 1..=StorePlace::MAX.0 {
+            let place = StorePlace(number);
+            let (noted, counted) =
+                (totals::at_place(&read, place)?, places.get(&place).copied().unwrap_or_default());
+            if noted != counted {
+                let reason = format!("{noted:?}, but {counted:?} count");
+                return Ok(Some(Error::damaged(format!("the row of running totals of {place}"), reason)));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether what repairs objects is what was written. Parity of an object without a row is about to

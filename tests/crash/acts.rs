@@ -37,6 +37,12 @@ pub enum Act {
     Stage(u64, Vec<Part>),
     /// Asks for what was staged to become the image's data.
     ImportStaged(u64, Vec<Part>),
+    /// Fills an image, whose data goes to the store beside the home.
+    UploadCold(u64, Vec<Part>),
+    /// Has an image copied to the store beside the home, and does that job.
+    CopyToCold(u64),
+    /// Takes an image's data from the home.
+    DropHome(u64),
     /// Asks for a copy of an image.
     CopyImage(u64),
     /// Does the jobs that were asked for.
@@ -177,6 +183,9 @@ impl Machine {
                 let body = body(parts);
                 self.upload(*slot, &body, self.pieces(&body, midway, None)).await
             }
+            Act::UploadCold(slot, parts) => self.upload_cold(*slot, &body(parts)).await,
+            Act::CopyToCold(slot) => self.copy_to_cold(*slot).await,
+            Act::DropHome(slot) => self.drop_home(*slot),
             Act::BreakOff(slot, parts) => {
                 let body = body(parts);
                 let pieces = self.pieces(&body, &[], Some(BodyBroken("the client went away".into())));
@@ -295,7 +304,7 @@ impl Machine {
         Ok(())
     }
 
-    async fn upload(
+    pub async fn upload(
         &self,
         slot: u64,
         body: &Body,
@@ -478,7 +487,7 @@ impl Machine {
         self.tell(|world| world.know(state.image.id, Some(state)));
     }
 
-    fn known(&self, slot: u64) -> Option<Picture> {
+    pub fn known(&self, slot: u64) -> Option<Picture> {
         self.world.borrow().picture(&id(slot))
     }
 
@@ -520,6 +529,8 @@ pub fn blank(slot: u64) -> Image {
         updated_at: Default::default(),
         upload: None,
         active_at: None,
+        place: Default::default(),
+        copies: Vec::new(),
     }
 }
 

@@ -129,7 +129,7 @@ pub fn case(build: Build, start: &Start, workload: &Workload, at: u64, way: Way)
         return Err(format!("the end of the process was refused without a fault: {refusal}"));
     }
     let (media, world) = machine.remains(way.1, &mut dice);
-    let machine = Machine::new(Build::honest(build.sealed, build.seed), &media, world);
+    let machine = Machine::new(build.on_honest_media(), &media, world);
     machine.start().map_err(|e| format!("the next start failed: {e}"))?;
     machine.judge_start()?;
     machine.judge_keys()?;
@@ -158,7 +158,12 @@ fn judge_survivor(machine: &Machine, recovery: &[Act]) -> Result<(), String> {
 /// Runs a workload's cases; panics with the first that fails and the command to repeat it.
 pub fn run(workload: &Workload, sealed: bool) {
     let seed = number("TINTYPE_CRASH_SEED").unwrap_or(1);
-    let build = Build::honest(sealed, seed);
+    run_as(workload, Build::honest(sealed, seed));
+}
+
+/// The same of a box that is built so.
+pub fn run_as(workload: &Workload, build: Build) {
+    let (sealed, seed) = (build.sealed, build.seed);
     let start = prepared(build, &workload.before).unwrap();
     let steps = trace(build, &start, &workload.acts).unwrap();
     let name = format!("{}-{}", workload.name, if sealed { "sealed" } else { "plain" });

@@ -48,12 +48,31 @@ pub struct Build {
     pub shelf: ShelfHabit,
     /// Whether its catalog is plain all the same, as an earlier release's was.
     pub plain_catalog: bool,
+    /// Whether it has a store beside its home.
+    pub place: bool,
 }
 
 impl Build {
     /// A box on honest media.
     pub fn honest(sealed: bool, seed: u64) -> Build {
-        Build { sealed, seed, disk: DiskHabit::Honest, shelf: ShelfHabit::Honest, plain_catalog: false }
+        Build {
+            sealed,
+            seed,
+            disk: DiskHabit::Honest,
+            shelf: ShelfHabit::Honest,
+            plain_catalog: false,
+            place: false,
+        }
+    }
+
+    /// The same with a store beside its home.
+    pub fn with_place(self) -> Build {
+        Build { place: true, ..self }
+    }
+
+    /// The same on honest media, as this release makes it.
+    pub fn on_honest_media(self) -> Build {
+        Build { place: self.place, ..Build::honest(self.sealed, self.seed) }
     }
 
     /// The master key with this number, of a sealed box.
@@ -69,6 +88,8 @@ pub struct Media {
     pub disk: Vec<u8>,
     /// The objects.
     pub stock: Stock,
+    /// The objects of the store beside the home, where there is one.
+    pub cold: Stock,
     /// What a copy of the store has, where one was made.
     pub copy: Option<Stock>,
     /// Objects that were at work when power went.
@@ -87,6 +108,8 @@ pub struct Machine {
     pub power: Power,
     /// The medium of its objects.
     pub shelf: Shelf,
+    /// The medium of the store beside its home.
+    pub cold: Shelf,
     /// Its clock.
     pub clock: Arc<SteppedClock>,
     /// What its callers may expect.
@@ -124,6 +147,7 @@ impl Machine {
         Machine {
             folder: Folder::new(power.clone(), build.disk, media.disk.clone()),
             shelf: Shelf::new(power.clone(), build.shelf, media.stock.clone(), media.left_over),
+            cold: Shelf::new(power.clone(), build.shelf, media.cold.clone(), 0),
             power,
             clock: Arc::new(SteppedClock::new(media.now.0.max(BIRTH))),
             // Expected since before this box was started.
@@ -149,12 +173,17 @@ impl Machine {
             Arc::new(SeededEntropy::new(self.build.seed.wrapping_mul(1000) + self.starts.get()));
         let clock: Arc<dyn Clock> = self.clock.clone();
         let vault = self.vault(&*clock, &*entropy).map_err(|e| format!("the store: {e}"))?;
+        let vault = vault.with_places(self.places());
         let db = self.catalog(&vault, &*entropy)?;
         let store = Store::open_in(db.clone(), vault, store_options(), clock.clone(), entropy.clone())
             .map_err(|e| format!("the store: {e}"))?;
         let rules = Rules { password_cost: PasswordCost { memory_kib: 8, passes: 1 }, ..Rules::default() };
-        let service =
-            Service::new(db.clone(), store, clock, entropy, rules).with_buckets(self.drawer.buckets());
+        // As a server does every second, where a place did not answer at once.
+        let _ = store.enter_places();
+        let stores = self.stores(&store);
+        let service = Service::new(db.clone(), store, clock, entropy, rules)
+            .with_buckets(self.drawer.buckets())
+            .with_stores(stores);
         service.bootstrap(&password()).map_err(|e| format!("setting up: {e:?}"))?;
         service.recover_uploads().map_err(|e| format!("recovering uploads: {e:?}"))?;
         service.recover_jobs(true).map_err(|e| format!("recovering jobs: {e:?}"))?;
@@ -171,7 +200,7 @@ impl Machine {
         let number = self.world.borrow().master_keys()[0];
         let (objects, master) = (self.objects(), self.build.master(number));
         let vault = Vault::open(objects, master.as_ref()).map_err(|e| format!("the store: {e}"))?;
-        let vault = vault.ok_or("there is no store")?;
+        let vault = vault.ok_or("there is no store")?.with_places(self.places());
         let db = self.catalog(&vault, &*entropy)?;
         let store = Store::open_lost_in(db.clone(), vault, store_options(), self.clock.clone(), entropy)
             .map_err(|e| format!("the store: {e}"))?;
@@ -379,6 +408,7 @@ impl Machine {
         let media = Media {
             disk: self.folder.remains(loss, dice),
             stock,
+            cold: self.cold.remains().0,
             copy: self.copy.take(),
             drawer: self.drawer.clone(),
             left_over,
@@ -387,6 +417,11 @@ impl Machine {
         };
         drop(self.running);
         (media, self.world.into_inner())
+    }
+
+    /// Whether it has a store beside its home.
+    pub fn has_place(&self) -> bool {
+        self.build.place
     }
 
     /// Whether its store is sealed.

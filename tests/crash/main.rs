@@ -20,6 +20,7 @@ mod every_step;
 mod folder;
 mod machine;
 mod parts;
+mod places;
 mod planted;
 mod power;
 mod rebuild;

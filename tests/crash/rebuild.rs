@@ -9,6 +9,7 @@ use crate::chance::Dice;
 use crate::disk::Loss;
 use crate::every_step::{Before, Start, Way, Workload, chosen, is_long, number, prepared, trace, ways};
 use crate::machine::{Build, Machine, Media};
+use crate::places::places;
 use crate::power::Plan;
 use crate::shelf::Stock;
 use crate::workloads::{delete, dense, erasing, hits, own_keys, resealing, update, upload};
@@ -64,7 +65,12 @@ fn judge_whole(build: Build, machine: Machine, world: World) -> Result<(), Strin
 /// Runs a workload's cases; panics with the first that fails and the command to repeat it.
 fn run(workload: &Workload, sealed: bool) {
     let seed = number("TINTYPE_CRASH_SEED").unwrap_or(1);
-    let build = Build::honest(sealed, seed);
+    run_as(workload, Build::honest(sealed, seed));
+}
+
+/// The same of a box that is built so.
+fn run_as(workload: &Workload, build: Build) {
+    let (sealed, seed) = (build.sealed, build.seed);
     let start = prepared(build, &workload.before).unwrap();
     let steps = trace(build, &start, &workload.acts).unwrap();
     let name = format!("rebuild-{}-{}", workload.name, if sealed { "sealed" } else { "plain" });
@@ -93,6 +99,12 @@ fn thinned(workload: Workload) -> Workload {
 fn p8_a_box_whose_disk_is_lost_under_uploads() {
     run(&thinned(upload()), false);
     run(&thinned(upload()), true);
+}
+
+#[test]
+fn p8_a_box_with_a_place_whose_disk_is_lost() {
+    let workload = Workload { stride: 5, ..places() };
+    run_as(&workload, Build::honest(false, number("TINTYPE_CRASH_SEED").unwrap_or(1)).with_place());
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Machine {
     fn judge_keys_in_use(&self) -> Result<(), String> {
         let domains = self.service().store().domains();
         let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
-        for (name, object) in self.shelf.stock() {
+        for (name, object) in self.stock() {
             // Of the description a left-over may be there that a power cut brought back: nobody reads it.
             let kinds = ["pack/", "manifest/"];
             let (domain, version) = (number(&object[12..16]), number(&object[44..48]));
@@ -69,8 +69,9 @@ impl Machine {
             }
             let shared_with = members::list(&read, &image.id).map_err(text)?;
             let body = self.world.borrow_mut().meet(image, &shared_with)?;
-            if let (Some(content), Some(body)) = (&image.content, body) {
-                self.compare(content, &body).map_err(|e| format!("image {}: {e}", image.id))?;
+            for content in image.contents() {
+                let Some(body) = &body else { continue };
+                self.compare(&content, body).map_err(|e| format!("image {}: {e}", image.id))?;
             }
             met.push(image.id);
         }
@@ -160,8 +161,9 @@ impl Machine {
     /// # Errors
     /// What is not as it should be.
     pub fn judge_start(&self) -> Result<(), String> {
-        if self.shelf.unfinished() != 0 {
-            return Err(format!("{} unfinished objects are left", self.shelf.unfinished()));
+        let unfinished = self.shelf.unfinished() + self.cold.unfinished();
+        if unfinished != 0 {
+            return Err(format!("{unfinished} unfinished objects are left"));
         }
         self.judge_ring()?;
         if self.is_catalog_sealed() != self.is_sealed() {
@@ -187,7 +189,7 @@ impl Machine {
 
     /// Objects that hold packs and manifests, and their bytes.
     pub fn data_objects(&self) -> (u64, u64) {
-        let stock = self.shelf.stock();
+        let stock = self.stock();
         let data = stock
             .iter()
             .filter(|(key, _)| ["pack/", "manifest/"].iter().any(|prefix| key.as_str().starts_with(prefix)));
@@ -208,7 +210,7 @@ impl Machine {
         }
         self.perform(&[Act::Release, Act::Reclaim])?;
         let stats = self.service().store().stats().map_err(text)?;
-        let parity = self.shelf.stock().keys().filter(|key| key.as_str().starts_with("parity/")).count();
+        let parity = self.stock().keys().filter(|key| key.as_str().starts_with("parity/")).count();
         match (stats == Stats::default() && parity == 0, self.data_objects()) {
             (true, (0, 0)) => Ok(()),
             (_, left) => Err(format!(

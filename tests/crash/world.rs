@@ -10,7 +10,7 @@ use md5::Md5;
 use sha2::{Digest, Sha512};
 use tintype::base::Time;
 use tintype::model::image::Member;
-use tintype::model::{ContentId, Digests, Image, ImageId, SecureHash, Status};
+use tintype::model::{ContentId, Digests, Image, ImageId, SecureHash, Status, StorePlace};
 
 use crate::rights::Thing;
 
@@ -70,8 +70,14 @@ impl Picture {
 fn blurred(image: &Image) -> Image {
     let mut image = image.clone();
     image.content = None;
+    if image.size_bytes.is_none() {
+        // Where data was to go that never came.
+        image.place = StorePlace::HOME;
+    }
+    image.copies.iter_mut().for_each(|copy| copy.content = ContentId([0; 16]));
     image.created_at = Time::default();
     image.updated_at = Time::default();
+    image.active_at = None;
     image.upload = None;
     image.active_at = None;
     image.properties.remove("os_glance_import_task");

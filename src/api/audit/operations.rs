@@ -57,6 +57,9 @@ pub(super) fn find(method: &Method, path: &str) -> Known {
             does(Operation::CreateImage, "")
         }
         (Interface::Image, ["metadefs", below @ ..] | [_, "metadefs", below @ ..]) => metadef(method, below),
+        (Interface::Image, ["stores", _, id] | [_, "stores", _, id]) if *method == Method::DELETE => {
+            does(Operation::DropImageCopy, id)
+        }
         _ => Known::Unknown,
     }
 }
@@ -208,6 +211,7 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("DELETE", ["custom-keys", key, "grants", _]) => does(Operation::WithdrawCustomKey, key),
         ("POST", ["deleted-images", id, "restore"]) => does(Operation::UndeleteImage, id),
         ("DELETE", ["deleted-images", id]) => does(Operation::PurgeImage, id),
+        ("POST", ["images", id, "copies"]) => does(Operation::CopyImageToStore, id),
         (_, ["images", id, "uploads", ..]) => does(Operation::UpdateImage, id),
         ("POST", ["metadefs"]) => does(Operation::LoadMetadef, ""),
         ("PATCH", ["quotas", "default"]) => does(Operation::SetQuotas, "default"),

@@ -5,20 +5,23 @@
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use futures::TryStreamExt;
 
 use super::call::{Call, no_content};
 use super::error::Refusal;
 use crate::api::body::frames;
+use crate::api::query;
 use crate::model::range::RangeError;
 use crate::model::{ByteRange, ImageId};
-use crate::service::Error;
 use crate::service::images::Download;
+use crate::service::{Actor, Error, Service};
 
 const OCTETS: &str = "application/octet-stream";
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+/// Names the store that an upload's data is to go to.
+const STORE: &str = "x-image-meta-store";
 /// Carries the size that an upload will have, beside what HTTP says.
 const IMAGE_SIZE: &str = "x-openstack-image-size";
 
@@ -26,7 +29,11 @@ const IMAGE_SIZE: &str = "x-openstack-image-size";
 pub(super) async fn upload(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     expect_octets(call.headers())?;
     let declared = declared_bytes(call.headers())?;
-    let upload = call.run(move |service, actor| service.begin_upload(actor, &id, declared)).await?;
+    let store = named_store(call.headers())?;
+    let begin = move |service: &Service, actor: &Actor| {
+        service.begin_upload_to(actor, &id, declared, store.as_deref())
+    };
+    let upload = call.run(begin).await?;
     let body = std::mem::take(&mut call.body);
     upload.receive(Box::pin(frames(body))).await?;
     Ok(no_content())
@@ -35,9 +42,15 @@ pub(super) async fn upload(mut call: Call, id: ImageId) -> Result<Response, Refu
 /// Hands out an image's data, or one range of it.
 pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
+    let preferred = preferred_stores(&call.parts.uri)?;
     // Held by nobody for longer than it takes to open the data, or to find that it cannot be reached.
     let turn = call.state.service.store().turn().await.map_err(Error::from)?;
-    let download = call.run(move |service, actor| service.download_image(actor, &id)).await?;
+    let open = move |service: &Service, actor: &Actor| {
+        let names = preferred.iter().flatten().map(String::as_str);
+        let places = preferred.as_ref().map(|_| service.preferred_stores(names)).transpose()?;
+        service.download_from(actor, &id, &places.unwrap_or_default())
+    };
+    let download = call.run(open).await?;
     drop(turn);
     let Download { image, reader: Some(reader) } = download else { return Ok(no_content()) };
     let size = reader.size_bytes();
@@ -62,6 +75,23 @@ pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Re
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
+}
+
+/// The store that an upload names for its data.
+fn named_store(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(STORE) else { return Ok(None) };
+    match value.to_str() {
+        Ok(name) => Ok(Some(name.to_owned())),
+        Err(_) => Err(Refusal::bad(format!("the header {STORE} must be the name of a store"))),
+    }
+}
+
+/// The stores that a download is to come from where they have the image: `prefer=one,other`.
+fn preferred_stores(uri: &Uri) -> Result<Option<Vec<String>>, Refusal> {
+    let pairs = query::pairs(uri).ok_or_else(|| Refusal::bad("the query is not valid"))?;
+    let preferred = pairs.into_iter().find(|(name, _)| name == "prefer");
+    let names = |text: String| text.split(',').map(|name| name.trim().to_owned()).collect();
+    Ok(preferred.map(|(_, text)| names(text)))
 }
 
 pub(super) fn expect_octets(headers: &HeaderMap) -> Result<(), Refusal> {

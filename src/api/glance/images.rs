@@ -25,7 +25,7 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
             let page = service.list_images(actor, query.listing.clone())?;
             let next = page.last().filter(|_| page.len() == limit).map(|last| query.next(&last.id));
             // Printed here, beside the other blocking work, to leave the network threads alone.
-            Ok(wire::image_page(&page, &query.first(), next.as_deref()))
+            Ok(wire::image_page(&page, service.stores(), &query.first(), next.as_deref()))
         })
         .await?;
     Ok(json_response(StatusCode::OK, body))
@@ -38,7 +38,10 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
     let names_system = ims::names_system(&new);
     let new = ims::registration(new).map_err(Refusal::bad)?;
     let image = call.run(move |service, actor| service.create_image(actor, new)).await?;
-    let printed = if names_system { ims::registered(&image) } else { wire::image(&image) };
+    let printed = match names_system {
+        true => ims::registered(&image),
+        false => wire::image(&image, call.state.service.stores()),
+    };
     let mut response = json_response(StatusCode::CREATED, printed);
     let base_url = call.state.base_url(&call.parts.uri, call.headers());
     if let Ok(location) = HeaderValue::from_str(&format!("{base_url}/v2/images/{}", image.id)) {
@@ -56,7 +59,7 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
 pub(super) async fn show(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
     let image = call.run(move |service, actor| service.show_image(actor, &id)).await?;
-    Ok(json_response(StatusCode::OK, wire::image(&image)))
+    Ok(json_response(StatusCode::OK, wire::image(&image, call.state.service.stores())))
 }
 
 /// Patches a record.
@@ -64,7 +67,7 @@ pub(super) async fn update(mut call: Call, id: ImageId) -> Result<Response, Refu
     let dialect = Dialect::of(call.headers().get(CONTENT_TYPE))?;
     let changes = dialect.read(call.json().await?)?;
     let image = call.run(move |service, actor| service.update_image(actor, &id, changes)).await?;
-    Ok(json_response(StatusCode::OK, wire::image(&image)))
+    Ok(json_response(StatusCode::OK, wire::image(&image, call.state.service.stores())))
 }
 
 /// Deletes an image.

@@ -15,6 +15,7 @@ mod patch;
 mod query;
 pub mod routes;
 mod schemas;
+mod stores;
 mod tasks;
 mod usage;
 pub(super) mod versions;
@@ -24,5 +25,7 @@ mod wire;
 mod commits_tests;
 #[cfg(test)]
 mod imports_tests;
+#[cfg(test)]
+mod stores_tests;
 #[cfg(test)]
 mod tests;

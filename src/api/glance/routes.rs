@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, imports, locations, members, metadefs, schemas, tasks, usage, versions};
+use super::{data, images, imports, locations, members, metadefs, schemas, stores, tasks, usage, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::model::ImageId;
 use crate::model::job::JobId;
@@ -73,6 +73,9 @@ enum Resource<'path> {
     MetadefSchema(&'path str),
     Metadefs(metadefs::Place<'path>),
     Usage,
+    Stores,
+    StoreDetails,
+    StoredCopy(&'path str, ImageId),
 }
 
 impl<'path> Resource<'path> {
@@ -86,6 +89,9 @@ impl<'path> Resource<'path> {
             ["info", "import"] => Resource::ImportMethods,
             ["tasks"] => Resource::Tasks,
             ["tasks", id] => Resource::Task(tasks::task_id(id)?),
+            ["info", "stores"] => Resource::Stores,
+            ["info", "stores", "detail"] => Resource::StoreDetails,
+            ["stores", store, id] if !store.is_empty() => Resource::StoredCopy(store, ImageId::parse(id)?),
             ["images"] => Resource::Images,
             ["images", id, ref below @ ..] => {
                 let id = ImageId::parse(id)?;
@@ -118,10 +124,11 @@ impl<'path> Resource<'path> {
             Resource::Stage(_) => "PUT",
             Resource::Member(..) => "GET, PUT, DELETE",
             Resource::Tag(..) => "PUT, DELETE",
+            Resource::StoredCopy(..) => "DELETE",
             Resource::Schema(_) | Resource::MetadefSchema(_) | Resource::Usage | Resource::ImportMethods => {
                 "GET"
             }
-            Resource::Task(_) | Resource::ImageTasks(_) => "GET",
+            Resource::Stores | Resource::StoreDetails | Resource::Task(_) | Resource::ImageTasks(_) => "GET",
             Resource::Metadefs(place) => place.allow(),
         }
     }
@@ -129,7 +136,8 @@ impl<'path> Resource<'path> {
     async fn answer(self, call: Call) -> Result<Response, Refusal> {
         use Resource::{
             Deactivate, File, Image, ImageTasks, Images, Import, ImportMethods, Locations, Member, Members,
-            MetadefSchema, Metadefs, Reactivate, Schema, Stage, Tag, Task, Tasks, Usage,
+            MetadefSchema, Metadefs, Reactivate, Schema, Stage, StoreDetails, StoredCopy, Stores, Tag, Task,
+            Tasks, Usage,
         };
         match (call.parts.method.as_str(), self) {
             ("GET", Images) => images::list(call).await,
@@ -161,6 +169,9 @@ impl<'path> Resource<'path> {
             ("GET", ImageTasks(id)) => tasks::of_image(call, id).await,
             ("GET", Locations(id)) => locations::list(call, id).await,
             ("POST", Locations(id)) => locations::add(call, id).await,
+            ("GET", Stores) => stores::list(call).await,
+            ("GET", StoreDetails) => stores::details(call).await,
+            ("DELETE", StoredCopy(store, id)) => stores::drop_copy(call, store.into(), id).await,
             ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
                 Err(Refusal::method_not_allowed(other.allow()))
             }

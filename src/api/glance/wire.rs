@@ -12,6 +12,7 @@ use crate::api::print::{Keys, write_list, write_text};
 use crate::model::image::Member;
 use crate::model::{Image, ProjectId, Visibility};
 use crate::service::images::{Change, Existing, Field, NewImage};
+use crate::service::stores::Stores;
 
 /// Keys of a record that only the service sets.
 pub(super) const READ_ONLY: [&str; 12] = [
@@ -133,14 +134,14 @@ fn wrong(key: &str, value: &Value, expected: &str) -> Refusal {
 }
 
 /// A record as JSON.
-pub(super) fn image(image: &Image) -> Vec<u8> {
+pub(super) fn image(image: &Image, stores: &Stores) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
-    write_image(&mut out, image);
+    write_image(&mut out, image, stores);
     out
 }
 
-/// Appends a record as JSON.
-pub(super) fn write_image(out: &mut Vec<u8>, image: &Image) {
+/// Appends a record as JSON. Where there are several stores it says which have the data, the heaviest first.
+fn write_image(out: &mut Vec<u8>, image: &Image, stores: &Stores) {
     let mut keys = Keys::open(out);
     for (name, value) in &image.properties {
         keys.text(name, value);
@@ -169,15 +170,19 @@ pub(super) fn write_image(out: &mut Vec<u8>, image: &Image) {
     keys.raw("id", format_args!("\"{}\"", image.id));
     keys.raw("self", format_args!("\"/v2/images/{}\"", image.id));
     keys.raw("file", format_args!("\"/v2/images/{}/file\"", image.id));
+    if stores.are_several() && image.content.is_some() {
+        let names: Vec<&str> = stores.of(image).map(|store| store.name.as_str()).collect();
+        keys.text("stores", &names.join(","));
+    }
     keys.plain("schema", "/v2/schemas/image");
     keys.close();
 }
 
 /// A page of records as JSON. `first` and `next` are the links to the first and next page.
-pub(super) fn image_page(images: &[Image], first: &str, next: Option<&str>) -> Vec<u8> {
+pub(super) fn image_page(images: &[Image], stores: &Stores, first: &str, next: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + images.len() * 1024);
     out.extend_from_slice(b"{\"images\":");
-    write_list(&mut out, images.iter(), write_image);
+    write_list(&mut out, images.iter(), |out, image| write_image(out, image, stores));
     out.push(b',');
     let mut keys = Keys::inside(&mut out);
     keys.text("first", first);

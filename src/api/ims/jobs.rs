@@ -137,6 +137,7 @@ fn kind(job: &Job) -> &'static str {
         Some(Task::Export { .. }) => "imsNativeExportImageJob",
         Some(Task::Copy { .. }) => "imsCopyImageInRegionJob",
         Some(Task::CopyAcross { .. }) => "imsCopyImageCrossRegionJob",
+        Some(Task::CopyToPlaces { .. }) => "tintypeCopyImageToStoresJob",
         Some(Task::Group) => "imsImportOvaImageJob",
         None => match job.kind {
             JobKind::AddMembers => "imsAddImageMembersJob",

@@ -206,6 +206,8 @@ mod tests {
             updated_at: Default::default(),
             upload: None,
             active_at: None,
+            place: Default::default(),
+            copies: Vec::new(),
         }
     }
 

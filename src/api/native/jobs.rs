@@ -51,16 +51,15 @@ async fn list(State(state): State<ApiState>, request: Request) -> Result<Respons
     };
     let before = page.marker.as_deref().map(job_id).transpose()?;
     let limit = page.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
-    let (jobs, now) =
-        state.blocking(move |service| Ok((service.jobs(&actor, before, limit)?, service.now()))).await?;
-    let bodies: Vec<Value> = jobs.iter().map(|job| body(job, now)).collect();
+    let jobs = state.blocking(move |service| service.jobs(&actor, before, limit)).await?;
+    let bodies: Vec<Value> = jobs.iter().map(|job| body(job, &state.service)).collect();
     Ok(Json(json!({ "jobs": bodies })).into_response())
 }
 
 async fn show(state: State<ApiState>, job: Path<String>, request: Request) -> Result<Response, Refusal> {
     let parts_of = |service: &Service, actor: &Actor, id| {
         let (job, parts) = (service.job(actor, id)?, service.job_parts(actor, id)?);
-        let mut body = body(&job, service.now());
+        let mut body = body(&job, service);
         if !parts.is_empty() {
             let ids: Vec<String> = parts.iter().map(|part| part.id.to_string()).collect();
             body["parts"] = json!(ids);
@@ -97,7 +96,7 @@ async fn change(
     ask: fn(&Service, &Actor, JobId) -> Result<Job, Error>,
 ) -> Result<Response, Refusal> {
     answer(state, job, request, status, move |service, actor, id| {
-        Ok(body(&ask(service, actor, id)?, service.now()))
+        Ok(body(&ask(service, actor, id)?, service))
     })
     .await
 }
@@ -119,7 +118,7 @@ fn job_id(text: &str) -> Result<JobId, Error> {
     JobId::parse(text).ok_or_else(|| Error::not_found(format!("there is no job {text:?}")))
 }
 
-fn body(job: &Job, now: Time) -> Value {
+fn body(job: &Job, service: &Service) -> Value {
     let mut body = json!({
         "id": job.id.to_string(),
         "kind": job.kind.as_str(),
@@ -128,7 +127,7 @@ fn body(job: &Job, now: Time) -> Value {
         "phase": job.phase,
         "done_bytes": job.done_bytes,
         "total_bytes": job.total_bytes,
-        "rate_bytes_s": job.rate_bytes_s(now),
+        "rate_bytes_s": job.rate_bytes_s(service.now()),
         "created_at": job.created_at.rfc3339_seconds(),
         "started_at": job.started_at.map(Time::rfc3339_seconds),
         "finished_at": job.finished_at.map(Time::rfc3339_seconds),
@@ -161,6 +160,9 @@ fn body(job: &Job, now: Time) -> Value {
                 DataOrigin::Web { url } => json!(url),
                 DataOrigin::Region { region, image } => json!(format!("{region}:{image}")),
             };
+        }
+        Some(Task::CopyToPlaces { places, .. }) => {
+            body["stores"] = places.iter().map(|place| json!(service.stores().name_of(*place))).collect();
         }
         Some(Task::Group) | None => {}
     }

@@ -1,7 +1,7 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! [`uploads`] takes it in parts; [`copies`] has it in more stores; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
 //! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
 //! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
 //! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
@@ -9,6 +9,7 @@
 
 mod access_keys;
 mod audit;
+mod copies;
 mod custom_keys;
 mod deleted_images;
 mod error;
@@ -40,8 +41,10 @@ use crate::base::Time;
 use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::model::ImageId;
 use crate::service::rights::{Action, Resource};
+use crate::service::stores::StoreInfo;
 use crate::service::upkeep::{Checked, Damage, Usage};
 use crate::service::{Actor, Error, Service};
+use crate::store::PlaceStatus;
 use error::Refusal;
 
 /// The native routes.
@@ -55,6 +58,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/tintype/v1/gc", post(gc::gc))
         .route("/tintype/v1/images/{image}/file", get(file::download))
         .merge(access_keys::routes())
+        .merge(copies::routes())
         .merge(custom_keys::routes())
         .merge(deleted_images::routes())
         .merge(families::routes())
@@ -71,8 +75,15 @@ pub fn routes() -> Router<ApiState> {
 
 async fn stats(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let actor = permitted(&state, request, Action::StoreGet).await?;
-    let usage = state.blocking(move |service| service.usage(&actor)).await?;
-    Ok(Json(usage_body(&usage)).into_response())
+    let figures = move |service: &Service| {
+        let mut body = usage_body(&service.usage(&actor)?);
+        if service.stores().are_several() {
+            let stores = service.store_details(&actor)?;
+            body["stores"] = stores.iter().map(|(store, status)| store_body(store, status)).collect();
+        }
+        Ok(body)
+    };
+    Ok(Json(state.blocking(figures).await?).into_response())
 }
 
 async fn check(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -126,6 +137,18 @@ fn usage_body(usage: &Usage) -> Value {
         "packs": usage.packs,
         "sealed": usage.sealed,
         "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+fn store_body(store: &StoreInfo, status: &PlaceStatus) -> Value {
+    json!({
+        "name": store.name,
+        "location": store.location,
+        "packs": status.stats.packs,
+        "chunk_bytes": status.stats.chunk_bytes,
+        "stored_bytes": status.stats.stored_bytes,
+        "free_bytes": status.free_bytes,
+        "trouble": status.trouble,
     })
 }
 

@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{head, post};
 use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
@@ -18,6 +20,7 @@ use crate::api::body::frames;
 use crate::api::context::ApiState;
 use crate::base::Time;
 use crate::model::{ImageId, PartialUpload};
+use crate::service::Service;
 use crate::service::images::Patch;
 
 const VERSION: &str = "1.0.0";
@@ -31,6 +34,7 @@ const TUS_MAX_SIZE: HeaderName = HeaderName::from_static("tus-max-size");
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
+const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 /// Names the method where a proxy lets only some through.
 const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
@@ -72,8 +76,10 @@ async fn create(State(state): State<ApiState>, Path(image): Path<String>, reques
         expect_version(&parts.headers)?;
         let (actor, id) = (signed_in(&state, &parts).await?, image_id(&image)?);
         let declared = declared(&parts.headers)?;
-        let asked = actor.clone();
-        let mut upload = state.blocking(move |service| service.create_upload(&asked, &id, declared)).await?;
+        let (asked, store) = (actor.clone(), named_store(&parts.headers)?);
+        let create =
+            move |service: &Service| service.create_upload_to(&asked, &id, declared, store.as_deref());
+        let mut upload = state.blocking(create).await?;
         if declared == Some(0) {
             let (part, nothing) = (Patch { offset: 0, declared_bytes: None }, futures::stream::empty());
             upload = state.service.receive_part(&actor, &id, upload.token, part, nothing).await?;
@@ -165,6 +171,22 @@ fn declared(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
         (None, Some(true)) => Ok(None),
         _ => Err(Refusal::bad("an upload needs either Upload-Length or \"Upload-Defer-Length: 1\"")),
     }
+}
+
+/// The store that the data is to go to: `store` of the upload's metadata, which are names and values in Base64.
+fn named_store(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(UPLOAD_METADATA) else { return Ok(None) };
+    let wrong = || {
+        Refusal::bad("Upload-Metadata must be names, each with a value in Base64, and commas between them")
+    };
+    for pair in value.to_str().map_err(|_| wrong())?.split(',') {
+        let (name, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
+        if name == "store" {
+            let bytes = STANDARD.decode(value.trim()).map_err(|_| wrong())?;
+            return String::from_utf8(bytes).map(Some).map_err(|_| wrong());
+        }
+    }
+    Ok(None)
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Refusal> {

@@ -51,6 +51,8 @@ pub(super) fn plain_image(id: u8) -> Image {
         updated_at: Time(0),
         upload: None,
         active_at: None,
+        place: Default::default(),
+        copies: Vec::new(),
     }
 }
 

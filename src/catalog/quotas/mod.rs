@@ -14,7 +14,7 @@ pub use limits::{
     Applied, Registered, delete_limit, delete_registered, has_limits, insert_limit, limit, limits, limits_of,
     put_limit, put_registered, registered,
 };
-pub use reservations::{Wish, reserve, reserved};
+pub use reservations::{Wish, expect_room, reserve, reserved};
 pub use usage::{USAGE, each_usage, recount, renew, usage_of, usage_of_all};
 pub(super) use usage::{enter, is_whole, leave, purge, recount_lost, replace};
 

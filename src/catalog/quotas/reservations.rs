@@ -64,6 +64,18 @@ pub fn reserve(txn: &WriteTxn, image: &Image, wish: Wish) -> Result<u64, Error> 
     Ok(bytes)
 }
 
+/// Refuses what would take more bytes than the image's project may have, before they are stored. Nothing is reserved.
+///
+/// # Errors
+/// [`Error::OverLimit`]; or when the database fails.
+pub fn expect_room(txn: &WriteTxn, image: &Image, bytes: u64) -> Result<(), Error> {
+    let more = Usage { image_bytes: bytes, ..Usage::default() };
+    let owner = image.owner.as_ref();
+    // Noted and taken back, so that the limits are looked at as they are when the bytes are there.
+    usage::follow(txn, None, Some((owner, more)))?;
+    usage::follow(txn, Some((owner, more)), None)
+}
+
 /// Forgets what was reserved, in the commit in which the image ceases to be saving. Its usage is the caller's to change.
 pub(super) fn forget(txn: &WriteTxn, image: &ImageId) -> Result<(), Error> {
     txn.remove(&RESERVATIONS, image.bytes())?;

@@ -41,6 +41,8 @@ fn image(id: u8, owner: Option<&str>, status: Status) -> Image {
         updated_at: Time(0),
         upload: None,
         active_at: None,
+        place: Default::default(),
+        copies: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::Time;
 use crate::db::codec::{self, Record, Unreadable};
 use crate::db::{DigestsForm, FirstDigestsForm};
-use crate::model::{ContentId, Digests, Image, ImageId, ProjectId, Status, Visibility};
+use crate::model::{ContentId, DataCopy, Digests, Image, ImageId, ProjectId, Status, StorePlace, Visibility};
 
 /// An image, with its id: the record is also kept beside the image's content, where no key names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,10 @@ impl Record for ImageRecord {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Third {
     active_at: Option<i64>,
+    /// The number of the place of the content.
+    place: u8,
+    /// The same data at other places.
+    copies: Vec<(u8, [u8; 16])>,
 }
 
 /// What versions before the third had in its place.
@@ -104,7 +108,11 @@ impl ImageRecord {
             created_at: image.created_at.0,
             updated_at: image.updated_at.0,
             upload: image.upload,
-            later: Third { active_at: image.active_at.map(|at| at.0) },
+            later: Third {
+                active_at: image.active_at.map(|at| at.0),
+                place: image.place.0,
+                copies: image.copies.iter().map(|copy| (copy.place.0, copy.content.0)).collect(),
+            },
         }
     }
 }
@@ -113,7 +121,8 @@ impl<D: Into<Digests>, L: Into<Third>> ImageRecord<D, L> {
     /// # Errors
     /// [`Unreadable`] when a state or visibility is none this release knows.
     pub fn into_image(self) -> Result<Image, Unreadable> {
-        let Third { active_at } = self.later.into();
+        let Third { active_at, place, copies } = self.later.into();
+        let copy = |(place, content)| DataCopy { place: StorePlace(place), content: ContentId(content) };
         Ok(Image {
             id: ImageId(uuid::Uuid::from_bytes(self.id)),
             name: self.name,
@@ -130,6 +139,8 @@ impl<D: Into<Digests>, L: Into<Third>> ImageRecord<D, L> {
             virtual_size_bytes: self.virtual_size_bytes,
             digests: self.digests.map(Into::into),
             content: self.content.map(ContentId),
+            place: StorePlace(place),
+            copies: copies.into_iter().map(copy).collect(),
             tags: self.tags,
             properties: self.properties,
             created_at: Time(self.created_at),
@@ -196,6 +207,8 @@ mod tests {
                 blake3: [2; 32],
             }),
             content: Some(ContentId([4; 16])),
+            place: StorePlace(8),
+            copies: vec![DataCopy { place: StorePlace::HOME, content: ContentId([9; 16]) }],
             tags: ["t".to_owned()].into(),
             properties: [("k".to_owned(), "v".to_owned())].into(),
             created_at: Time(5),
@@ -207,6 +220,7 @@ mod tests {
 
     /// The bytes of [`full`] in hex, with what stands for its digests.
     fn golden(version: &str, digests: &[&str]) -> String {
+        let third = format!("01070000000000000008010000000000000000{}", "09".repeat(16));
         let before = [
             version,
             &"07".repeat(16),
@@ -232,7 +246,7 @@ mod tests {
             "ffffffffffffffff",
             "01",
             &"06".repeat(16),
-            if version == "03" { "010700000000000000" } else { "" },
+            if version == "03" { &third } else { "" },
         ];
         [before.concat(), digests.concat(), after.concat()].concat()
     }
@@ -262,7 +276,7 @@ mod tests {
 
     #[test]
     fn p8_records_of_earlier_forms_are_read() {
-        let before = || Image { active_at: None, ..full() };
+        let before = || Image { active_at: None, place: StorePlace::HOME, copies: Vec::new(), ..full() };
         let digests = ["01", &"01".repeat(16), &sha512(), &"02".repeat(32)];
         let bytes = hex::decode(golden("01", &digests)).unwrap();
         assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), before());

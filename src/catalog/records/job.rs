@@ -10,7 +10,7 @@ use crate::model::job::{
     DataOrigin, Disk, Failure, ImportRoute, Intake, IntakeKind, Job, JobId, JobKind, JobState, MemberOutcome,
     Place, Task,
 };
-use crate::model::{ImageId, ProjectId, UserId};
+use crate::model::{ImageId, ProjectId, StorePlace, UserId};
 
 /// A job without its number. Kind and state are kept by name, so that both lists can grow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,7 @@ enum TaskRecord {
     Machine { disks: Vec<DiskRecord> },
     CopyAcross(AcrossRecord),
     Intake(IntakeRecord),
+    CopyToPlaces { image: [u8; 16], places: Vec<u8>, must_all: bool },
 }
 
 /// An import of the Image API.
@@ -170,6 +171,11 @@ impl From<&Task> for TaskRecord {
                 })
             }
             Task::Intake(intake) => TaskRecord::Intake(IntakeRecord::from(intake)),
+            Task::CopyToPlaces { image, places, must_all } => TaskRecord::CopyToPlaces {
+                image: *image.bytes(),
+                places: places.iter().map(|place| place.0).collect(),
+                must_all: *must_all,
+            },
         }
     }
 }
@@ -263,6 +269,11 @@ impl TaskRecord {
                 Task::CopyAcross { image, remote, region, project, name, description }
             }
             TaskRecord::Intake(intake) => Task::Intake(intake.into_intake()?),
+            TaskRecord::CopyToPlaces { image, places, must_all } => Task::CopyToPlaces {
+                image: image_id(image),
+                places: places.into_iter().map(StorePlace).collect(),
+                must_all,
+            },
         })
     }
 }
@@ -401,9 +412,12 @@ mod tests {
             let (image, stamp) = (id(1), Some("s".into()));
             Task::Intake(Intake { kind, image, origin, stamp, input: "{}".into(), request_id: "r".into() })
         };
+        let places = vec![StorePlace(3), StorePlace::HOME];
+        let to_places = Task::CopyToPlaces { image: id(1), places, must_all: true };
         let others = [
             Task::Copy { source: id(1), image: id(2) },
             Task::Group,
+            to_places,
             intake(IntakeKind::ImageImport, DataOrigin::Staged),
             intake(IntakeKind::TaskImport, DataOrigin::Web { url: "http://m/".into() }),
             intake(IntakeKind::LocationImport, DataOrigin::Region { region: "east".into(), image: id(2) }),

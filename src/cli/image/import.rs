@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use axum::body::Body;
 use clap::Args;
 use futures::TryStreamExt;
-use http::Method;
+use http::{HeaderName, Method};
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
@@ -22,6 +22,9 @@ use super::send::Sending;
 /// Bytes read at once.
 pub(super) const READ_BYTES: usize = 1 << 20;
 
+/// Names the store that the data of one request is to go to.
+const STORE: HeaderName = HeaderName::from_static("x-image-meta-store");
+
 /// Arguments of `tintype image import`.
 #[derive(Args)]
 pub struct Import {
@@ -29,6 +32,9 @@ pub struct Import {
     file: PathBuf,
     #[command(flatten)]
     new: NewImage,
+    /// Store its data in this store of the box; without it in the default one
+    #[arg(long, conflicts_with = "resume")]
+    store: Option<String>,
     /// Go on with an unfinished import of this file, under the same name
     #[arg(long)]
     resume: bool,
@@ -60,14 +66,17 @@ impl Import {
         let created = reply.json().await?;
         let id = super::id(&created)?;
         let sent = match total {
-            Some(total) => match Sending::begin(client, &self.file, id, total).await {
+            Some(total) => match Sending::begin(client, &self.file, id, total, self.store.as_deref()).await {
                 Ok(sending) => sending.run(client).await,
                 // Nothing has arrived that could be gone on with.
                 Err(failure) => Err(failure.with(Remedy::None)),
             },
             None => {
                 let path = format!("/v2/images/{id}/file");
-                client.send(Method::PUT, Api::Image, &path, Some(payload(source))).await.map(drop)
+                let store = self.store.as_deref().map(|store| (STORE, store));
+                let headers: Vec<_> = store.into_iter().collect();
+                let sent = client.send_with(Method::PUT, Api::Image, &path, &headers, Some(payload(source)));
+                sent.await.map(drop)
             }
         };
         if let Err(failure) = sent {

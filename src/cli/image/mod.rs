@@ -14,6 +14,7 @@ mod places;
 mod save;
 mod send;
 mod show;
+mod stores;
 mod verify;
 
 use clap::Subcommand;
@@ -43,6 +44,10 @@ pub enum Image {
     Export(export::Export),
     /// Make another image of the same data: here, or in another box
     Copy(copy::Copy),
+    /// Copy an image's data to more stores of the box
+    CopyTo(stores::CopyTo),
+    /// Take an image's data from one of several stores
+    DropCopy(stores::DropCopy),
     /// List the buckets and regions that images may come from and go to
     Places,
     /// Delete images
@@ -70,6 +75,8 @@ impl Image {
             Image::Fetch(fetch) => fetch.run(client, output).await,
             Image::Export(export) => export.run(client, output).await,
             Image::Copy(copy) => copy.run(client, output).await,
+            Image::CopyTo(copy) => copy.run(client, output).await,
+            Image::DropCopy(copy) => copy.run(client, output).await,
             Image::Places => places::run(client, output).await,
             Image::Delete(delete) => delete.run(client, output).await,
             Image::Deleted => deleted::list(client, output).await,

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures::TryStreamExt;
 use http::{HeaderMap, HeaderName, Method};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -22,6 +24,7 @@ use super::patience::Patience;
 const TUS_RESUMABLE: (HeaderName, &str) = (HeaderName::from_static("tus-resumable"), "1.0.0");
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 
 /// An upload of a file.
 pub struct Sending {
@@ -33,13 +36,22 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// Begins a new one.
+    /// Begins a new one, whose data goes to the store of this name, or the default one.
     ///
     /// # Errors
     /// When the box refuses.
-    pub async fn begin(client: &Client, file: &Path, image: &str, total: u64) -> Result<Sending, Failure> {
+    pub async fn begin(
+        client: &Client,
+        file: &Path,
+        image: &str,
+        total: u64,
+        store: Option<&str>,
+    ) -> Result<Sending, Failure> {
         let path = format!("/images/{image}/uploads");
-        let headers = [TUS_RESUMABLE, (UPLOAD_LENGTH, &total.to_string())];
+        let length = total.to_string();
+        let metadata = store.map(|store| format!("store {}", STANDARD.encode(store)));
+        let mut headers = vec![TUS_RESUMABLE, (UPLOAD_LENGTH, length.as_str())];
+        headers.extend(metadata.as_deref().map(|metadata| (UPLOAD_METADATA, metadata)));
         let reply = client.send_with(Method::POST, Api::Native, &path, &headers, None).await?;
         let place = reply.headers().get(http::header::LOCATION).and_then(|place| place.to_str().ok());
         let upload = place.and_then(|place| place.rsplit('/').next()).map(str::to_owned);

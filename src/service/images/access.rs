@@ -92,7 +92,8 @@ pub(super) fn refusal(actor: &Actor, image: &Image, action: Action) -> Error {
         Action::ImagesUpload => "upload to",
         Action::ImagesExport => "download",
         Action::ImagesShare => "share",
-        Action::ImagesCopy => "copy",
+        Action::ImagesCopy | Action::ImagesCopyToPlace => "copy",
+        Action::ImagesDropCopy => "take a copy from",
         _ => "use",
     };
     let action = action.name();

@@ -74,6 +74,8 @@ impl Service {
             updated_at: now,
             upload: None,
             active_at: None,
+            place: self.stores.default_place(),
+            copies: Vec::new(),
         }
     }
 }

@@ -71,11 +71,11 @@ impl Service {
         }
         locations::remove(txn, id)?;
         let unfinished = uploads::remove(txn, id)?.and_then(|upload| upload.checkpoint);
-        let own = image.content.filter(|_| !is_retained);
-        let contents = [own, unfinished.map(|kept| kept.content)];
-        for content in contents.iter().flatten() {
+        let own = image.contents().filter(|_| !is_retained);
+        let contents: Vec<_> = own.chain(unfinished.map(|kept| kept.content)).collect();
+        for content in &contents {
             self.store.release(txn, content)?;
         }
-        Ok(contents.iter().any(Option::is_some))
+        Ok(!contents.is_empty())
     }
 }

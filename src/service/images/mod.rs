@@ -13,6 +13,7 @@ mod fields;
 mod importing;
 mod members;
 mod own;
+mod placing;
 mod read;
 mod reserving;
 mod resumable;

@@ -11,7 +11,7 @@ use super::upload::{gone, in_background, owned};
 use crate::catalog::quotas::{self, Wish};
 use crate::catalog::{self, images};
 use crate::db::WriteTxn;
-use crate::model::quota::{OverLimit, Resource};
+use crate::model::quota::{OverLimit, Resource, Usage};
 use crate::model::{Image, ImageId};
 use crate::service::{Error, Service};
 
@@ -104,7 +104,7 @@ impl Service {
                 break;
             }
             self.purge_in(txn, deleted, "its project needs the space")?;
-            freed += deleted.image.size_bytes.unwrap_or(0);
+            freed += Usage::of_retained(&deleted.image).deleted_image_bytes;
         }
         Ok(freed >= missing)
     }

@@ -162,10 +162,7 @@ fn others_of(rows: &impl Rows, set: &MachineSet, id: &ImageId) -> Result<Vec<Ima
 }
 
 fn release(txn: &WriteTxn, store: &crate::store::Store, retained: &Retained) -> Result<(), Error> {
-    if let Some(content) = &retained.image.content {
-        store.release(txn, content)?;
-    }
-    Ok(())
+    retained.image.contents().try_for_each(|content| Ok(store.release(txn, &content)?))
 }
 
 #[cfg(test)]

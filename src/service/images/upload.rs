@@ -42,7 +42,7 @@ pub struct Upload {
 }
 
 impl Service {
-    /// Takes a queued image for an upload: one commit to saving.
+    /// Takes a queued image for an upload, whose data goes to the default store: one commit to saving.
     ///
     /// # Errors
     /// `NotFound` or `Forbidden`; `Conflict` when it is not queued; `Invalid` when its formats
@@ -53,12 +53,28 @@ impl Service {
         id: &ImageId,
         declared_bytes: Option<u64>,
     ) -> Result<Upload, Error> {
+        self.begin_upload_to(actor, id, declared_bytes, None)
+    }
+
+    /// The same, with its data going to the store of this name.
+    ///
+    /// # Errors
+    /// As [`Service::begin_upload`]; `Invalid` for an unknown store, `Gone` for one that takes no new data.
+    pub fn begin_upload_to(
+        &self,
+        actor: &Actor,
+        id: &ImageId,
+        declared_bytes: Option<u64>,
+        store: Option<&str>,
+    ) -> Result<Upload, Error> {
+        let store = store.map(str::to_owned);
         let token = self.entropy.id();
         let (caller, id, now, rules) = (actor.clone(), *id, self.clock.now(), self.rules.clone());
         let service = self.clone();
         let (image, reserved_bytes) = self.db.write(move |txn| {
             let mut image = access::writable(txn, &caller, &id, Action::ImagesUpload)?;
             expect_ready(&image)?;
+            image.place = service.store_for_new_data(store.as_deref())?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
             image.status = Status::Saving;
             image.upload = Some(token);
@@ -78,9 +94,9 @@ impl Service {
         Ok(upload)
     }
 
-    /// The scope of an image's data, inside the key domain that it is sealed in.
+    /// The scope of an image's data, inside the key domain that it is sealed in, where it lies or goes.
     pub(super) fn stream_scope(&self, image: &Image) -> Result<Scope, Error> {
-        self.sealed_scope(image, self.dedup_scope(image.owner.as_ref())?)
+        Ok(self.sealed_scope(image, self.dedup_scope(image.owner.as_ref())?)?.at(image.place))
     }
 
     /// Whom the data of an owner's images shares its chunks with.

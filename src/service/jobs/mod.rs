@@ -70,7 +70,7 @@ impl JobRules {
         match kind {
             JobKind::Import => self.imports_max,
             JobKind::Export => self.exports_max,
-            JobKind::Copy | JobKind::CopyAcross => self.copies_max,
+            JobKind::Copy | JobKind::CopyAcross | JobKind::CopyToPlaces => self.copies_max,
             // None of these is ever in the queue.
             JobKind::AddMembers | JobKind::UpdateMembers | JobKind::DeleteMembers => 0,
             JobKind::Group | JobKind::Reclaim | JobKind::Reseal => 0,
@@ -140,7 +140,7 @@ impl Service {
                 let job = new_job(txn, *id, now, &owner, task.clone())?;
                 let job = Job { parent: order.group, ..job };
                 jobs::put(txn, &job)?;
-                for act in work::asked(txn, &job)? {
+                for act in work::asked(txn, service.stores(), &job)? {
                     service.record_in(txn, &caller, act)?;
                 }
                 tasks.push(job);
@@ -176,6 +176,7 @@ fn exclusive(task: &Task) -> Option<ImageId> {
     match task {
         Task::Export { image, .. } => Some(*image),
         Task::Import { .. } | Task::Machine { .. } => None,
-        Task::Copy { .. } | Task::CopyAcross { .. } | Task::Intake(_) | Task::Group => None,
+        Task::Copy { .. } | Task::CopyAcross { .. } | Task::CopyToPlaces { .. } => None,
+        Task::Intake(_) | Task::Group => None,
     }
 }

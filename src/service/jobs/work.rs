@@ -12,6 +12,7 @@ use crate::model::trace::Rating;
 use crate::model::{ImageId, Operation};
 use crate::service::audit::Act;
 use crate::service::images;
+use crate::service::stores::Stores;
 use crate::store::Store;
 
 impl Service {
@@ -53,6 +54,7 @@ impl Service {
             Some(Task::Copy { .. }) => self.perform_copy(job).await,
             Some(Task::CopyAcross { .. }) => self.perform_copy_across(job).await,
             Some(Task::Intake(_)) => self.perform_intake(job).await,
+            Some(Task::CopyToPlaces { .. }) => self.perform_copy_to_places(job).await,
             Some(Task::Group) | None => job.finish(Err(&Error::invalid("the job has no work of its own"))),
         };
         if let Err(error) = ended {
@@ -62,7 +64,7 @@ impl Service {
 }
 
 /// What is on record of a task that was asked for, image by image.
-pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
+pub(super) fn asked(rows: &impl Rows, stores: &Stores, job: &Job) -> Result<Vec<Act>, Error> {
     let id = job.id;
     let said: Vec<(Operation, ImageId, String)> = match &job.task {
         Some(Task::Import { image, from, route: ImportRoute::Register, .. }) => {
@@ -100,6 +102,10 @@ pub(super) fn asked(rows: &impl Rows, job: &Job) -> Result<Vec<Act>, Error> {
                 IntakeKind::ImageImport | IntakeKind::LocationImport => Operation::UpdateImage,
             };
             vec![(operation, intake.image, format!("job {id}: imported {from}"))]
+        }
+        Some(Task::CopyToPlaces { image, places, .. }) => {
+            let names: Vec<String> = places.iter().map(|place| stores.name_of(*place)).collect();
+            vec![(Operation::CopyImageToStore, *image, format!("job {id}: to {}", names.join(", ")))]
         }
         Some(Task::Group) | None => Vec::new(),
     };

@@ -148,6 +148,10 @@ actions! {
     MetadefsDelete = "tintype:metadefs:delete";
     /// Treat every project's namespaces of metadata definitions as one's own.
     MetadefsAccessAll = "tintype:metadefs:accessAll";
+    /// Copy an image's data to more stores of the box.
+    ImagesCopyToPlace = "tintype:images:copyToPlace";
+    /// Take an image's data from one of several stores.
+    ImagesDropCopy = "tintype:images:dropCopy";
     /// Look at figures, damage and events of the box.
     StoreGet = "tintype:store:get";
     /// Verify everything that is stored.

@@ -236,7 +236,7 @@ impl Pass<'_, '_, '_> {
         let Some(row) = row.filter(|row| row.header(number).is_under_older(self.domain, self.version)) else {
             return Ok(());
         };
-        store.expect_room_for(row.stored.object_bytes)?;
+        store.expect_room_for(row.realm().place, row.stored.object_bytes)?;
         let old = store.pack(number)?;
         let manner = Manner { live: None, stronger: false, bytes_max: u64::MAX };
         let Some(new) = self.run.write(&row, &old, &manner)? else { return Ok(()) };

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
-use super::super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header};
+use super::super::format::{FRAME_BYTES, FRAME_BYTES_MAX, Header, fresh_id};
 use super::super::pack::{FinishedPack, Frame, Line, Pack, PackWriter, pack_name};
 use super::super::pins::Held;
 use super::super::rows::PackRow;
@@ -76,7 +76,7 @@ impl Store {
         stronger: bool,
         held: &mut Held,
     ) -> Result<PackWriter, Error> {
-        let id = self.inner.entropy.id();
+        let id = fresh_id(&*self.inner.entropy, row.realm().place);
         let generation = row
             .generation
             .checked_add(1)

@@ -12,6 +12,7 @@ use super::swap::Swap;
 use super::weigh::Candidate;
 use super::{Rewritten, Wish};
 use crate::db::Rows;
+use crate::model::StorePlace;
 
 /// Packs that may be written anew before the objects they lay in are deleted.
 const UNDELETED_MAX: u64 = 8;
@@ -92,7 +93,7 @@ impl<'s, 'w> Run<'s, 'w> {
             return Ok(());
         }
         let expected = row.stored.object_bytes.min(kept.saturating_add(row.stored.object_bytes / 16));
-        store.expect_room_for(expected)?;
+        store.expect_room_for(row.realm().place, expected)?;
         let stronger = self.wish.recompress && policy.is_due(&row, store.inner.clock.now());
         let manner = Manner { live: Some(live), stronger, bytes_max: u64::MAX };
         let Some(new) = self.write(&row, &old, &manner)? else { return Ok(()) };
@@ -133,7 +134,7 @@ impl<'s, 'w> Run<'s, 'w> {
         let store = self.store;
         let policy = store.inner.options.rewrite;
         let Some(row) = store.pack_row(number)? else { return Ok(()) };
-        store.expect_room_for(row.stored.object_bytes)?;
+        store.expect_room_for(row.realm().place, row.stored.object_bytes)?;
         let old = store.pack(number)?;
         let bytes_max = policy.worth_bytes(old.frames_bytes());
         let manner = Manner { live: None, stronger: true, bytes_max };
@@ -162,7 +163,8 @@ impl<'s, 'w> Run<'s, 'w> {
         Ok(())
     }
 
-    /// Passes over a pack that does not read back; a check tells whom it hurts.
+    /// Passes over a pack that does not read back, of which a check tells whom it hurts, and over one whose place does
+    /// not answer: its turn comes again.
     fn pass_over_damage(&mut self, number: u64, outcome: Result<(), Stop>) -> Result<(), Stop> {
         match outcome {
             Err(Stop::Failed(error @ Error::Damaged { .. })) => {
@@ -170,8 +172,18 @@ impl<'s, 'w> Run<'s, 'w> {
                 self.outcome.damaged += 1;
                 Ok(())
             }
+            Err(Stop::Failed(error)) if self.is_away_beside(&error, number)? => {
+                tracing::warn!(%error, "{} is not written anew now", pack_name(number));
+                self.outcome.in_use += 1;
+                Ok(())
+            }
             other => other,
         }
+    }
+
+    fn is_away_beside(&self, error: &Error, number: u64) -> Result<bool, Error> {
+        let row = self.store.pack_row(number)?;
+        Ok(row.is_some_and(|row| self.store.is_away_beside(error, &row.object)))
     }
 
     pub(super) fn begin(&mut self, phase: &'static str, total_bytes: u64) -> Result<(), Stop> {
@@ -202,11 +214,11 @@ impl Store {
     }
 
     /// Refuses to write a generation that would use up what the catalog may need.
-    pub(super) fn expect_room_for(&self, bytes: u64) -> Result<(), Error> {
+    pub(super) fn expect_room_for(&self, place: StorePlace, bytes: u64) -> Result<(), Error> {
         let reserve = self.inner.options.reserve_bytes;
-        match self.inner.objects.free_bytes()? {
+        match self.free_bytes_at(place)? {
             Some(free) if free < reserve.saturating_add(bytes) => Err(Error::Full(format!(
-                "writing a pack anew takes {bytes} bytes for a while; {free} are left on the medium, and the last \
+                "writing a pack anew takes {bytes} bytes for a while; {free} are left on the medium of {place}, and the last \
                  {reserve} are kept for the catalog"
             ))),
             _ => Ok(()),

@@ -159,7 +159,7 @@ fn fill(store: &Store, images: u64) {
                 };
                 rows::raise_next_pack(txn, pack)?;
                 txn.put_record(&PACKS, &pack_key(pack), &row)?;
-                totals::add(txn, Stats::of_pack(&row))?;
+                totals::add_pack(txn, &row)?;
                 unmarked::add(txn, pack, b"new")?;
             }
             Ok::<_, Error>(())

@@ -12,7 +12,7 @@ use super::super::index::hooks;
 use super::super::object::Object;
 use super::super::pack::Pack;
 use super::super::rows::{self, GRAVES, HOOKS, PACKS, PackRow, grave_key, pack_key};
-use super::super::totals::{self, Stats};
+use super::super::totals;
 use super::super::unmarked::{self, Unmarked};
 use super::super::{Error, Store};
 use super::rewrite::Generation;
@@ -79,10 +79,10 @@ impl Store {
         let swapped = self.inner.db.write(move |txn| {
             let key = pack_key(number);
             match txn.record::<PackRow>(&PACKS, &key)? {
-                Some(now) if now.object == before => totals::subtract(txn, Stats::of_pack(&now))?,
+                Some(now) if now.object == before => totals::subtract_pack(txn, &now)?,
                 _ => return Ok::<_, Error>(false),
             }
-            totals::add(txn, Stats::of_pack(&named))?;
+            totals::add_pack(txn, &named)?;
             txn.put_record(&PACKS, &key, &named)?;
             if let Some(present) = &present {
                 rows::put_present(txn, number, present)?;

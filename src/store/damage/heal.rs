@@ -17,13 +17,13 @@ use roaring::RoaringBitmap;
 use super::super::Store;
 use super::super::error::Error;
 use super::super::events::EventKind;
-use super::super::format::{FRAME_BYTES, Header, Kind};
+use super::super::format::{FRAME_BYTES, Header, Kind, fresh_id};
 use super::super::manifest::Extent;
 use super::super::pack::{FinishedPack, Line, Pack, PackWriter, pack_name};
 use super::super::pins::Held;
 use super::super::rows::{self, CONTENTS, ContentRow, GRAVES, PACKS, PackRow, grave_key, pack_key};
 use super::super::stored::Stored;
-use super::super::totals::{self, Stats};
+use super::super::totals;
 use super::Suspicion;
 use super::records::{DAMAGE, DamageRow, LOST, lost_key, lost_keys, read_source};
 use crate::db::Rows;
@@ -67,6 +67,8 @@ impl Store {
             match stored {
                 // Nobody can read it again, whole or not.
                 _ if now.is_some_and(|now| self.is_revoked(now.header.domain)) => {}
+                // Its medium is away: what it is comes out when that is back, and others need not wait.
+                _ if !self.answers_for(&row.object) => {}
                 // The object has gone, or another has its place.
                 _ if now.is_none_or(|now| now.header.id != row.object) => {
                     self.look_at(stored, Suspicion::None, &mut |_| ControlFlow::Continue(()))?;
@@ -202,8 +204,8 @@ impl Store {
         sources: &BTreeMap<u32, Place>,
         held: &mut Held,
     ) -> Result<FinishedPack, Error> {
-        let header =
-            Header { id: self.inner.entropy.id(), generation: row.generation + 1, ..row.header(number) };
+        let id = fresh_id(&*self.inner.entropy, row.realm().place);
+        let header = Header { id, generation: row.generation + 1, ..row.header(number) };
         let (header, key) = self.sealing(held, header, row.domain)?;
         let objects = &*self.inner.objects;
         let line = Line::new(self.inner.compressors.clone(), None);
@@ -253,8 +255,8 @@ impl Store {
             if has_holes {
                 rows::put_present(txn, number, &present)?;
             }
-            totals::subtract(txn, Stats::of_pack(&row))?;
-            totals::add(txn, Stats::of_pack(&next))?;
+            totals::subtract_pack(txn, &row)?;
+            totals::add_pack(txn, &next)?;
             txn.put(&GRAVES, &grave_key(Kind::Pack, &row.object), &[])?;
             for key in lost_keys(number, &damage) {
                 txn.remove(&LOST, &key)?;

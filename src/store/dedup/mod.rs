@@ -117,7 +117,8 @@ impl Store {
     }
 
     /// A pack's footer and realm, past the index, whose memory is for what comes in; `None` where
-    /// the pack has gone, or cannot be read: it is damaged, or its key was erased.
+    /// the pack has gone, or cannot be read: it is damaged, its place does not answer, or its key was
+    /// erased.
     fn footer(&self, number: u64) -> Result<Option<(Arc<Pack>, Realm)>, Error> {
         loop {
             let Some(row) = self.pack_row(number)? else { return Ok(None) };
@@ -131,6 +132,7 @@ impl Store {
                     tracing::debug!(number, %error, "a pack is not compared");
                     Ok(None)
                 }
+                Err(error) if self.is_away_beside(&error, &row.object) => Ok(None),
                 Err(error) => Err(error),
             };
         }

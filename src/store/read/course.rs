@@ -138,7 +138,7 @@ impl Course {
     }
 
     fn fetch(&self, batch: &Batch, room: Option<OwnedSemaphorePermit>) -> Result<Fetched, Error> {
-        let pieces = self.reader.store.fetch(&batch.parts)?.into_iter();
+        let pieces = self.reader.fetch(batch)?.into_iter();
         Ok(Fetched { pieces, _room: room.filter(|_| batch.data_bytes > 0) })
     }
 

@@ -1,12 +1,14 @@
 //! Ranges of a stream: range → extents → frames → verified bytes, in order.
 //!
 //! [`plan`] says what a range is made of, [`fetch`] gets it, [`course`] gets the next ones meanwhile, with
-//! turns from [`fetchers`], and [`ahead`] hands them to a client.
+//! turns from [`fetchers`], and [`ahead`] hands them to a client; what cannot be read of a stream comes from
+//! another copy of it ([`elsewhere`]).
 //! Invariant: what leaves here was compared with the name it was stored under, and memory held
 //! for a client that does not take its bytes is bounded. Must not know how clients ask.
 
 mod ahead;
 mod course;
+mod elsewhere;
 mod fetch;
 mod fetchers;
 mod plan;
@@ -21,6 +23,7 @@ use futures::stream::BoxStream;
 pub(super) use fetchers::Fetchers;
 pub(super) use plan::Layout;
 
+use self::elsewhere::Others;
 use self::plan::Batch;
 use super::Store;
 use super::error::Error;
@@ -51,12 +54,13 @@ const FETCH_BYTES: usize = 512 << 10;
 pub struct Reader {
     store: Store,
     layout: Arc<Layout>,
+    others: Arc<Others>,
     _held: Arc<Held>,
 }
 
 impl Reader {
     pub(super) fn new(store: Store, layout: Arc<Layout>, held: Held) -> Reader {
-        Reader { store, layout, _held: Arc::new(held) }
+        Reader { store, layout, others: Arc::default(), _held: Arc::new(held) }
     }
 
     /// The stream's length.
@@ -98,7 +102,7 @@ impl Reader {
         let mut rest = ByteRange { start: offset, end: offset.saturating_add(out.len() as u64) };
         while !rest.is_empty() {
             let batch = self.layout.plan(rest, BATCH_BYTES)?;
-            for piece in self.store.fetch(&batch.parts)? {
+            for piece in self.fetch(&batch)? {
                 let (now, later) = std::mem::take(&mut out).split_at_mut(piece.len());
                 now.copy_from_slice(&piece);
                 out = later;

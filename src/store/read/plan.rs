@@ -40,6 +40,8 @@ pub enum Part {
 pub struct Batch {
     /// What it is made of, in order.
     pub parts: Vec<Part>,
+    /// Where in the stream it begins.
+    pub start: u64,
     /// Where in the stream it ends.
     pub end: u64,
     /// Bytes of it that are stored, zeros not counted.
@@ -99,7 +101,7 @@ impl Layout {
         if range.end > self.size_bytes() {
             return Err(self.damaged("a read went past its end"));
         }
-        let mut batch = Batch { parts: Vec::new(), end: range.start, data_bytes: 0 };
+        let mut batch = Batch { parts: Vec::new(), start: range.start, end: range.start, data_bytes: 0 };
         let mut zeros = 0;
         let first = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
         for (extent, start) in self.manifest.extents.iter().zip(&self.starts).skip(first) {

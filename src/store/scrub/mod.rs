@@ -261,8 +261,8 @@ impl Store {
 
     /// The objects whose turn it is in this round, longest ago first; none when it is complete.
     fn due(&self, round: &Round, skipped: &BTreeSet<Stored>) -> Result<Vec<Stored>, Error> {
-        turn::oldest(&self.inner.db, BATCH_OBJECTS, |stored, verified, written_at| match verified {
-            _ if skipped.contains(stored) => None,
+        turn::oldest(&self.inner.db, BATCH_OBJECTS, |stored, object, verified, written_at| match verified {
+            _ if skipped.contains(stored) || !self.answers_for(object) => None,
             Some(Verified { round: last, .. }) if last >= round.number => None,
             Some(Verified { at, .. }) => Some(at),
             None => match stored {

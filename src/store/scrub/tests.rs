@@ -91,7 +91,7 @@ async fn a_round_that_was_stopped_goes_on_where_it_was_after_a_restart() {
 async fn who_was_compared_longest_ago_comes_first_and_little_is_held_in_memory() {
     let b = stocked().await;
     b.store.scrub_all(&mut |_| ()).unwrap();
-    let all = |count| oldest(&b.db, count, |_, verified, _| verified.map(|v| v.at)).unwrap();
+    let all = |count| oldest(&b.db, count, |_, _, verified, _| verified.map(|v| v.at)).unwrap();
     let objects = all(100);
     let aged = objects[5];
     let id = b.store.stored_object(aged).unwrap().unwrap().header.id;

@@ -98,16 +98,16 @@ impl Turns {
     }
 }
 
-/// The `count` stored objects with the smallest rank. `rank` is given when an object was compared
+/// The `count` stored objects with the smallest rank. `rank` is given an object's id, when it was compared
 /// last and when it was written (0 where no row says), and gives nothing for one that is not due.
 pub fn oldest(
     db: &Db,
     count: usize,
-    rank: impl Fn(&Stored, Option<Verified>, i64) -> Option<i64>,
+    rank: impl Fn(&Stored, &[u8; 16], Option<Verified>, i64) -> Option<i64>,
 ) -> Result<Vec<Stored>, Error> {
     let mut heap: BinaryHeap<(i64, Stored)> = BinaryHeap::with_capacity(count + 1);
     let mut offer = |read: &ReadTxn, stored: Stored, object: [u8; 16], written_at| {
-        if let Some(rank) = rank(&stored, read.record(&VERIFIED, &object)?, written_at) {
+        if let Some(rank) = rank(&stored, &object, read.record(&VERIFIED, &object)?, written_at) {
             heap.push((rank, stored));
             if heap.len() > count {
                 heap.pop();

@@ -77,8 +77,19 @@ impl DomainKey {
     }
 
     /// The key of one object.
-    pub(super) fn object(&self, kind: u8, id: &[u8; 16]) -> Zeroizing<[u8; KEY_BYTES]> {
-        derive(&*self.sealing, None, &[b"tintype object v1", &[kind], id])
+    pub(super) fn object(&self, context: &SealContext) -> Zeroizing<[u8; KEY_BYTES]> {
+        let SealContext { kind, object, number, generation, .. } = context;
+        if context.has_short_id {
+            let info: [&[u8]; 5] = [
+                b"tintype placed object v1",
+                &[*kind],
+                object,
+                &number.to_le_bytes(),
+                &generation.to_le_bytes(),
+            ];
+            return derive(&*self.sealing, None, &info);
+        }
+        derive(&*self.sealing, None, &[b"tintype object v1", &[*kind], object])
     }
 
     /// What a catalog is sealed with that belongs to this domain.
@@ -114,6 +125,9 @@ pub struct SealContext {
     pub domain: u32,
     /// The version of the object's format.
     pub format: u16,
+    /// Whether only half of the id is random: then the number and the generation, which no two writings of
+    /// different packs share, go into the object's key beside it.
+    pub has_short_id: bool,
 }
 
 impl SealContext {
@@ -140,7 +154,7 @@ pub struct ObjectCipher {
 impl ObjectCipher {
     /// The cipher of the object that `context` describes.
     pub fn new(key: &DomainKey, context: SealContext) -> ObjectCipher {
-        ObjectCipher { aead: Aead::new(&key.object(context.kind, &context.object)), context }
+        ObjectCipher { aead: Aead::new(&key.object(&context)), context }
     }
 
     /// Seals `data` in place and appends its tag of [`TAG_BYTES`]. A `counter` serves one seal of

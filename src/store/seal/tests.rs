@@ -3,8 +3,15 @@
 
 use super::*;
 
-const CONTEXT: SealContext =
-    SealContext { kind: 1, object: [7; 16], number: 3, generation: 2, domain: 1, format: 5 };
+const CONTEXT: SealContext = SealContext {
+    kind: 1,
+    object: [7; 16],
+    number: 3,
+    generation: 2,
+    domain: 1,
+    format: 5,
+    has_short_id: false,
+};
 
 fn key(seed: u8) -> DomainKey {
     let bytes: Vec<u8> = (0..DomainKey::BYTES as u8).map(|n| n ^ seed).collect();
@@ -52,6 +59,7 @@ fn every_part_of_the_context_matters() {
         SealContext { generation: 3, ..CONTEXT },
         SealContext { domain: 2, ..CONTEXT },
         SealContext { format: 6, ..CONTEXT },
+        SealContext { has_short_id: true, ..CONTEXT },
     ];
     for other in others {
         assert!(!opens(&key(0), other, 9, sealed(9)), "{other:?}");
@@ -61,8 +69,15 @@ fn every_part_of_the_context_matters() {
 
 #[test]
 fn associated_data_holds_every_field_at_its_place() {
-    let context =
-        SealContext { kind: 1, object: [2; 16], number: 0x0304, generation: 5, domain: 6, format: 0x0708 };
+    let context = SealContext {
+        kind: 1,
+        object: [2; 16],
+        number: 0x0304,
+        generation: 5,
+        domain: 6,
+        format: 0x0708,
+        has_short_id: false,
+    };
     let golden = "01\
         02020202020202020202020202020202\
         0403000000000000\

@@ -31,7 +31,7 @@ use crate::store::{Reach, Store};
 pub type Token = [u8; 16];
 
 impl Service {
-    /// Takes a queued image for an upload in parts: one commit to saving.
+    /// Takes a queued image for an upload in parts, whose data goes to the default store: one commit to saving.
     ///
     /// # Errors
     /// `NotFound` or `Forbidden`; `Conflict` when it is not queued; `Invalid` when its formats are not
@@ -43,12 +43,28 @@ impl Service {
         id: &ImageId,
         declared_bytes: Option<u64>,
     ) -> Result<PartialUpload, Error> {
+        self.create_upload_to(actor, id, declared_bytes, None)
+    }
+
+    /// The same, with its data going to the store of this name.
+    ///
+    /// # Errors
+    /// As [`Service::create_upload`]; `Invalid` for an unknown store, `Gone` for one that takes no new data.
+    pub fn create_upload_to(
+        &self,
+        actor: &Actor,
+        id: &ImageId,
+        declared_bytes: Option<u64>,
+        named: Option<&str>,
+    ) -> Result<PartialUpload, Error> {
+        let named = named.map(str::to_owned);
         let (token, now, rules) = (self.entropy.id(), self.clock.now(), self.rules.clone());
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
         let service = self.clone();
         self.db.write(move |txn| {
             let mut image = access::writable(txn, &actor, &id, Action::ImagesUpload)?;
             expect_ready(&image)?;
+            image.place = service.store_for_new_data(named.as_deref())?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
             let most = rules.unfinished_uploads_max;
             if uploads::unfinished_of(txn, image.owner.as_ref())? >= most {

@@ -4,15 +4,11 @@
 //! through the pipeline once more. Either way the digests are the same.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::formats::Outgoing;
+use super::pour::pour;
 use crate::catalog::images;
 use crate::model::job::Task;
 use crate::model::{Image, ImageId, Status};
-use crate::objects::exchange::PIECE_BYTES;
 use crate::service::images::upload::{gone, in_background, owned};
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::upkeep::Step;
@@ -83,6 +79,8 @@ impl Service {
             return Ok(Way::Done(Figures::new()));
         }
         let (scope, record) = (self.stream_scope(&image)?, self.final_record(&id, &token)?);
+        // Chunks are shared where they lie.
+        let content = origin.copy_at(scope.place()).unwrap_or(content);
         match self.store.copy(&content, scope, record.clone())? {
             Some(receipt) => {
                 let image =
@@ -90,7 +88,8 @@ impl Service {
                 Ok(Way::Done(figures(&image)))
             }
             None => {
-                let (reader, virtual_size) = (self.store.reader(&content)?, origin.virtual_size_bytes);
+                let reader = self.reader_of(&origin)?.ok_or_else(not_active)?;
+                let virtual_size = origin.virtual_size_bytes;
                 Ok(Way::Rewritten(Box::new(Other { reader, scope, record, image: id, virtual_size })))
             }
         }
@@ -104,32 +103,11 @@ impl Service {
             Err(error) => return (job, Err(error.into())),
         };
         let token = job.id().0;
-        let (mut job, reader, mut at) = (job, Arc::new(reader), 0);
-        while at < Outgoing::size_bytes(&*reader) {
-            let from = reader.clone();
-            let next = tokio::task::spawn_blocking(move || {
-                let mut job = job;
-                let piece = next_piece(&mut job, &from, at);
-                (job, piece)
-            });
-            let piece = match next.await {
-                Ok((back, piece)) => {
-                    job = back;
-                    piece
-                }
-                Err(died) => std::panic::resume_unwind(died.into_panic()),
-            };
-            let written = match piece {
-                Ok(Some(bytes)) => {
-                    at += bytes.len() as u64;
-                    ingest.write(bytes).await.map_err(Error::from)
-                }
-                Ok(None) => return (job, Ok(Figures::new())),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = written {
-                return (job, Err(error));
-            }
+        let (job, poured) = pour(job, reader, &mut ingest, "copying into another key domain").await;
+        match poured {
+            Ok(true) => {}
+            Ok(false) => return (job, Ok(Figures::new())),
+            Err(error) => return (job, Err(error)),
         }
         let receipt = match ingest.finish(record).await {
             Ok(receipt) => receipt,
@@ -146,16 +124,4 @@ impl Service {
 
 fn figures(image: &Image) -> Figures {
     image.size_bytes.map(|size| ("image_bytes".to_owned(), size)).into_iter().collect()
-}
-
-/// The piece at `at`; `None` when the job is to end.
-fn next_piece(job: &mut JobAtWork, reader: &Reader, at: u64) -> Result<Option<Bytes>, Error> {
-    let size = Outgoing::size_bytes(reader);
-    let step = Step { phase: "copying into another key domain", done: at, total: Some(size) };
-    if job.step(&step).is_break() {
-        return Ok(None);
-    }
-    let mut bytes = vec![0; (size - at).min(PIECE_BYTES as u64) as usize];
-    Outgoing::read_at(reader, at, &mut bytes)?;
-    Ok(Some(bytes.into()))
 }

@@ -62,8 +62,9 @@ impl Service {
         custom_keys::expect_opens(&read, &image, &asker(&asked))?;
         let (medium, key) = self.buckets.find(&read, asked.project.as_ref(), to, Purpose::Write)?;
         drop(read);
-        let content = image.content.ok_or_else(|| Error::conflict(format!("image {id} has no data")))?;
-        let outgoing = formats::outgoing(&image, self.store.reader(&content)?, format.as_deref())?;
+        let reader =
+            self.reader_of(&image)?.ok_or_else(|| Error::conflict(format!("image {id} has no data")))?;
+        let outgoing = formats::outgoing(&image, reader, format.as_deref())?;
         match write(&*medium, &key, &*outgoing, job) {
             Err(error) if is_taken(&error) && (is_another || asked.attempts > 1) => {
                 // An earlier try may have come as far as that, and not have heard of it.

@@ -198,8 +198,8 @@ fn stamped(mut task: Task, id: &ImageId, now: &str) -> Task {
             let disk = disks.iter_mut().find(|disk| disk.image == *id);
             disk.into_iter().for_each(|disk| disk.stamp = Some(now.to_owned()));
         }
-        Task::Export { .. } | Task::Copy { .. } | Task::CopyAcross { .. } | Task::Intake(_) | Task::Group => {
-        }
+        Task::Export { .. } | Task::Copy { .. } => {}
+        Task::CopyAcross { .. } | Task::CopyToPlaces { .. } | Task::Intake(_) | Task::Group => {}
     }
     task
 }

@@ -17,6 +17,8 @@ mod patience;
 #[cfg(test)]
 mod patience_tests;
 mod places;
+mod placing;
+mod pour;
 mod reading;
 mod send;
 mod sniff;

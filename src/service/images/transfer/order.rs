@@ -194,6 +194,7 @@ impl Service {
         }
         let changes = copied_fields(&origin).into_iter().chain(changes).chain(sealed).collect();
         let mut image = self.new_image(actor, NewImage { id: None, changes }, Action::ImagesCopy)?;
+        image.place = self.stores.place_beside(&origin);
         let id = self.next_job_id();
         image.status = Status::Saving;
         image.upload = Some(id.0);

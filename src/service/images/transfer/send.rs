@@ -149,9 +149,8 @@ impl Service {
         let image = image.ok_or_else(not_active)?;
         custom_keys::expect_opens(&read, &image, &asker(&asked))?;
         expect_leaves(&image)?;
-        let content = image.content.ok_or_else(not_active)?;
+        let reader = Arc::new(self.reader_of(&image)?.ok_or_else(not_active)?);
         let record = record(&image, &remote, &name, description.as_deref());
-        let reader = Arc::new(self.store.reader(&content)?);
         Ok(Outbound { image, remote, region, project, record, reader })
     }
 
