@@ -86,6 +86,8 @@ pub struct Rules {
     pub jobs: jobs::JobRules,
     /// What imports of the Image API may do.
     pub imports: images::ImportRules,
+    /// What the operator wants of signatures of images.
+    pub signatures: images::SignatureRules,
 }
 
 /// Whose images share their data's chunks. Whoever shares can tell, from the time an upload takes,
@@ -129,6 +131,7 @@ impl Default for Rules {
             attempts: identity::AttemptRules::default(),
             jobs: jobs::JobRules::default(),
             imports: images::ImportRules::default(),
+            signatures: images::SignatureRules::default(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod retained;
 mod screen;
 mod sealing;
 mod sharing;
+mod signature;
 mod transfer;
 mod update;
 mod upload;
@@ -40,6 +41,7 @@ pub use resumable::Patch;
 pub(super) use resumable::Turns;
 pub use sealing::{CUSTOM_KEY_PROPERTY, Holder, KEY_PROPERTY, OWN_KEY};
 pub use sharing::{Recipient, Shared, Shares, expect_may_copy};
+pub use signature::{Certificates, SignatureRules};
 pub use transfer::{
     BucketPlace, Buckets, CopyAcross, MachineBackup, NewImport, NewMachine, Places, Region, Regions,
     SharedBucket,

@@ -49,13 +49,14 @@ impl Service {
     /// Has a job give an image its data.
     ///
     /// # Errors
-    /// `NotFound` or `Forbidden`; `Invalid` when the origin cannot be; `Conflict` when the image's state, its formats or
+    /// `NotFound` or `Forbidden`; `Invalid` when the origin cannot be, or the image's signature cannot be verified; `Conflict` when the image's state, its formats or
     /// another task are in the way; `TooLarge` when a limit of its project is.
     pub fn import_image_data(&self, actor: &Actor, id: &ImageId, new: NewIntake) -> Result<Job, Error> {
         self.check_origin(actor, &new.origin)?;
         // Before anything is committed: who may not is told so, whatever the image is like.
         let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
         expect_importable(&image, &new.origin)?;
+        self.verification(&image)?;
         let (job, intake) = self.intake(actor, id, new);
         let (service, caller) = (self.clone(), actor.clone());
         let order = Order { tasks: vec![(job, Task::Intake(intake.clone()))], group: None };
@@ -91,6 +92,7 @@ impl Service {
         self.check_origin(actor, &new.origin)?;
         let mut image = self.new_image(actor, image, Action::ImagesCreate)?;
         expect_importable(&image, &new.origin)?;
+        self.verification(&image)?;
         let (job, intake) = self.intake(actor, &image.id, new);
         image.status = Status::Importing;
         hold(&mut image, &job);

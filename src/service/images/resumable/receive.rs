@@ -15,9 +15,10 @@ use super::turns::Turn;
 use super::{Token, known};
 use crate::catalog::quotas;
 use crate::disk::probe::HEAD_BYTES;
-use crate::model::{ContentId, ImageId, PartialUpload};
+use crate::model::{ContentId, ImageId, PartialUpload, Status};
 use crate::service::images::reserving::Room;
 use crate::service::images::screen::Screen;
+use crate::service::images::signature::Verification;
 use crate::service::images::upload::{BodyBroken, check_cap, gone, in_background, owned};
 use crate::service::{Actor, Error, ErrorKind, Service};
 use crate::store::Ingest;
@@ -102,7 +103,7 @@ impl Service {
     /// Takes an upload up where it stands, for whoever may fill its image. Blocks on the medium.
     ///
     /// # Errors
-    /// `Gone` when it does not own its image any more; what the store refuses with.
+    /// `Gone` when it does not own its image any more; `Invalid` when the image's signature cannot be verified; what the store refuses with.
     pub(in crate::service::images) fn take_up_upload(
         &self,
         actor: &Actor,
@@ -114,6 +115,11 @@ impl Service {
         let image = owned(&read, id, &upload.token)?.ok_or_else(|| gone(id))?;
         let room = Room { image: *id, token: upload.token, reserved_bytes: quotas::reserved(&read, id)? };
         drop(read);
+        let verification = match image.status {
+            // What is staged is looked at when it is imported.
+            Status::Uploading => Verification::none(),
+            _ => self.verification(&image)?,
+        };
         let mut screen = Screen::new(&image, self.rules.require_format_match);
         let scope = self.stream_scope(&image)?;
         let ingest = match &upload.checkpoint {
@@ -125,7 +131,20 @@ impl Service {
         };
         let (received, kept_at) = (upload.received_bytes, Instant::now());
         let (service, actor) = (self.clone(), actor.clone());
-        Ok(Part { actor, service, upload, screen, ingest, room, received, kept_at, turn })
+        let saw_all = upload.checkpoint.is_none();
+        Ok(Part {
+            actor,
+            service,
+            upload,
+            screen,
+            verification,
+            saw_all,
+            ingest,
+            room,
+            received,
+            kept_at,
+            turn,
+        })
     }
 
     /// Shows a screening what it has seen of the bytes before this part.
@@ -159,6 +178,9 @@ pub(in crate::service::images) struct Part {
     /// As it was committed last.
     upload: PartialUpload,
     screen: Screen,
+    verification: Verification,
+    /// Whether the verification saw the stream from its first byte.
+    saw_all: bool,
     ingest: Ingest,
     room: Room,
     /// Bytes of the stream so far.
@@ -237,6 +259,7 @@ impl Part {
             }
             self.room.expect(&self.service, after).await.map_err(Cut::Short)?;
             self.screen.push(&bytes).map_err(Cut::Refused)?;
+            self.verification.update(&bytes);
             self.ingest.write(bytes).await.map_err(|error| Cut::Lost(error.into()))?;
             self.received = after;
             if self.is_due() && !self.is_whole() {
@@ -267,16 +290,34 @@ impl Part {
         Ok(())
     }
 
-    async fn finish(self) -> Result<PartialUpload, Error> {
-        let Part { service, actor, upload, screen, ingest, received, turn: _turn, .. } = self;
-        let virtual_size = match screen.finish(received) {
-            Ok(virtual_size) => virtual_size,
+    async fn finish(mut self) -> Result<PartialUpload, Error> {
+        if self.verification.wants_data() && !self.saw_all {
+            self = self.read_back().await?;
+        }
+        let Part { service, actor, upload, screen, verification, ingest, received, turn: _turn, .. } = self;
+        let judged = screen.finish(received).and_then(|size| Ok((size, verification.finish()?)));
+        let (virtual_size, verified) = match judged {
+            Ok(judged) => judged,
             Err(refusal) => return Err(give_up(service, actor, upload, refusal).await),
         };
         let (asked, id, token) = (service.clone(), upload.image, upload.token);
         let record = in_background(move || asked.final_record(&id, &token)).await?;
         let receipt = ingest.finish(record).await?;
-        in_background(move || service.complete(&actor, upload, receipt, virtual_size)).await
+        in_background(move || service.complete(&actor, upload, receipt, virtual_size, verified)).await
+    }
+
+    /// Shows the verification the whole stream, of which it saw what came last: once, when all of it is there, so that
+    /// many small parts cost no more than few large ones.
+    async fn read_back(mut self) -> Result<Part, Error> {
+        self.put_down().await?;
+        let _reading = self.service.store.turn().await?;
+        in_background(move || {
+            if let Some(kept) = &self.upload.checkpoint {
+                self.verification.read_back(&self.service.store, &kept.content)?;
+            }
+            Ok(self)
+        })
+        .await
     }
 }
 

@@ -13,6 +13,7 @@ use crate::catalog::images;
 use crate::model::job::Task;
 use crate::model::{Image, ImageId, Status};
 use crate::objects::exchange::PIECE_BYTES;
+use crate::service::images::signature::Verified;
 use crate::service::images::upload::{gone, in_background, owned};
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::upkeep::Step;
@@ -85,8 +86,9 @@ impl Service {
         let (scope, record) = (self.stream_scope(&image)?, self.final_record(&id, &token)?);
         match self.store.copy(&content, scope, record.clone())? {
             Some(receipt) => {
-                let image =
-                    self.publish_upload(&asker(&job.job()), id, token, receipt, origin.virtual_size_bytes)?;
+                let (asker, virtual_size) = (asker(&job.job()), origin.virtual_size_bytes);
+                let verified = Verified::with_its_original();
+                let image = self.publish_upload(&asker, id, token, receipt, virtual_size, verified)?;
                 Ok(Way::Done(figures(&image)))
             }
             None => {
@@ -137,7 +139,8 @@ impl Service {
         };
         let (service, asker) = (self.clone(), asker(&job.job()));
         let published = in_background(move || {
-            let image = service.publish_upload(&asker, image, token, receipt, virtual_size)?;
+            let verified = Verified::with_its_original();
+            let image = service.publish_upload(&asker, image, token, receipt, virtual_size, verified)?;
             Ok(figures(&image))
         });
         (job, published.await)
