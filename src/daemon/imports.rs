@@ -2,12 +2,14 @@
 //!
 //! Invariant: without a word of the operator only the public internet may be asked, on its usual ports.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::settings::Settings;
-use crate::service::images::{ImportMethod, ImportRules};
+use crate::service::images::{ImportMethod, ImportRules, may_be_injected};
 use crate::web::{Filter, FilterRules, Web};
 
 /// `[imports]`.
@@ -28,6 +30,12 @@ pub struct Imports {
     pub ca_file: String,
     /// How long an ended task is told of, in seconds.
     pub task_ttl_s: u64,
+    /// Whether data in a wrapper is unwrapped.
+    pub decompress: bool,
+    /// Properties that are put on imported images.
+    pub inject: BTreeMap<String, String>,
+    /// Roles of callers whose images have none put on.
+    pub inject_roles_except: Vec<String>,
 }
 
 impl Default for Imports {
@@ -41,6 +49,9 @@ impl Default for Imports {
             networks: Vec::new(),
             ca_file: String::new(),
             task_ttl_s: 172_800,
+            decompress: false,
+            inject: BTreeMap::new(),
+            inject_roles_except: texts(&["admin"]),
         }
     }
 }
@@ -60,12 +71,20 @@ impl Imports {
         if !(60..=31_536_000).contains(&self.task_ttl_s) {
             return Err(format!("imports.task_ttl_s: {} is not between 60 and 31536000", self.task_ttl_s));
         }
-        Ok(())
+        self.inject.iter().try_for_each(|(name, value)| {
+            may_be_injected(name, value).map_err(|why| format!("imports.inject: \"{name}\": {why}"))
+        })
     }
 
     /// The rules of the use cases.
     pub(super) fn rules(&self) -> ImportRules {
-        ImportRules { methods: self.methods().unwrap_or_default(), task_ttl_s: self.task_ttl_s as i64 }
+        ImportRules {
+            methods: self.methods().unwrap_or_default(),
+            task_ttl_s: self.task_ttl_s as i64,
+            decompress: self.decompress,
+            inject: self.inject.clone(),
+            inject_roles_except: self.inject_roles_except.iter().map(|role| role.to_lowercase()).collect(),
+        }
     }
 
     fn methods(&self) -> Result<Vec<ImportMethod>, String> {
@@ -116,6 +135,15 @@ mod tests {
             (Imports { hosts: vec!["http://a".into()], ..good.clone() }, "imports.hosts"),
             (Imports { networks: vec!["10.0.0.1/33".into()], ..good.clone() }, "imports.networks"),
             (Imports { task_ttl_s: 1, ..good.clone() }, "imports.task_ttl_s"),
+            (
+                Imports { inject: [("os_glance_x".into(), "1".into())].into(), ..good.clone() },
+                "imports.inject",
+            ),
+            (
+                Imports { inject: [("tintype_key".into(), "own".into())].into(), ..good.clone() },
+                "imports.inject",
+            ),
+            (Imports { inject: [("".into(), "1".into())].into(), ..good.clone() }, "imports.inject"),
         ] {
             assert!(bad.check().unwrap_err().starts_with(what), "{what}");
         }

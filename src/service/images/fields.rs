@@ -121,12 +121,7 @@ fn set(actor: &Actor, image: &mut Image, field: &Field) -> Result<(), Error> {
 
 fn set_property(image: &mut Image, name: &str, value: &str, existing: Existing) -> Result<(), Error> {
     check_property_name(name)?;
-    if value.chars().count() > limits::PROPERTY_VALUE_CHARS_MAX {
-        return Err(Error::invalid(format!(
-            "the value of property {name} has more than {} characters",
-            limits::PROPERTY_VALUE_CHARS_MAX
-        )));
-    }
+    check_property_value(name, value)?;
     match (existing, image.properties.contains_key(name)) {
         (Existing::Required, false) => return Err(no_property(name)),
         (Existing::Forbidden, true) => {
@@ -139,6 +134,25 @@ fn set_property(image: &mut Image, name: &str, value: &str, existing: Existing) 
     }
     image.properties.insert(name.to_owned(), value.to_owned());
     check_count("properties", image.properties.len(), limits::IMAGE_PROPERTIES_MAX)
+}
+
+/// Whether the operator may have this property put on images; why not, otherwise.
+///
+/// # Errors
+/// The reason.
+pub fn may_be_injected(name: &str, value: &str) -> Result<(), String> {
+    if asks_for_key(name) {
+        return Err("it says which key seals the image, which is its owner's to say".to_owned());
+    }
+    check_property_name(name).and_then(|()| check_property_value(name, value)).map_err(|error| error.message)
+}
+
+fn check_property_value(name: &str, value: &str) -> Result<(), Error> {
+    let most = limits::PROPERTY_VALUE_CHARS_MAX;
+    if value.chars().count() > most {
+        return Err(Error::invalid(format!("the value of property {name} has more than {most} characters")));
+    }
+    Ok(())
 }
 
 fn check_property_name(name: &str) -> Result<(), Error> {

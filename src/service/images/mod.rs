@@ -32,7 +32,7 @@ pub use crate::catalog::images::{
 pub use create::NewImage;
 pub use download::Download;
 pub use families::{DEPRECATED_PROPERTY, FAMILY_PROPERTY, Family, FamilyEntry, Unfit};
-pub use fields::{Change, Existing, Field};
+pub use fields::{Change, Existing, Field, may_be_injected};
 pub use importing::{ImportMethod, ImportRules, NewIntake, TaskFilter, TaskState};
 pub(super) use importing::{give_back, take_back};
 pub use own::{Kind, Label};

@@ -3,7 +3,8 @@
 //! Each is one commit that marks the image and records the job. Invariant: everything that a commit rests on is
 //! checked again inside it.
 
-use super::{HELD_BY, ImportMethod, hold};
+use super::{HELD_BY, ImportMethod, ImportRules, hold};
+use crate::base::limits::IMAGE_PROPERTIES_MAX;
 use crate::catalog::{images, uploads};
 use crate::db::Rows;
 use crate::model::job::{DataOrigin, Intake, IntakeKind, Job, JobId, Task};
@@ -11,6 +12,7 @@ use crate::model::{Image, ImageId, PartialUpload, Status};
 use crate::service::images::NewImage;
 use crate::service::images::access;
 use crate::service::images::create;
+use crate::service::images::fields;
 use crate::service::images::reserving::at_first;
 use crate::service::jobs::Order;
 use crate::service::rights::{Action, Resource};
@@ -64,6 +66,7 @@ impl Service {
             let mut image = access::writable(txn, &caller, &intake.image, Action::ImagesUpload)?;
             expect_importable(&image, &intake.origin)?;
             hold(&mut image, &job);
+            inject(&service.rules.imports, &caller, &mut image)?;
             image.updated_at = service.clock.now();
             match &intake.origin {
                 // It stays uploading until the task begins, as the reference has it.
@@ -96,6 +99,7 @@ impl Service {
         let (job, intake) = self.intake(actor, &image.id, new);
         image.status = Status::Importing;
         hold(&mut image, &job);
+        inject(&self.rules.imports, actor, &mut image)?;
         let service = self.clone();
         let order = Order { tasks: vec![(job, Task::Intake(intake))], group: None };
         self.queue_tasks(actor, order, move |txn| {
@@ -117,6 +121,16 @@ impl Service {
             DataOrigin::Region { region, image } => self.check_region(actor, region, image),
         }
     }
+}
+
+/// Puts on an image what the operator wants on those that such callers have imported. It is no change of the caller's, so
+/// that no rule about what callers may set holds for it.
+fn inject(rules: &ImportRules, actor: &Actor, image: &mut Image) -> Result<(), Error> {
+    if actor.roles.iter().any(|role| rules.inject_roles_except.contains(role)) {
+        return Ok(());
+    }
+    image.properties.extend(rules.inject.clone());
+    fields::check_count("properties", image.properties.len(), IMAGE_PROPERTIES_MAX)
 }
 
 /// What was staged for an image, once all of it is there.

@@ -100,6 +100,7 @@ impl Service {
             }
             activate(&mut image, &receipt, virtual_size, now);
             images::update(txn, &image)?;
+            upload.declared_bytes = Some(receipt.size_bytes());
             upload.received_bytes = receipt.size_bytes();
             upload.blake3 = receipt.digests().blake3;
             upload.complete = true;

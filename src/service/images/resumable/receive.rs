@@ -139,6 +139,7 @@ impl Service {
             screen,
             verification,
             saw_all,
+            is_aside: false,
             ingest,
             room,
             received,
@@ -181,6 +182,8 @@ pub(in crate::service::images) struct Part {
     verification: Verification,
     /// Whether the verification saw the stream from its first byte.
     saw_all: bool,
+    /// Whether it must not be made durable before its end.
+    is_aside: bool,
     ingest: Ingest,
     room: Room,
     /// Bytes of the stream so far.
@@ -268,11 +271,32 @@ impl Part {
         }
     }
 
+    /// Takes a whole stream in, of which nothing is durable before [`Part::end`]: what was kept of the upload before
+    /// stays as it is until then.
+    pub(in crate::service::images) async fn take_aside(
+        mut self,
+        body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<Part, Error> {
+        self.is_aside = true;
+        match self.take_body(body).await {
+            Ok(()) => Ok(self),
+            Err(Cut::Short(error) | Cut::Refused(error) | Cut::Lost(error)) => Err(error),
+        }
+    }
+
+    /// Makes the image active with what came.
+    pub(in crate::service::images) async fn end(self) -> Result<PartialUpload, Error> {
+        self.finish().await
+    }
+
     fn is_whole(&self) -> bool {
         self.upload.declared_bytes == Some(self.received)
     }
 
     fn is_due(&self) -> bool {
+        if self.is_aside {
+            return false;
+        }
         let waiting = self.received - self.upload.received_bytes;
         waiting >= CHECKPOINT_BYTES || self.kept_at.elapsed() >= CHECKPOINT_TIME
     }
