@@ -313,6 +313,7 @@ fn rules(settings: &Settings) -> Result<Rules, Error> {
         jobs: job_rules(&settings.jobs),
         imports: settings.imports.rules(),
         signatures: images::signatures(&settings.images)?,
+        protections: images::protections(&settings.images)?,
     })
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::settings::between;
-use crate::service::images::{Certificates, SignatureRules};
+use crate::service::images::{Certificates, Protections, SignatureRules};
 
 /// `[images]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Images {
     pub certificate_roots: String,
     /// Whether an image without a signature is refused its data.
     pub require_signature: bool,
+    /// File with rules about who may touch which property; empty for none.
+    pub property_protections: String,
 }
 
 impl Default for Images {
@@ -43,6 +45,7 @@ impl Default for Images {
             certificates: String::new(),
             certificate_roots: String::new(),
             require_signature: false,
+            property_protections: String::new(),
         }
     }
 }
@@ -84,6 +87,18 @@ pub(super) fn signatures(settings: &Images) -> Result<SignatureRules, Error> {
     Ok(SignatureRules { required, certificates: Some(certificates) })
 }
 
+/// The rules about properties that the settings name, read.
+pub(super) fn protections(settings: &Images) -> Result<Option<Protections>, Error> {
+    let path = settings.property_protections.as_str();
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let refused = |why: String| Error::Settings(format!("images.property_protections {path}: {why}"));
+    let text = String::from_utf8(read("images.property_protections", path)?)
+        .map_err(|_| refused("it is no UTF-8".to_owned()))?;
+    Protections::parse(&text).map(Some).map_err(refused)
+}
+
 /// A file that a setting names.
 fn read(setting: &str, path: &str) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| Error::Settings(format!("{setting} {path}: {error}")))
@@ -94,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signatures_need_a_folder_that_is_there_and_roots_that_are_some() {
+    fn files_that_are_named_must_be_there_and_say_something_sensible() {
         let folder = tempfile::tempdir().unwrap();
         let certificates = folder.path().to_str().unwrap().to_owned();
         let good = Images { certificates, require_signature: true, ..Images::default() };
@@ -105,6 +120,13 @@ mod tests {
         assert!(without.check().unwrap_err().starts_with("images.require_signature"));
         let elsewhere = Images { certificates: "/nowhere/at/all".into(), ..good.clone() };
         assert!(signatures(&elsewhere).unwrap_err().to_string().starts_with("images.certificates"));
+        let file = folder.path().join("rules.conf");
+        let named = Images { property_protections: file.to_str().unwrap().into(), ..good.clone() };
+        assert!(protections(&named).unwrap_err().to_string().starts_with("images.property_protections"));
+        std::fs::write(&file, "[.*]\ncreate = @\n").unwrap();
+        assert!(protections(&named).unwrap_err().to_string().contains("line 1"));
+        std::fs::write(&file, "[.*]\ncreate = @\nread = @\nupdate = @\ndelete = !\n").unwrap();
+        assert!(protections(&named).unwrap().is_some() && protections(&good).unwrap().is_none());
         let file = folder.path().join("roots.pem");
         std::fs::write(&file, "no certificate").unwrap();
         let rootless = Images { certificate_roots: file.to_str().unwrap().into(), ..good };

@@ -88,6 +88,8 @@ pub struct Rules {
     pub imports: images::ImportRules,
     /// What the operator wants of signatures of images.
     pub signatures: images::SignatureRules,
+    /// Properties of images that not everybody may set, change, remove or see; `None` where everybody may.
+    pub protections: Option<images::Protections>,
 }
 
 /// Whose images share their data's chunks. Whoever shares can tell, from the time an upload takes,
@@ -132,6 +134,7 @@ impl Default for Rules {
             jobs: jobs::JobRules::default(),
             imports: images::ImportRules::default(),
             signatures: images::SignatureRules::default(),
+            protections: None,
         }
     }
 }
