@@ -64,6 +64,7 @@ pub fn image(n: u64) -> Image {
         created_at,
         updated_at: created_at.plus_seconds((scatter(n) % 1000) as i64),
         upload: None,
+        active_at: None,
     }
 }
 
