@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use super::data_dir::DataDir;
 use super::error::Error;
 use super::exchange;
+use super::images;
 use super::imports;
 use super::medium::{self, Medium};
 use super::peers;
@@ -73,7 +74,7 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     }
     let is_sealed = store.is_sealed();
     let stores = places::stores(settings, &store);
-    let mut service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings));
+    let mut service = Service::new(db, store, Arc::new(SystemClock), Arc::new(OsEntropy), rules(settings)?);
     service = service.with_stores(stores);
     service = service.with_buckets(exchange::open(settings, &dir, handle)?);
     service = service.with_regions(peers::open(settings)?);
@@ -286,8 +287,8 @@ fn rewrite_policy(settings: &settings::Reclaim) -> RewritePolicy {
     }
 }
 
-fn rules(settings: &Settings) -> Rules {
-    Rules {
+fn rules(settings: &Settings) -> Result<Rules, Error> {
+    Ok(Rules {
         token_ttl_s: settings.identity.token_ttl_s,
         image_bytes_max: settings.images.bytes_max,
         require_format_match: settings.images.require_format_match,
@@ -315,7 +316,9 @@ fn rules(settings: &Settings) -> Rules {
         },
         jobs: job_rules(&settings.jobs),
         imports: settings.imports.rules(),
-    }
+        signatures: images::signatures(&settings.images)?,
+        protections: images::protections(&settings.images)?,
+    })
 }
 
 fn password_rules(settings: &settings::Identity) -> PasswordRules {

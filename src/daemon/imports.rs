@@ -2,12 +2,14 @@
 //!
 //! Invariant: without a word of the operator only the public internet may be asked, on its usual ports.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::settings::Settings;
-use crate::service::images::{ImportMethod, ImportRules};
+use crate::service::images::{ImportMethod, ImportRules, may_be_injected};
 use crate::web::{Filter, FilterRules, Web};
 
 /// `[imports]`.
@@ -30,6 +32,12 @@ pub struct Imports {
     pub task_ttl_s: u64,
     /// What clients call the store that stands for addresses of the web; empty lets nobody name such a location.
     pub web_store: String,
+    /// Whether data in a wrapper is unwrapped.
+    pub decompress: bool,
+    /// Properties that are put on imported images.
+    pub inject: BTreeMap<String, String>,
+    /// Roles of callers whose images have none put on.
+    pub inject_roles_except: Vec<String>,
 }
 
 impl Default for Imports {
@@ -44,6 +52,9 @@ impl Default for Imports {
             ca_file: String::new(),
             task_ttl_s: 172_800,
             web_store: String::new(),
+            decompress: false,
+            inject: BTreeMap::new(),
+            inject_roles_except: texts(&["admin"]),
         }
     }
 }
@@ -70,7 +81,9 @@ impl Imports {
                 self.web_store
             ));
         }
-        Ok(())
+        self.inject.iter().try_for_each(|(name, value)| {
+            may_be_injected(name, value).map_err(|why| format!("imports.inject: \"{name}\": {why}"))
+        })
     }
 
     /// The rules of the use cases.
@@ -79,6 +92,9 @@ impl Imports {
             methods: self.methods().unwrap_or_default(),
             task_ttl_s: self.task_ttl_s as i64,
             web_store: (!self.web_store.is_empty()).then(|| self.web_store.clone()),
+            decompress: self.decompress,
+            inject: self.inject.clone(),
+            inject_roles_except: self.inject_roles_except.iter().map(|role| role.to_lowercase()).collect(),
         }
     }
 
@@ -131,6 +147,15 @@ mod tests {
             (Imports { networks: vec!["10.0.0.1/33".into()], ..good.clone() }, "imports.networks"),
             (Imports { task_ttl_s: 1, ..good.clone() }, "imports.task_ttl_s"),
             (Imports { web_store: "a b".into(), ..good.clone() }, "imports.web_store"),
+            (
+                Imports { inject: [("os_glance_x".into(), "1".into())].into(), ..good.clone() },
+                "imports.inject",
+            ),
+            (
+                Imports { inject: [("tintype_key".into(), "own".into())].into(), ..good.clone() },
+                "imports.inject",
+            ),
+            (Imports { inject: [("".into(), "1".into())].into(), ..good.clone() }, "imports.inject"),
         ] {
             assert!(bad.check().unwrap_err().starts_with(what), "{what}");
         }

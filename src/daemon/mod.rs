@@ -11,6 +11,7 @@ mod entering;
 mod error;
 mod exchange;
 mod expiry;
+mod images;
 mod imports;
 pub mod init;
 mod jobs;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{self, ExchangeBucket};
+use super::images::Images;
 use super::imports::Imports;
 use super::peers::{self, PeerBox};
 use super::places::{self, PlaceSettings};
@@ -415,34 +416,6 @@ impl Default for Console {
     }
 }
 
-/// What images are accepted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Images {
-    /// Largest image, in bytes.
-    pub bytes_max: u64,
-    /// Whether an upload must be what its `disk_format` says.
-    pub require_format_match: bool,
-    /// How long a deleted image is retained, in seconds; 0 does not retain any.
-    pub retain_deleted_s: u64,
-    /// From the last byte of an unfinished upload in parts to its end, in seconds.
-    pub upload_expiry_s: u64,
-    /// Unfinished uploads in parts that one project may have.
-    pub unfinished_uploads_max: usize,
-}
-
-impl Default for Images {
-    fn default() -> Self {
-        Images {
-            bytes_max: 1 << 40,
-            require_format_match: true,
-            retain_deleted_s: 0,
-            upload_expiry_s: 86_400,
-            unfinished_uploads_max: 64,
-        }
-    }
-}
-
 /// The record of what was done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -583,10 +556,7 @@ impl Settings {
         between("identity.password_age_min_s", identity.password_age_min_s, 0, 31_536_000)?;
         between("identity.password_life_days", identity.password_life_days, 0, 36_500)?;
         between("identity.lock_s", identity.lock_s, 1, 86_400)?;
-        between("images.bytes_max", self.images.bytes_max, 1, i64::MAX as u64)?;
-        between("images.retain_deleted_s", self.images.retain_deleted_s, 0, 315_360_000)?;
-        between("images.upload_expiry_s", self.images.upload_expiry_s, 1, 31_536_000)?;
-        between("images.unfinished_uploads_max", self.images.unfinished_uploads_max as u64, 1, 1 << 20)?;
+        self.images.check()?;
         self.bucket.check()?;
         self.jobs.check()?;
         self.imports.check()?;
@@ -675,7 +645,7 @@ impl BucketSettings {
     }
 }
 
-fn between(key: &str, value: u64, low: u64, high: u64) -> Result<(), String> {
+pub(super) fn between(key: &str, value: u64, low: u64, high: u64) -> Result<(), String> {
     if (low..=high).contains(&value) {
         return Ok(());
     }

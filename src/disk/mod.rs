@@ -4,3 +4,4 @@
 //! name found inside an image is never followed. Must not know where the bytes come from.
 
 pub mod probe;
+pub mod wrapping;

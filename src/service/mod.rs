@@ -87,6 +87,10 @@ pub struct Rules {
     pub jobs: jobs::JobRules,
     /// What imports of the Image API may do.
     pub imports: images::ImportRules,
+    /// What the operator wants of signatures of images.
+    pub signatures: images::SignatureRules,
+    /// Properties of images that not everybody may set, change, remove or see; `None` where everybody may.
+    pub protections: Option<images::Protections>,
 }
 
 /// Whose images share their data's chunks. Whoever shares can tell, from the time an upload takes,
@@ -130,6 +134,8 @@ impl Default for Rules {
             attempts: identity::AttemptRules::default(),
             jobs: jobs::JobRules::default(),
             imports: images::ImportRules::default(),
+            signatures: images::SignatureRules::default(),
+            protections: None,
         }
     }
 }

@@ -175,7 +175,7 @@ fn the_settings_file_shows_every_key_with_its_default() {
 
 /// Writes of the use cases that leave no audit record of their own, each with the reason. All others go through
 /// `Service::recorded`, which takes one along.
-const UNRECORDED: [(&str, usize, &str); 17] = [
+const UNRECORDED: [(&str, usize, &str); 19] = [
     ("src/service/audit/mod.rs", 4, "the way itself, and records that are no change"),
     ("src/service/audit/queries.rs", 1, "how far records were forwarded"),
     ("src/service/jobs/mod.rs", 2, "upkeep begins, and tasks that were asked for, each with its record"),
@@ -183,6 +183,16 @@ const UNRECORDED: [(&str, usize, &str); 17] = [
     ("src/service/jobs/settle.rs", 1, "how a job ended: what it did not fill is recorded with it"),
     ("src/service/jobs/recover.rs", 2, "jobs after a restart, and those that are old"),
     ("src/service/jobs/shared.rs", 1, "what came of shares, each of which has its record"),
+    (
+        "src/service/images/importing/intake.rs",
+        2,
+        "an import's first byte, and staged data that is looked at: its end is on record",
+    ),
+    (
+        "src/service/images/importing/stage.rs",
+        3,
+        "staging begins and ends: the import of what came is on record",
+    ),
     ("src/service/images/transfer/import.rs", 1, "an import's first byte: its end is on record"),
     (
         "src/service/identity/sign_in.rs",

@@ -26,10 +26,11 @@ impl Service {
     /// `Invalid` or `TooLarge` when a field is out of bounds.
     pub fn create_image(&self, actor: &Actor, new: NewImage) -> Result<Image, Error> {
         let image = self.new_image(actor, new, Action::ImagesCreate)?;
-        self.recorded(actor, Act::new(Operation::CreateImage), move |txn, act| {
+        let made = self.recorded(actor, Act::new(Operation::CreateImage), move |txn, act| {
             act.image(&image);
             insert(txn, &image).map(|()| image.clone())
-        })
+        })?;
+        Ok(self.shown_to(actor, made))
     }
 
     /// The record of an image that the caller may make by `action`, before it is.
@@ -45,7 +46,7 @@ impl Service {
             {
                 return Err(Error::forbidden("only administrators may register images for another owner"));
             }
-            fields::apply(actor, &mut image, change)?;
+            fields::apply(actor, &mut image, change, self.rules.protections.as_ref())?;
         }
         Ok(image)
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::protection::{Protections, Use};
 use super::sealing::{asks_for_key, check_key_change};
 use crate::base::limits;
 use crate::model::image::{CONTAINER_FORMATS, DISK_FORMATS};
@@ -13,7 +14,7 @@ use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error};
 
 /// Start of property names that the service keeps for itself.
-const RESERVED_PREFIX: &str = "os_glance";
+pub(super) const RESERVED_PREFIX: &str = "os_glance";
 
 /// One change to a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +61,16 @@ pub enum Field {
     Tags(BTreeSet<String>),
 }
 
-/// Applies `change` to `image` for `actor`, who may write it.
-pub(super) fn apply(actor: &Actor, image: &mut Image, change: &Change) -> Result<(), Error> {
+/// Applies `change` to `image` for `actor`, who may write it, as far as the operator's rules let it.
+pub(super) fn apply(
+    actor: &Actor,
+    image: &mut Image,
+    change: &Change,
+    protections: Option<&Protections>,
+) -> Result<(), Error> {
+    if let Some(protections) = protections {
+        expect_unprotected(actor, image, change, protections)?;
+    }
     match change {
         Change::Set(field) => set(actor, image, field),
         Change::SetProperty { name, value, existing } => set_property(image, name, value, *existing),
@@ -76,6 +85,22 @@ pub(super) fn apply(actor: &Actor, image: &mut Image, change: &Change) -> Result
             }
         }
     }
+}
+
+fn expect_unprotected(
+    actor: &Actor,
+    image: &Image,
+    change: &Change,
+    protections: &Protections,
+) -> Result<(), Error> {
+    let (name, use_of_it) = match change {
+        Change::Set(_) => return Ok(()),
+        Change::SetProperty { name, .. } if image.properties.contains_key(name) => (name, Use::Update),
+        Change::SetProperty { name, .. } => (name, Use::Create),
+        Change::RemoveProperty(name) => (name, Use::Delete),
+    };
+    check_property_name(name)?;
+    protections.expect(actor, name, use_of_it)
 }
 
 fn set(actor: &Actor, image: &mut Image, field: &Field) -> Result<(), Error> {
@@ -121,12 +146,7 @@ fn set(actor: &Actor, image: &mut Image, field: &Field) -> Result<(), Error> {
 
 fn set_property(image: &mut Image, name: &str, value: &str, existing: Existing) -> Result<(), Error> {
     check_property_name(name)?;
-    if value.chars().count() > limits::PROPERTY_VALUE_CHARS_MAX {
-        return Err(Error::invalid(format!(
-            "the value of property {name} has more than {} characters",
-            limits::PROPERTY_VALUE_CHARS_MAX
-        )));
-    }
+    check_property_value(name, value)?;
     match (existing, image.properties.contains_key(name)) {
         (Existing::Required, false) => return Err(no_property(name)),
         (Existing::Forbidden, true) => {
@@ -139,6 +159,25 @@ fn set_property(image: &mut Image, name: &str, value: &str, existing: Existing) 
     }
     image.properties.insert(name.to_owned(), value.to_owned());
     check_count("properties", image.properties.len(), limits::IMAGE_PROPERTIES_MAX)
+}
+
+/// Whether the operator may have this property put on images; why not, otherwise.
+///
+/// # Errors
+/// The reason.
+pub fn may_be_injected(name: &str, value: &str) -> Result<(), String> {
+    if asks_for_key(name) {
+        return Err("it says which key seals the image, which is its owner's to say".to_owned());
+    }
+    check_property_name(name).and_then(|()| check_property_value(name, value)).map_err(|error| error.message)
+}
+
+fn check_property_value(name: &str, value: &str) -> Result<(), Error> {
+    let most = limits::PROPERTY_VALUE_CHARS_MAX;
+    if value.chars().count() > most {
+        return Err(Error::invalid(format!("the value of property {name} has more than {most} characters")));
+    }
+    Ok(())
 }
 
 fn check_property_name(name: &str) -> Result<(), Error> {

@@ -14,6 +14,7 @@ mod importing;
 mod members;
 mod own;
 mod placing;
+mod protection;
 mod read;
 mod reserving;
 mod resumable;
@@ -21,6 +22,7 @@ mod retained;
 mod screen;
 mod sealing;
 mod sharing;
+mod signature;
 mod transfer;
 mod update;
 mod upload;
@@ -32,15 +34,17 @@ pub use crate::catalog::images::{
 pub use create::NewImage;
 pub use download::Download;
 pub use families::{DEPRECATED_PROPERTY, FAMILY_PROPERTY, Family, FamilyEntry, Unfit};
-pub use fields::{Change, Existing, Field};
+pub use fields::{Change, Existing, Field, may_be_injected};
 pub use importing::{ImportMethod, ImportRules, NewIntake, TaskFilter, TaskState};
 pub(super) use importing::{give_back, take_back};
 pub use own::{Kind, Label};
+pub use protection::Protections;
 pub use read::Listing;
 pub use resumable::Patch;
 pub(super) use resumable::Turns;
 pub use sealing::{CUSTOM_KEY_PROPERTY, Holder, KEY_PROPERTY, OWN_KEY};
 pub use sharing::{Recipient, Shared, Shares, expect_may_copy};
+pub use signature::{Certificates, SignatureRules};
 pub use transfer::{
     BucketPlace, Buckets, CopyAcross, MachineBackup, NewImport, NewMachine, Places, Region, Regions,
     SharedBucket,

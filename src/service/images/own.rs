@@ -59,6 +59,7 @@ impl Service {
     /// `Forbidden` without the right to list images; `Invalid` when the marker is no image that the caller may see.
     pub fn list_project_images(&self, actor: &Actor, listing: Listing) -> Result<Vec<(Image, Kind)>, Error> {
         let project = permitted(actor, Action::ImagesList)?;
+        self.expect_readable(actor, &listing.filters)?;
         let read = self.db.read()?;
         if let Some(marker) = &listing.marker {
             access::in_sight(&read, actor, marker)
@@ -68,7 +69,7 @@ impl Service {
         page.into_iter()
             .map(|image| {
                 let kind = kind(&read, project, &image)?;
-                Ok((image, kind))
+                Ok((self.shown_to(actor, image), kind))
             })
             .collect()
     }
@@ -84,13 +85,15 @@ impl Service {
         visit: &mut dyn FnMut(&Image),
     ) -> Result<(), Error> {
         let project = permitted(actor, Action::ImagesList)?;
+        self.expect_readable(actor, &listing.filters)?;
         let read = self.db.read()?;
         let mut query = query(project, Listing { limit: VISITED_PAGE_ROWS, marker: None, ..listing });
         loop {
             let page = images::list(&read, &query)?;
-            page.iter().for_each(&mut *visit);
-            match page.last() {
-                Some(last) if page.len() == VISITED_PAGE_ROWS => query.after = Some(last.id),
+            let (rows, last) = (page.len(), page.last().map(|image| image.id));
+            page.into_iter().for_each(|image| visit(&self.shown_to(actor, image)));
+            match last {
+                Some(last) if rows == VISITED_PAGE_ROWS => query.after = Some(last),
                 _ => return Ok(()),
             }
         }
@@ -101,7 +104,8 @@ impl Service {
     /// # Errors
     /// `NotFound`; `Forbidden` when it belongs to another project.
     pub fn own_image(&self, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
-        own(&self.db.read()?, actor, id, Action::ImagesList)
+        let image = own(&self.db.read()?, actor, id, Action::ImagesList)?;
+        Ok(self.shown_to(actor, image))
     }
 
     /// Applies `changes` in order to an image of the caller's project; all of them or none.
@@ -117,8 +121,8 @@ impl Service {
         changes: Vec<Change>,
     ) -> Result<(Image, Kind), Error> {
         self.expect_keys_for(actor, &changes)?;
-        let worker = actor.clone();
-        self.change_own_image(actor, id, Operation::UpdateImage, move |image| {
+        let (worker, rules) = (actor.clone(), self.rules.clone());
+        let changed = self.change_own_image(actor, id, Operation::UpdateImage, move |image| {
             if image.visibility == Visibility::Public {
                 let message = format!("image {} is public: make it private first", image.id);
                 return Err(Error::forbidden(message).because(Reason::IsPublic));
@@ -132,11 +136,12 @@ impl Service {
                 return Err(Error::conflict(message).because(Reason::NotActive));
             }
             for change in &changes {
-                fields::apply(&worker, image, change)?;
+                fields::apply(&worker, image, change, rules.protections.as_ref())?;
             }
             check_exclusive(image)?;
             Ok(!changes.is_empty())
-        })
+        });
+        changed.map(|(image, kind)| (self.shown_to(actor, image), kind))
     }
 
     /// Gives an image of the caller's project labels; one with the same key goes.

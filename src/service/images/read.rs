@@ -28,17 +28,20 @@ impl Service {
     /// # Errors
     /// `NotFound` when it is not there or not visible.
     pub fn show_image(&self, actor: &Actor, id: &ImageId) -> Result<Image, Error> {
-        access::visible(&self.db.read()?, actor, id)
+        let image = access::visible(&self.db.read()?, actor, id)?;
+        Ok(self.shown_to(actor, image))
     }
 
     /// One page of what the caller may list.
     ///
     /// # Errors
-    /// `Forbidden` without the right to list images, or when the marker is not visible; `Invalid` when
+    /// `Forbidden` without the right to list images, or to see a property that is filtered by, or when the marker is not
+    /// visible; `Invalid` when
     /// the marker is no image.
     pub fn list_images(&self, actor: &Actor, listing: Listing) -> Result<Vec<Image>, Error> {
         let project = access::project(actor)?.clone();
         actor.expect(Action::ImagesList, Resource::None)?;
+        self.expect_readable(actor, &listing.filters)?;
         let read = self.db.read()?;
         if let Some(marker) = &listing.marker {
             if images::get(&read, marker)?.is_none() {
@@ -62,6 +65,6 @@ impl Service {
             after: listing.marker,
             limit: listing.limit,
         };
-        Ok(images::list(&read, &query)?)
+        Ok(images::list(&read, &query)?.into_iter().map(|image| self.shown_to(actor, image)).collect())
     }
 }

@@ -17,7 +17,7 @@ impl Service {
     /// `Invalid` or `TooLarge` when a field goes out of bounds.
     pub fn update_image(&self, actor: &Actor, id: &ImageId, changes: Vec<Change>) -> Result<Image, Error> {
         self.expect_keys_for(actor, &changes)?;
-        let worker = actor.clone();
+        let (worker, rules) = (actor.clone(), self.rules.clone());
         self.change_image(actor, id, Act::new(Operation::UpdateImage), move |image| {
             for change in &changes {
                 if matches!(change, Change::Set(Field::Owner(_)))
@@ -25,7 +25,7 @@ impl Service {
                 {
                     return Err(Error::forbidden("only administrators may change an image's owner"));
                 }
-                fields::apply(&worker, image, change)?;
+                fields::apply(&worker, image, change, rules.protections.as_ref())?;
             }
             Ok(!changes.is_empty())
         })
@@ -103,14 +103,16 @@ impl Service {
         change: impl Fn(&mut Image) -> Result<bool, Error> + Send + 'static,
     ) -> Result<Image, Error> {
         let (actor, id, now) = (actor.clone(), *id, self.clock.now());
-        self.recorded(&actor.clone(), act, move |txn, act| {
+        let asker = actor.clone();
+        let changed = self.recorded(&asker, act, move |txn, act| {
             let mut image = access::writable(txn, &actor, &id, Action::ImagesUpdate)?;
             if change(&mut image)? {
                 image.updated_at = now;
                 images::update(txn, &image)?;
             }
             act.image(&image);
-            Ok(image)
-        })
+            Ok::<_, Error>(image)
+        })?;
+        Ok(self.shown_to(&asker, changed))
     }
 }

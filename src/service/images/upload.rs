@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use super::access;
 use super::reserving::{Room, at_first};
 use super::screen::Screen;
+use super::signature::{Verification, Verified};
 use super::{importing, transfer};
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
@@ -28,6 +29,12 @@ use crate::store::{Reach, Receipt, Scope};
 #[derive(Debug)]
 pub struct BodyBroken(pub String);
 
+/// What is looked at while data arrives.
+struct Looking {
+    screen: Screen,
+    verification: Verification,
+}
+
 /// An upload that owns its image. Dropping it unfinished puts the image back to queued.
 pub struct Upload {
     service: Service,
@@ -35,7 +42,7 @@ pub struct Upload {
     image: ImageId,
     token: [u8; 16],
     scope: Scope,
-    screen: Option<Screen>,
+    looking: Option<Looking>,
     declared_bytes: Option<u64>,
     room: Room,
     settled: bool,
@@ -46,7 +53,7 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` or `Forbidden`; `Conflict` when it is not queued; `Invalid` when its formats
-    /// are not set; `TooLarge` when `declared_bytes` is over the cap, or a limit of the image's project.
+    /// are not set, or its signature cannot be verified; `TooLarge` when `declared_bytes` is over the cap, or a limit of the image's project.
     pub fn begin_upload(
         &self,
         actor: &Actor,
@@ -68,6 +75,10 @@ impl Service {
         store: Option<&str>,
     ) -> Result<Upload, Error> {
         let store = store.map(str::to_owned);
+        // Before anything is committed: what cannot be verified at its end need not begin.
+        let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
+        expect_ready(&image)?;
+        let verification = self.verification(&image)?;
         let token = self.entropy.id();
         let (caller, id, now, rules) = (actor.clone(), *id, self.clock.now(), self.rules.clone());
         let service = self.clone();
@@ -84,12 +95,13 @@ impl Service {
             Ok::<_, Error>((image, reserved_bytes))
         })?;
         let room = Room { image: id, token, reserved_bytes };
-        let screen = Some(Screen::new(&image, self.rules.require_format_match));
+        let screen = Screen::new(&image, self.rules.require_format_match);
+        let looking = Some(Looking { screen, verification });
         let (service, scope) = (self.clone(), Scope::STORE);
         // From here on whatever fails puts the image back.
         let actor = actor.clone();
         let mut upload =
-            Upload { service, actor, image: id, token, scope, screen, declared_bytes, room, settled: false };
+            Upload { service, actor, image: id, token, scope, looking, declared_bytes, room, settled: false };
         upload.scope = self.stream_scope(&image)?;
         Ok(upload)
     }
@@ -193,7 +205,8 @@ impl Upload {
     ) -> Result<Image, Error> {
         let bytes_max = self.service.rules.image_bytes_max;
         let mut ingest = self.service.store.ingest(self.scope)?;
-        let mut screen = self.screen.take().ok_or_else(|| Error::conflict("this upload has ended"))?;
+        let looking = self.looking.take().ok_or_else(|| Error::conflict("this upload has ended"))?;
+        let Looking { mut screen, mut verification } = looking;
         let mut received: u64 = 0;
         while let Some(bytes) = body.next().await {
             let bytes = bytes.map_err(|broken| {
@@ -203,6 +216,7 @@ impl Upload {
             check_cap(received, bytes_max)?;
             self.room.expect(&self.service, received).await?;
             screen.push(&bytes)?;
+            verification.update(&bytes);
             ingest.write(bytes).await?;
         }
         if let Some(declared) = self.declared_bytes
@@ -211,11 +225,13 @@ impl Upload {
             return Err(Error::invalid(format!("{declared} bytes were declared but {received} arrived")));
         }
         let virtual_size = screen.finish(received)?;
+        let verified = verification.finish()?;
         let (service, id, token) = (self.service.clone(), self.image, self.token);
         let record = in_background(move || service.final_record(&id, &token)).await?;
         let receipt = ingest.finish(record).await?;
         let (service, actor, id, token) = (self.service.clone(), self.actor.clone(), self.image, self.token);
-        in_background(move || service.publish_upload(&actor, id, token, receipt, virtual_size)).await
+        in_background(move || service.publish_upload(&actor, id, token, receipt, virtual_size, verified))
+            .await
     }
 }
 
@@ -255,11 +271,13 @@ impl Service {
         token: [u8; 16],
         receipt: Receipt,
         virtual_size: Option<u64>,
+        verified: Verified,
     ) -> Result<Image, Error> {
         let (store, now) = (self.store.clone(), self.clock.now());
         let published = self.recorded(actor, uploaded(&receipt), move |txn, act| {
             let mut image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
             act.image(&image);
+            verified.expect_holds(&image)?;
             store.publish(txn, &receipt)?;
             activate(&mut image, &receipt, virtual_size, now);
             images::update(txn, &image)?;

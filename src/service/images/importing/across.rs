@@ -68,10 +68,21 @@ impl Said {
         }
     }
 
-    pub(super) fn apply(&self, image: &mut Image) {
+    pub(super) fn container_format(&self) -> Option<&str> {
+        self.container_format.as_deref()
+    }
+
+    /// Puts it on an image, but for properties that the operator put there.
+    pub(super) fn apply(&self, image: &mut Image, injected: &BTreeMap<String, String>) {
         image.disk_format.clone_from(&self.disk_format);
         image.container_format.clone_from(&self.container_format);
-        image.properties.extend(self.properties.clone());
+        for (name, value) in &self.properties {
+            let is_injected =
+                injected.get(name).is_some() && image.properties.get(name) == injected.get(name);
+            if !is_injected {
+                image.properties.insert(name.clone(), value.clone());
+            }
+        }
     }
 }
 

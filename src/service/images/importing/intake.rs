@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::across::Inbound;
-use super::pouring::Pouring;
+use super::pouring::{Body, Pouring};
+use super::unwrapping::{Staged, peeked};
 use crate::base::Time;
 use crate::catalog::quotas::Wish;
 use crate::catalog::{images, uploads};
@@ -68,23 +69,38 @@ impl Service {
     async fn adopt(&self, job: JobAtWork, intake: &Intake) -> Tried {
         let (service, id) = (self.clone(), intake.image);
         let (job, begun) = with_job(job, move |job| {
-            let Some(upload) = service.begin_adoption(&id, &job.id().0)? else { return Ok(None) };
+            let Some((upload, image)) = service.begin_adoption(&id, &job.id().0)? else { return Ok(None) };
             let step = Step { phase: "importing", done: 0, total: Some(upload.received_bytes) };
             if job.step(&step).is_break() {
                 return Err(Error::conflict("the job was ended"));
             }
-            Ok(Some(upload))
+            let wrapper = match service.unwraps(image.container_format.as_deref()) {
+                true => service.wrapper_of(&upload)?,
+                false => None,
+            };
+            Ok(Some((upload, wrapper)))
         })
         .await;
         match begun {
-            Ok(Some(upload)) => self.finish_intake(job, upload).await,
+            Ok(Some((upload, None))) => self.finish_intake(job, upload).await,
+            Ok(Some((upload, Some(wrapper)))) => {
+                let (job, unwrapped) = self.unwrap_staged(job, Staged { upload, wrapper }).await;
+                match unwrapped {
+                    Ok(_) => self.figures_of(job, id).await,
+                    Err(error) => (job, Err(error)),
+                }
+            }
             Ok(None) => self.figures_of(job, id).await,
             Err(error) => (job, Err(error)),
         }
     }
 
     /// The commit in which staged data is begun to be looked at; `None` where it is the image's already.
-    fn begin_adoption(&self, id: &ImageId, token: &[u8; 16]) -> Result<Option<PartialUpload>, Error> {
+    fn begin_adoption(
+        &self,
+        id: &ImageId,
+        token: &[u8; 16],
+    ) -> Result<Option<(PartialUpload, Image)>, Error> {
         let (now, id, token) = (self.clock.now(), *id, *token);
         self.db.write(move |txn| {
             let Some(mut image) = expect_own(txn, &id, &token)? else { return Ok(None) };
@@ -93,7 +109,7 @@ impl Service {
             image.status = Status::Importing;
             image.updated_at = now;
             images::update(txn, &image)?;
-            Ok(Some(upload))
+            Ok(Some((upload, image)))
         })
     }
 
@@ -130,6 +146,23 @@ impl Service {
 
     async fn take_in(&self, job: JobAtWork, intake: Intake, inbound: Inbound) -> Tried {
         let Inbound { size_bytes, stamp, offset, body, record } = inbound;
+        let body: Body = body.map_err(Error::from).boxed();
+        let container = record.as_ref().map(|said| said.container_format().map(str::to_owned));
+        let (job, container) = match container {
+            Some(container) => (job, Ok(container)),
+            None => self.container_of(job, intake.image).await,
+        };
+        let container = match container {
+            Ok(container) => container,
+            Err(error) => return (job, Err(error)),
+        };
+        // What goes on goes on as it began.
+        let (wrapper, body) = match offset == 0 && self.unwraps(container.as_deref()) {
+            true => peeked(body).await,
+            false => (None, body),
+        };
+        // Where a wrapper's inside stands says nothing of where its outside does: it begins anew each time.
+        let (size_bytes, stamp) = if wrapper.is_some() { (None, None) } else { (size_bytes, stamp) };
         let opening = Opening { image: intake.image, token: job.id().0, size_bytes, offset, record };
         let service = self.clone();
         let (job, upload) = with_job(job, move |job| {
@@ -151,14 +184,15 @@ impl Service {
             Err(error) => return (job, Err(error)),
         };
         let (pieces, pouring) =
-            Pouring { body: body.boxed(), job, done_bytes: offset, total_bytes: size_bytes }.start();
+            Pouring { body, wrapper, job, phase: "fetching", done_bytes: offset, total_bytes: size_bytes }
+                .start();
         let taken = part.take_in(pieces).await;
         let poured = match pouring.await {
             Ok(poured) => poured,
             Err(died) => std::panic::resume_unwind(died.into_panic()),
         };
         // Why the bytes did not come says more than that they did not.
-        let outcome = poured.outcome.map_err(Error::from).and(taken);
+        let outcome = poured.outcome.and(taken);
         let job = poured.job;
         match outcome {
             Ok(upload) if upload.complete => self.figures_of(job, upload.image).await,
@@ -192,6 +226,15 @@ impl Service {
             Ok(_) => (job, Err(broken_off())),
             Err(error) => (job, Err(error)),
         }
+    }
+
+    async fn container_of(&self, job: JobAtWork, id: ImageId) -> (JobAtWork, Result<Option<String>, Error>) {
+        let service = self.clone();
+        with_job(job, move |_| {
+            let image = images::get(&service.db.read()?, &id)?.ok_or_else(|| gone(&id))?;
+            Ok(image.container_format)
+        })
+        .await
     }
 
     async fn part_of(
@@ -272,7 +315,7 @@ fn make_ready(
     }
     forget(txn, &service.store, id)?;
     if let Some(record) = record {
-        record.apply(&mut image);
+        record.apply(&mut image, &service.rules.imports.inject);
     }
     image.updated_at = now;
     images::update(txn, &image)?;

@@ -9,11 +9,16 @@ mod across;
 mod intake;
 mod locations;
 mod order;
+#[cfg(test)]
+mod plugins_tests;
 mod pouring;
 mod stage;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod unwrapping;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use order::NewIntake;
 pub use tasks::{TaskFilter, TaskState};
@@ -64,12 +69,25 @@ pub struct ImportRules {
     pub task_ttl_s: i64,
     /// What clients call the store that stands for addresses of the web, where they may name such addresses.
     pub web_store: Option<String>,
+    /// Whether data in a wrapper (gz, xz, zst) is unwrapped.
+    pub decompress: bool,
+    /// Properties that are put on imported images.
+    pub inject: BTreeMap<String, String>,
+    /// Roles, in lower case, of callers whose images have none put on.
+    pub inject_roles_except: BTreeSet<String>,
 }
 
 impl Default for ImportRules {
     fn default() -> Self {
         let methods = vec![ImportMethod::GlanceDirect, ImportMethod::WebDownload];
-        ImportRules { methods, task_ttl_s: 48 * 3600, web_store: None }
+        ImportRules {
+            methods,
+            task_ttl_s: 48 * 3600,
+            web_store: None,
+            decompress: false,
+            inject: BTreeMap::new(),
+            inject_roles_except: ["admin".to_owned()].into(),
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! Each is one commit that marks the image and records the job. Invariant: everything that a commit rests on is
 //! checked again inside it.
 
-use super::{HELD_BY, ImportMethod, hold};
+use super::{HELD_BY, ImportMethod, ImportRules, hold};
+use crate::base::limits::IMAGE_PROPERTIES_MAX;
 use crate::catalog::{images, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::job::{DataOrigin, Intake, IntakeKind, Job, JobId, Task};
@@ -11,6 +12,7 @@ use crate::model::{Image, ImageId, PartialUpload, Status};
 use crate::service::images::NewImage;
 use crate::service::images::access;
 use crate::service::images::create;
+use crate::service::images::fields;
 use crate::service::images::reserving::at_first;
 use crate::service::jobs::Order;
 use crate::service::rights::{Action, Resource};
@@ -49,7 +51,7 @@ impl Service {
     /// Has a job give an image its data.
     ///
     /// # Errors
-    /// `NotFound` or `Forbidden`; `Invalid` when the origin cannot be; `Conflict` when the image's state, its formats or
+    /// `NotFound` or `Forbidden`; `Invalid` when the origin cannot be, or the image's signature cannot be verified; `Conflict` when the image's state, its formats or
     /// another task are in the way; `TooLarge` when a limit of its project is.
     pub fn import_image_data(&self, actor: &Actor, id: &ImageId, new: NewIntake) -> Result<Job, Error> {
         self.order_intake(actor, id, new, |_| Ok(()))
@@ -67,6 +69,7 @@ impl Service {
         // Before anything is committed: who may not is told so, whatever the image is like.
         let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
         expect_importable(&image, &new.origin)?;
+        self.verification(&image)?;
         let (job, intake) = self.intake(actor, id, new);
         let (service, caller) = (self.clone(), actor.clone());
         let order = Order { tasks: vec![(job, Task::Intake(intake.clone()))], group: None };
@@ -74,6 +77,7 @@ impl Service {
             let mut image = access::writable(txn, &caller, &intake.image, Action::ImagesUpload)?;
             expect_importable(&image, &intake.origin)?;
             hold(&mut image, &job);
+            inject(&service.rules.imports, &caller, &mut image)?;
             image.updated_at = service.clock.now();
             match &intake.origin {
                 // It stays uploading until the task begins, as the reference has it.
@@ -102,9 +106,11 @@ impl Service {
         self.check_origin(actor, &new.origin)?;
         let mut image = self.new_image(actor, image, Action::ImagesCreate)?;
         expect_importable(&image, &new.origin)?;
+        self.verification(&image)?;
         let (job, intake) = self.intake(actor, &image.id, new);
         image.status = Status::Importing;
         hold(&mut image, &job);
+        inject(&self.rules.imports, actor, &mut image)?;
         let service = self.clone();
         let order = Order { tasks: vec![(job, Task::Intake(intake))], group: None };
         self.queue_tasks(actor, order, move |txn| {
@@ -126,6 +132,16 @@ impl Service {
             DataOrigin::Region { region, image } => self.check_region(actor, region, image),
         }
     }
+}
+
+/// Puts on an image what the operator wants on those that such callers have imported. It is no change of the caller's, so
+/// that no rule about what callers may set holds for it.
+fn inject(rules: &ImportRules, actor: &Actor, image: &mut Image) -> Result<(), Error> {
+    if actor.roles.iter().any(|role| rules.inject_roles_except.contains(role)) {
+        return Ok(());
+    }
+    image.properties.extend(rules.inject.clone());
+    fields::check_count("properties", image.properties.len(), IMAGE_PROPERTIES_MAX)
 }
 
 /// What was staged for an image, once all of it is there.

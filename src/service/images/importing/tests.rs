@@ -21,7 +21,7 @@ use crate::store::Reach;
 use crate::web::{Filter, FilterRules, Web};
 
 /// Data in which no stretch repeats.
-fn data(seed: u8, bytes: usize) -> Vec<u8> {
+pub(super) fn data(seed: u8, bytes: usize) -> Vec<u8> {
     let mut out = vec![0; bytes];
     blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut out);
     out
@@ -31,7 +31,7 @@ fn boxed() -> (Service, Arc<ManualClock>) {
     testing::service_with(Rules { image_bytes_max: 64 << 20, ..rules() })
 }
 
-fn registered(service: &Service, actor: &Actor, disk_format: Option<&str>) -> ImageId {
+pub(super) fn registered(service: &Service, actor: &Actor, disk_format: Option<&str>) -> ImageId {
     let formats = [
         Field::DiskFormat(disk_format.map(str::to_owned)),
         Field::ContainerFormat(disk_format.map(|_| "bare".to_owned())),
@@ -40,34 +40,39 @@ fn registered(service: &Service, actor: &Actor, disk_format: Option<&str>) -> Im
     service.create_image(actor, NewImage { id: None, changes }).unwrap().id
 }
 
-async fn stage(service: &Service, actor: &Actor, id: &ImageId, bytes: &[u8]) -> Result<(), Error> {
+pub(super) async fn stage(service: &Service, actor: &Actor, id: &ImageId, bytes: &[u8]) -> Result<(), Error> {
     let pieces: Vec<Result<Bytes, BodyBroken>> =
         bytes.chunks(100_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     service.stage_image(actor, id, Some(bytes.len() as u64), stream::iter(pieces)).await
 }
 
-fn order(service: &Service, actor: &Actor, id: &ImageId, origin: DataOrigin) -> Result<Job, Error> {
+pub(super) fn order(
+    service: &Service,
+    actor: &Actor,
+    id: &ImageId,
+    origin: DataOrigin,
+) -> Result<Job, Error> {
     let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into() };
     service.import_image_data(actor, id, new)
 }
 
-fn shown(service: &Service, actor: &Actor, id: &ImageId) -> Image {
+pub(super) fn shown(service: &Service, actor: &Actor, id: &ImageId) -> Image {
     service.show_image(actor, id).unwrap()
 }
 
-fn read(service: &Service, actor: &Actor, id: &ImageId) -> Vec<u8> {
+pub(super) fn read(service: &Service, actor: &Actor, id: &ImageId) -> Vec<u8> {
     let reader = service.download_image(actor, id).unwrap().reader.unwrap();
     let mut bytes = vec![0; reader.size_bytes() as usize];
     reader.read_at(0, &mut bytes).unwrap();
     bytes
 }
 
-fn kind<T>(outcome: Result<T, Error>) -> Option<ErrorKind> {
+pub(super) fn kind<T>(outcome: Result<T, Error>) -> Option<ErrorKind> {
     outcome.err().map(|error| error.kind)
 }
 
 /// What is stored once everything that nobody holds is gone.
-fn chunks(service: &Service) -> u64 {
+pub(super) fn chunks(service: &Service) -> u64 {
     service.give_back(Reach::Everything).unwrap();
     service.usage(&service.local_admin().unwrap()).unwrap().chunks
 }
@@ -213,7 +218,7 @@ async fn p2_staged_data_and_imports_outlive_the_process_and_half_staged_data_doe
 
 /// What the server below was asked for.
 #[derive(Clone, Default)]
-struct Asked(Arc<AtomicUsize>);
+pub(super) struct Asked(Arc<AtomicUsize>);
 
 /// Hands out 300 000 bytes, but breaks off after 100 000 the first time.
 async fn shaky(State(asked): State<Asked>, request: Request) -> Response<Body> {
@@ -234,7 +239,7 @@ async fn shaky(State(asked): State<Asked>, request: Request) -> Response<Body> {
 }
 
 /// A server on loopback, and the service that may ask only it.
-async fn with_server(service: Service) -> (Service, String, Asked) {
+pub(super) async fn with_server(service: Service) -> (Service, String, Asked) {
     let asked = Asked::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -247,6 +252,11 @@ async fn with_server(service: Service) -> (Service, String, Asked) {
         .route("/unmeasured", get(unmeasured))
         .route("/shaky", get(shaky))
         .route("/away", get(|| async { Redirect::temporary("http://127.0.0.1:1/secret") }))
+        .route("/wrapped", get(|| async { zstd::encode_all(&data(6, 250_000)[..], 1).unwrap() }))
+        .route(
+            "/cut",
+            get(|| async { zstd::encode_all(&data(6, 250_000)[..], 1).unwrap()[..200_000].to_vec() }),
+        )
         .route("/large", get(|| async { vec![1_u8; (64 << 20) + 1] }))
         .with_state(asked.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });

@@ -11,6 +11,7 @@ use crate::db::WriteTxn;
 use crate::model::upload::Checkpoint;
 use crate::model::{Image, Operation, PartialUpload};
 use crate::service::audit::Act;
+use crate::service::images::signature::Verified;
 use crate::service::images::upload::{activate, check_cap, gone, owned, uploaded};
 use crate::service::{Actor, Error, Service};
 use crate::store::{self, Reach, Receipt};
@@ -85,18 +86,21 @@ impl Service {
         upload: PartialUpload,
         receipt: Receipt,
         virtual_size: Option<u64>,
+        verified: Verified,
     ) -> Result<PartialUpload, Error> {
         let (store, now) = (self.store.clone(), self.clock.now());
         let expires_at = now.plus_seconds(self.rules.upload_expiry_s.min(REMEMBERED_S));
         let completed = self.recorded(actor, uploaded(&receipt), move |txn, act| {
             let (mut upload, mut image) = current(txn, &upload)?;
             act.image(&image);
+            verified.expect_holds(&image)?;
             store.publish(txn, &receipt)?;
             if let Some(before) = upload.checkpoint.take() {
                 store.release(txn, &before.content)?;
             }
             activate(&mut image, &receipt, virtual_size, now);
             images::update(txn, &image)?;
+            upload.declared_bytes = Some(receipt.size_bytes());
             upload.received_bytes = receipt.size_bytes();
             upload.blake3 = receipt.digests().blake3;
             upload.complete = true;

@@ -35,7 +35,7 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` or `Forbidden`; `Conflict` when it is not queued; `Invalid` when its formats are not
-    /// set; `TooLarge` when `declared_bytes` is over the cap or a limit of its owner, or that has too many unfinished
+    /// set, or its signature cannot be verified; `TooLarge` when `declared_bytes` is over the cap or a limit of its owner, or that has too many unfinished
     /// ones.
     pub fn create_upload(
         &self,
@@ -58,6 +58,10 @@ impl Service {
         named: Option<&str>,
     ) -> Result<PartialUpload, Error> {
         let named = named.map(str::to_owned);
+        // What cannot be verified at its end need not begin.
+        let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
+        expect_ready(&image)?;
+        self.verification(&image)?;
         let (token, now, rules) = (self.entropy.id(), self.clock.now(), self.rules.clone());
         let (actor, id, store) = (actor.clone(), *id, self.store.clone());
         let service = self.clone();

@@ -15,9 +15,10 @@ use super::turns::Turn;
 use super::{Token, known};
 use crate::catalog::{locations, quotas};
 use crate::disk::probe::HEAD_BYTES;
-use crate::model::{ContentId, ImageId, PartialUpload, SecureHash};
+use crate::model::{ContentId, ImageId, PartialUpload, SecureHash, Status};
 use crate::service::images::reserving::Room;
 use crate::service::images::screen::Screen;
+use crate::service::images::signature::Verification;
 use crate::service::images::upload::{BodyBroken, check_cap, gone, in_background, owned};
 use crate::service::{Actor, Error, ErrorKind, Service};
 use crate::store::{Ingest, Receipt};
@@ -102,7 +103,7 @@ impl Service {
     /// Takes an upload up where it stands, for whoever may fill its image. Blocks on the medium.
     ///
     /// # Errors
-    /// `Gone` when it does not own its image any more; what the store refuses with.
+    /// `Gone` when it does not own its image any more; `Invalid` when the image's signature cannot be verified; what the store refuses with.
     pub(in crate::service::images) fn take_up_upload(
         &self,
         actor: &Actor,
@@ -119,6 +120,11 @@ impl Service {
             false => None,
         };
         drop(read);
+        let verification = match image.status {
+            // What is staged is looked at when it is imported.
+            Status::Uploading => Verification::none(),
+            _ => self.verification(&image)?,
+        };
         let mut screen = Screen::new(&image, self.rules.require_format_match);
         let scope = self.stream_scope(&image)?;
         let ingest = match &upload.checkpoint {
@@ -133,7 +139,22 @@ impl Service {
         };
         let (received, kept_at) = (upload.received_bytes, Instant::now());
         let (service, actor) = (self.clone(), actor.clone());
-        Ok(Part { actor, service, upload, screen, expected, ingest, room, received, kept_at, turn })
+        let saw_all = upload.checkpoint.is_none();
+        Ok(Part {
+            actor,
+            service,
+            upload,
+            screen,
+            expected,
+            verification,
+            saw_all,
+            is_aside: false,
+            ingest,
+            room,
+            received,
+            kept_at,
+            turn,
+        })
     }
 
     /// Shows a screening what it has seen of the bytes before this part.
@@ -169,6 +190,11 @@ pub(in crate::service::images) struct Part {
     screen: Screen,
     /// What the data's hash must be.
     expected: Option<SecureHash>,
+    verification: Verification,
+    /// Whether the verification saw the stream from its first byte.
+    saw_all: bool,
+    /// Whether it must not be made durable before its end.
+    is_aside: bool,
     ingest: Ingest,
     room: Room,
     /// Bytes of the stream so far.
@@ -247,6 +273,7 @@ impl Part {
             }
             self.room.expect(&self.service, after).await.map_err(Cut::Short)?;
             self.screen.push(&bytes).map_err(Cut::Refused)?;
+            self.verification.update(&bytes);
             self.ingest.write(bytes).await.map_err(|error| Cut::Lost(error.into()))?;
             self.received = after;
             if self.is_due() && !self.is_whole() {
@@ -255,11 +282,32 @@ impl Part {
         }
     }
 
+    /// Takes a whole stream in, of which nothing is durable before [`Part::end`]: what was kept of the upload before
+    /// stays as it is until then.
+    pub(in crate::service::images) async fn take_aside(
+        mut self,
+        body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<Part, Error> {
+        self.is_aside = true;
+        match self.take_body(body).await {
+            Ok(()) => Ok(self),
+            Err(Cut::Short(error) | Cut::Refused(error) | Cut::Lost(error)) => Err(error),
+        }
+    }
+
+    /// Makes the image active with what came.
+    pub(in crate::service::images) async fn end(self) -> Result<PartialUpload, Error> {
+        self.finish().await
+    }
+
     fn is_whole(&self) -> bool {
         self.upload.declared_bytes == Some(self.received)
     }
 
     fn is_due(&self) -> bool {
+        if self.is_aside {
+            return false;
+        }
         let waiting = self.received - self.upload.received_bytes;
         waiting >= CHECKPOINT_BYTES || self.kept_at.elapsed() >= CHECKPOINT_TIME
     }
@@ -277,10 +325,25 @@ impl Part {
         Ok(())
     }
 
-    async fn finish(self) -> Result<PartialUpload, Error> {
-        let Part { service, actor, upload, screen, expected, ingest, received, turn: _turn, .. } = self;
-        let virtual_size = match screen.finish(received) {
-            Ok(virtual_size) => virtual_size,
+    async fn finish(mut self) -> Result<PartialUpload, Error> {
+        if self.verification.wants_data() && !self.saw_all {
+            self = self.read_back().await?;
+        }
+        let Part {
+            service,
+            actor,
+            upload,
+            screen,
+            expected,
+            verification,
+            ingest,
+            received,
+            turn: _turn,
+            ..
+        } = self;
+        let judged = screen.finish(received).and_then(|size| Ok((size, verification.finish()?)));
+        let (virtual_size, verified) = match judged {
+            Ok(judged) => judged,
             Err(refusal) => return Err(give_up(service, actor, upload, refusal).await),
         };
         let (asked, id, token) = (service.clone(), upload.image, upload.token);
@@ -289,7 +352,21 @@ impl Part {
         if let Some(refusal) = differs(expected.as_ref(), &receipt) {
             return Err(give_up(service, actor, upload, refusal).await);
         }
-        in_background(move || service.complete(&actor, upload, receipt, virtual_size)).await
+        in_background(move || service.complete(&actor, upload, receipt, virtual_size, verified)).await
+    }
+
+    /// Shows the verification the whole stream, of which it saw what came last: once, when all of it is there, so that
+    /// many small parts cost no more than few large ones.
+    async fn read_back(mut self) -> Result<Part, Error> {
+        self.put_down().await?;
+        let _reading = self.service.store.turn().await?;
+        in_background(move || {
+            if let Some(kept) = &self.upload.checkpoint {
+                self.verification.read_back(&self.service.store, &kept.content)?;
+            }
+            Ok(self)
+        })
+        .await
     }
 }
 

@@ -9,6 +9,7 @@ use super::pour::pour;
 use crate::catalog::images;
 use crate::model::job::Task;
 use crate::model::{Image, ImageId, Status};
+use crate::service::images::signature::Verified;
 use crate::service::images::upload::{gone, in_background, owned};
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::upkeep::Step;
@@ -83,8 +84,9 @@ impl Service {
         let content = origin.copy_at(scope.place()).unwrap_or(content);
         match self.store.copy(&content, scope, record.clone())? {
             Some(receipt) => {
-                let image =
-                    self.publish_upload(&asker(&job.job()), id, token, receipt, origin.virtual_size_bytes)?;
+                let (asker, virtual_size) = (asker(&job.job()), origin.virtual_size_bytes);
+                let verified = Verified::with_its_original();
+                let image = self.publish_upload(&asker, id, token, receipt, virtual_size, verified)?;
                 Ok(Way::Done(figures(&image)))
             }
             None => {
@@ -115,7 +117,8 @@ impl Service {
         };
         let (service, asker) = (self.clone(), asker(&job.job()));
         let published = in_background(move || {
-            let image = service.publish_upload(&asker, image, token, receipt, virtual_size)?;
+            let verified = Verified::with_its_original();
+            let image = service.publish_upload(&asker, image, token, receipt, virtual_size, verified)?;
             Ok(figures(&image))
         });
         (job, published.await)
