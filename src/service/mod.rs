@@ -162,6 +162,8 @@ pub struct Service {
     regions: Arc<images::Regions>,
     /// What imports may fetch from.
     web: Arc<Web>,
+    /// The cloud whose Keystone says who asks, where the box does not do so itself.
+    cloud: Option<Arc<identity::Cloud>>,
 }
 
 impl Service {
@@ -197,6 +199,7 @@ impl Service {
             buckets: Arc::default(),
             regions: Arc::default(),
             web: Arc::default(),
+            cloud: None,
         }
     }
 

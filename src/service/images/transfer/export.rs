@@ -60,7 +60,7 @@ impl Service {
             Error::conflict(format!("image {id} is not active any more")).because(Reason::NotActive)
         })?;
         custom_keys::expect_opens(&read, &image, &asker(&asked))?;
-        let (medium, key) = self.buckets.find(&read, asked.project.as_ref(), to, Purpose::Write)?;
+        let (medium, key) = self.bucket(&read, asked.project.as_ref(), to, Purpose::Write)?;
         drop(read);
         let content = image.content.ok_or_else(|| Error::conflict(format!("image {id} has no data")))?;
         let outgoing = formats::outgoing(&image, self.store.reader(&content)?, format.as_deref())?;
