@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::*;
+use crate::catalog::images;
 use crate::keystone::fake_tests::{Fake, Mood, PASSWORD, client, in_project, unscoped};
 use crate::model::identity::Scope;
 use crate::model::trace::Interface;
-use crate::model::{AccessRule, GroupId, ProjectId};
+use crate::model::{AccessRule, GroupId, ProjectId, Status};
 use crate::service::audit::Query;
 use crate::service::identity::NewAccessKey;
 use crate::service::images::{NewImage, Recipient};
@@ -316,6 +317,10 @@ async fn projects_of_the_cloud_need_no_record() {
 
     let image = world.service.create_image(&ann, NewImage::default()).unwrap();
     assert_eq!(image.owner, Some(ProjectId::from("else-id")));
+    let (mut active, id) = (image.clone(), image.id);
+    active.status = Status::Active;
+    let made = world.service.db.write(move |txn| Ok::<_, Error>(images::update(txn, &active)?));
+    made.unwrap();
     let admin = world.service.local_admin().unwrap();
     let query = Query { operation: Some("createImage".into()), limit: 10, ..Query::default() };
     let page = world.service.audit_traces(&admin, &query).unwrap();
@@ -327,7 +332,7 @@ async fn projects_of_the_cloud_need_no_record() {
     world.service.set_quotas(&admin, &"never-seen".into(), Vec::new()).unwrap();
     assert_eq!(world.service.project_quotas(&admin, &"never-seen".into()).unwrap().name, None);
     let recipients = [Recipient::Project("never-seen".into()), Recipient::Domain("d1".into())];
-    let shared = world.service.share_images(&ann, &[image.id], &recipients).unwrap();
+    let shared = world.service.share_images(&ann, &[id], &recipients).unwrap();
     assert!(shared[0].outcome.is_ok(), "{shared:?}");
     let refused = shared[1].outcome.as_ref().unwrap_err();
     assert!(refused.message.contains("share with each project"), "{refused}");
