@@ -76,7 +76,7 @@ struct Own {
 
 /// What Keystone says when it is asked about a token.
 enum Told {
-    Seen(Seen),
+    Seen(Box<Seen>),
     /// There is no such token, or it is expired or revoked.
     Unknown,
     /// The token that the box asked with holds no more.
@@ -151,7 +151,7 @@ impl Keystone {
             told => told,
         };
         match told {
-            Told::Seen(seen) => Ok(Some(seen).filter(|seen| now < seen.expires_at)),
+            Told::Seen(seen) => Ok(Some(*seen).filter(|seen| now < seen.expires_at)),
             Told::Unknown => Ok(None),
             Told::OwnEnded(said) => Err(Error::Account(format!("its fresh token is refused: {said}"))),
         }
@@ -205,7 +205,7 @@ impl Keystone {
             .header(HEEDS_RULES.0, HEEDS_RULES.1);
         let answer = arrived(request.send().await)?;
         match answer.status() {
-            StatusCode::OK => Ok(Told::Seen(answer::seen(&read(answer).await?)?)),
+            StatusCode::OK => Ok(Told::Seen(Box::new(answer::seen(&read(answer).await?)?))),
             StatusCode::NOT_FOUND => {
                 let body: Option<Value> = serde_json::from_slice(&read(answer).await?).ok();
                 match body {

@@ -68,7 +68,6 @@ impl Who {
     }
 
     /// `told` is what a user of a cloud's is called, of whom there is no record here.
-
     pub(super) fn named(
         rows: &impl Rows,
         user: &UserId,

@@ -97,9 +97,8 @@ impl Service {
         cloud: &Cloud,
         token: &str,
     ) -> Result<Actor, Error> {
-        let now = self.clock.now();
-        let seen = cloud.seen(token, now)?;
-        let asked = asked(&seen, now);
+        let seen = cloud.seen(token, &*self.clock)?;
+        let asked = asked(&seen, self.clock.now());
         let project = match &seen.place {
             Some(Place::Project { id, .. }) => Some(id),
             _ => None,

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::unauthenticated;
-use crate::base::Time;
+use crate::base::{Clock, Time};
 use crate::keystone::{self, Keystone, Seen};
 use crate::service::{Error, ErrorKind};
 use known::Known;
@@ -106,11 +106,11 @@ impl Cloud {
     }
 
     /// Whose a token is. Blocks for as long as Keystone takes, if it has to be asked.
-    fn seen(&self, token: &str, now: Time) -> Result<Arc<Seen>, Error> {
+    fn seen(&self, token: &str, clock: &dyn Clock) -> Result<Arc<Seen>, Error> {
         let name = super::tokens::token_hash(token);
-        match self.remembered(&name, now) {
+        match self.remembered(&name, clock.now()) {
             Some(known) => known,
-            None => self.handle.block_on(self.learn(&name, token, now)),
+            None => self.handle.block_on(self.learn(&name, token, clock)),
         }
     }
 
@@ -125,7 +125,7 @@ impl Cloud {
         self.refused.get(name).is_some_and(|until| now < until).then(|| Err(unauthenticated()))
     }
 
-    async fn learn(&self, name: &Name, token: &str, now: Time) -> Result<Arc<Seen>, Error> {
+    async fn learn(&self, name: &Name, token: &str, clock: &dyn Clock) -> Result<Arc<Seen>, Error> {
         let _place = self.places.try_acquire().map_err(|_| {
             let message = "more sign-ins wait for the cloud's Keystone than this server lets wait; try again";
             Error::new(ErrorKind::Unavailable, message)
@@ -135,15 +135,17 @@ impl Cloud {
             Ok(kept) => return Ok(kept.seen),
             Err(turn) => turn,
         };
-        if let Some(known) = self.remembered_refusal(name, now) {
+        if let Some(known) = self.remembered_refusal(name, clock.now()) {
             return Err(known);
         }
         let _question = self.questions.acquire().await.map_err(|_| unauthenticated())?;
+        // Not before: it may have failed while this one waited for its turn.
+        let now = clock.now();
         if let Some(error) = self.trouble_at(now) {
             return Err(self.failed(&error));
         }
         let told = self.keystone.validate(token, now).await;
-        self.note(told.as_ref().err(), now);
+        self.note(told.as_ref().err(), clock.now());
         match told {
             Ok(Some(seen)) => {
                 self.known.keep(&seen);
