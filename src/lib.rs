@@ -3,7 +3,7 @@
 //!
 //! The modules are layers, top to bottom: [`cli`] and [`daemon`] compose, [`api`] speaks,
 //! [`service`] decides, [`store`] keeps bytes beside [`catalog`] which keeps records, and
-//! [`db`], [`objects`], [`disk`] and [`peers`] touch media, formats and other boxes. Imports point down only;
+//! [`db`], [`objects`], [`disk`], [`peers`] and [`keystone`] touch media, formats and other servers. Imports point down only;
 //! `tests/tidy` holds the table.
 #![doc = include_str!("ARCHITECTURE.md")]
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod daemon;
 pub mod db;
 pub mod disk;
+pub mod keystone;
 pub mod model;
 pub mod objects;
 pub mod peers;

@@ -55,6 +55,14 @@ impl ApiState {
     }
 }
 
+impl ApiState {
+    /// Where clients sign in, for refusals of whoever did not: the cloud's Keystone, or the box's own Identity API
+    /// below `base_url`.
+    pub fn sign_in_url(&self, base_url: &str) -> String {
+        self.service.keystone_url().map_or_else(|| format!("{base_url}/identity"), str::to_owned)
+    }
+}
+
 /// Only what a host and port consist of: the value ends up in links.
 fn is_host(text: &str) -> bool {
     !text.is_empty()

@@ -50,16 +50,18 @@ fn announce(ready: &Ready<'_>, output: Output) {
             "address": ready.address.to_string(),
             "data": ready.dir.path(),
             "clouds": clouds,
+            "keystone": ready.keystone,
             "pid": std::process::id(),
         });
         format!("{facts}\n")
     } else {
-        let password = match ready.new_password {
-            Some(password) => format!(
+        let password = match (ready.keystone, ready.new_password) {
+            (Some(keystone), _) => format!("  sign-in        the cloud's Keystone at {keystone}\n"),
+            (None, Some(password)) => format!(
                 "  administrator  admin, password {password} (kept in {})\n",
                 ready.dir.admin_password_file().display()
             ),
-            None => String::new(),
+            (None, None) => String::new(),
         };
         let console = match ready.console {
             true => format!("  console        {}/console/\n", ready.url),

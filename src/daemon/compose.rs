@@ -15,6 +15,7 @@ use super::error::Error;
 use super::exchange;
 use super::images;
 use super::imports;
+use super::keystone;
 use super::medium::{self, Medium};
 use super::peers;
 use super::places;
@@ -79,6 +80,9 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     service = service.with_buckets(exchange::open(settings, &dir, handle)?);
     service = service.with_regions(peers::open(settings)?);
     service = service.with_web(imports::open(settings)?);
+    if let Some(cloud) = keystone::open(settings, handle)? {
+        service = service.with_cloud(cloud);
+    }
     if !is_sealed {
         service = service.with_access_root(dir.access_root(&OsEntropy)?);
     }
@@ -100,6 +104,17 @@ impl Parts {
     pub fn router(&self, settings: &Settings) -> Router {
         let public_url = settings.public_url().map(str::to_owned);
         api::router_with(ApiState { service: self.service.clone(), public_url }, settings.console.enabled)
+    }
+
+    /// Writes how clients sign in, to a server that this machine reaches by `url` or to the cloud that it is a part of.
+    ///
+    /// # Errors
+    /// [`Error::Directory`].
+    pub fn write_clouds(&self, url: &str, settings: &Settings) -> Result<(), Error> {
+        match self.service.keystone_url() {
+            Some(keystone) => self.dir.write_cloud_of(keystone, &settings.identity.keystone.region),
+            None => self.dir.write_clouds(url, self.admin_password.as_deref()),
+        }
     }
 
     /// Tells what is not told yet, and makes the store describe what was committed last, before the box is

@@ -170,6 +170,14 @@ impl DataDir {
         self.replace("clouds.yaml", clouds(url, password).as_bytes())
     }
 
+    /// Writes `clouds.yaml` for a cloud whose Keystone has the users; who they are is not told.
+    ///
+    /// # Errors
+    /// [`Error::Directory`].
+    pub fn write_cloud_of(&self, keystone_url: &str, region: &str) -> Result<(), Error> {
+        self.replace("clouds.yaml", cloud_of(keystone_url, region).as_bytes())
+    }
+
     /// Takes every right of other users on a file away.
     ///
     /// # Errors
@@ -273,6 +281,22 @@ fn clouds(url: &str, password: Option<&str>) -> String {
     )
 }
 
+fn cloud_of(keystone_url: &str, region: &str) -> String {
+    // A JSON text is also a YAML text, whatever characters it holds.
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let region = match region {
+        "" => String::new(),
+        region => format!("    region_name: {}\n", quote(region)),
+    };
+    format!(
+        "# Written by tintype at each start. Use it with OS_CLIENT_CONFIG_FILE and OS_CLOUD=tintype, and say who you\n\
+         # are: OS_USERNAME, OS_PASSWORD, OS_PROJECT_NAME, OS_USER_DOMAIN_NAME and OS_PROJECT_DOMAIN_NAME.\n\
+         clouds:\n  tintype:\n    auth:\n      auth_url: {auth_url}\n{region}\
+         \x20   identity_api_version: 3\n    interface: public\n",
+        auth_url = quote(keystone_url),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +346,18 @@ mod tests {
         assert_eq!(auth["password"], password);
         assert_eq!(auth["auth_url"], "http://127.0.0.1:1/identity/v3");
         assert_eq!(auth["project_domain_name"], "Default");
+    }
+
+    #[test]
+    fn clouds_yaml_of_a_cloud_names_its_keystone_and_nobody() {
+        let outer = tempfile::tempdir().unwrap();
+        let dir = DataDir::create(outer.path()).unwrap();
+        dir.write_cloud_of("https://cloud:5000/v3", "north \"1\"").unwrap();
+        let text = std::fs::read_to_string(dir.clouds_file()).unwrap();
+        let tree: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let cloud = &tree["clouds"]["tintype"];
+        assert_eq!(cloud["auth"], serde_json::json!({"auth_url": "https://cloud:5000/v3"}));
+        assert_eq!(cloud["region_name"], "north \"1\"");
     }
 
     #[test]

@@ -37,19 +37,19 @@ pub fn init(settings: &Settings, seal: bool) -> Result<Made, Error> {
         .build()
         .map_err(Error::Process)?;
     let parts = compose::open(settings, runtime.handle())?;
-    let finished = finish(&parts, seal, &url);
+    let finished = finish(&parts, settings, seal, &url);
     parts.settle();
     let (dir, closed) = parts.close();
     let sealed = finished.and_then(|sealed| closed.map(|()| sealed))?;
     Ok(Made { dir, sealed, new_key })
 }
 
-fn finish(parts: &Parts, seal: bool, url: &str) -> Result<bool, Error> {
+fn finish(parts: &Parts, settings: &Settings, seal: bool, url: &str) -> Result<bool, Error> {
     let sealed = parts.service.store().is_sealed();
     if seal && !sealed {
         return Err(Error::Plain(parts.dir.path().to_owned()));
     }
-    parts.dir.write_clouds(url, parts.admin_password.as_deref())?;
+    parts.write_clouds(url, settings)?;
     Ok(sealed)
 }
 

@@ -51,12 +51,15 @@ fn one_line(error: &toml::de::Error) -> String {
     error.to_string().trim_end().replace('\n', " ")
 }
 
-/// Every `section.key`.
+/// Every `section.key`, and every `section.part.key` of a section with parts.
 fn keys(table: &Table) -> Vec<String> {
     let mut keys = Vec::new();
     for (section, value) in table {
-        for key in value.as_table().into_iter().flat_map(Table::keys) {
-            keys.push(format!("{section}.{key}"));
+        for (key, value) in value.as_table().into_iter().flatten() {
+            match value.as_table() {
+                Some(part) => keys.extend(part.keys().map(|name| format!("{section}.{key}.{name}"))),
+                None => keys.push(format!("{section}.{key}")),
+            }
         }
     }
     keys
@@ -75,15 +78,22 @@ fn merge_file(table: &mut Table, known: &[String], layer: Table) -> Result<(), S
             return Err(unknown("section", &section, &sections));
         }
         for (key, value) in entries {
-            let path = format!("{section}.{key}");
-            let place = place(table, &path).ok_or_else(|| unknown("key", &path, known))?;
-            if place.type_str() != value.type_str() {
-                return Err(format!("{path}: expected {}, found {}", a(place), a(&value)));
-            }
-            *place = value;
+            merge(table, known, &format!("{section}.{key}"), value)?;
         }
     }
     Ok(())
+}
+
+fn merge(table: &mut Table, known: &[String], path: &str, value: Value) -> Result<(), String> {
+    let place = place(table, path).ok_or_else(|| unknown("key", path, known))?;
+    if place.type_str() != value.type_str() {
+        return Err(format!("{path}: expected {}, found {}", a(place), a(&value)));
+    }
+    let Value::Table(part) = value else {
+        *place = value;
+        return Ok(());
+    };
+    part.into_iter().try_for_each(|(key, value)| merge(table, known, &format!("{path}.{key}"), value))
 }
 
 /// Sections that may be there several times, as `[[exchange]]`.
@@ -134,8 +144,12 @@ fn list(text: &str) -> Option<Value> {
 }
 
 fn place<'a>(table: &'a mut Table, path: &str) -> Option<&'a mut Value> {
-    let (section, key) = path.split_once('.')?;
-    table.get_mut(section)?.as_table_mut()?.get_mut(key)
+    let (sections, key) = path.rsplit_once('.')?;
+    let mut table = table;
+    for section in sections.split('.') {
+        table = table.get_mut(section)?.as_table_mut()?;
+    }
+    table.get_mut(key)
 }
 
 fn a(value: &Value) -> &'static str {
@@ -246,6 +260,23 @@ mod tests {
             let error = file(&wrong).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_section_is_merged_key_by_key() {
+        let part = |more: &str| format!("[identity]\nmode = \"embedded\"\n[identity.keystone]\n{more}");
+        let settings = file(&part("url = \"http://a\"\ncache_s = 7\n")).unwrap();
+        assert_eq!(settings.identity.keystone.cache_s, 7);
+        assert_eq!(settings.identity.keystone.project, "service");
+        let set = load(None, [pair("TINTYPE_IDENTITY_KEYSTONE_CACHE_S", "8")], &[]).unwrap();
+        assert_eq!(set.identity.keystone.cache_s, 8);
+        let error = file(&part("pasword_file = \"x\"\n")).unwrap_err();
+        assert!(error.contains("did you mean \"identity.keystone.password_file\"?"), "{error}");
+        let error = file(&part("cache_s = \"7\"\n")).unwrap_err();
+        assert!(error.contains("identity.keystone.cache_s: expected an integer"), "{error}");
+        let error = file("[identity]\nkeystone = \"http://a\"\n").unwrap_err();
+        assert!(error.contains("identity.keystone: expected a section"), "{error}");
+        assert!(file("[identity]\nmode = \"keystone\"\n").unwrap_err().contains("identity.keystone.url"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod init;
 mod jobs;
 mod key_deletion;
 pub mod keys;
+mod keystone;
 pub mod layers;
 pub mod master_key;
 mod medium;

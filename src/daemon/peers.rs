@@ -116,7 +116,7 @@ pub(super) fn open(settings: &Settings) -> Result<Regions, Error> {
 }
 
 /// The first line of a file that is closed to others.
-fn password(path: &str) -> Result<Zeroizing<String>, String> {
+pub(super) fn password(path: &str) -> Result<Zeroizing<String>, String> {
     let unread = |error: std::io::Error| format!("password_file {path}: {error}");
     if std::fs::metadata(path).map_err(unread)?.mode() & 0o007 != 0 {
         return Err(format!(

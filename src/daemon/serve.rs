@@ -25,6 +25,7 @@ use super::error::Error;
 use super::expiry;
 use super::jobs;
 use super::key_deletion;
+use super::keystone;
 use super::memory;
 use super::reclaim::{self, Pace};
 use super::resealing;
@@ -52,6 +53,8 @@ pub struct Ready<'a> {
     pub dir: &'a DataDir,
     /// The administrator's password, where this start made it.
     pub new_password: Option<&'a str>,
+    /// The cloud's Keystone that says who asks, if the box does not do so itself.
+    pub keystone: Option<&'a str>,
     /// Whether there is a web console.
     pub console: bool,
 }
@@ -95,7 +98,7 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     let control_path = parts.dir.control_socket();
     let control = bind_control(&control_path).map_err(|e| Error::listen(control_path.display(), e))?;
     let url = local_url(address);
-    parts.dir.write_clouds(&url, parts.admin_password.as_deref())?;
+    parts.write_clouds(&url, settings)?;
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -112,13 +115,16 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     let expiry = Duration::from_secs(settings.images.upload_expiry_s);
     tasks.spawn(expiry::run(parts.service.clone(), expiry, stop.clone()));
     tasks.spawn(audit::run(parts.service.clone(), settings.audit.clone(), stop.clone()));
+    tasks.spawn(keystone::greet(parts.service.clone(), settings.identity.keystone.clone(), stop.clone()));
     tasks.spawn(look_after(settings.clone(), parts.service.clone(), tasks.clone(), stop.clone()));
     tasks.close();
 
     tracing::info!(%address, data = %parts.dir.path().display(), "ready");
-    let new_password = parts.admin_password.as_deref().filter(|_| parts.fresh);
+    let keystone = parts.service.keystone_url();
+    // It opens nothing as long as a cloud has the users.
+    let new_password = parts.admin_password.as_deref().filter(|_| parts.fresh && keystone.is_none());
     let console = settings.console.enabled;
-    ready(&Ready { address, url, dir: &parts.dir, new_password, console });
+    ready(&Ready { address, url, dir: &parts.dir, new_password, keystone, console });
     notify(&[NotifyState::Ready]);
 
     let outcome = tokio::select! {

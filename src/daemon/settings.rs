@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::{self, ExchangeBucket};
 use super::images::Images;
 use super::imports::Imports;
+use super::keystone::KeystoneSettings;
 use super::peers::{self, PeerBox};
 use super::places::{self, PlaceSettings};
 use super::syslog::SyslogPlace;
@@ -363,6 +364,10 @@ pub enum SealDomains {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Identity {
+    /// Whose users and projects there are.
+    pub mode: IdentityMode,
+    /// The cloud's Keystone, where it has them.
+    pub keystone: KeystoneSettings,
     /// Life of a token, in seconds.
     pub token_ttl_s: i64,
     /// Password hashes computed at once.
@@ -388,6 +393,8 @@ pub struct Identity {
 impl Default for Identity {
     fn default() -> Self {
         Identity {
+            mode: IdentityMode::Embedded,
+            keystone: KeystoneSettings::default(),
             token_ttl_s: 3600,
             password_hashes_at_once: 2,
             password_chars_min: 1,
@@ -400,6 +407,16 @@ impl Default for Identity {
             failures_per_minute: 60,
         }
     }
+}
+
+/// Whose users and projects there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentityMode {
+    /// The box's own.
+    Embedded,
+    /// Those of a cloud, whose Keystone says who asks.
+    Keystone,
 }
 
 /// Pages for people.
@@ -556,6 +573,7 @@ impl Settings {
         between("identity.password_age_min_s", identity.password_age_min_s, 0, 31_536_000)?;
         between("identity.password_life_days", identity.password_life_days, 0, 36_500)?;
         between("identity.lock_s", identity.lock_s, 1, 86_400)?;
+        identity.keystone.check(identity.mode)?;
         self.images.check()?;
         self.bucket.check()?;
         self.jobs.check()?;

@@ -171,6 +171,8 @@ pub struct Service {
     web: Arc<Web>,
     /// The stores that clients may choose from.
     stores: stores::Stores,
+    /// The cloud whose Keystone says who asks, where the box does not do so itself.
+    cloud: Option<Arc<identity::Cloud>>,
 }
 
 impl Service {
@@ -207,6 +209,7 @@ impl Service {
             regions: Arc::default(),
             web: Arc::default(),
             stores: stores::Stores::default(),
+            cloud: None,
         }
     }
 

@@ -60,7 +60,7 @@ impl Service {
         };
         actor.expect(Action::QuotasGet, Asked::None)?;
         let read = self.db.read()?;
-        quotas_of(&read, &Registered::read(&read)?, project.clone())
+        quotas_of(self, &read, &Registered::read(&read)?, project.clone())
     }
 
     /// What a project may have, and what it has.
@@ -73,8 +73,8 @@ impl Service {
         }
         actor.expect(Action::LimitsList, Asked::None)?;
         let read = self.db.read()?;
-        let found = quotas_of(&read, &Registered::read(&read)?, project.clone())?;
-        match found.name.is_some() || found.usage != Usage::default() {
+        let found = quotas_of(self, &read, &Registered::read(&read)?, project.clone())?;
+        match self.keystone_url().is_some() || found.name.is_some() || found.usage != Usage::default() {
             true => Ok(found),
             false => Err(no_project(project)),
         }
@@ -91,7 +91,7 @@ impl Service {
         let mut projects: BTreeSet<ProjectId> = known.into_iter().map(|project| project.id).collect();
         quotas::each_usage(&read, &mut |owner, _| projects.extend(owner))?;
         let registered = Registered::read(&read)?;
-        projects.into_iter().map(|project| quotas_of(&read, &registered, project)).collect()
+        projects.into_iter().map(|project| quotas_of(self, &read, &registered, project)).collect()
     }
 
     /// The limits of projects that have none of their own.
@@ -139,9 +139,13 @@ impl Service {
         let ids: Vec<String> = settings.iter().map(|_| self.new_limit_id()).collect();
         let project = project.clone();
         let act = Act::on(Operation::SetQuotas, &project).of_project(&project).saying(told(&settings));
+        let service = self.clone();
         self.recorded(actor, act, move |txn, act| {
-            let known = identity::get::<Project>(txn, &project)?.ok_or_else(|| no_project(&project))?;
-            act.name(&known.id, &known.name);
+            if !service.may_be_project(txn, &project)? {
+                return Err(no_project(&project));
+            }
+            let known = service.known_project(txn, &project)?;
+            act.name(&project, known.as_ref().map_or("", |known| &known.name));
             for ((resource, limit), id) in settings.iter().zip(&ids) {
                 set_one(txn, &project, *resource, *limit, id)?;
             }
@@ -197,9 +201,14 @@ fn registered_for(rows: &impl Rows, resource: Resource, id: &str) -> Result<Regi
     Ok(Registered::read(rows)?.said(resource).cloned().unwrap_or(new))
 }
 
-fn quotas_of(rows: &impl Rows, registered: &Registered, project: ProjectId) -> Result<ProjectQuotas, Error> {
+fn quotas_of(
+    service: &Service,
+    rows: &impl Rows,
+    registered: &Registered,
+    project: ProjectId,
+) -> Result<ProjectQuotas, Error> {
     let usage = quotas::usage_of(rows, Some(&project))?;
-    let name = identity::get::<Project>(rows, &project)?.map(|project| project.name);
+    let name = service.known_project(rows, &project)?.map(|project| project.name);
     let mut all = Vec::new();
     for resource in Resource::ALL {
         let applied = registered.applied(rows, &project, resource)?;

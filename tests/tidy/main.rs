@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 8] = [
     &["api", "nbd", "console"],
     &["service"],
     &["store", "catalog"],
-    &["db", "objects", "disk", "peers", "web"],
+    &["db", "objects", "disk", "keystone", "peers", "web"],
     &["model"],
     &["base"],
 ];

@@ -50,15 +50,15 @@ impl Refusal {
         self
     }
 
-    /// The response, in the form that `request` accepts; `base_url` is where to sign in.
-    pub(super) fn respond(self, request: &HeaderMap, base_url: &str) -> Response {
+    /// The response, in the form that `request` accepts; `sign_in_url` is where to sign in.
+    pub(super) fn respond(self, request: &HeaderMap, sign_in_url: &str) -> Response {
         let (content_type, body) = Form::accepted(request).body(self.status, &self.message);
         let mut response = (self.status, [(CONTENT_TYPE, content_type)], body).into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }
         if self.status == StatusCode::UNAUTHORIZED
-            && let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{base_url}/identity\""))
+            && let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{sign_in_url}\""))
         {
             response.headers_mut().insert(WWW_AUTHENTICATE, value);
         }
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn an_unauthenticated_caller_hears_where_to_sign_in() {
-        let response =
-            Refusal::new(StatusCode::UNAUTHORIZED, "sign in").respond(&HeaderMap::new(), "http://box:9292");
+        let response = Refusal::new(StatusCode::UNAUTHORIZED, "sign in")
+            .respond(&HeaderMap::new(), "http://box:9292/identity");
         assert_eq!(response.headers()[WWW_AUTHENTICATE], "Keystone uri=\"http://box:9292/identity\"");
     }
 }

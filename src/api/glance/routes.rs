@@ -25,9 +25,10 @@ pub async fn dispatch(State(state): State<ApiState>, request: Request) -> Respon
     let (parts, body) = request.into_parts();
     let base_url = state.base_url(&parts.uri, &parts.headers);
     let headers = parts.headers.clone();
+    let sign_in_url = state.sign_in_url(&base_url);
     match route(state, parts, body, &base_url).await {
         Ok(response) => response,
-        Err(refusal) => refusal.respond(&headers, &base_url),
+        Err(refusal) => refusal.respond(&headers, &sign_in_url),
     }
 }
 

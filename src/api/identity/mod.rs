@@ -9,6 +9,7 @@ mod call;
 mod catalog;
 mod credentials;
 mod domains;
+mod elsewhere;
 mod endpoints;
 mod error;
 mod grants;
@@ -32,6 +33,8 @@ pub use routes::routes;
 
 #[cfg(test)]
 mod application_credentials_tests;
+#[cfg(test)]
+mod cloud_tests;
 #[cfg(test)]
 mod credentials_tests;
 #[cfg(test)]

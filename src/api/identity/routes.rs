@@ -8,13 +8,18 @@ use axum::routing::{get, post, put};
 use super::call::{self, Call, Outcome};
 use super::error::Refusal;
 use super::{
-    application_credentials, auth, credentials, domains, endpoints, grants, groups, implied, limits,
-    projects, regions, roles, security_tokens, services, users, versions,
+    application_credentials, auth, credentials, domains, elsewhere, endpoints, grants, groups, implied,
+    limits, projects, regions, roles, security_tokens, services, users, versions,
 };
 use crate::api::context::ApiState;
 
 /// The Identity API at `/identity/v3` and `/v3`, and its versions at `/identity`.
+///
+/// Where a cloud's Keystone says who asks, they lead nowhere, whatever the box's own identities still are.
 pub fn routes(state: &ApiState) -> Router<ApiState> {
+    if state.service.keystone_url().is_some() {
+        return elsewhere::routes();
+    }
     Router::new()
         .route("/identity", get(versions::list))
         .route("/identity/", get(versions::list))

@@ -7,6 +7,7 @@ use crate::db::Rows;
 use crate::model::identity::{Domain, User};
 use crate::model::trace::{Interface, TraceContent};
 use crate::model::{DomainId, ProjectId, UserId};
+use crate::service::identity::Names;
 use crate::service::{Actor, Error, Origin};
 
 /// Longest name, id or path in a record, in bytes.
@@ -62,18 +63,25 @@ pub(super) struct Who {
 }
 
 impl Who {
-    pub(super) fn of(rows: &impl Rows, actor: &Actor) -> Result<Who, Error> {
-        Who::named(rows, &actor.user, &actor.user_domain, actor.project())
+    pub(super) fn of(rows: &impl Rows, actor: &Actor, told: Option<&Names>) -> Result<Who, Error> {
+        Who::named(rows, &actor.user, &actor.user_domain, actor.project(), told)
     }
 
+    /// `told` is what a user of a cloud's is called, of whom there is no record here.
     pub(super) fn named(
         rows: &impl Rows,
         user: &UserId,
         domain: &DomainId,
         project: Option<&ProjectId>,
+        told: Option<&Names>,
     ) -> Result<Who, Error> {
-        let known = identity::get::<User>(rows, user)?.map(|user| user.name);
-        let domain_name = identity::get::<Domain>(rows, domain)?.map(|domain| domain.name);
+        let (known, domain_name) = match told {
+            Some(told) => (Some(told.user.clone()), Some(told.domain.clone())),
+            None => (
+                identity::get::<User>(rows, user)?.map(|user| user.name),
+                identity::get::<Domain>(rows, domain)?.map(|domain| domain.name),
+            ),
+        };
         Ok(Who {
             // Neither the box itself nor its local administrator has an account.
             user_name: known.unwrap_or_else(|| user.0.clone()),

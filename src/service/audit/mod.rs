@@ -42,9 +42,10 @@ impl Service {
         mut change: impl FnMut(&WriteTxn, &mut Act) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (actor, now) = (actor.clone(), self.clock.now());
+        let told = self.names_of(&actor.user);
         self.db.write(move |txn| {
             // Before the change: who deletes itself has a name until then.
-            let who = Who::of(txn, &actor)?;
+            let who = Who::of(txn, &actor, told.as_deref())?;
             let mut act = act.clone();
             let done = change(txn, &mut act)?;
             append(txn, who, &actor.origin, act, now)?;
@@ -85,7 +86,8 @@ impl Service {
     /// # Errors
     /// When the catalog fails.
     pub fn record_in(&self, txn: &WriteTxn, actor: &Actor, act: Act) -> Result<(), Error> {
-        append(txn, Who::of(txn, actor)?, &actor.origin, act, self.clock.now())
+        let told = self.names_of(&actor.user);
+        append(txn, Who::of(txn, actor, told.as_deref())?, &actor.origin, act, self.clock.now())
     }
 
     /// Records an act that changes nothing in the catalog, or that is about to begin.
@@ -149,12 +151,15 @@ impl Service {
         };
         let Some(skipped) = self.refusals.admit(&key, now) else { return Ok(false) };
         let origin = origin.clone();
+        let told = caller.as_ref().and_then(|caller| self.names_of(&caller.user));
         self.db.write(move |txn| {
             if let Some(skipped) = &skipped {
                 append_skipped(txn, skipped, now)?;
             }
             let mut who = match &caller {
-                Some(caller) => Who::named(txn, &caller.user, &caller.domain, caller.project.as_ref())?,
+                Some(Caller { user, domain, project }) => {
+                    Who::named(txn, user, domain, project.as_ref(), told.as_deref())?
+                }
                 None => Who::default(),
             };
             if who.user.is_empty() {
@@ -214,7 +219,7 @@ impl Service {
 fn append_skipped(txn: &WriteTxn, skipped: &budget::Skipped, now: Time) -> Result<(), Error> {
     let act = Act::new(Operation::SkipRefusals).saying(skipped.to_string()).rated(Rating::Warning);
     let actor = Actor::system();
-    append(txn, Who::of(txn, &actor)?, &actor.origin, act, now)
+    append(txn, Who::of(txn, &actor, None)?, &actor.origin, act, now)
 }
 
 fn append(txn: &WriteTxn, who: Who, origin: &Arc<Origin>, act: Act, now: Time) -> Result<(), Error> {

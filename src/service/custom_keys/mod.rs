@@ -16,9 +16,8 @@ pub(super) use usable::{expect_opens, expect_seals, expect_shares};
 use super::description::check_description;
 use super::{Actor, Error, ErrorKind, Reason, Service};
 use crate::base::limits::NAME_CHARS_MAX;
-use crate::catalog::{custom_keys, identity};
+use crate::catalog::custom_keys;
 use crate::db::Rows;
-use crate::model::identity::Project;
 use crate::model::{CustomKey, KeyId, KeyState, Operation, ProjectId};
 use crate::service::audit::Act;
 use crate::service::rights::{Action, Resource};
@@ -73,8 +72,9 @@ impl Service {
         };
         let most = self.rules.project_keys_max;
         let act = act_on(Operation::CreateCustomKey, &key);
+        let service = self.clone();
         self.recorded(actor, act, move |txn, _| {
-            if identity::get::<Project>(txn, &key.project)?.is_none() {
+            if !service.may_be_project(txn, &key.project)? {
                 return Err(Error::not_found(format!("there is no project {}", key.project)));
             }
             expect_room(txn, &key.project, most)?;
@@ -153,7 +153,7 @@ impl Service {
         project: ProjectId,
         granted: bool,
     ) -> Result<CustomKey, Error> {
-        if granted && identity::get::<Project>(&self.db.read()?, &project)?.is_none() {
+        if granted && !self.may_be_project(&self.db.read()?, &project)? {
             return Err(Error::not_found(format!("there is no project {project}")));
         }
         let operation = if granted { Operation::GrantCustomKey } else { Operation::WithdrawCustomKey };

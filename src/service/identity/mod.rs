@@ -11,6 +11,7 @@ mod assignments;
 mod attempts;
 mod authorise;
 mod bootstrap;
+mod cloud;
 mod credentials;
 mod domains;
 mod group_grants;
@@ -41,6 +42,7 @@ pub use application_credentials::{
 pub use assignments::{AssignmentFilter, Grant, HeldRole, Holder};
 pub use attempts::AttemptRules;
 pub use bootstrap::DEFAULT_DOMAIN;
+pub use cloud::{Cloud, CloudRules};
 pub use credentials::{CredentialChange, Ec2Pair, NewCredential, OpenCredential};
 pub use domains::{DomainChange, NewDomain};
 pub use group_grants::GroupGrant;
@@ -62,6 +64,7 @@ pub use values::NameFilter;
 
 pub(super) use access_keys::Replays;
 pub(super) use attempts::Attempts;
+pub(super) use cloud::Names;
 pub(super) use password::Hasher;
 
 use super::{Error, ErrorKind};

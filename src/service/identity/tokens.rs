@@ -93,8 +93,12 @@ impl Service {
     ///
     /// # Errors
     /// [`crate::service::ErrorKind::Unauthenticated`] when the token is unknown, expired or
-    /// revoked, or its user holds nothing there any more.
+    /// revoked, or its user holds nothing there any more; [`crate::service::ErrorKind::Unavailable`] when a cloud's
+    /// Keystone has to say so, and cannot.
     pub fn authenticate_token(&self, text: &str) -> Result<Actor, Error> {
+        if let Some(cloud) = self.cloud.as_deref() {
+            return self.caller_of_cloud(cloud, text);
+        }
         let rows = self.db.read()?;
         let token = unexpired(&rows, &token_hash(text), self.clock.now())?.ok_or_else(unauthenticated)?;
         let worth = self.worth_of_token(&rows, &token)?.ok_or_else(unauthenticated)?;

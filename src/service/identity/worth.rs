@@ -10,7 +10,7 @@ use crate::catalog::identity as catalog;
 use crate::db::ReadTxn;
 use crate::model::UserId;
 use crate::model::identity::{Role, Scope, Token};
-use crate::service::rights::{Action, Actions, Asked, Lent, Rights, Rulebook};
+use crate::service::rights::{Action, Actions, Asked, Groups, Lent, Rights, Rulebook};
 use crate::service::{Actor, Error, Service};
 
 /// Actions that change something, for which clients look for the role member.
@@ -84,7 +84,7 @@ impl Service {
             project_name: project.map(|project| project.name.clone()),
             source: None,
         };
-        let book = self.rights.book(rows, project.map(|project| &project.id), &asked)?;
+        let book = self.rights.book(rows, Groups::Recorded, project.map(|project| &project.id), &asked)?;
         let worth = Worth { standing, book, asked, lent };
         let is_placed = worth.standing.place.is_some();
         if is_placed && worth.standing.roles.is_empty() && worth.allowed().is_empty() {

@@ -11,7 +11,7 @@ use super::sealing::{CUSTOM_KEY_PROPERTY, KEY_PROPERTY};
 use crate::base::limits::{IMAGE_MEMBERS_MAX, SHARED_PAIRS_MAX, WHOLE_IMAGE_MEMBERS_MAX};
 use crate::catalog::{self, custom_keys, domain_members, identity, images, members};
 use crate::db::{Rows, WriteTxn};
-use crate::model::identity::{Domain, Project};
+use crate::model::identity::Domain;
 use crate::model::image::{DomainMember, Member, MemberStatus};
 use crate::model::{DomainId, Image, ImageId, KeyId, Operation, ProjectId, Status, Visibility};
 use crate::service::audit::{Act, Refused};
@@ -68,8 +68,9 @@ impl Service {
         images: &[ImageId],
         with: &[Recipient],
     ) -> Result<Vec<Shared>, Error> {
-        self.each_pair(actor, images, with, Operation::AddMember, |txn, actor, image, with, now| {
-            offer(txn, actor, image, with, now)
+        let service = self.clone();
+        self.each_pair(actor, images, with, Operation::AddMember, move |txn, actor, image, with, now| {
+            offer(&service, txn, actor, image, with, now)
         })
     }
 
@@ -216,6 +217,7 @@ impl Service {
 
 /// Offers an image, where all rules allow it.
 fn offer(
+    service: &Service,
     txn: &WriteTxn,
     actor: &Actor,
     image: &mut Image,
@@ -224,7 +226,7 @@ fn offer(
 ) -> Result<(), Error> {
     own(actor, image)?;
     expect_shareable(image)?;
-    expect_recipient(txn, image, with)?;
+    expect_recipient(service, txn, image, with)?;
     let kept = members::list(txn, &image.id)?.len() + domain_members::list(txn, &image.id)?.len();
     let most = if is_whole(image) { WHOLE_IMAGE_MEMBERS_MAX } else { IMAGE_MEMBERS_MAX };
     if kept >= most {
@@ -289,9 +291,19 @@ fn expect_shareable(image: &Image) -> Result<(), Error> {
 }
 
 /// Refuses recipients that are not there, are the owner itself, or could not open the image.
-fn expect_recipient(rows: &impl Rows, image: &Image, with: &Recipient) -> Result<(), Error> {
+fn expect_recipient(
+    service: &Service,
+    rows: &impl Rows,
+    image: &Image,
+    with: &Recipient,
+) -> Result<(), Error> {
+    if let (Recipient::Domain(_), Some(_)) = (with, service.keystone_url()) {
+        let message =
+            "this server does not know which projects a domain of the cloud's has: share with each project";
+        return Err(Error::not_found(message).because(Reason::UnknownProject));
+    }
     let is_known = match with {
-        Recipient::Project(project) => identity::get::<Project>(rows, project)?.is_some(),
+        Recipient::Project(project) => service.may_be_project(rows, project)?,
         Recipient::Domain(domain) => identity::get::<Domain>(rows, domain)?.is_some(),
     };
     if matches!(with, Recipient::Project(project) if image.owner.as_ref() == Some(project)) {

@@ -16,9 +16,8 @@ use super::{importing, transfer};
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
-use crate::catalog::{identity, uploads};
+use crate::catalog::uploads;
 use crate::db::{Rows, WriteTxn};
-use crate::model::identity::Project;
 use crate::model::{Image, ImageId, Operation, ProjectId, Status};
 use crate::service::audit::Act;
 use crate::service::rights::Action;
@@ -118,7 +117,7 @@ impl Service {
             DedupScope::Store => Scope::STORE,
             DedupScope::Project => Scope::of("project", project),
             DedupScope::Domain => {
-                let known = owner.map(|id| identity::get::<Project>(&self.db.read()?, id)).transpose()?;
+                let known = owner.map(|id| self.known_project(&self.db.read()?, id)).transpose()?;
                 match known.flatten() {
                     Some(project) => Scope::of("domain", project.domain.as_str()),
                     // A project that is gone shares with nobody else.

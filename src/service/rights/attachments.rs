@@ -1,7 +1,7 @@
 //! Attaching policies to groups.
 //!
 //! Invariant: a policy, a group and a project are there when they are attached to each other, checked in the
-//! commit that does it.
+//! commit that does it; but for groups and projects of a cloud, which alone knows of them.
 
 use super::Resource;
 use super::action::Action;
@@ -15,12 +15,15 @@ use crate::model::{GroupId, Operation, ProjectId};
 use crate::service::audit::Act;
 use crate::service::{Actor, Error, Service};
 
+/// Longest id of a cloud's group or project, in bytes.
+const ID_BYTES_MAX: usize = 255;
+
 /// What to attach, or to take away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAttachment {
     /// Id or name of the policy.
     pub policy: String,
-    /// Id of the group, or its name in the caller's domain.
+    /// Id of the group, or its name in the caller's domain; where a cloud has the groups, the id alone.
     pub group: String,
     /// Id of a project, or its name in the group's domain; `None` for all projects of that domain.
     pub project: Option<String>,
@@ -59,9 +62,9 @@ impl Service {
     /// which is given as a role; `TooLarge` when the group has too many.
     pub fn attach_policy(&self, actor: &Actor, new: NewAttachment) -> Result<Attached, Error> {
         actor.expect(Action::PoliciesAttach, Resource::Id(&new.policy))?;
-        let caller = actor.clone();
+        let (service, caller) = (self.clone(), actor.clone());
         self.recorded(actor, Act::on(Operation::AttachPolicy, &new.policy), move |txn, act| {
-            let (policy, attachment) = find(txn, &caller, &new)?;
+            let (policy, attachment) = find(&service, txn, &caller, &new)?;
             describe_act(act, &policy, &attachment);
             if policy.kind == Kind::Role {
                 return Err(Error::invalid(format!(
@@ -87,9 +90,9 @@ impl Service {
     /// `Forbidden`; `NotFound`, also when it is not attached so.
     pub fn detach_policy(&self, actor: &Actor, new: NewAttachment) -> Result<Attached, Error> {
         actor.expect(Action::PoliciesDetach, Resource::Id(&new.policy))?;
-        let caller = actor.clone();
+        let (service, caller) = (self.clone(), actor.clone());
         self.recorded(actor, Act::on(Operation::DetachPolicy, &new.policy), move |txn, act| {
-            let (policy, attachment) = find(txn, &caller, &new)?;
+            let (policy, attachment) = find(&service, txn, &caller, &new)?;
             describe_act(act, &policy, &attachment);
             let told = describe(txn, &policy, attachment.clone())?;
             if catalog::detach(txn, &attachment)? {
@@ -113,8 +116,23 @@ fn describe_act(act: &mut Act, policy: &KnownPolicy, attachment: &Attachment) {
     });
 }
 
-fn find(rows: &impl Rows, actor: &Actor, new: &NewAttachment) -> Result<(KnownPolicy, Attachment), Error> {
+fn find(
+    service: &Service,
+    rows: &impl Rows,
+    actor: &Actor,
+    new: &NewAttachment,
+) -> Result<(KnownPolicy, Attachment), Error> {
     let policy = policies::find(rows, &new.policy)?;
+    if service.keystone_url().is_some() {
+        // Only the cloud knows which groups and projects it has: they are named by their ids.
+        let group = GroupId(named_id(&new.group)?);
+        let reach = match &new.project {
+            None => Reach::All,
+            Some(project) => Reach::Project(ProjectId(named_id(project)?)),
+        };
+        let attachment = Attachment { group, reach, policy: policy.id.clone() };
+        return Ok((policy, attachment));
+    }
     let group = match catalog::get::<Group>(rows, &GroupId::from(new.group.as_str()))? {
         Some(group) => Some(group),
         None => catalog::find::<Group>(rows, actor.user_domain.as_str(), &new.group)?,
@@ -132,6 +150,17 @@ fn find(rows: &impl Rows, actor: &Actor, new: &NewAttachment) -> Result<(KnownPo
     };
     let attachment = Attachment { group: group.id, reach, policy: policy.id.clone() };
     Ok((policy, attachment))
+}
+
+/// An id of the cloud's, as far as it can be told to be one.
+fn named_id(text: &str) -> Result<String, Error> {
+    let is_good = (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+    if is_good {
+        return Ok(text.to_owned());
+    }
+    Err(Error::invalid(format!(
+        "an id has 1 to {ID_BYTES_MAX} bytes, all of them printable; this has others"
+    )))
 }
 
 fn describe(rows: &impl Rows, policy: &KnownPolicy, attachment: Attachment) -> Result<Attached, Error> {

@@ -18,7 +18,7 @@ use crate::base::Time;
 use crate::catalog::identity as catalog;
 use crate::db::ReadTxn;
 use crate::model::policy::{Attachment, Policy, Reach};
-use crate::model::{PolicyId, ProjectId, UserId};
+use crate::model::{GroupId, PolicyId, ProjectId, UserId};
 use crate::service::{Error, ErrorKind};
 
 /// Statements that are kept in all rulebooks together; each takes some hundred bytes.
@@ -31,10 +31,20 @@ const ENTRIES: usize = 1024;
 /// Who, and in which project.
 type Place = (UserId, Option<ProjectId>);
 
-/// A rulebook, and what it was made for: a revision of rights, and who asks, at no time.
+/// The groups whose policies hold for a user.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::service) enum Groups<'a> {
+    /// Those that the catalog has the user in.
+    Recorded,
+    /// Those that somebody else said, who alone knows of which domain they are: policies for all projects of a group's
+    /// domain hold in every project that lets the user in.
+    Told(&'a [GroupId]),
+}
+
+/// A rulebook, and what it was made for: a revision of rights, the user's groups, and who asks, at no time.
 #[derive(Clone)]
 struct Kept {
-    made_for: (u64, Asked),
+    made_for: (u64, Vec<GroupId>, Asked),
     book: Arc<Rulebook>,
 }
 
@@ -71,6 +81,15 @@ impl Default for Library {
     }
 }
 
+impl Groups<'_> {
+    fn of(self, rows: &ReadTxn, user: &UserId) -> Result<Vec<GroupId>, Error> {
+        match self {
+            Groups::Recorded => Ok(catalog::groups_of(rows, user)?),
+            Groups::Told(groups) => Ok(groups.to_vec()),
+        }
+    }
+}
+
 impl Library {
     /// The actions that policies may allow a user in a project.
     ///
@@ -82,7 +101,8 @@ impl Library {
         user: &UserId,
         project: &ProjectId,
     ) -> Result<Actions, Error> {
-        Ok(rulebook::allowed_by(&self.holdings(rows, user, Some(project))?))
+        let groups = Groups::Recorded;
+        Ok(rulebook::allowed_by(&self.holdings(rows, groups, &groups.of(rows, user)?, Some(project))?))
     }
 
     /// The policies that hold for who asks so, in a project or outside of any.
@@ -92,22 +112,24 @@ impl Library {
     pub(in crate::service) fn book(
         &self,
         rows: &ReadTxn,
+        groups: Groups<'_>,
         project: Option<&ProjectId>,
         asked: &Asked,
     ) -> Result<Arc<Rulebook>, Error> {
         let user = &asked.user;
-        if catalog::groups_of(rows, user)?.is_empty() {
+        let ids = groups.of(rows, user)?;
+        if ids.is_empty() {
             return Ok(Arc::default());
         }
-        let made_for =
-            (catalog::rights_revision(rows)?, Asked { at: Time(0), source: None, ..asked.clone() });
         let place = (user.clone(), project.cloned());
+        let timeless = Asked { at: Time(0), source: None, ..asked.clone() };
+        let made_for = (catalog::rights_revision(rows)?, ids, timeless);
         if let Some(kept) = self.books.get(&place)
             && kept.made_for == made_for
         {
             return Ok(kept.book);
         }
-        let book = Arc::new(Rulebook::new(self.holdings(rows, user, project)?, asked));
+        let book = Arc::new(Rulebook::new(self.holdings(rows, groups, &made_for.1, project)?, asked));
         self.books.insert(place, Kept { made_for, book: book.clone() });
         Ok(book)
     }
@@ -115,25 +137,29 @@ impl Library {
     fn holdings(
         &self,
         rows: &ReadTxn,
-        user: &UserId,
+        groups: Groups<'_>,
+        ids: &[GroupId],
         project: Option<&ProjectId>,
     ) -> Result<Vec<Holding>, Error> {
         let mut holdings = Vec::new();
-        for group in catalog::groups_of(rows, user)? {
+        for group in ids {
             if let Some(project) = project {
                 let reach = Reach::Project(project.clone());
-                for attachment in catalog::attached_to(rows, &group, Some(&reach))? {
+                for attachment in catalog::attached_to(rows, group, Some(&reach))? {
                     holdings.push(self.holding(rows, attachment, true)?);
                 }
             }
-            let everywhere = catalog::attached_to(rows, &group, Some(&Reach::All))?;
+            let everywhere = catalog::attached_to(rows, group, Some(&Reach::All))?;
             if everywhere.is_empty() {
                 continue;
             }
-            let is_in_reach =
-                project.map(|project| catalog::shares_domain(rows, &group, project)).transpose()?;
+            let is_in_reach = match (project, groups) {
+                (None, _) => false,
+                (Some(_), Groups::Told(_)) => true,
+                (Some(project), Groups::Recorded) => catalog::shares_domain(rows, group, project)?,
+            };
             for attachment in everywhere {
-                holdings.push(self.holding(rows, attachment, is_in_reach.unwrap_or(false))?);
+                holdings.push(self.holding(rows, attachment, is_in_reach)?);
             }
         }
         Ok(holdings)

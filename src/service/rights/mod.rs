@@ -33,7 +33,7 @@ pub use rulebook::{Holding, Match, Rulebook, Verdict};
 pub use simulate::{Explained, Simulation, Weighed};
 pub use syntax::{Effect, Members, Written, WrittenDependency, WrittenStatement};
 
-pub(super) use library::Library;
+pub(super) use library::{Groups, Library};
 
 use std::borrow::Cow;
 

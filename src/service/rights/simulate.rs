@@ -74,13 +74,14 @@ impl Service {
     ///
     /// # Errors
     /// `Forbidden` for others; `NotFound` when user or project is missing; `Invalid` for an action that this
-    /// server does not have.
+    /// server does not have; `Conflict` where a cloud has the users.
     pub fn simulate(&self, actor: &Actor, asked: &Simulation) -> Result<Explained, Error> {
         let action = Action::named(&asked.action).ok_or_else(|| {
             let near = document::nearest(&asked.action);
             let hint = near.map_or(String::new(), |near| format!("; did you mean {}?", near.name()));
             Error::invalid(format!("{:?} is no action of this server{hint}", asked.action))
         })?;
+        self.expect_own_identities("simulations")?;
         let rows = self.db.read()?;
         let own = catalog::get::<User>(&rows, &actor.user)?;
         let own = own.filter(|own| own.id.as_str() == asked.user || own.name == asked.user);

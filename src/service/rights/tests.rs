@@ -369,7 +369,7 @@ fn rulebooks_are_made_once_for_each_revision_of_rights() {
     };
     let book_for = |asked: &Asked| {
         let rows = world.service.db.read().unwrap();
-        world.service.rights.book(&rows, Some(&world.project.id), asked).unwrap()
+        world.service.rights.book(&rows, Groups::Recorded, Some(&world.project.id), asked).unwrap()
     };
     let book = || book_for(&Asked { at: world.service.now(), ..asked.clone() });
     let first = book();

@@ -1,5 +1,6 @@
 // The way in. Owns nothing: what was typed is gone when the page is.
 
+import { ask } from './api.js';
 import { field, fill, h } from './dom.js';
 import { told } from './notices.js';
 import { signIn } from './session.js';
@@ -74,4 +75,10 @@ export function showSignIn(main) {
         ),
     );
     name.focus();
+    // A server whose users are a cloud's says so, and no password is sent to it.
+    ask('GET', '/identity/v3', { anonymous: true }).catch((error) => {
+        if (error.status !== 404) return;
+        go.disabled = true;
+        fill(trouble, h('p', { role: 'alert', class: 'notice inline bad' }, told(error)));
+    });
 }

@@ -71,12 +71,14 @@ impl Service {
     /// # Errors
     /// `Forbidden` for other users' keys, and for whoever acts with an application credential; `NotFound` when there is
     /// no such user or project; `Invalid` when the
-    /// user has no role there, or the end is past; `TooLarge` when the user has too many.
+    /// user has no role there, or the end is past; `TooLarge` when the user has too many; `Conflict` where a cloud has the
+    /// users.
     pub fn create_access_key(
         &self,
         actor: &Actor,
         new: NewAccessKey,
     ) -> Result<(KnownKey, AccessSecret), Error> {
+        self.expect_own_identities("access keys")?;
         actor.rights.expect_own("an access key")?;
         check_description(new.description.as_deref())?;
         let now = self.clock.now();
@@ -156,6 +158,7 @@ impl Service {
         access: &AccessId,
         change: AccessKeyChange,
     ) -> Result<KnownKey, Error> {
+        self.expect_own_identities("access keys")?;
         actor.rights.expect_own("an access key")?;
         check_description(change.description.as_ref().and_then(Option::as_deref))?;
         let (actor, access, service) = (actor.clone(), access.clone(), self.clone());

@@ -41,6 +41,11 @@ impl Service {
     /// [`ErrorKind::Unauthenticated`] for anything wrong with date, key, signature or the user's rights, and
     /// when the request was taken before; [`ErrorKind::Unavailable`] when there were too many lately.
     pub fn authenticate_signed(&self, call: &SignedCall) -> Result<Actor, Error> {
+        if let Some(url) = self.keystone_url() {
+            return Err(refusal(format!(
+                "access keys sign nothing here: sign in to the cloud's Keystone at {url}, and send its token"
+            )));
+        }
         let now = self.clock.now();
         check_date(call.signed_at, now)?;
         let rows = self.db.read()?;

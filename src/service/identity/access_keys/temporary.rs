@@ -80,6 +80,7 @@ impl Service {
     /// `Invalid` when the life is out of [`TEMPORARY_LIFE_S`], or the caller acts in no project; `NotFound` when the caller
     /// has no account here.
     pub fn create_temporary_key(&self, actor: &Actor, life_s: i64) -> Result<TemporaryKey, Error> {
+        self.expect_own_identities("temporary keys")?;
         actor.rights.expect_own("a temporary key")?;
         if !TEMPORARY_LIFE_S.contains(&life_s) {
             let (least, most) = (TEMPORARY_LIFE_S.start(), TEMPORARY_LIFE_S.end());

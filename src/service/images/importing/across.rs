@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use serde_json::Value;
 
-use crate::catalog::identity;
 use crate::model::identity::Project;
 use crate::model::job::Job;
 use crate::model::{ByteRange, Image, ImageId, Status};
@@ -128,11 +127,15 @@ impl Service {
 
     fn peer_for(&self, job: &Job, region: &str) -> Result<(&Peer, Project), Error> {
         let read = self.db.read()?;
-        let peer = &self.regions.find(&read, job.project.as_ref(), region)?.peer;
-        let known =
-            job.project.as_ref().map(|project| identity::get::<Project>(&read, project)).transpose()?;
-        let none = || Error::not_found("the job's project is not there any more");
-        Ok((peer, known.flatten().ok_or_else(none)?))
+        let known = job.project.as_ref().map(|project| self.known_project(&read, project)).transpose()?;
+        let known = known.flatten();
+        let peer = &self.regions.find(job.project.as_ref(), known.as_ref(), region)?.peer;
+        let none = || {
+            Error::not_found(
+                "the job's project is not there any more, or is a cloud's from which nobody came since the start",
+            )
+        };
+        Ok((peer, known.ok_or_else(none)?))
     }
 
     /// Opens an image of another region, in the project there that is called as the job's project is here.

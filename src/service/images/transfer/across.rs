@@ -7,8 +7,7 @@
 use super::buckets::is_for;
 use super::order::copyable;
 use super::{hindered, order};
-use crate::catalog::{identity, jobs};
-use crate::db::Rows;
+use crate::catalog::jobs;
 use crate::model::identity::Project;
 use crate::model::job::{Job, JobKind, Task};
 use crate::model::{Image, ImageId, ProjectId};
@@ -67,13 +66,12 @@ impl Regions {
     /// The region of this name, when it is for the project.
     pub(in crate::service::images) fn find(
         &self,
-        rows: &impl Rows,
         project: Option<&ProjectId>,
+        known: Option<&Project>,
         name: &str,
     ) -> Result<&Region, Error> {
-        let known = project.map(|id| identity::get::<Project>(rows, id)).transpose()?.flatten();
         let found = self.0.iter().find(|region| region.name == name);
-        found.filter(|region| region.admits(project, known.as_ref())).ok_or_else(|| {
+        found.filter(|region| region.admits(project, known)).ok_or_else(|| {
             let shown: String = name.chars().take(100).collect();
             let message = format!(
                 "there is no region {shown:?} that your project may copy to; the operator names regions in the settings \
@@ -100,7 +98,8 @@ impl Service {
         let project = access::project(actor)?.clone();
         let read = self.db.read()?;
         expect_leaves(&copyable(&read, actor, source)?)?;
-        let region = self.regions.find(&read, Some(&project), &copy.region)?;
+        let region =
+            self.regions.find(Some(&project), self.known_project(&read, &project)?.as_ref(), &copy.region)?;
         if !region.agency.is_empty() && region.agency != copy.agency {
             let shown: String = copy.agency.chars().take(100).collect();
             let message =

@@ -5,13 +5,12 @@
 use std::sync::Arc;
 
 use super::hindered;
-use crate::catalog::identity;
 use crate::db::Rows;
 use crate::model::ProjectId;
 use crate::model::identity::Project;
 use crate::model::job::Place;
 use crate::objects::exchange::{Exchange, Key};
-use crate::service::{Error, ErrorKind, Hindrance};
+use crate::service::{Error, ErrorKind, Hindrance, Service};
 
 /// The word for every project.
 const EVERYBODY: &str = "*";
@@ -58,17 +57,13 @@ impl Buckets {
     /// The bucket that a place names, when it is for the project, and the key there.
     pub(super) fn find(
         &self,
-        rows: &impl Rows,
         project: Option<&ProjectId>,
+        known: Option<&Project>,
         place: &Place,
         purpose: Purpose,
     ) -> Result<(Arc<dyn Exchange>, Key), Error> {
-        let known = match project {
-            Some(id) => identity::get::<Project>(rows, id)?,
-            None => None,
-        };
         let found = self.0.iter().find(|bucket| bucket.name == place.bucket);
-        let found = found.filter(|bucket| bucket.admits(project, known.as_ref(), purpose));
+        let found = found.filter(|bucket| bucket.admits(project, known, purpose));
         let Some(bucket) = found else {
             let what = if purpose == Purpose::Read { "read" } else { "write to" };
             let message = format!(
@@ -82,14 +77,23 @@ impl Buckets {
     }
 
     /// The buckets of backups that the project may read, in the order of the settings.
-    pub(super) fn of_backups(
+    pub(super) fn of_backups(&self, project: &ProjectId, known: Option<&Project>) -> Vec<&SharedBucket> {
+        let admits = |bucket: &&SharedBucket| bucket.admits(Some(project), known, Purpose::Read);
+        self.0.iter().filter(|bucket| bucket.backups).filter(admits).collect()
+    }
+}
+
+impl Service {
+    /// The bucket that a place names, when it is for the project, and the key there.
+    pub(super) fn bucket(
         &self,
         rows: &impl Rows,
-        project: &ProjectId,
-    ) -> Result<Vec<&SharedBucket>, Error> {
-        let known = identity::get::<Project>(rows, project)?;
-        let admits = |bucket: &&SharedBucket| bucket.admits(Some(project), known.as_ref(), Purpose::Read);
-        Ok(self.0.iter().filter(|bucket| bucket.backups).filter(admits).collect())
+        project: Option<&ProjectId>,
+        place: &Place,
+        purpose: Purpose,
+    ) -> Result<(Arc<dyn Exchange>, Key), Error> {
+        let known = project.map(|id| self.known_project(rows, id)).transpose()?.flatten();
+        self.buckets.find(project, known.as_ref(), place, purpose)
     }
 }
 

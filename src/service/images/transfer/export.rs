@@ -60,7 +60,7 @@ impl Service {
             Error::conflict(format!("image {id} is not active any more")).because(Reason::NotActive)
         })?;
         custom_keys::expect_opens(&read, &image, &asker(&asked))?;
-        let (medium, key) = self.buckets.find(&read, asked.project.as_ref(), to, Purpose::Write)?;
+        let (medium, key) = self.bucket(&read, asked.project.as_ref(), to, Purpose::Write)?;
         drop(read);
         let reader =
             self.reader_of(&image)?.ok_or_else(|| Error::conflict(format!("image {id} has no data")))?;

@@ -111,7 +111,7 @@ impl Service {
         if matches!(image.status, Status::Active | Status::Deactivated) {
             return Ok(Begun::Done(figures(&image)));
         }
-        let (medium, key) = self.buckets.find(&read, asked.project.as_ref(), &from, Purpose::Read)?;
+        let (medium, key) = self.bucket(&read, asked.project.as_ref(), &from, Purpose::Read)?;
         drop(read);
         let _ = job.step(&Step { phase: "looking", done: 0, total: None });
         let mut source = medium.open(&key)?;

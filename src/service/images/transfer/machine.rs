@@ -125,7 +125,8 @@ impl Service {
             return Err(none());
         }
         let Ok(key) = Key::new(&format!("{id}/{MANIFEST}")) else { return Err(none()) };
-        for bucket in self.buckets.of_backups(&self.db.read()?, project)? {
+        let known = self.known_project(&self.db.read()?, project)?;
+        for bucket in self.buckets.of_backups(project, known.as_ref()) {
             let mut source = match bucket.medium.open(&key) {
                 Ok(source) => source,
                 Err(exchange::Error::Missing(_)) => continue,

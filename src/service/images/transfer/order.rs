@@ -134,7 +134,7 @@ impl Service {
 
     /// How many bytes the file has, when the caller's project may read there and it may be an image.
     pub(super) fn readable(&self, actor: &Actor, place: &Place) -> Result<u64, Error> {
-        let (medium, key) = self.buckets.find(&self.db.read()?, actor.project(), place, Purpose::Read)?;
+        let (medium, key) = self.bucket(&self.db.read()?, actor.project(), place, Purpose::Read)?;
         let source = medium.open(&key)?;
         check_object(&*source, &place.to_string(), self.rules.image_bytes_max)?;
         Ok(source.size_bytes())
@@ -154,7 +154,7 @@ impl Service {
         format: Option<String>,
     ) -> Result<Job, Error> {
         exportable(&self.db.read()?, actor, id, format.as_deref())?;
-        let (medium, key) = self.buckets.find(&self.db.read()?, actor.project(), &to, Purpose::Write)?;
+        let (medium, key) = self.bucket(&self.db.read()?, actor.project(), &to, Purpose::Write)?;
         export::check_free(&*medium, &key)?;
         let task = Task::Export { image: *id, to, format: format.clone() };
         let (worker, id) = (actor.clone(), *id);

@@ -3,8 +3,6 @@
 //! Invariant: what is not for a project is not told to it. Nothing is asked of any bucket or box.
 
 use super::buckets::Purpose;
-use crate::catalog::identity;
-use crate::model::identity::Project;
 use crate::service::images::access;
 use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
@@ -39,7 +37,7 @@ impl Service {
     pub fn places(&self, actor: &Actor) -> Result<Places, Error> {
         let project = access::project(actor)?;
         actor.expect(Action::JobsGet, Resource::None)?;
-        let known = identity::get::<Project>(&self.db.read()?, project)?;
+        let known = self.known_project(&self.db.read()?, project)?;
         let buckets = self.buckets.all().iter().map(|bucket| BucketPlace {
             name: bucket.name.clone(),
             read: bucket.admits(Some(project), known.as_ref(), Purpose::Read),

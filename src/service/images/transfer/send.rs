@@ -130,7 +130,9 @@ impl Service {
     }
 
     fn region_of(&self, job: &JobAtWork, name: &str) -> Result<&Region, Error> {
-        self.regions.find(&self.db.read()?, job.job().project.as_ref(), name)
+        let project = job.job().project;
+        let known = project.as_ref().map(|id| self.known_project(&self.db.read()?, id)).transpose()?;
+        self.regions.find(project.as_ref(), known.flatten().as_ref(), name)
     }
 
     /// Looks at everything again that the copy rests on.
