@@ -15,6 +15,7 @@ use crate::model::ImageId;
 use crate::model::job::{DataOrigin, IntakeKind};
 use crate::service::Service;
 use crate::service::images::{ImportMethod, NewIntake};
+use crate::service::stores::Stores;
 
 /// Names the store that data is to go to.
 const STORE: &str = "x-image-meta-store";
@@ -35,7 +36,11 @@ pub(super) async fn stage(mut call: Call, id: ImageId) -> Result<Response, Refus
 pub(super) async fn import(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     let body = object(call.json().await?)?;
     let origin = origin(&call.state.service, &body)?;
-    check_stores(&body, call.headers().get(STORE).and_then(|name| name.to_str().ok()))?;
+    check_stores(
+        call.state.service.stores(),
+        &body,
+        call.headers().get(STORE).and_then(|name| name.to_str().ok()),
+    )?;
     let input = json!({"image_id": id.to_string(), "import_req": body, "backend": []}).to_string();
     let new = NewIntake { kind: IntakeKind::ImageImport, origin, input };
     call.run(move |service, actor| service.import_image_data(actor, &id, new)).await?;
@@ -87,8 +92,8 @@ fn origin(service: &Service, body: &Map<String, Value>) -> Result<DataOrigin, Re
     }
 }
 
-/// This box has one store, which has no name to clients.
-fn check_stores(body: &Map<String, Value>, header: Option<&str>) -> Result<(), Refusal> {
+/// Data that is imported goes to the box's default store, from which it can be copied to others.
+fn check_stores(stores: &Stores, body: &Map<String, Value>, header: Option<&str>) -> Result<(), Refusal> {
     let flag = |key: &str| match body.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -108,9 +113,26 @@ fn check_stores(body: &Map<String, Value>, header: Option<&str>) -> Result<(), R
     if !named.is_empty() && header.is_some() {
         return Err(Refusal::bad("stores and the header X-Image-Meta-Store exclude each other"));
     }
-    let first = named.first().map(Value::to_string).or(header.map(str::to_owned));
-    match first {
-        None => Ok(()),
-        Some(name) => Err(Refusal::new(StatusCode::CONFLICT, format!("there is no store {name}"))),
+    let default = stores.at(stores.default_place()).map_or("", |store| store.name.as_str());
+    let elsewhere = |name: &str| {
+        let message =
+            format!("imports go to the store {default}: import without {name}, then copy the image there");
+        Err(Refusal::new(StatusCode::CONFLICT, message))
+    };
+    if all && stores.are_several() {
+        return elsewhere("all_stores");
     }
+    let named =
+        named.iter().map(|name| name.as_str().ok_or_else(|| Refusal::bad("stores must be a list of names")));
+    for name in named.chain(header.map(Ok)) {
+        match name? {
+            name if name == default => {}
+            name if stores.named(name).is_some() => return elsewhere(name),
+            name => {
+                let shown: String = name.chars().take(100).collect();
+                return Err(Refusal::new(StatusCode::CONFLICT, format!("there is no store {shown:?}")));
+            }
+        }
+    }
+    Ok(())
 }

@@ -160,7 +160,9 @@ async fn what_an_import_cannot_be_is_refused_in_the_references_order() {
     let told = json_of(told).await.to_string();
     assert!(told.contains("does not pass filtering") && told.contains("http://203.0.113.7/x"), "{told}");
     // Nothing of it changed anything.
-    assert_eq!(import(&router, &staged, &[], DIRECT).await, 202);
+    let home =
+        r#"{"method": {"name": "glance-direct"}, "stores": ["main"], "all_stores_must_succeed": true}"#;
+    assert_eq!(import(&router, &staged, &[], home).await, 202, "the store that it goes to anyway");
     assert_eq!(import(&router, &staged, &[], DIRECT).await, 409);
     assert_eq!(stage(&router, &staged, "x").await, 409);
     let media =
