@@ -2,6 +2,7 @@
 
 use super::content::ContentId;
 use super::ids::{ImageId, ProjectId};
+use super::image::Image;
 use crate::base::Time;
 
 /// An upload in parts: what has arrived is durable, and the rest may come later.
@@ -32,6 +33,22 @@ pub struct PartialUpload {
 impl PartialUpload {
     /// When the upload of a job is given up: never, as the job says when it ends.
     pub const NEVER: Time = Time(i64::MAX);
+
+    /// One of which nothing has arrived yet, and that is not given up by itself.
+    pub fn new(image: &Image, token: [u8; 16], declared_bytes: Option<u64>, now: Time) -> PartialUpload {
+        PartialUpload {
+            image: image.id,
+            token,
+            owner: image.owner.clone(),
+            declared_bytes,
+            received_bytes: 0,
+            blake3: *blake3::hash(b"").as_bytes(),
+            checkpoint: None,
+            complete: false,
+            created_at: now,
+            expires_at: PartialUpload::NEVER,
+        }
+    }
 
     /// Whether a job fills the image, and not a client.
     pub fn is_of_job(&self) -> bool {

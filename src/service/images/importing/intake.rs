@@ -319,18 +319,7 @@ fn make_ready(
     }
     image.updated_at = now;
     images::update(txn, &image)?;
-    let upload = PartialUpload {
-        image: *id,
-        token: *token,
-        owner: image.owner.clone(),
-        declared_bytes: *size_bytes,
-        received_bytes: 0,
-        blake3: *blake3::hash(b"").as_bytes(),
-        checkpoint: None,
-        complete: false,
-        created_at: now,
-        expires_at: PartialUpload::NEVER,
-    };
+    let upload = PartialUpload::new(&image, *token, *size_bytes, now);
     uploads::put(txn, &upload)?;
     Ok(upload)
 }

@@ -66,18 +66,10 @@ impl Service {
             expect_may_stage(&image)?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
             forget(txn, &service.store, &id)?;
+            // Of a length that is declared the last byte would make the image active.
             let upload = PartialUpload {
-                image: id,
-                token,
-                owner: image.owner.clone(),
-                // Of a length that is declared the last byte would make the image active.
-                declared_bytes: None,
-                received_bytes: 0,
-                blake3: *blake3::hash(b"").as_bytes(),
-                checkpoint: None,
-                complete: false,
-                created_at: now,
                 expires_at: now.plus_seconds(rules.upload_expiry_s),
+                ..PartialUpload::new(&image, token, None, now)
             };
             uploads::put(txn, &upload)?;
             image.status = Status::Uploading;

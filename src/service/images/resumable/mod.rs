@@ -78,16 +78,8 @@ impl Service {
             }
             forget(txn, &store, &id)?;
             let upload = PartialUpload {
-                image: id,
-                token,
-                owner: image.owner.clone(),
-                declared_bytes,
-                received_bytes: 0,
-                blake3: *blake3::hash(b"").as_bytes(),
-                checkpoint: None,
-                complete: false,
-                created_at: now,
                 expires_at: now.plus_seconds(rules.upload_expiry_s),
+                ..PartialUpload::new(&image, token, declared_bytes, now)
             };
             uploads::put(txn, &upload)?;
             image.status = Status::Saving;

@@ -278,18 +278,7 @@ fn make_ready(
     image.min_disk_gib = min_disk_gib.unwrap_or(image.min_disk_gib);
     image.updated_at = now;
     images::update(txn, &image)?;
-    let upload = PartialUpload {
-        image: *id,
-        token: *token,
-        owner: image.owner.clone(),
-        declared_bytes: Some(*size_bytes),
-        received_bytes: 0,
-        blake3: *blake3::hash(b"").as_bytes(),
-        checkpoint: None,
-        complete: false,
-        created_at: now,
-        expires_at: PartialUpload::NEVER,
-    };
+    let upload = PartialUpload::new(&image, *token, Some(*size_bytes), now);
     uploads::put(txn, &upload)?;
     Ok(upload)
 }
