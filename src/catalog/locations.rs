@@ -1,6 +1,6 @@
 //! Where images' data was fetched from, by image: at most one each.
 //!
-//! Invariant: a location is there only while its image is. Must not know who may see one.
+//! Invariant: a location is there only while its image is, and nothing else fills it. Must not know who may see one.
 
 use super::error::Error;
 use super::records::location::LocationRecord;

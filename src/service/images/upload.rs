@@ -16,7 +16,7 @@ use super::{importing, transfer};
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
-use crate::catalog::uploads;
+use crate::catalog::{locations, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::{Image, ImageId, Operation, ProjectId, Status};
 use crate::service::audit::Act;
@@ -85,6 +85,7 @@ impl Service {
             let mut image = access::writable(txn, &caller, &id, Action::ImagesUpload)?;
             expect_ready(&image)?;
             image.place = service.store_for_new_data(store.as_deref())?;
+            locations::remove(txn, &id)?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
             image.status = Status::Saving;
             image.upload = Some(token);

@@ -5,7 +5,7 @@
 
 use super::{HELD_BY, ImportMethod, ImportRules, hold};
 use crate::base::limits::IMAGE_PROPERTIES_MAX;
-use crate::catalog::{images, uploads};
+use crate::catalog::{images, locations, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::job::{DataOrigin, Intake, IntakeKind, Job, JobId, Task};
 use crate::model::{Image, ImageId, PartialUpload, Status};
@@ -77,6 +77,8 @@ impl Service {
             let mut image = access::writable(txn, &caller, &intake.image, Action::ImagesUpload)?;
             expect_importable(&image, &intake.origin)?;
             hold(&mut image, &job);
+            // Of an import before this one: the data would be compared with what that one expected.
+            locations::remove(txn, &image.id)?;
             inject(&service.rules.imports, &caller, &mut image)?;
             image.updated_at = service.clock.now();
             match &intake.origin {
@@ -89,6 +91,7 @@ impl Service {
                 }
                 DataOrigin::Web { .. } | DataOrigin::Region { .. } => {
                     image.status = Status::Importing;
+                    image.place = service.store_for_new_data(None)?;
                     images::update(txn, &image)?;
                     service.reserve(txn, &image, at_first(None))?;
                 }

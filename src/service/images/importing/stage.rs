@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use futures::Stream;
 
-use crate::catalog::{images, uploads};
+use crate::catalog::{images, locations, uploads};
 use crate::db::WriteTxn;
 use crate::model::{Image, ImageId, PartialUpload, Status};
 use crate::service::images::access;
@@ -64,6 +64,8 @@ impl Service {
         self.db.write(move |txn| {
             let mut image = access::writable(txn, &actor, &id, Action::ImagesUpload)?;
             expect_may_stage(&image)?;
+            image.place = service.store_for_new_data(None)?;
+            locations::remove(txn, &id)?;
             check_cap(declared_bytes.unwrap_or(0), rules.image_bytes_max)?;
             forget(txn, &service.store, &id)?;
             // Of a length that is declared the last byte would make the image active.

@@ -400,6 +400,12 @@ async fn a_location_is_fetched_once_compared_and_shown_to_few() {
     assert_eq!((image.status, image.digests, image.size_bytes), (Status::Queued, None, None));
     assert_eq!(service.image_locations(&admin, &wrong).unwrap().len(), 1, "it stays on record");
     assert_eq!(chunks(&service), stored);
+    // What fills the image next is compared with nothing that this one expected.
+    let web = DataOrigin::Web { url: format!("{base}/plain") };
+    let job = order(&service, &owner, &wrong, web).unwrap();
+    work_off(&service).await;
+    assert_eq!(service.job(&owner, job.id).unwrap().error, None);
+    assert_eq!(service.image_locations(&admin, &wrong).unwrap(), []);
     service.delete_image(&owner, &plain).unwrap();
     assert!(crate::catalog::locations::get(&service.db.read().unwrap(), &plain).unwrap().is_none());
     // Without a store of that name nobody names addresses.

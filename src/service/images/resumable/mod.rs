@@ -19,7 +19,7 @@ use super::access;
 use super::reserving::at_first;
 use super::upload::{check_cap, expect_ready, in_background, put_back};
 use crate::base::Time;
-use crate::catalog::{images, uploads};
+use crate::catalog::{images, locations, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::{ImageId, Operation, PartialUpload, Status};
 use crate::service::audit::Act;
@@ -77,6 +77,7 @@ impl Service {
                 )));
             }
             forget(txn, &store, &id)?;
+            locations::remove(txn, &id)?;
             let upload = PartialUpload {
                 expires_at: now.plus_seconds(rules.upload_expiry_s),
                 ..PartialUpload::new(&image, token, declared_bytes, now)

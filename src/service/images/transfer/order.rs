@@ -7,7 +7,7 @@ use super::buckets::Purpose;
 use super::import::check_object;
 use super::{export, formats, hindered, is_iso, is_whole_machine};
 use crate::catalog::quotas::Wish;
-use crate::catalog::{domain_members, images};
+use crate::catalog::{domain_members, images, locations};
 use crate::db::Rows;
 use crate::model::image::MemberStatus;
 use crate::model::job::{ImportRoute, Job, JobId, Place, Task};
@@ -111,6 +111,7 @@ impl Service {
         self.queue_tasks(actor, Order { tasks: vec![(job, task)], group: None }, move |txn| {
             let mut image = own(txn, &worker, &id, Action::ImagesUpload)?;
             expect_fillable(&image)?;
+            locations::remove(txn, &id)?;
             image.status = Status::Saving;
             image.upload = Some(job.0);
             image.properties.insert("__data_origin".to_owned(), format!("file,{from}"));
