@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use crate::base::Time;
+use crate::base::with_causes;
 
 pub use answer::{Domain, Endpoint, LentBy, Place, Seen};
 pub use error::Error;
@@ -226,7 +227,7 @@ impl Keystone {
 
 fn arrived<T>(outcome: Result<T, reqwest::Error>) -> Result<T, Error> {
     // The address may have been written with a password in it.
-    outcome.map_err(|error| Error::Unreachable(chain(&error.without_url())))
+    outcome.map_err(|error| Error::Unreachable(with_causes(&error.without_url())))
 }
 
 /// A refusal in few words.
@@ -248,16 +249,6 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, Error> {
         }
     }
     Ok(bytes)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 
 use super::{ANSWER_S, Error};
+use crate::base::with_causes;
 use crate::model::ImageId;
 
 const AUTH_TOKEN: &str = "x-auth-token";
@@ -107,7 +108,7 @@ impl Visit {
             let piece = match next {
                 Ok(Ok(Some(piece))) => Ok(piece),
                 Ok(Ok(None)) => return None,
-                Ok(Err(error)) => Err(Error::Unreachable(chain(&error.without_url()))),
+                Ok(Err(error)) => Err(Error::Unreachable(with_causes(&error.without_url()))),
                 Err(_) => Err(Error::Unreachable(format!("nothing came for {ANSWER_S} s"))),
             };
             Some((piece, answer))
@@ -195,7 +196,7 @@ impl Visit {
 /// An answer that says yes.
 pub(super) async fn accepted(answer: Result<Response, reqwest::Error>) -> Result<Response, Error> {
     // The address may have been written with a password in it.
-    let answer = answer.map_err(|error| Error::Unreachable(chain(&error.without_url())))?;
+    let answer = answer.map_err(|error| Error::Unreachable(with_causes(&error.without_url())))?;
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
@@ -214,16 +215,6 @@ pub(super) async fn accepted(answer: Result<Response, reqwest::Error>) -> Result
     })
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 async fn json(answer: Response) -> Result<Value, Error> {
     let bytes = read(answer).await?;
     serde_json::from_slice(&bytes).map_err(|_| Error::Unreachable("its answer is no JSON".to_owned()))
@@ -231,7 +222,9 @@ async fn json(answer: Response) -> Result<Value, Error> {
 
 async fn read(mut answer: Response) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|e| Error::Unreachable(chain(&e.without_url())))? {
+    while let Some(piece) =
+        answer.chunk().await.map_err(|e| Error::Unreachable(with_causes(&e.without_url())))?
+    {
         bytes.extend_from_slice(&piece);
         if bytes.len() > ANSWER_BYTES_MAX {
             return Err(Error::Unreachable("its answer is too long".to_owned()));

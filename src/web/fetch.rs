@@ -13,6 +13,7 @@ use reqwest::Response;
 use url::{Host, Url};
 
 use super::{Error, Filter};
+use crate::base::with_causes;
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 5;
@@ -130,7 +131,7 @@ impl Web {
             request = request.header(RANGE, format!("bytes={}-", from.offset)).header(IF_RANGE, &from.stamp);
         }
         // Its own words name the address again, with what a redirect put into it.
-        request.send().await.map_err(|error| unavailable(&error.without_url()))
+        request.send().await.map_err(|error| unavailable(&with_causes(&error.without_url())))
     }
 
     fn roots(&self) -> reqwest::Result<Vec<reqwest::Certificate>> {
@@ -168,9 +169,9 @@ fn fetched(answer: Response, url: &Url, from: Option<&From>) -> Result<Fetched, 
         (status, _) => return Err(missing(url, &format!("answers {status}"))),
     };
     let address = shown(url);
-    let body = answer
-        .bytes_stream()
-        .map_err(move |error| Error::Unavailable(format!("{address} broke off: {}", error.without_url())));
+    let body = answer.bytes_stream().map_err(move |error| {
+        Error::Unavailable(format!("{address} broke off: {}", with_causes(&error.without_url())))
+    });
     Ok(Fetched { size_bytes, stamp, offset, body: body.boxed() })
 }
 

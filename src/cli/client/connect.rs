@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::super::failure::{Failure, Remedy};
 use super::credentials::{Credentials, Session};
 use super::{Client, Way};
+use crate::base::with_causes;
 use crate::daemon::data_dir::DataDir;
 use crate::daemon::{Settings, compose, layers};
 
@@ -132,11 +133,5 @@ pub(super) async fn through_net(
 }
 
 fn unreachable(error: &reqwest::Error) -> Failure {
-    let mut words = error.to_string();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        words = format!("{words}: {inner}");
-        cause = inner.source();
-    }
-    Failure::unreachable(words).with(Remedy::Patience)
+    Failure::unreachable(with_causes(error)).with(Remedy::Patience)
 }
