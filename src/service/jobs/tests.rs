@@ -238,6 +238,17 @@ fn turns_are_given_in_order_as_far_as_kinds_and_projects_have_room() {
 }
 
 #[test]
+fn a_task_has_begun_once_its_turn_came_also_when_nothing_of_it_was_left_to_do() {
+    let (service, _) = testing::service();
+    let one = somebody(&service, "one", "member");
+    let id = queued(&service, &one).id;
+    // As after a crash between the commit of what it did and that of its end: it ends without a step.
+    claimed(&service).finish(Ok(BTreeMap::new())).unwrap();
+    let job = service.job(&one, id).unwrap();
+    assert_eq!((job.state, job.started_at.is_some()), (JobState::Succeeded, true));
+}
+
+#[test]
 fn a_project_has_so_many_open_jobs_and_no_more() {
     let rules = JobRules { project_open_max: 2, ..JobRules::default() };
     let (service, _) = testing::service_with(Rules { jobs: rules, ..testing::rules() });

@@ -26,7 +26,8 @@ impl Service {
                 drop(self.running.withdraw(&id));
                 continue;
             };
-            let job = Job { attempts: job.attempts + 1, started_at: None, ..job };
+            // From here on, not from its first step: what an earlier process did whole has none.
+            let job = Job { attempts: job.attempts + 1, started_at: Some(self.clock.now()), ..job };
             if let Some((active, turn)) = self.running.begin(&self.rules.jobs, job) {
                 return Ok(Some(self.work_on(active, Some(turn))));
             }
