@@ -5,17 +5,16 @@
 
 mod wire;
 
-use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, http::Uri};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::context::{ApiState, Credentials, authenticate};
 use super::{gateway, query};
+use crate::api::routing::{Routes, get};
 use crate::base::Time;
 use crate::model::trace::{Rating, seq_of};
 use crate::service::audit::{Page, Query};
@@ -30,8 +29,8 @@ const LIMIT_MAX: usize = 200;
 const TIME_DIGITS: usize = 13;
 
 /// The routes.
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/v3/{project_id}/traces", get(list))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/v3/{project_id}/traces", get(list))
 }
 
 /// A refusal.
