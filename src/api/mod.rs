@@ -13,8 +13,12 @@ mod cts;
 mod edge;
 mod entity_tags;
 mod figures;
+#[cfg(test)]
+mod flood_tests;
 mod gateway;
 pub mod glance;
+#[cfg(test)]
+mod hostile_tests;
 pub mod identity;
 mod ims;
 mod json;

@@ -5,6 +5,7 @@
 
 mod wire;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -65,9 +66,14 @@ impl From<Error> for Refusal {
     }
 }
 
-async fn list(State(state): State<ApiState>, Path(project): Path<String>, request: Request) -> Response {
+async fn list(
+    State(state): State<ApiState>,
+    project: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
     let (parts, _) = request.into_parts();
     let id = parts.extensions.get().cloned();
+    let Ok(Path(project)) = project else { return gateway::Refusal::no_api().respond(id.as_ref()) };
     match answer(state, project, &parts.uri, Credentials::of(&parts)).await {
         Ok(response) => response,
         Err(Refusal::Gateway(refusal)) => refusal.respond(id.as_ref()),

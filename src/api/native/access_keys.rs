@@ -2,13 +2,14 @@
 //! administrators; `POST` tells the secret, and nothing tells it again.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{read, signed_in};
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, get};

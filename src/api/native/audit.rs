@@ -4,12 +4,13 @@
 //! ends, `POST audit/verify` looks at all of it and answers in lines, as other long work.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{caller, signed_in, work};
 use crate::api::context::ApiState;
 use crate::api::query;

@@ -1,13 +1,14 @@
 //! `POST images/ID/copies`: an image's data is copied to more stores, by a job.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{image_id, read, signed_in};
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, post};

@@ -2,13 +2,14 @@
 //! caller's project. `DELETE` schedules; `POST …/rotate` answers in lines of JSON.
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{read, signed_in, work};
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, get, post, put};

@@ -1,13 +1,14 @@
 //! `deleted-images`: those that are retained for a while; `POST …/restore` brings one back, `DELETE` purges it.
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{image_id, signed_in};
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, delete, get, post};

@@ -1,11 +1,12 @@
 //! `families`: images of one kind that succeed each other, and the latest of them that is fit for use.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::signed_in;
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, get};

@@ -3,13 +3,14 @@
 //! A project's members see its jobs, administrators all.
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::signed_in;
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, get, post};

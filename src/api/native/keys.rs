@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::body::to_bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{permitted, work};
 use crate::api::context::{ApiState, Credentials};
 use crate::api::routing::{Routes, delete, get, post};

@@ -1,12 +1,13 @@
 //! `users/{user}/lock`: whether a user is locked out after failed sign-ins, and the end of that.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::error::Refusal;
+use super::named::Path;
 use super::signed_in;
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, get};

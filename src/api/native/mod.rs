@@ -20,6 +20,7 @@ mod jobs;
 mod keys;
 mod locks;
 mod metadefs;
+mod named;
 mod places;
 mod policies;
 mod quotas;

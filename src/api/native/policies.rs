@@ -4,13 +4,14 @@
 //! A document is read straight from the body, so that a member that is there twice is not lost on the way.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{read, signed_in};
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, get, post};

@@ -2,11 +2,12 @@
 //! limit that is set to null goes, so that the one of all projects holds again.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{read, signed_in};
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, get, post};

@@ -4,7 +4,7 @@
 //! Invariant: an offset is told only when everything before it is durable. Must not know how.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{image_id, signed_in};
 use crate::api::body::frames;
 use crate::api::context::ApiState;

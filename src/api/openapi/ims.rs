@@ -23,7 +23,7 @@ pub(super) const AUDIT: Api = Api {
     tag: "Audit",
     about: "The query API of an audit service (CTS).",
     refusal: audit_refusal,
-    refusals: &[400, 401, 403, 429, 503],
+    refusals: &[400, 401, 403, 404, 429, 503],
     refusals_of_changes: &[],
 };
 

@@ -100,6 +100,7 @@ pub(super) fn summaries() -> Vec<(Served, &'static str)> {
 fn print(is_wanted: impl Fn(&Operation) -> bool) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     let mut tags = Vec::new();
+    let mut refusals: Map<String, Value> = Map::new();
     for (api, operations) in all() {
         tags.push(json!({"name": api.tag, "description": api.about}));
         for operation in operations.iter().filter(|operation| is_wanted(operation)) {
@@ -107,6 +108,9 @@ fn print(is_wanted: impl Fn(&Operation) -> bool) -> Value {
             let path = operation.path.replace("{*", "{");
             let at = paths.entry(path).or_insert_with(|| json!({}));
             at[operation.method.as_str().to_ascii_lowercase()] = operation.print(api);
+            for status in operation.all_refusals(api) {
+                refusals.entry(api.refusal_name(status)).or_insert_with(|| api.print_refusal(status));
+            }
         }
     }
     json!({
@@ -123,6 +127,7 @@ fn print(is_wanted: impl Fn(&Operation) -> bool) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas(),
+            "responses": refusals,
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
                 "signature": {

@@ -22,6 +22,18 @@ pub(super) struct Api {
     pub refusals_of_changes: &'static [u16],
 }
 
+impl Api {
+    /// What a refusal of this status is called among the document's components.
+    pub(super) fn refusal_name(&self, status: u16) -> String {
+        format!("{}-{status}", self.tag.replace(' ', "-"))
+    }
+
+    /// Such a refusal.
+    pub(super) fn print_refusal(&self, status: u16) -> Value {
+        json!({"description": reason(status), "content": (self.refusal)()})
+    }
+}
+
 /// A described operation.
 #[derive(Clone)]
 pub(super) struct Operation {
@@ -202,13 +214,14 @@ impl Operation {
             responses.insert(status.to_string(), response);
         }
         for status in self.all_refusals(api) {
-            let refusal = json!({"description": reason(status), "content": (api.refusal)()});
+            let refusal = json!({"$ref": format!("#/components/responses/{}", api.refusal_name(status))});
             responses.entry(status.to_string()).or_insert(refusal);
         }
         json!(responses)
     }
 
-    fn all_refusals(&self, api: &Api) -> Vec<u16> {
+    /// Statuses with which it can be refused.
+    pub(super) fn all_refusals(&self, api: &Api) -> Vec<u16> {
         let mut statuses = self.refusals.clone();
         statuses.extend(api.refusals);
         if self.is_public {
@@ -223,7 +236,9 @@ impl Operation {
 
 /// The names in braces of a path.
 fn names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    // The rest of a path is one parameter too.
+    names.map(|name| name.trim_start_matches('*'))
 }
 
 fn path_parameter(name: &str) -> Value {
