@@ -6,9 +6,11 @@
 
 mod glance;
 mod identity;
+mod identity_records;
 mod ims;
 mod metadefs;
 mod native;
+mod native_records;
 mod operation;
 mod registry;
 mod schema;
@@ -145,10 +147,10 @@ fn schemas() -> Map<String, Value> {
     let all = [
         glance::schemas(),
         metadefs::schemas(),
-        identity::schemas(),
+        identity_records::schemas(),
         registry::schemas(),
         ims::schemas(),
-        native::schemas(),
+        native_records::schemas(),
         upkeep::schemas(),
     ];
     all.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
