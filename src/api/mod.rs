@@ -13,8 +13,12 @@ mod cts;
 mod edge;
 mod entity_tags;
 mod figures;
+#[cfg(test)]
+mod flood_tests;
 mod gateway;
 pub mod glance;
+#[cfg(test)]
+mod hostile_tests;
 pub mod identity;
 mod ims;
 mod json;
@@ -22,17 +26,19 @@ mod linger;
 mod listing;
 mod metrics;
 mod native;
+pub mod openapi;
 mod operations;
 mod print;
 mod query;
+mod routing;
 pub mod server;
 mod signature;
+mod table;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
-use axum::routing::get;
+
+use routing::Routes;
 
 pub use audit::masked;
 pub use context::ApiState;
@@ -46,14 +52,11 @@ pub fn router(state: ApiState) -> Router {
 /// not wanted, its paths lead nowhere.
 pub fn router_with(state: ApiState, console: bool) -> Router {
     let metrics = metrics::Metrics::default();
-    Router::new()
-        .route("/healthcheck", get(healthcheck))
-        .merge(operations::routes(metrics.clone()))
-        .merge(native::routes())
-        .merge(identity::routes(&state))
-        .merge(ims::routes())
-        .merge(cts::routes())
-        .merge(console::routes(console))
+    let routes = routes(&state, metrics.clone(), console);
+    let described = openapi::routes(routes.served());
+    routes
+        .merge(described)
+        .into_router()
         .fallback(glance::routes::dispatch)
         .layer(from_fn_with_state(state.clone(), signature::pass))
         .layer(from_fn_with_state(state.clone(), audit::pass))
@@ -62,7 +65,13 @@ pub fn router_with(state: ApiState, console: bool) -> Router {
         .with_state(state)
 }
 
-/// Glance's own sign of life, for load balancers set up for it.
-async fn healthcheck() -> impl IntoResponse {
-    (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")])
+/// All routes but that of their description. What none of them takes is the Image API's.
+fn routes(state: &ApiState, metrics: metrics::Metrics, console: bool) -> Routes {
+    operations::routes(metrics)
+        .merge(native::routes())
+        .merge(identity::routes(state))
+        .merge(ims::routes())
+        .merge(cts::routes())
+        .merge(console::routes(console))
+        .tree(Router::new(), glance::routes::served())
 }

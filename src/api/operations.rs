@@ -3,26 +3,31 @@
 //! Invariant: nothing here names an image, a user or a project. Must not wait for
 //! writes: a probe has to answer while they are slow.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 use super::context::ApiState;
 use super::figures;
 use super::metrics::{Figure, Metrics};
+use super::routing::{Routes, get};
 use crate::service::Service;
 
 /// Version of the exposition format that the metrics encoder writes.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The probes' routes.
-pub fn routes(metrics: Metrics) -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes(metrics: Metrics) -> Routes {
+    Routes::new()
+        .route("/healthcheck", get(healthcheck))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(move |state: State<ApiState>| scrape(state, metrics)))
+}
+
+/// Glance's own sign of life, for load balancers set up for it.
+async fn healthcheck() -> impl IntoResponse {
+    (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")])
 }
 
 /// Whether requests can succeed. A server that drains has closed its listener already, so the

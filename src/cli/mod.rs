@@ -21,6 +21,7 @@ mod job;
 mod key;
 mod lines;
 mod metadefs;
+mod openapi;
 mod output;
 mod policy;
 mod progress;
@@ -77,6 +78,8 @@ enum Command {
     Rebuild(rebuild::Rebuild),
     /// Print a shell's completion script
     Completions(completions::Completions),
+    /// Print the OpenAPI description of everything that a server answers
+    Openapi(openapi::Openapi),
     #[command(flatten)]
     Ask(Ask),
 }
@@ -155,6 +158,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Init(init) => init.run(&target, output),
         Command::Rebuild(rebuild) => rebuild.run(&target, output),
         Command::Completions(completions) => completions.run(),
+        Command::Openapi(openapi) => openapi.run(),
         Command::Ask(command) => {
             let command = match command {
                 Ask::Key(key) => match key.run_closed(&target, output)? {

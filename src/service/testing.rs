@@ -105,6 +105,11 @@ pub fn assembled(
     (set_up(db, store, clock.clone(), rules), clock)
 }
 
+/// What is kept in memory because of requests that were refused: users, signatures and callers that were noted.
+pub fn kept_of_requests(service: &Service) -> usize {
+    service.attempts.kept() + service.replays.kept() + service.refusals.kept()
+}
+
 fn set_up(db: Db, store: Store, clock: Arc<ManualClock>, rules: Rules) -> Service {
     let service = Service::new(db, store, clock, Arc::new(OsEntropy), rules)
         .with_access_root(AccessRoot::generate(&OsEntropy));

@@ -10,20 +10,22 @@ mod serve;
 use axum::Router;
 use axum::routing::any;
 
-use super::context::ApiState;
+use super::routing::{Routes, get};
 
 /// The console's routes; where it is not wanted, they lead nowhere.
-pub fn routes(enabled: bool) -> Router<ApiState> {
+pub(super) fn routes(enabled: bool) -> Routes {
     let paths = ["/console", "/console/", "/console/{*path}"];
     if !enabled {
         // Without routes the Image API would take the paths, and name its versions.
-        return paths.into_iter().fold(Router::new(), |routes, path| routes.route(path, any(serve::nothing)));
+        let nowhere =
+            paths.into_iter().fold(Router::new(), |routes, path| routes.route(path, any(serve::nothing)));
+        return Routes::new().tree(nowhere, []);
     }
     let [bare, page, files] = paths;
-    Router::new()
-        .route(bare, any(serve::redirect))
-        .route(page, any(serve::page))
-        .route(files, any(serve::file))
+    Routes::new()
+        .route(bare, get(serve::redirect).otherwise(serve::redirect))
+        .route(page, get(serve::page).otherwise(serve::page))
+        .route(files, get(serve::file).otherwise(serve::file))
 }
 
 #[cfg(test)]

@@ -5,17 +5,17 @@
 
 mod wire;
 
-use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, http::Uri};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::context::{ApiState, Credentials, authenticate};
 use super::{gateway, query};
+use crate::api::routing::{Routes, get};
 use crate::base::Time;
 use crate::model::trace::{Rating, seq_of};
 use crate::service::audit::{Page, Query};
@@ -30,8 +30,8 @@ const LIMIT_MAX: usize = 200;
 const TIME_DIGITS: usize = 13;
 
 /// The routes.
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/v3/{project_id}/traces", get(list))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/v3/{project_id}/traces", get(list))
 }
 
 /// A refusal.
@@ -66,9 +66,14 @@ impl From<Error> for Refusal {
     }
 }
 
-async fn list(State(state): State<ApiState>, Path(project): Path<String>, request: Request) -> Response {
+async fn list(
+    State(state): State<ApiState>,
+    project: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
     let (parts, _) = request.into_parts();
     let id = parts.extensions.get().cloned();
+    let Ok(Path(project)) = project else { return gateway::Refusal::no_api().respond(id.as_ref()) };
     match answer(state, project, &parts.uri, Credentials::of(&parts)).await {
         Ok(response) => response,
         Err(Refusal::Gateway(refusal)) => refusal.respond(id.as_ref()),

@@ -7,6 +7,7 @@ use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::api::table::Misnamed;
 use crate::service::{Error, ErrorKind};
 
 /// A refusal, not yet in the client's form.
@@ -39,9 +40,13 @@ impl Refusal {
     }
 
     /// The path is there, but not for this method.
-    pub(super) fn method_not_allowed(allow: &'static str) -> Refusal {
-        let message = format!("this resource takes only: {allow}");
-        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).with(ALLOW, HeaderValue::from_static(allow))
+    pub(super) fn method_not_allowed(allow: &str) -> Refusal {
+        let refusal =
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("this resource takes only: {allow}"));
+        match HeaderValue::from_str(allow) {
+            Ok(allow) => refusal.with(ALLOW, allow),
+            Err(_) => refusal,
+        }
     }
 
     /// The same refusal with a header.
@@ -63,6 +68,13 @@ impl Refusal {
             response.headers_mut().insert(WWW_AUTHENTICATE, value);
         }
         response
+    }
+}
+
+impl From<Misnamed> for Refusal {
+    /// A path with an id that is none leads nowhere.
+    fn from(_: Misnamed) -> Refusal {
+        Refusal::no_path()
     }
 }
 

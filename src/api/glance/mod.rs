@@ -14,7 +14,7 @@ pub(super) mod metadefs;
 mod patch;
 mod query;
 pub mod routes;
-mod schemas;
+pub(super) mod schemas;
 mod stores;
 mod tasks;
 mod usage;

@@ -1,12 +1,14 @@
 //! The Image API on one page: which path and method leads where.
+//!
+//! Paths begin behind the version: `/v2`, that of another minor, or what the header `Accept` says.
 
 use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{ACCEPT, LOCATION};
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 
@@ -14,8 +16,8 @@ use super::call::Call;
 use super::error::Refusal;
 use super::{data, images, imports, locations, members, metadefs, schemas, stores, tasks, usage, versions};
 use crate::api::context::{ApiState, Credentials, authenticate};
-use crate::model::ImageId;
-use crate::model::job::JobId;
+use crate::api::routing::Served;
+use crate::api::table::{Line, Lookup, look_up, served as served_below, table};
 
 /// Starts the `Accept` of a client that names the API's version there instead of in the path.
 const VERSION_MEDIA_TYPE: &str = "application/vnd.openstack.images-v2";
@@ -47,141 +49,63 @@ async fn route(state: ApiState, parts: Parts, body: Body, base_url: &str) -> Res
         return Ok((StatusCode::FOUND, [(LOCATION, format!("{path}/"))]).into_response());
     }
     let segments = below.iter().map(|segment| decode(segment)).collect::<Result<Vec<_>, _>>()?;
-    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
-    let resource = Resource::find(&segments).ok_or_else(Refusal::no_path)?;
-    resource.answer(Call { state, actor, parts, body }).await
+    match look_up(LINES.iter().chain(metadefs::LINES), &parts.method, &segments) {
+        Lookup::Line(line, names) => (line.run)(Call { state, actor, parts, body }, names).await,
+        Lookup::Methods(methods) => Err(other_method(parts.method.as_str(), &methods)),
+        Lookup::Nothing => Err(Refusal::no_path()),
+    }
 }
 
-/// What a path can name.
-#[derive(Debug)]
-enum Resource<'path> {
-    Images,
-    Image(ImageId),
-    File(ImageId),
-    Deactivate(ImageId),
-    Reactivate(ImageId),
-    Members(ImageId),
-    Member(ImageId, &'path str),
-    Tag(ImageId, &'path str),
-    Stage(ImageId),
-    Import(ImageId),
-    ImageTasks(ImageId),
-    Locations(ImageId),
-    Tasks,
-    Task(JobId),
-    Schema(&'path str),
-    ImportMethods,
-    MetadefSchema(&'path str),
-    Metadefs(metadefs::Place<'path>),
-    Usage,
-    Stores,
-    StoreDetails,
-    StoredCopy(&'path str, ImageId),
+/// Says which methods a path takes, to whoever used another.
+fn other_method(method: &str, methods: &[&str]) -> Refusal {
+    match method {
+        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" => {
+            Refusal::method_not_allowed(&methods.join(", "))
+        }
+        _ => Refusal::new(StatusCode::NOT_IMPLEMENTED, format!("the method {method:?} is not known here")),
+    }
 }
 
-impl<'path> Resource<'path> {
-    /// The resource that a path below the version names. An id that is none names nothing.
-    fn find(segments: &[&'path str]) -> Option<Resource<'path>> {
-        Some(match *segments {
-            ["schemas", name] => Resource::Schema(name),
-            ["schemas", "metadefs", name] => Resource::MetadefSchema(name),
-            ["metadefs", ref below @ ..] => Resource::Metadefs(metadefs::Place::find(below)?),
-            ["info", "usage"] => Resource::Usage,
-            ["info", "import"] => Resource::ImportMethods,
-            ["tasks"] => Resource::Tasks,
-            ["tasks", id] => Resource::Task(tasks::task_id(id)?),
-            ["info", "stores"] => Resource::Stores,
-            ["info", "stores", "detail"] => Resource::StoreDetails,
-            ["stores", store, id] if !store.is_empty() => Resource::StoredCopy(store, ImageId::parse(id)?),
-            ["images"] => Resource::Images,
-            ["images", id, ref below @ ..] => {
-                let id = ImageId::parse(id)?;
-                match *below {
-                    [] => Resource::Image(id),
-                    ["file"] => Resource::File(id),
-                    ["stage"] => Resource::Stage(id),
-                    ["import"] => Resource::Import(id),
-                    ["tasks"] => Resource::ImageTasks(id),
-                    ["locations"] => Resource::Locations(id),
-                    ["actions", "deactivate"] => Resource::Deactivate(id),
-                    ["actions", "reactivate"] => Resource::Reactivate(id),
-                    ["members"] => Resource::Members(id),
-                    ["members", project] if !project.is_empty() => Resource::Member(id, project),
-                    ["tags", tag] if !tag.is_empty() => Resource::Tag(id, tag),
-                    _ => return None,
-                }
-            }
-            _ => return None,
-        })
-    }
+/// All of it but what has no version, and metadata definitions.
+static LINES: &[Line<Call, Refusal>] = table! {
+    "GET" "/images" => images::list();
+    "POST" "/images" => images::create();
+    "GET" "/images/{image}" => images::show(image);
+    "PATCH" "/images/{image}" => images::update(image);
+    "DELETE" "/images/{image}" => images::delete(image);
+    "GET" "/images/{image}/file" => data::download(image);
+    "PUT" "/images/{image}/file" => data::upload(image);
+    "PUT" "/images/{image}/stage" => imports::stage(image);
+    "POST" "/images/{image}/import" => imports::import(image);
+    "GET" "/images/{image}/tasks" => tasks::of_image(image);
+    "GET" "/images/{image}/locations" => locations::list(image);
+    "POST" "/images/{image}/locations" => locations::add(image);
+    "POST" "/images/{image}/actions/deactivate" => images::deactivate(image);
+    "POST" "/images/{image}/actions/reactivate" => images::reactivate(image);
+    "GET" "/images/{image}/members" => members::list(image);
+    "POST" "/images/{image}/members" => members::create(image);
+    "GET" "/images/{image}/members/{member}" => members::show(image, member);
+    "PUT" "/images/{image}/members/{member}" => members::update(image, member);
+    "DELETE" "/images/{image}/members/{member}" => members::delete(image, member);
+    "PUT" "/images/{image}/tags/{tag}" => images::add_tag(image, tag);
+    "DELETE" "/images/{image}/tags/{tag}" => images::remove_tag(image, tag);
+    "GET" "/tasks" => tasks::list();
+    "POST" "/tasks" => tasks::create();
+    "GET" "/tasks/{task}" => tasks::show(task);
+    "GET" "/schemas/{schema}" => schemas::show(schema);
+    "GET" "/schemas/metadefs/{schema}" => metadefs::schemas::show(schema);
+    "GET" "/info/import" => imports::methods();
+    "GET" "/info/usage" => usage::show();
+    "GET" "/info/stores" => stores::list();
+    "GET" "/info/stores/detail" => stores::details();
+    "DELETE" "/stores/{store}/{image}" => stores::drop_copy(store, image);
+};
 
-    /// The methods it takes, as `Allow` lists them.
-    fn allow(&self) -> &'static str {
-        match self {
-            Resource::Images | Resource::Members(_) | Resource::Tasks | Resource::Locations(_) => "GET, POST",
-            Resource::Image(_) => "GET, PATCH, DELETE",
-            Resource::File(_) => "GET, PUT",
-            Resource::Deactivate(_) | Resource::Reactivate(_) | Resource::Import(_) => "POST",
-            Resource::Stage(_) => "PUT",
-            Resource::Member(..) => "GET, PUT, DELETE",
-            Resource::Tag(..) => "PUT, DELETE",
-            Resource::StoredCopy(..) => "DELETE",
-            Resource::Schema(_) | Resource::MetadefSchema(_) | Resource::Usage | Resource::ImportMethods => {
-                "GET"
-            }
-            Resource::Stores | Resource::StoreDetails | Resource::Task(_) | Resource::ImageTasks(_) => "GET",
-            Resource::Metadefs(place) => place.allow(),
-        }
-    }
-
-    async fn answer(self, call: Call) -> Result<Response, Refusal> {
-        use Resource::{
-            Deactivate, File, Image, ImageTasks, Images, Import, ImportMethods, Locations, Member, Members,
-            MetadefSchema, Metadefs, Reactivate, Schema, Stage, StoreDetails, StoredCopy, Stores, Tag, Task,
-            Tasks, Usage,
-        };
-        match (call.parts.method.as_str(), self) {
-            ("GET", Images) => images::list(call).await,
-            ("POST", Images) => images::create(call).await,
-            ("GET", Image(id)) => images::show(call, id).await,
-            ("PATCH", Image(id)) => images::update(call, id).await,
-            ("DELETE", Image(id)) => images::delete(call, id).await,
-            ("GET", File(id)) => data::download(call, id).await,
-            ("PUT", File(id)) => data::upload(call, id).await,
-            ("POST", Deactivate(id)) => images::deactivate(call, id).await,
-            ("POST", Reactivate(id)) => images::reactivate(call, id).await,
-            ("GET", Members(id)) => members::list(call, id).await,
-            ("POST", Members(id)) => members::create(call, id).await,
-            ("GET", Member(id, project)) => members::show(call, id, project.into()).await,
-            ("PUT", Member(id, project)) => members::update(call, id, project.into()).await,
-            ("DELETE", Member(id, project)) => members::delete(call, id, project.into()).await,
-            ("PUT", Tag(id, tag)) => images::add_tag(call, id, tag.into()).await,
-            ("DELETE", Tag(id, tag)) => images::remove_tag(call, id, tag.into()).await,
-            ("GET", Schema(name)) => schemas::show(call, name).await,
-            ("GET", MetadefSchema(name)) => metadefs::schemas::show(call, name).await,
-            ("GET" | "POST" | "PUT" | "DELETE", Metadefs(place)) => place.answer(call).await,
-            ("GET", Usage) => usage::show(call).await,
-            ("PUT", Stage(id)) => imports::stage(call, id).await,
-            ("POST", Import(id)) => imports::import(call, id).await,
-            ("GET", ImportMethods) => imports::methods(call).await,
-            ("GET", Tasks) => tasks::list(call).await,
-            ("POST", Tasks) => tasks::create(call).await,
-            ("GET", Task(id)) => tasks::show(call, id).await,
-            ("GET", ImageTasks(id)) => tasks::of_image(call, id).await,
-            ("GET", Locations(id)) => locations::list(call, id).await,
-            ("POST", Locations(id)) => locations::add(call, id).await,
-            ("GET", Stores) => stores::list(call).await,
-            ("GET", StoreDetails) => stores::details(call).await,
-            ("DELETE", StoredCopy(store, id)) => stores::drop_copy(call, store.into(), id).await,
-            ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
-                Err(Refusal::method_not_allowed(other.allow()))
-            }
-            (method, _) => Err(Refusal::new(
-                StatusCode::NOT_IMPLEMENTED,
-                format!("the method {method:?} is not known here"),
-            )),
-        }
-    }
+/// What is served, as clients that name the current version reach it.
+pub(in crate::api) fn served() -> Vec<Served> {
+    let versions = ["/", "/versions"].map(|path| Served { path: path.into(), method: Method::GET });
+    let lines = LINES.iter().chain(metadefs::LINES);
+    versions.into_iter().chain(served_below("/v2", lines)).collect()
 }
 
 fn names_version(parts: &Parts) -> bool {

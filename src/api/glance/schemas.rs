@@ -31,18 +31,23 @@ const STATUSES: [&str; 10] = [
 ];
 
 /// One schema by name.
-pub(super) async fn show(mut call: Call, name: &str) -> Result<Response, Refusal> {
+pub(super) async fn show(mut call: Call, name: String) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
-    let schema = match name {
+    let schema = find(&name).ok_or_else(Refusal::no_path)?;
+    Ok(json_response(StatusCode::OK, schema.to_string().into_bytes()))
+}
+
+/// The schema of this name.
+pub(in crate::api) fn find(name: &str) -> Option<Value> {
+    Some(match name {
         "image" => image(),
         "images" => images(),
         "member" => member(),
         "members" => members(),
         "task" => task(),
         "tasks" => tasks(),
-        _ => return Err(Refusal::no_path()),
-    };
-    Ok(json_response(StatusCode::OK, schema.to_string().into_bytes()))
+        _ => return None,
+    })
 }
 
 fn task() -> Value {

@@ -38,7 +38,8 @@ pub(super) async fn list(mut call: Call) -> Result<Response, Refusal> {
 }
 
 /// One task.
-pub(super) async fn show(mut call: Call, id: JobId) -> Result<Response, Refusal> {
+pub(super) async fn show(mut call: Call, id: String) -> Result<Response, Refusal> {
+    let id = task_id(&id).ok_or_else(Refusal::no_path)?;
     call.expect_no_body().await?;
     let told = call
         .run(move |service, actor| {
@@ -296,7 +297,7 @@ impl Told {
 }
 
 /// A task's id, with its dashes.
-pub(super) fn task_id(text: &str) -> Option<JobId> {
+fn task_id(text: &str) -> Option<JobId> {
     let id = uuid::Uuid::try_parse(text).ok().filter(|id| id.hyphenated().to_string() == text)?;
     Some(JobId(id.into_bytes()))
 }

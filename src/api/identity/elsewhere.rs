@@ -11,17 +11,19 @@ use axum::routing::any;
 
 use super::error::Refusal;
 use crate::api::context::ApiState;
+use crate::api::routing::Routes;
 
 /// The roots that the Identity API has otherwise.
 const ROOTS: [&str; 3] = ["/identity", "/v3", "/v3.0"];
 
 /// Every path of the Identity API.
-pub(super) fn routes() -> Router<ApiState> {
+pub(super) fn routes() -> Routes {
     // Other protocols have paths below these roots too.
-    ROOTS.into_iter().fold(Router::new(), |routes, root| {
+    let nowhere = ROOTS.into_iter().fold(Router::new(), |routes, root| {
         let below = Router::new().route("/", any(nothing)).fallback(nothing);
         routes.route(&format!("{root}/"), any(nothing)).nest(root, below)
-    })
+    });
+    Routes::new().tree(nowhere, [])
 }
 
 async fn nothing(State(state): State<ApiState>) -> Response {

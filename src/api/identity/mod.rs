@@ -29,7 +29,7 @@ mod users;
 mod versions;
 
 pub(in crate::api) use catalog::REGION;
-pub use routes::routes;
+pub(in crate::api) use routes::routes;
 
 #[cfg(test)]
 mod application_credentials_tests;

@@ -1,9 +1,7 @@
 //! Every path of the Identity API on one page.
 
-use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
 
 use super::call::{self, Call, Outcome};
 use super::error::Refusal;
@@ -12,15 +10,16 @@ use super::{
     limits, projects, regions, roles, security_tokens, services, users, versions,
 };
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get, post, put};
 
 /// The Identity API at `/identity/v3` and `/v3`, and its versions at `/identity`.
 ///
 /// Where a cloud's Keystone says who asks, they lead nowhere, whatever the box's own identities still are.
-pub fn routes(state: &ApiState) -> Router<ApiState> {
+pub(in crate::api) fn routes(state: &ApiState) -> Routes {
     if state.service.keystone_url().is_some() {
         return elsewhere::routes();
     }
-    Router::new()
+    Routes::new()
         .route("/identity", get(versions::list))
         .route("/identity/", get(versions::list))
         .route("/identity/v3/", get(versions::show))
@@ -28,11 +27,11 @@ pub fn routes(state: &ApiState) -> Router<ApiState> {
         .route("/v3.0/OS-CREDENTIAL/securitytokens", post(security_tokens::create))
         .nest("/identity/v3", version_3())
         .nest("/v3", version_3())
-        .layer(from_fn_with_state(state.clone(), call::finish))
+        .around(|router| router.layer(from_fn_with_state(state.clone(), call::finish)))
 }
 
-fn version_3() -> Router<ApiState> {
-    Router::new()
+fn version_3() -> Routes {
+    Routes::new()
         .route("/", get(versions::show))
         .route("/auth/tokens", get(auth::show).post(auth::issue).delete(auth::revoke))
         .route("/auth/catalog", get(auth::show_catalog))
@@ -103,9 +102,9 @@ fn version_3() -> Router<ApiState> {
 }
 
 /// What programs sign in with for a user, and what that is for.
-fn application_credentials_of(user: &str) -> Router<ApiState> {
+fn application_credentials_of(user: &str) -> Routes {
     use application_credentials::{create, delete, delete_rule, list, list_rules, show, show_rule};
-    Router::new()
+    Routes::new()
         .route(&format!("{user}/application_credentials"), get(list).post(create))
         .route(&format!("{user}/application_credentials/{{credential}}"), get(show).delete(delete))
         .route(&format!("{user}/access_rules"), get(list_rules))
@@ -113,8 +112,8 @@ fn application_credentials_of(user: &str) -> Router<ApiState> {
 }
 
 /// Roles of users and of groups on one kind of scope.
-fn grants_on(scope: &str) -> Router<ApiState> {
-    let mut routes = Router::new();
+fn grants_on(scope: &str) -> Routes {
+    let mut routes = Routes::new();
     for holder in ["users/{user}", "groups/{group}"] {
         routes = routes.route(&format!("{scope}/{holder}/roles"), get(grants::list)).route(
             &format!("{scope}/{holder}/roles/{{role}}"),

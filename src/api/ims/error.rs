@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::api::context::RequestId;
 use crate::api::gateway;
+use crate::api::table::Misnamed;
 use crate::service::{Error, ErrorKind, Hindrance, OVER_LIMIT, Reason};
 
 /// A refusal.
@@ -51,6 +52,13 @@ impl Refusal {
                 (status, Json(json!({"error": {"message": message, "code": code}}))).into_response()
             }
         }
+    }
+}
+
+impl From<Misnamed> for Refusal {
+    /// Of what stands in paths, images alone have ids of a form.
+    fn from(Misnamed { name, text }: Misnamed) -> Refusal {
+        Refusal::bad("IMG.0027", format!("{text:?} is not the id of an {name}"))
     }
 }
 

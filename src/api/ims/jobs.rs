@@ -22,9 +22,9 @@ pub(super) fn job_response(job: &Job) -> Response {
 }
 
 /// Both forms of the path.
-pub(super) async fn show(call: Call, job: &str) -> Result<Response, Refusal> {
+pub(super) async fn show(call: Call, job: String) -> Result<Response, Refusal> {
     let none = || Refusal::bad(NO_JOB, "there is no such job");
-    let id = JobId::parse(job).ok_or_else(none)?;
+    let id = JobId::parse(&job).ok_or_else(none)?;
     let found = call.run(move |service, actor| look(service, actor, id)).await?;
     Ok(json_response(found.ok_or_else(none)?.to_string().into_bytes()))
 }

@@ -50,9 +50,23 @@ pub(super) async fn list(call: Call, id: ImageId) -> Result<Response, Refusal> {
     Ok(json_response(body.to_string().into_bytes()))
 }
 
-/// `POST`, `PUT`, `DELETE /v1/cloudimages/members`: many images and many recipients, each pair with an outcome of its
-/// own, told by the job that is answered.
-pub(super) async fn change_many(mut call: Call, kind: JobKind) -> Result<Response, Refusal> {
+/// `POST /v1/cloudimages/members`
+pub(super) async fn share(call: Call) -> Result<Response, Refusal> {
+    change_many(call, JobKind::AddMembers).await
+}
+
+/// `PUT /v1/cloudimages/members`
+pub(super) async fn answer(call: Call) -> Result<Response, Refusal> {
+    change_many(call, JobKind::UpdateMembers).await
+}
+
+/// `DELETE /v1/cloudimages/members`
+pub(super) async fn unshare(call: Call) -> Result<Response, Refusal> {
+    change_many(call, JobKind::DeleteMembers).await
+}
+
+/// Many images and many recipients, each pair with an outcome of its own, told by the job that is answered.
+async fn change_many(mut call: Call, kind: JobKind) -> Result<Response, Refusal> {
     let body = call.object().await?;
     let images = ids(&body, "images")?.iter().map(|id| image_id(id)).collect::<Result<Vec<_>, _>>()?;
     if !ids(&body, "organizations")?.is_empty() {
@@ -63,7 +77,7 @@ pub(super) async fn change_many(mut call: Call, kind: JobKind) -> Result<Respons
     let domains = ids(&body, "domains")?.into_iter().map(|id| Recipient::Domain(DomainId(id)));
     let with: Vec<Recipient> = projects.chain(domains).collect();
     let answer = match kind {
-        JobKind::UpdateMembers => Some(answer(&body)?),
+        JobKind::UpdateMembers => Some(read_answer(&body)?),
         _ => None,
     };
     let job = call
@@ -80,7 +94,7 @@ pub(super) async fn change_many(mut call: Call, kind: JobKind) -> Result<Respons
 }
 
 /// Who answers what was offered, and how.
-fn answer(body: &Map<String, Value>) -> Result<(ProjectId, MemberStatus), Refusal> {
+fn read_answer(body: &Map<String, Value>) -> Result<(ProjectId, MemberStatus), Refusal> {
     let status = match text(body, "status")? {
         "accepted" => MemberStatus::Accepted,
         "rejected" => MemberStatus::Rejected,

@@ -31,6 +31,6 @@ mod jobs_tests;
 #[cfg(test)]
 mod tests;
 
-pub(super) use routes::routes;
+pub(super) use routes::{VERSIONS, routes};
 pub(super) use systems::{names_system, registration};
 pub(super) use wire::registered;

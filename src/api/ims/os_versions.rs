@@ -27,7 +27,7 @@ fn body(version: &OsVersion) -> Value {
 }
 
 /// Those with every tag that was asked for, by platform.
-pub(super) fn list(call: Call) -> Result<Response, Refusal> {
+pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     call.actor.expect(Action::ImagesList, Resource::None)?;
     let mut tags = Vec::new();
     for (name, value) in call.query()? {

@@ -1,24 +1,25 @@
 //! `access-keys`: what programs sign their requests with. One's own, or everybody's for
 //! administrators; `POST` tells the secret, and nothing tells it again.
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{read, signed_in};
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get};
 use crate::base::Time;
 use crate::model::AccessId;
 use crate::service::Service;
 use crate::service::identity::{AccessKeyChange, KnownKey, NewAccessKey};
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/access-keys", get(list).post(create))
         .route("/tintype/v1/access-keys/{access}", get(show).patch(update).delete(delete))
 }
@@ -164,7 +165,7 @@ mod tests {
         if admin {
             request.extensions_mut().insert(LocalAdmin);
         }
-        let response = routes().with_state(state.clone()).oneshot(request).await.unwrap();
+        let response = routes().into_router().with_state(state.clone()).oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or_default())

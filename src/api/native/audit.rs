@@ -3,17 +3,18 @@
 //! `GET audit/records` lists them in pages, `GET audit/records/SEQ` shows one, `GET audit/head` tells where the chain
 //! ends, `POST audit/verify` looks at all of it and answers in lines, as other long work.
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{caller, signed_in, work};
 use crate::api::context::ApiState;
 use crate::api::query;
+use crate::api::routing::{Routes, get, post};
 use crate::base::Time;
 use crate::model::trace::{Interface, Rating, Trace, TraceHead};
 use crate::service::audit::{Query, RECORDS_MAX, Verified};
@@ -22,8 +23,8 @@ use crate::service::{Error, Service};
 /// Records of a page when the caller names no limit.
 const LIMIT_DEFAULT: usize = 50;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/audit/records", get(list))
         .route("/tintype/v1/audit/records/{record}", get(show))
         .route("/tintype/v1/audit/head", get(head))

@@ -1,16 +1,17 @@
 //! `POST images/ID/copies`: an image's data is copied to more stores, by a job.
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{image_id, read, signed_in};
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, post};
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -27,8 +28,8 @@ fn by_default() -> bool {
     true
 }
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/tintype/v1/images/{image}/copies", post(copy))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/tintype/v1/images/{image}/copies", post(copy))
 }
 
 async fn copy(

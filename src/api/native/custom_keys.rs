@@ -1,25 +1,26 @@
 //! `custom-keys`: a project's keys for images that are sealed by choice. Named by id, or by alias within the
 //! caller's project. `DELETE` schedules; `POST …/rotate` answers in lines of JSON.
 
-use axum::extract::{Path, Query, Request, State};
+use axum::Json;
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{read, signed_in, work};
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get, post, put};
 use crate::base::Time;
 use crate::model::{CustomKey, KeyState, ProjectId};
 use crate::service::custom_keys::{CustomKeyChange, DELETION_DAYS, NewCustomKey};
 use crate::service::resealing::{SealedAnew, figures};
 use crate::service::{Actor, Error, Service};
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/custom-keys", get(list).post(create))
         .route("/tintype/v1/custom-keys/{key}", get(show).patch(update).delete(delete))
         .route("/tintype/v1/custom-keys/{key}/keep", post(keep))
@@ -213,7 +214,7 @@ mod tests {
         if admin {
             request.extensions_mut().insert(LocalAdmin);
         }
-        let response = routes().with_state(state.clone()).oneshot(request).await.unwrap();
+        let response = routes().into_router().with_state(state.clone()).oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let last = bytes.split(|b| *b == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default();

@@ -1,24 +1,25 @@
 //! `deleted-images`: those that are retained for a while; `POST …/restore` brings one back, `DELETE` purges it.
 
-use axum::extract::{Path, Query, Request, State};
+use axum::Json;
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{image_id, signed_in};
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, delete, get, post};
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::model::{Image, ImageId, ProjectId};
 use crate::service::Service;
 use crate::service::images::Retained;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/deleted-images", get(list))
         .route("/tintype/v1/deleted-images/{image}", delete(purge))
         .route("/tintype/v1/deleted-images/{image}/restore", post(restore))

@@ -1,19 +1,20 @@
 //! `families`: images of one kind that succeed each other, and the latest of them that is fit for use.
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::signed_in;
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get};
 use crate::model::{Image, ImageId};
 use crate::service::images::{FamilyEntry, Unfit};
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/tintype/v1/families", get(list)).route("/tintype/v1/families/{family}", get(show))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/tintype/v1/families", get(list)).route("/tintype/v1/families/{family}", get(show))
 }
 
 async fn list(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {

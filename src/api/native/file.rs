@@ -4,7 +4,7 @@
 //! Invariant: equal entity tags mean equal bytes, since the tag is the data's digest.
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
     IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
@@ -15,6 +15,7 @@ use futures::TryStreamExt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{image_id, signed_in};
 use crate::api::context::ApiState;
 use crate::api::entity_tags::names;

@@ -2,17 +2,18 @@
 //!
 //! A project's members see its jobs, administrators all.
 
-use axum::extract::{Path, Query, Request, State};
+use axum::Json;
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::signed_in;
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get, post};
 use crate::base::Time;
 use crate::model::job::{DataOrigin, Job, JobId, Task};
 use crate::service::{Actor, Error, Service};
@@ -22,8 +23,8 @@ const PAGE_DEFAULT: usize = 100;
 /// See [`PAGE_DEFAULT`].
 const PAGE_MAX: usize = 1000;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/jobs", get(list))
         .route("/tintype/v1/jobs/{job}", get(show).delete(cancel))
         .route("/tintype/v1/jobs/{job}/retry", post(retry))

@@ -1,20 +1,21 @@
 //! `key`: the key ring of a sealed box. A new master key is taken from the control socket only, as
 //! there is no TLS here and none but this machine may know it.
 
+use axum::Json;
 use axum::body::to_bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{permitted, work};
 use crate::api::context::{ApiState, Credentials};
+use crate::api::routing::{Routes, delete, get, post};
 use crate::service::images::Holder;
 use crate::service::keys::KeyDomain;
 use crate::service::resealing::{SealedAnew, figures};
@@ -25,8 +26,8 @@ use crate::store::{AtOpen, MasterKey, RingStatus};
 /// Longest form of a key, and a line end.
 const KEY_BYTES_MAX: usize = 66;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/key", get(status))
         .route("/tintype/v1/key/backup", get(backup))
         .route("/tintype/v1/key/rotate", post(rotate))

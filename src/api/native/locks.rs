@@ -1,20 +1,21 @@
 //! `users/{user}/lock`: whether a user is locked out after failed sign-ins, and the end of that.
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::json;
 
 use super::error::Refusal;
+use super::named::Path;
 use super::signed_in;
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get};
 use crate::base::Time;
 use crate::model::UserId;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/tintype/v1/users/{user}/lock", get(show).delete(end))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/tintype/v1/users/{user}/lock", get(show).delete(end))
 }
 
 async fn show(

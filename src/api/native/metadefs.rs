@@ -1,10 +1,9 @@
 //! `metadefs`: a whole namespace of metadata definitions at once, as files have them. All else about them is the Image
 //! API's.
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,10 +11,11 @@ use super::error::Refusal;
 use super::{read, signed_in};
 use crate::api::context::ApiState;
 use crate::api::glance::metadefs::new_namespace;
+use crate::api::routing::{Routes, post};
 use crate::service::metadefs::{Loaded, Mode};
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/tintype/v1/metadefs", post(load))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/tintype/v1/metadefs", post(load))
 }
 
 /// The body of a request to load: what to do with a namespace of the name, and the namespace as the Image API takes

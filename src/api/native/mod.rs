@@ -20,6 +20,7 @@ mod jobs;
 mod keys;
 mod locks;
 mod metadefs;
+mod named;
 mod places;
 mod policies;
 mod quotas;
@@ -27,16 +28,16 @@ mod scrub;
 mod uploads;
 mod work;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::context::{ApiState, Credentials, authenticate};
 use super::json as bodies;
+use crate::api::routing::{Routes, get, post};
 use crate::base::Time;
 use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::model::ImageId;
@@ -48,8 +49,8 @@ use crate::store::PlaceStatus;
 use error::Refusal;
 
 /// The native routes.
-pub fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/stats", get(stats))
         .route("/tintype/v1/check", post(check))
         .route("/tintype/v1/scrub", get(scrub::status).post(scrub::scrub))
@@ -196,7 +197,7 @@ mod tests {
         if admin {
             request.extensions_mut().insert(LocalAdmin);
         }
-        let response = routes().with_state(state.clone()).oneshot(request).await.unwrap();
+        let response = routes().into_router().with_state(state.clone()).oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())

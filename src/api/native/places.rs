@@ -1,18 +1,18 @@
 //! `places`: the buckets and other regions that the caller's project may use, by their names.
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
 use super::signed_in;
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get};
 use crate::service::images::Places;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/tintype/v1/places", get(list))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/tintype/v1/places", get(list))
 }
 
 async fn list(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {

@@ -3,17 +3,18 @@
 //!
 //! A document is read straight from the body, so that a member that is there twice is not lost on the way.
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{read, signed_in};
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get, post};
 use crate::base::Time;
 use crate::model::ProjectId;
 use crate::service::Service;
@@ -22,8 +23,8 @@ use crate::service::rights::{
     Weighed, Written,
 };
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/policies", get(list).post(create))
         .route("/tintype/v1/policies/{policy}", get(show).patch(update).delete(delete))
         .route("/tintype/v1/policies/{policy}/attachments", get(attachments))
@@ -253,7 +254,7 @@ mod tests {
         let request = Request::builder().method(method).uri(path).body(Body::from(sent.to_owned()));
         let mut request = request.unwrap();
         request.extensions_mut().insert(LocalAdmin);
-        let response = routes().with_state(state.clone()).oneshot(request).await.unwrap();
+        let response = routes().into_router().with_state(state.clone()).oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or_default())

@@ -1,21 +1,22 @@
 //! `quotas`: what projects may have, and what they have. Limits of sizes are in MiB; -1 is unlimited, and a project's
 //! limit that is set to null goes, so that the one of all projects holds again.
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{read, signed_in};
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, get, post};
 use crate::model::ProjectId;
 use crate::model::quota::{Limit, Resource};
 use crate::service::quotas::{ProjectQuotas, Quota, Setting};
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/tintype/v1/quotas", get(own))
         .route("/tintype/v1/quotas/default", get(default).patch(set_default))
         .route("/tintype/v1/quotas/projects", get(all))

@@ -12,7 +12,7 @@ async fn ask(state: &ApiState, method: &str, path: &str, sent: Value) -> (u16, V
     let body = if sent.is_null() { Body::empty() } else { Body::from(sent.to_string()) };
     let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
     request.extensions_mut().insert(LocalAdmin);
-    let response = super::routes().with_state(state.clone()).oneshot(request).await.unwrap();
+    let response = super::routes().into_router().with_state(state.clone()).oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     (status, serde_json::from_slice(&bytes).unwrap_or_default())

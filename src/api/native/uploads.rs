@@ -3,21 +3,22 @@
 //!
 //! Invariant: an offset is told only when everything before it is durable. Must not know how.
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{head, post};
-use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::error::Refusal;
+use super::named::Path;
 use super::{image_id, signed_in};
 use crate::api::body::frames;
 use crate::api::context::ApiState;
+use crate::api::routing::{Routes, head, post};
 use crate::base::Time;
 use crate::model::{ImageId, PartialUpload};
 use crate::service::Service;
@@ -40,8 +41,8 @@ const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 
 /// The routes of uploads in parts.
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/tintype/v1/images/{image}/uploads", post(create).get(list).options(options)).route(
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/tintype/v1/images/{image}/uploads", post(create).get(list).options(options)).route(
         "/tintype/v1/images/{image}/uploads/{upload}",
         head(show).patch(patch).delete(abandon).post(overridden).options(options),
     )

@@ -80,6 +80,13 @@ impl Budget {
         Some(if is_over { window.take_skipped() } else { None })
     }
 
+    /// Callers that are told apart now.
+    #[cfg(test)]
+    pub(in crate::service) fn kept(&self) -> usize {
+        let window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        window.callers.len() + window.skipped.callers.len()
+    }
+
     /// What was skipped since this was asked last; `None` when nothing was.
     pub(super) fn take_skipped(&self) -> Option<Skipped> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take_skipped()

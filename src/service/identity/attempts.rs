@@ -106,6 +106,12 @@ impl Attempts {
         self.users.lock().unwrap_or_else(PoisonError::into_inner).remove(user).is_some()
     }
 
+    /// Users whose failures are kept.
+    #[cfg(test)]
+    pub(in crate::service) fn kept(&self) -> usize {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Failures that still count.
     fn count(&self, failures: &mut Failures, now: Time) -> u32 {
         // A clock that was set back would make the rest of the lock longer.

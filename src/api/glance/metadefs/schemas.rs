@@ -14,13 +14,14 @@ use crate::base::limits::{
 use crate::service::metadefs::definition::{FACETS, Form, REQUIRED_FACETS, TYPES};
 
 /// One schema by name.
-pub(in crate::api::glance) async fn show(mut call: Call, name: &str) -> Result<Response, Refusal> {
+pub(in crate::api::glance) async fn show(mut call: Call, name: String) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
-    let schema = find(name).ok_or_else(Refusal::no_path)?;
+    let schema = find(&name).ok_or_else(Refusal::no_path)?;
     Ok(json_response(StatusCode::OK, schema.to_string().into_bytes()))
 }
 
-fn find(name: &str) -> Option<Value> {
+/// The schema of this name.
+pub(in crate::api) fn find(name: &str) -> Option<Value> {
     Some(match name {
         "namespace" => with_definitions(namespace()),
         "namespaces" => list("namespaces", namespace()),

@@ -44,6 +44,12 @@ impl Replays {
         Replays { started_at_s: now.seconds(), kept_max: KEPT_MAX, kept: Mutex::default() }
     }
 
+    /// Signatures that are kept.
+    #[cfg(test)]
+    pub(in crate::service) fn kept(&self) -> usize {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).values().map(HashMap::len).sum()
+    }
+
     /// Takes a signature that was found right, or says why not.
     pub(super) fn take(
         &self,
