@@ -16,7 +16,7 @@ use crate::web::{Filter, FilterRules, Web};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Imports {
-    /// Ways in that clients may use: glance-direct, web-download, glance-download.
+    /// Ways in that clients may use: glance-direct, web-download, glance-download, copy-image.
     pub methods: Vec<String>,
     /// Schemes that may be fetched from: http, https.
     pub schemes: Vec<String>,
@@ -44,7 +44,7 @@ impl Default for Imports {
     fn default() -> Self {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         Imports {
-            methods: texts(&["glance-direct", "web-download"]),
+            methods: texts(&["glance-direct", "web-download", "copy-image"]),
             schemes: texts(&["http", "https"]),
             ports: vec![80, 443],
             hosts: Vec::new(),
@@ -103,7 +103,7 @@ impl Imports {
             let known = ImportMethod::ALL.into_iter().find(|method| method.as_str() == name);
             known.ok_or_else(|| {
                 format!(
-                    "imports.methods: \"{name}\" is none of glance-direct, web-download and glance-download"
+                    "imports.methods: \"{name}\" is none of glance-direct, web-download, glance-download and copy-image"
                 )
             })
         };
@@ -139,7 +139,7 @@ mod tests {
     fn what_says_nothing_sensible_is_refused() {
         let good = Imports { networks: vec!["10.0.0.0/8".into(), "fd00::/8".into()], ..Imports::default() };
         assert_eq!(good.check(), Ok(()));
-        assert_eq!(good.rules().methods.len(), 2);
+        assert_eq!(good.rules().methods.len(), 3);
         for (bad, what) in [
             (Imports { methods: vec!["file".into()], ..good.clone() }, "imports.methods"),
             (Imports { schemes: vec!["ftp".into()], ..good.clone() }, "imports.schemes"),

@@ -11,10 +11,13 @@ use super::query::ListQuery;
 use super::wire;
 use crate::api::ims;
 use crate::model::{Image, ImageId};
+use crate::service::images::ImportMethod;
 use crate::service::{Actor, Error, Service};
 
 /// Tells clients which ways in there are besides an upload.
 const IMPORT_METHODS: HeaderName = HeaderName::from_static("openstack-image-import-methods");
+/// Tells clients which stores they may choose from.
+const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids");
 
 /// A page of what the caller may list.
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
@@ -47,10 +50,13 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
     if let Ok(location) = HeaderValue::from_str(&format!("{base_url}/v2/images/{}", image.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
-    let methods: Vec<&str> =
-        call.state.service.import_methods().iter().map(|method| method.as_str()).collect();
-    if let Ok(methods) = HeaderValue::from_str(&methods.join(",")) {
-        response.headers_mut().insert(IMPORT_METHODS, methods);
+    let methods: Vec<&str> = call.state.service.import_methods().map(ImportMethod::as_str).collect();
+    let stores = super::stores::names(&call.state.service);
+    for (header, names) in [(IMPORT_METHODS, methods.join(",")), (STORE_IDS, stores.join(","))] {
+        // An empty list is that of a box with one store, which tells of none.
+        if let Some(names) = HeaderValue::from_str(&names).ok().filter(|names| !names.is_empty()) {
+            response.headers_mut().insert(header, names);
+        }
     }
     Ok(response)
 }

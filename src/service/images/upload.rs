@@ -331,7 +331,6 @@ pub(super) fn activate(image: &mut Image, receipt: &Receipt, virtual_size: Optio
     image.content = Some(receipt.content());
     image.updated_at = now;
     image.active_at.get_or_insert(now);
-    importing::let_go(image);
 }
 
 /// One page of the images that data is on its way to.

@@ -5,7 +5,7 @@
 //! a location is shown to administrators and services alone (S26); data that is not what its caller said does not
 //! become an image's.
 
-use super::NewIntake;
+use super::{Destination, NewIntake};
 use crate::catalog::locations;
 use crate::model::ImageId;
 use crate::model::image::Location;
@@ -39,7 +39,7 @@ impl Service {
             ));
         }
         let origin = DataOrigin::Web { url: location.url.clone() };
-        let new = NewIntake { kind: IntakeKind::LocationImport, origin, input };
+        let new = NewIntake { kind: IntakeKind::LocationImport, origin, input, to: Destination::default() };
         let id = *id;
         self.order_intake(actor, &id, new, move |txn| Ok(locations::put(txn, &id, &location)?))
     }

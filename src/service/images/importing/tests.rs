@@ -13,12 +13,18 @@ use bytes::Bytes;
 use futures::stream;
 
 use super::*;
+use crate::model::Image;
 use crate::model::job::{IntakeKind, Job, JobState};
 use crate::service::images::{BodyBroken, Change, Field, NewImage};
 use crate::service::testing::{self, ManualClock, member, rules, work_off};
 use crate::service::{Actor, ErrorKind, Rules, Service};
 use crate::store::Reach;
 use crate::web::{Filter, FilterRules, Web};
+
+/// Names the task that holds an image.
+pub(super) const HELD: &str = "os_glance_import_task";
+/// Names stores that the data is yet to reach.
+pub(super) const PENDING: &str = "os_glance_importing_to_stores";
 
 /// Data in which no stretch repeats.
 pub(super) fn data(seed: u8, bytes: usize) -> Vec<u8> {
@@ -52,7 +58,8 @@ pub(super) fn order(
     id: &ImageId,
     origin: DataOrigin,
 ) -> Result<Job, Error> {
-    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into() };
+    let to = Destination::default();
+    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into(), to };
     service.import_image_data(actor, id, new)
 }
 
@@ -101,7 +108,7 @@ async fn what_is_staged_becomes_the_images_data_without_being_written_again() {
     let before = service.usage(&service.local_admin().unwrap()).unwrap().stored_bytes;
     let job = order(&service, &owner, &id, DataOrigin::Staged).unwrap();
     let held = shown(&service, &owner, &id);
-    assert_eq!((held.status, held.properties[HELD_BY].as_str()), (Status::Uploading, &*task_id(&job.id)));
+    assert_eq!((held.status, held.properties[HELD].as_str()), (Status::Uploading, &*task_id(&job.id)));
     assert_eq!(
         kind(order(&service, &owner, &id, DataOrigin::Staged)),
         Some(ErrorKind::Conflict),
@@ -113,7 +120,7 @@ async fn what_is_staged_becomes_the_images_data_without_being_written_again() {
     let image = shown(&service, &owner, &id);
     assert_eq!((image.status, image.virtual_size_bytes), (Status::Active, Some(700_000)));
     assert_eq!(image.digests.unwrap().blake3, *blake3::hash(&content).as_bytes());
-    assert_eq!((image.properties.get(HELD_BY), image.properties[IMPORTING_TO].as_str()), (None, ""));
+    assert_eq!((image.properties.get(HELD), image.properties[PENDING].as_str()), (None, ""));
     assert!(read(&service, &owner, &id) == content);
     let after = service.usage(&service.local_admin().unwrap()).unwrap().stored_bytes;
     assert!(after - before < 20_000, "{} more bytes", after - before);
@@ -178,7 +185,7 @@ async fn staged_data_that_is_not_what_it_should_be_is_let_go_of() {
     assert_eq!(failed.state, JobState::Failed);
     assert!(failed.error.unwrap().message.contains("qcow2"));
     let image = shown(&service, &owner, &id);
-    assert_eq!((image.status, image.size_bytes, image.properties.get(HELD_BY)), (Status::Queued, None, None));
+    assert_eq!((image.status, image.size_bytes, image.properties.get(HELD)), (Status::Queued, None, None));
     assert_eq!(chunks(&service), 0);
     assert_eq!(kind(service.retry_job(&owner, job.id)), Some(ErrorKind::Conflict), "the data is gone");
     // The same image again, with other data.
@@ -218,7 +225,7 @@ async fn p2_staged_data_and_imports_outlive_the_process_and_half_staged_data_doe
 
 /// What the server below was asked for.
 #[derive(Clone, Default)]
-pub(super) struct Asked(Arc<AtomicUsize>);
+pub(super) struct Asked(pub(super) Arc<AtomicUsize>);
 
 /// Hands out 300 000 bytes, but breaks off after 100 000 the first time.
 async fn shaky(State(asked): State<Asked>, request: Request) -> Response<Body> {
