@@ -32,6 +32,8 @@ pub struct Imports {
     pub task_ttl_s: u64,
     /// What clients call the store that stands for addresses of the web; empty lets nobody name such a location.
     pub web_store: String,
+    /// Whether clients may hang locations on images by a patch, and see them in records.
+    pub patch_locations: bool,
     /// Whether data in a wrapper is unwrapped.
     pub decompress: bool,
     /// Properties that are put on imported images.
@@ -52,6 +54,7 @@ impl Default for Imports {
             ca_file: String::new(),
             task_ttl_s: 172_800,
             web_store: String::new(),
+            patch_locations: false,
             decompress: false,
             inject: BTreeMap::new(),
             inject_roles_except: texts(&["admin"]),
@@ -81,6 +84,11 @@ impl Imports {
                 self.web_store
             ));
         }
+        if self.patch_locations && self.web_store.is_empty() {
+            return Err(
+                "imports.patch_locations: name the store of such locations (imports.web_store)".into()
+            );
+        }
         self.inject.iter().try_for_each(|(name, value)| {
             may_be_injected(name, value).map_err(|why| format!("imports.inject: \"{name}\": {why}"))
         })
@@ -92,6 +100,7 @@ impl Imports {
             methods: self.methods().unwrap_or_default(),
             task_ttl_s: self.task_ttl_s as i64,
             web_store: (!self.web_store.is_empty()).then(|| self.web_store.clone()),
+            patch_locations: self.patch_locations,
             decompress: self.decompress,
             inject: self.inject.clone(),
             inject_roles_except: self.inject_roles_except.iter().map(|role| role.to_lowercase()).collect(),
@@ -147,6 +156,7 @@ mod tests {
             (Imports { networks: vec!["10.0.0.1/33".into()], ..good.clone() }, "imports.networks"),
             (Imports { task_ttl_s: 1, ..good.clone() }, "imports.task_ttl_s"),
             (Imports { web_store: "a b".into(), ..good.clone() }, "imports.web_store"),
+            (Imports { patch_locations: true, ..good.clone() }, "imports.patch_locations"),
             (
                 Imports { inject: [("os_glance_x".into(), "1".into())].into(), ..good.clone() },
                 "imports.inject",

@@ -4,6 +4,7 @@
 //! when it was made. Must not know how a copy is made, which is [`super::transfer`]'s.
 
 use super::access;
+use super::download::expect_fetched;
 use super::importing::expect_uncopied;
 use crate::catalog::{images, quotas};
 use crate::db::{Rows, WriteTxn};
@@ -65,6 +66,7 @@ impl Service {
     ) -> Result<Image, Error> {
         let image = access::reachable(rows, actor, id, Action::ImagesCopyToPlace)?;
         expect_active(&image)?;
+        expect_fetched(rows, &image)?;
         if places.is_empty() {
             return Err(Error::invalid("name at least one store to copy the image to"));
         }

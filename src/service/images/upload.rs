@@ -317,7 +317,7 @@ pub(super) fn put_back(txn: &WriteTxn, id: &ImageId, token: &[u8; 16], now: Time
     image.size_bytes = None;
     image.virtual_size_bytes = None;
     image.updated_at = now;
-    importing::let_go(&mut image);
+    importing::give_up(&mut image);
     Ok(images::update(txn, &image)?)
 }
 

@@ -91,7 +91,7 @@ impl Service {
             }
         }
         if job.state.is_final() {
-            work::let_go(txn, self, job, now)?;
+            work::let_go(txn, job, now)?;
         }
         jobs::put(txn, job)?;
         settle_parent(txn, job, now)

@@ -149,9 +149,9 @@ pub(super) fn unmake(txn: &WriteTxn, store: &Store, job: &Job, now: Time) -> Res
 }
 
 /// What a task that has ended, however that was, does not hold any more, in the commit that records its end.
-pub(super) fn let_go(txn: &WriteTxn, service: &Service, job: &Job, now: Time) -> Result<(), Error> {
+pub(super) fn let_go(txn: &WriteTxn, job: &Job, now: Time) -> Result<(), Error> {
     match &job.task {
-        Some(Task::Intake(intake)) => images::conclude(txn, service, intake, job, now),
+        Some(Task::Intake(intake)) => images::conclude(txn, intake, job, now),
         _ => Ok(()),
     }
 }

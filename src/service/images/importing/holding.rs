@@ -9,7 +9,7 @@ use crate::catalog::images;
 use crate::db::WriteTxn;
 use crate::model::job::{Intake, Job, JobId, JobState};
 use crate::model::{DataCopy, Image, StorePlace};
-use crate::service::{Error, Service};
+use crate::service::Error;
 use crate::store::Receipt;
 
 /// The task that holds an image.
@@ -59,11 +59,20 @@ pub(in crate::service::images) fn let_go(image: &mut Image) {
     }
 }
 
+/// The same where that came to nothing: stores that the data is yet to reach are ones that it did not reach.
+pub(in crate::service::images) fn give_up(image: &mut Image) {
+    if image.properties.contains_key(HELD_BY) {
+        let pending = image.properties.get(IMPORTING_TO).cloned().unwrap_or_default();
+        pending.split(',').filter(|store| !store.is_empty()).for_each(|store| add(image, FAILED_IN, store));
+        let_go(image);
+    }
+}
+
 /// Refuses an image that a task holds.
 ///
 /// # Errors
 /// `Conflict`, with the task.
-pub(super) fn expect_free(image: &Image) -> Result<(), Error> {
+pub(in crate::service::images) fn expect_free(image: &Image) -> Result<(), Error> {
     match image.properties.get(HELD_BY) {
         None => Ok(()),
         Some(task) => {
@@ -95,7 +104,6 @@ pub(super) fn task_id(job: &JobId) -> String {
 /// When the catalog fails.
 pub(in crate::service) fn conclude(
     txn: &WriteTxn,
-    service: &Service,
     intake: &Intake,
     job: &Job,
     now: Time,
@@ -104,12 +112,10 @@ pub(in crate::service) fn conclude(
     if image.properties.get(HELD_BY) != Some(&task_id(&job.id)) {
         return Ok(());
     }
-    if job.state != JobState::Succeeded {
-        for store in service.stores().names_at(intake.further()) {
-            has_missed(&mut image, &store);
-        }
+    match job.state {
+        JobState::Succeeded => let_go(&mut image),
+        _ => give_up(&mut image),
     }
-    let_go(&mut image);
     image.updated_at = now;
     Ok(images::update(txn, &image)?)
 }

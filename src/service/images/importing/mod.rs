@@ -27,8 +27,7 @@ mod unwrapping;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(in crate::service) use holding::conclude;
-use holding::expect_free;
-pub(super) use holding::{Landing, has_reached, let_go};
+pub(super) use holding::{Landing, expect_free, give_up, has_reached};
 use holding::{hold, task_id};
 pub use order::NewIntake;
 pub use targets::Destination;
@@ -87,6 +86,8 @@ pub struct ImportRules {
     pub methods: Vec<ImportMethod>,
     /// How long an ended task is told of, in seconds.
     pub task_ttl_s: i64,
+    /// Whether clients may hang locations on images by a patch, and see them in records.
+    pub patch_locations: bool,
     /// What clients call the store that stands for addresses of the web, where they may name such addresses.
     pub web_store: Option<String>,
     /// Whether data in a wrapper (gz, xz, zst) is unwrapped.
@@ -103,6 +104,7 @@ impl Default for ImportRules {
         ImportRules {
             methods,
             task_ttl_s: 48 * 3600,
+            patch_locations: false,
             web_store: None,
             decompress: false,
             inject: BTreeMap::new(),

@@ -182,7 +182,8 @@ async fn where_one_store_fails_all_is_let_go_of_or_the_rest_stays_and_it_is_name
         b.cold.fail_after(None, false);
         b.tidy();
         let job = b.job(&asked);
-        assert_eq!(b.said(&id, FAILED).unwrap(), "cold");
+        // With all or nothing it is in none of them; the one that failed comes first.
+        assert_eq!(b.said(&id, FAILED).unwrap(), if must_all { "cold,main,warm" } else { "cold" });
         assert_eq!((b.said(&id, PENDING).unwrap(), b.said(&id, HELD)), (String::new(), None));
         if must_all {
             assert_eq!((job.state, b.image(&id).status), (JobState::Failed, Status::Queued));
@@ -238,6 +239,12 @@ async fn data_goes_only_where_it_is_to_and_is_fetched_once() {
         assert!(read(&b.service, &member("one"), &id) == data(9, 300_000));
         assert_eq!(b.image(&id).place, StorePlace(2), "the first that was named");
     }
+    // What was never fetched came to none of them.
+    let id = registered(&b.service, &member("one"), Some("raw"));
+    let web = DataOrigin::Web { url: format!("{base}/none") };
+    b.order(&id, web, b.to(&named(&["warm", "cold"]), true)).unwrap();
+    work_off(&b.service).await;
+    assert_eq!((b.image(&id).status, b.said(&id, FAILED).unwrap()), (Status::Queued, "warm,cold".into()));
     // Without a length, and in a wrapper.
     for (path, content) in [("/unmeasured", data(8, 200_000)), ("/wrapped", data(6, 250_000))] {
         let id = registered(&b.service, &member("one"), Some("raw"));

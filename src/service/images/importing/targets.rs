@@ -10,6 +10,7 @@ use crate::db::Rows;
 use crate::model::job::{DataOrigin, Intake, Job, Task};
 use crate::model::{Image, ImageId, StorePlace};
 use crate::service::images::access;
+use crate::service::images::download::expect_fetched;
 use crate::service::jobs::Order;
 use crate::service::rights::Action;
 use crate::service::{Actor, Error, ErrorKind, Service};
@@ -81,6 +82,7 @@ impl Service {
     ) -> Result<Option<Job>, Error> {
         let image = access::reachable(&self.db.read()?, actor, id, Action::ImagesCopyToPlace)?;
         expect_importable(&image, &DataOrigin::Own)?;
+        expect_fetched(&self.db.read()?, &image)?;
         if new.to.all {
             new.to.places.retain(|place| image.copy_at(*place).is_none());
             if new.to.places.is_empty() {

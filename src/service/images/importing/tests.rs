@@ -14,6 +14,7 @@ use futures::stream;
 
 use super::*;
 use crate::model::Image;
+use crate::model::image::{Declared, Located, Location};
 use crate::model::job::{IntakeKind, Job, JobState};
 use crate::service::images::{BodyBroken, Change, Field, NewImage};
 use crate::service::testing::{self, ManualClock, member, rules, work_off};
@@ -372,6 +373,11 @@ async fn an_image_of_this_region_comes_with_its_formats_and_some_properties() {
     assert_eq!(shown(&service, &other, &foreign).status, Status::Queued);
 }
 
+fn at(url: String, secure: Option<crate::model::SecureHash>) -> Located {
+    let declared = Declared { md5: None, secure };
+    Located { locations: vec![Location { url, ..Location::default() }], declared }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_location_is_fetched_once_compared_and_shown_to_few() {
     let rules = ImportRules { web_store: Some("web".into()), ..ImportRules::default() };
@@ -381,8 +387,8 @@ async fn a_location_is_fetched_once_compared_and_shown_to_few() {
     let content = data(7, 150_000);
     let locate = async |expected| {
         let id = registered(&service, &owner, Some("raw"));
-        let location = crate::model::image::Location { url: format!("{base}/plain"), expected };
-        let job = service.add_image_location(&owner, &id, location, "{}".into()).unwrap();
+        let located = at(format!("{base}/plain"), expected);
+        let job = service.add_image_location(&owner, &id, located, "{}".into()).unwrap();
         work_off(&service).await;
         (id, service.job(&owner, job.id).unwrap())
     };
@@ -418,7 +424,7 @@ async fn a_location_is_fetched_once_compared_and_shown_to_few() {
     // Without a store of that name nobody names addresses.
     let (closed, base, _) = with_server(boxed().0).await;
     let id = registered(&closed, &owner, Some("raw"));
-    let location = crate::model::image::Location { url: format!("{base}/plain"), expected: None };
+    let location = at(format!("{base}/plain"), None);
     assert_eq!(
         kind(closed.add_image_location(&owner, &id, location, "{}".into())),
         Some(ErrorKind::Forbidden)

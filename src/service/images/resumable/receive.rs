@@ -129,7 +129,7 @@ impl Service {
         let room = Room { image: *id, token: upload.token, reserved_bytes: quotas::reserved(&read, id)? };
         // What a client fills is compared by that client.
         let expected = match upload.is_of_job() {
-            true => locations::get(&read, id)?.and_then(|location| location.expected),
+            true => locations::get(&read, id)?.and_then(|located| located.declared.secure),
             false => None,
         };
         drop(read);

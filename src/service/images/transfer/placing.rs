@@ -12,6 +12,7 @@ use crate::model::job::Task;
 use crate::model::{ContentId, DataCopy, Image, ImageId, Operation, Status, StorePlace};
 use crate::objects::exchange::PIECE_BYTES;
 use crate::service::audit::Act;
+use crate::service::images::download::expect_here;
 use crate::service::images::importing::has_reached;
 use crate::service::images::upload::{gone, in_background};
 use crate::service::jobs::{JobAtWork, asker};
@@ -192,6 +193,7 @@ impl Service {
         if image.copy_at(place).is_some() {
             return Ok(None);
         }
+        expect_here(&image)?;
         let not_active = || Error::conflict(format!("image {} is not active any more", image.id));
         let digest = image.digests.as_ref().ok_or_else(not_active)?.blake3;
         let reader = self.reader_of(&image)?.ok_or_else(not_active)?;
