@@ -1,34 +1,35 @@
-//! Where images' data was fetched from, by image: at most one each.
+//! Where images' data lies on the web, or was fetched from, by image.
 //!
-//! Invariant: a location is there only while its image is, and nothing else fills it. Must not know who may see one.
+//! Invariant: a row is there only while its image is, nothing else fills that, and it names an address. Must not know who may
+//! see one.
 
 use super::error::Error;
 use super::records::location::LocationRecord;
 use crate::db::{Rows, Table, WriteTxn};
 use crate::model::ImageId;
-use crate::model::image::Location;
+use crate::model::image::Located;
 
 /// Image id.
 pub(super) const LOCATIONS: Table = Table::facts("image-locations-1");
 
-/// The location of an image.
+/// The locations of an image.
 ///
 /// # Errors
 /// When the database fails, or a record is unreadable.
-pub fn get(rows: &impl Rows, image: &ImageId) -> Result<Option<Location>, Error> {
+pub fn get(rows: &impl Rows, image: &ImageId) -> Result<Option<Located>, Error> {
     let record = rows.record::<LocationRecord>(&LOCATIONS, image.bytes())?;
-    Ok(record.map(LocationRecord::into_location).transpose()?)
+    Ok(record.map(LocationRecord::into_located).transpose()?)
 }
 
-/// Sets it.
+/// Sets them.
 ///
 /// # Errors
 /// When the database fails.
-pub fn put(txn: &WriteTxn, image: &ImageId, location: &Location) -> Result<(), Error> {
-    Ok(txn.put_record(&LOCATIONS, image.bytes(), &LocationRecord::from(location))?)
+pub fn put(txn: &WriteTxn, image: &ImageId, located: &Located) -> Result<(), Error> {
+    Ok(txn.put_record(&LOCATIONS, image.bytes(), &LocationRecord::from(located))?)
 }
 
-/// Forgets it.
+/// Forgets them.
 ///
 /// # Errors
 /// When the database fails.

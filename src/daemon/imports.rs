@@ -16,7 +16,7 @@ use crate::web::{Filter, FilterRules, Web};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Imports {
-    /// Ways in that clients may use: glance-direct, web-download, glance-download.
+    /// Ways in that clients may use: glance-direct, web-download, glance-download, copy-image.
     pub methods: Vec<String>,
     /// Schemes that may be fetched from: http, https.
     pub schemes: Vec<String>,
@@ -32,6 +32,8 @@ pub struct Imports {
     pub task_ttl_s: u64,
     /// What clients call the store that stands for addresses of the web; empty lets nobody name such a location.
     pub web_store: String,
+    /// Whether clients may hang locations on images by a patch, and see them in records.
+    pub patch_locations: bool,
     /// Whether data in a wrapper is unwrapped.
     pub decompress: bool,
     /// Properties that are put on imported images.
@@ -44,7 +46,7 @@ impl Default for Imports {
     fn default() -> Self {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         Imports {
-            methods: texts(&["glance-direct", "web-download"]),
+            methods: texts(&["glance-direct", "web-download", "copy-image"]),
             schemes: texts(&["http", "https"]),
             ports: vec![80, 443],
             hosts: Vec::new(),
@@ -52,6 +54,7 @@ impl Default for Imports {
             ca_file: String::new(),
             task_ttl_s: 172_800,
             web_store: String::new(),
+            patch_locations: false,
             decompress: false,
             inject: BTreeMap::new(),
             inject_roles_except: texts(&["admin"]),
@@ -81,6 +84,11 @@ impl Imports {
                 self.web_store
             ));
         }
+        if self.patch_locations && self.web_store.is_empty() {
+            return Err(
+                "imports.patch_locations: name the store of such locations (imports.web_store)".into()
+            );
+        }
         self.inject.iter().try_for_each(|(name, value)| {
             may_be_injected(name, value).map_err(|why| format!("imports.inject: \"{name}\": {why}"))
         })
@@ -92,6 +100,7 @@ impl Imports {
             methods: self.methods().unwrap_or_default(),
             task_ttl_s: self.task_ttl_s as i64,
             web_store: (!self.web_store.is_empty()).then(|| self.web_store.clone()),
+            patch_locations: self.patch_locations,
             decompress: self.decompress,
             inject: self.inject.clone(),
             inject_roles_except: self.inject_roles_except.iter().map(|role| role.to_lowercase()).collect(),
@@ -103,7 +112,7 @@ impl Imports {
             let known = ImportMethod::ALL.into_iter().find(|method| method.as_str() == name);
             known.ok_or_else(|| {
                 format!(
-                    "imports.methods: \"{name}\" is none of glance-direct, web-download and glance-download"
+                    "imports.methods: \"{name}\" is none of glance-direct, web-download, glance-download and copy-image"
                 )
             })
         };
@@ -139,7 +148,7 @@ mod tests {
     fn what_says_nothing_sensible_is_refused() {
         let good = Imports { networks: vec!["10.0.0.0/8".into(), "fd00::/8".into()], ..Imports::default() };
         assert_eq!(good.check(), Ok(()));
-        assert_eq!(good.rules().methods.len(), 2);
+        assert_eq!(good.rules().methods.len(), 3);
         for (bad, what) in [
             (Imports { methods: vec!["file".into()], ..good.clone() }, "imports.methods"),
             (Imports { schemes: vec!["ftp".into()], ..good.clone() }, "imports.schemes"),
@@ -147,6 +156,7 @@ mod tests {
             (Imports { networks: vec!["10.0.0.1/33".into()], ..good.clone() }, "imports.networks"),
             (Imports { task_ttl_s: 1, ..good.clone() }, "imports.task_ttl_s"),
             (Imports { web_store: "a b".into(), ..good.clone() }, "imports.web_store"),
+            (Imports { patch_locations: true, ..good.clone() }, "imports.patch_locations"),
             (
                 Imports { inject: [("os_glance_x".into(), "1".into())].into(), ..good.clone() },
                 "imports.inject",

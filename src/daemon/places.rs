@@ -106,6 +106,14 @@ pub(super) fn check(home: &StoreSettings, places: &[PlaceSettings]) -> Result<()
     Ok(())
 }
 
+/// Refuses a name for addresses of the web that a store has.
+pub(super) fn check_apart(home: &StoreSettings, places: &[PlaceSettings], web: &str) -> Result<(), String> {
+    match std::iter::once(&home.name).chain(places.iter().map(|place| &place.name)).any(|name| name == web) {
+        false => Ok(()),
+        true => Err(format!("imports.web_store: \"{web}\" is the name of a store; choose another")),
+    }
+}
+
 fn check_name(setting: &str, name: &str) -> Result<(), String> {
     let is_good = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     if !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(is_good) {
@@ -271,6 +279,10 @@ mod tests {
         }
         let unnamed = StoreSettings { name: String::new(), ..StoreSettings::default() };
         assert!(check(&unnamed, &[]).unwrap_err().contains("store.name"));
+        assert_eq!(check_apart(&home, &[cold()], "web"), Ok(()));
+        for taken in ["main", "cold"] {
+            assert!(check_apart(&home, &[cold()], taken).unwrap_err().contains("imports.web_store"));
+        }
     }
 
     fn settings(outer: &tempfile::TempDir) -> Settings {

@@ -581,6 +581,7 @@ impl Settings {
         exchange::check(&self.exchange)?;
         peers::check(&self.peer)?;
         places::check(&self.store, &self.place)?;
+        places::check_apart(&self.store, &self.place, &self.imports.web_store)?;
         self.check_public_url()?;
         self.check_location()?;
         self.check_copies()

@@ -171,13 +171,32 @@ pub struct Image {
     pub upload: Option<[u8; 16]>,
 }
 
-/// An address that an image's data was fetched from, or is to be.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// An address of the web that an image's data lies at, by word of whoever may change the image.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Location {
     /// The address, as its caller wrote it.
     pub url: String,
-    /// What the data's hash must be, where the caller said so.
-    pub expected: Option<SecureHash>,
+    /// What its caller says of it.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What data is said to be, by whoever gave its location.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Declared {
+    /// Its MD5.
+    pub md5: Option<[u8; 16]>,
+    /// A digest that tells it from any other.
+    pub secure: Option<SecureHash>,
+}
+
+/// Where an image's data lies outside of the box, and what it must be. The image's data may be there alone, until it is
+/// read for the first time.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Located {
+    /// Addresses, the first to be asked in front.
+    pub locations: Vec<Location>,
+    /// What the data at each of them must be.
+    pub declared: Declared,
 }
 
 /// An image's data in one place more.
@@ -194,6 +213,11 @@ impl Image {
     pub fn data(&self) -> impl Iterator<Item = DataCopy> {
         let first = self.content.map(|content| DataCopy { place: self.place, content });
         first.into_iter().chain(self.copies.iter().copied())
+    }
+
+    /// Whether its data is none of the box's: it lies where the image's location says.
+    pub fn is_by_reference(&self) -> bool {
+        matches!(self.status, Status::Active | Status::Deactivated) && self.content.is_none()
     }
 
     /// The store's names of its data.

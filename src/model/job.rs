@@ -212,6 +212,8 @@ pub enum DataOrigin {
         /// The image there.
         image: ImageId,
     },
+    /// The image has it: it is copied to more stores of the box.
+    Own,
 }
 
 /// What the Image API calls a task's type.
@@ -240,7 +242,7 @@ impl IntakeKind {
     }
 }
 
-/// An import of the Image API: an image gets its data, or is queued again.
+/// An import of the Image API: an image gets its data, or is queued again; or what it has is copied to more stores.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Intake {
     /// How it was asked for.
@@ -255,6 +257,20 @@ pub struct Intake {
     pub input: String,
     /// The id of the request.
     pub request_id: String,
+    /// The places of the stores that the data goes to, the first in front; empty for where the image says.
+    pub places: Vec<StorePlace>,
+    /// Whether it stays in none of them unless it comes to be in all.
+    pub must_all: bool,
+}
+
+impl Intake {
+    /// The places that data goes to which is in the first already.
+    pub fn further(&self) -> &[StorePlace] {
+        match self.origin {
+            DataOrigin::Own => &self.places,
+            _ => self.places.get(1..).unwrap_or_default(),
+        }
+    }
 }
 
 /// What a worker does: enough to do it again.

@@ -169,6 +169,8 @@ pub struct Service {
     regions: Arc<images::Regions>,
     /// What imports may fetch from.
     web: Arc<Web>,
+    /// Images whose data is fetched for their first read.
+    fetches: images::Fetches,
     /// The stores that clients may choose from.
     stores: stores::Stores,
     /// The cloud whose Keystone says who asks, where the box does not do so itself.
@@ -208,6 +210,7 @@ impl Service {
             buckets: Arc::default(),
             regions: Arc::default(),
             web: Arc::default(),
+            fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,
         }

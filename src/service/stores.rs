@@ -50,6 +50,17 @@ impl StoreKind {
     }
 }
 
+/// The stores that somebody wants data in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Wherever it goes by itself.
+    Default,
+    /// Those of these names.
+    Named(Vec<String>),
+    /// All that take new data.
+    All,
+}
+
 /// All stores of a box, the heaviest first.
 #[derive(Debug, Clone)]
 pub struct Stores(Arc<[StoreInfo]>);
@@ -102,6 +113,33 @@ impl Stores {
     /// What people call the store at a place.
     pub fn name_of(&self, place: StorePlace) -> String {
         self.at(place).map_or_else(|| place.to_string(), |store| format!("store {}", store.name))
+    }
+
+    /// Those that are wanted, in the order in which they are named, else the heaviest first. None where there is no
+    /// choice, as there is one store only.
+    ///
+    /// # Errors
+    /// `Invalid` for an unknown store.
+    pub fn wanted(&self, wanted: &Wanted) -> Result<Vec<&StoreInfo>, Error> {
+        let mut found: Vec<&StoreInfo> = match wanted {
+            Wanted::Default => self.at(self.default_place()).into_iter().collect(),
+            Wanted::All => self.iter().filter(|store| !store.read_only).collect(),
+            Wanted::Named(names) => {
+                let named = |name: &String| self.named(name).ok_or_else(|| unknown(self, name));
+                names.iter().map(named).collect::<Result<_, _>>()?
+            }
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        found.retain(|store| seen.insert(store.place));
+        if !self.are_several() {
+            found.clear();
+        }
+        Ok(found)
+    }
+
+    /// The names of the stores at these places, as far as settings name them.
+    pub fn names_at(&self, places: &[StorePlace]) -> Vec<String> {
+        places.iter().filter_map(|place| Some(self.at(*place)?.name.clone())).collect()
     }
 
     /// Where data goes for which nobody names a store.
@@ -185,7 +223,7 @@ impl Service {
     /// # Errors
     /// `Forbidden`, or when the catalog fails.
     pub fn store_details(&self, actor: &Actor) -> Result<Vec<(StoreInfo, PlaceStatus)>, Error> {
-        actor.expect(Action::StoreGet, Resource::None)?;
+        actor.expect(Action::StoreList, Resource::None)?;
         let statuses = self.store.places()?;
         let status = |store: &StoreInfo| statuses.iter().find(|status| status.place == store.place).cloned();
         Ok(self.stores.iter().filter_map(|store| Some((store.clone(), status(store)?))).collect())

@@ -204,6 +204,11 @@ impl Store {
         Ingest::start(self.clone(), Realm::new(self.inner.domain, scope), self.inner.options.digests)
     }
 
+    /// What is computed of new streams beside their BLAKE3.
+    pub fn digests(&self) -> DigestChoice {
+        self.inner.options.digests
+    }
+
     /// As [`Store::ingest`], with this hash in the place of the one that new streams have.
     ///
     /// # Errors

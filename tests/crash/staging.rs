@@ -5,7 +5,7 @@ use futures::stream;
 use tintype::catalog::uploads;
 use tintype::model::job::{DataOrigin, IntakeKind};
 use tintype::model::{Image, Status};
-use tintype::service::images::{BodyBroken, NewIntake};
+use tintype::service::images::{BodyBroken, Destination, NewIntake};
 
 use crate::acts::{Act, id, text};
 use crate::every_step::{Before, Workload, run};
@@ -49,7 +49,8 @@ impl Machine {
         let importing = held.changed(|picture| picture.image.status = Status::Importing);
         let states = [before.changed(|_| ()), held.clone(), importing, held.filled(body), queued];
         self.tell(|world| world.doubt(id(slot), states.map(Some).into()));
-        let new = NewIntake { kind: IntakeKind::ImageImport, origin: DataOrigin::Staged, input: "{}".into() };
+        let (kind, origin, to) = (IntakeKind::ImageImport, DataOrigin::Staged, Destination::default());
+        let new = NewIntake { kind, origin, input: "{}".into(), to };
         self.service().import_image_data(&actor(), &id(slot), new).map(drop).map_err(text)
     }
 

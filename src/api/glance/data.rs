@@ -43,15 +43,11 @@ pub(super) async fn upload(mut call: Call, id: ImageId) -> Result<Response, Refu
 pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
     let preferred = preferred_stores(&call.parts.uri)?;
-    // Held by nobody for longer than it takes to open the data, or to find that it cannot be reached.
-    let turn = call.state.service.store().turn().await.map_err(Error::from)?;
-    let open = move |service: &Service, actor: &Actor| {
-        let names = preferred.iter().flatten().map(String::as_str);
-        let places = preferred.as_ref().map(|_| service.preferred_stores(names)).transpose()?;
-        service.download_from(actor, &id, &places.unwrap_or_default())
-    };
-    let download = call.run(open).await?;
-    drop(turn);
+    let mut download = open(&call, id, preferred.clone()).await?;
+    if download.awaits_data() {
+        call.state.service.fetch_by_reference(&id).await?;
+        download = open(&call, id, preferred).await?;
+    }
     let Download { image, reader: Some(reader) } = download else { return Ok(no_content()) };
     let size = reader.size_bytes();
     let asked = asked_range(call.headers(), size)?;
@@ -75,6 +71,26 @@ pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Re
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
+}
+
+/// Opens an image's data, from the stores of these names where they have it.
+fn open(
+    call: &Call,
+    id: ImageId,
+    preferred: Option<Vec<String>>,
+) -> impl Future<Output = Result<Download, Refusal>> + Send + use<> {
+    let state = call.state.clone();
+    let open = move |service: &Service, actor: &Actor| {
+        let names = preferred.iter().flatten().map(String::as_str);
+        let places = preferred.as_ref().map(|_| service.preferred_stores(names)).transpose()?;
+        service.download_from(actor, &id, &places.unwrap_or_default())
+    };
+    let opened = call.run(open);
+    async move {
+        // Held by nobody for longer than it takes to open the data, or to find that it cannot be reached.
+        let _turn = state.service.store().turn().await.map_err(Error::from)?;
+        opened.await
+    }
 }
 
 /// The store that an upload names for its data.

@@ -6,15 +6,18 @@ use axum::response::Response;
 
 use super::call::{Call, json_response, no_content};
 use super::error::Refusal;
-use super::patch::Dialect;
+use super::patch::{Dialect, Patch};
 use super::query::ListQuery;
 use super::wire;
 use crate::api::ims;
 use crate::model::{Image, ImageId};
+use crate::service::images::ImportMethod;
 use crate::service::{Actor, Error, Service};
 
 /// Tells clients which ways in there are besides an upload.
 const IMPORT_METHODS: HeaderName = HeaderName::from_static("openstack-image-import-methods");
+/// Tells clients which stores they may choose from.
+const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids");
 
 /// A page of what the caller may list.
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
@@ -25,7 +28,8 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
             let page = service.list_images(actor, query.listing.clone())?;
             let next = page.last().filter(|_| page.len() == limit).map(|last| query.next(&last.id));
             // Printed here, beside the other blocking work, to leave the network threads alone.
-            Ok(wire::image_page(&page, service.stores(), &query.first(), next.as_deref()))
+            let beside = service.beside(actor, &page)?;
+            Ok(wire::image_page(&page, service.stores(), &beside, &query.first(), next.as_deref()))
         })
         .await?;
     Ok(json_response(StatusCode::OK, body))
@@ -40,17 +44,20 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
     let image = call.run(move |service, actor| service.create_image(actor, new)).await?;
     let printed = match names_system {
         true => ims::registered(&image),
-        false => wire::image(&image, call.state.service.stores()),
+        false => printed(&call, image.clone()).await?,
     };
     let mut response = json_response(StatusCode::CREATED, printed);
     let base_url = call.state.base_url(&call.parts.uri, call.headers());
     if let Ok(location) = HeaderValue::from_str(&format!("{base_url}/v2/images/{}", image.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
-    let methods: Vec<&str> =
-        call.state.service.import_methods().iter().map(|method| method.as_str()).collect();
-    if let Ok(methods) = HeaderValue::from_str(&methods.join(",")) {
-        response.headers_mut().insert(IMPORT_METHODS, methods);
+    let methods: Vec<&str> = call.state.service.import_methods().map(ImportMethod::as_str).collect();
+    let stores = super::stores::names(&call.state.service);
+    for (header, names) in [(IMPORT_METHODS, methods.join(",")), (STORE_IDS, stores.join(","))] {
+        // An empty list is that of a box with one store, which tells of none.
+        if let Some(names) = HeaderValue::from_str(&names).ok().filter(|names| !names.is_empty()) {
+            response.headers_mut().insert(header, names);
+        }
     }
     Ok(response)
 }
@@ -59,15 +66,31 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
 pub(super) async fn show(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
     let image = call.run(move |service, actor| service.show_image(actor, &id)).await?;
-    Ok(json_response(StatusCode::OK, wire::image(&image, call.state.service.stores())))
+    Ok(json_response(StatusCode::OK, printed(&call, image).await?))
 }
 
 /// Patches a record.
 pub(super) async fn update(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     let dialect = Dialect::of(call.headers().get(CONTENT_TYPE))?;
-    let changes = dialect.read(call.json().await?)?;
-    let image = call.run(move |service, actor| service.update_image(actor, &id, changes)).await?;
-    Ok(json_response(StatusCode::OK, wire::image(&image, call.state.service.stores())))
+    let Patch { changes, locations } =
+        dialect.read(call.json().await?, call.state.service.shows_locations())?;
+    let image = match locations.is_empty() {
+        true => call.run(move |service, actor| service.update_image(actor, &id, changes)).await?,
+        false => {
+            let service = &call.state.service;
+            service.update_image_and_locations(&call.actor, &id, changes, locations).await?
+        }
+    };
+    Ok(json_response(StatusCode::OK, printed(&call, image).await?))
+}
+
+/// A record as the caller is told it.
+fn printed(call: &Call, image: Image) -> impl Future<Output = Result<Vec<u8>, Refusal>> + Send + use<> {
+    let print = move |service: &Service, actor: &Actor| {
+        let beside = service.beside(actor, std::slice::from_ref(&image))?;
+        Ok(wire::image(&image, service.stores(), &beside.into_iter().next().unwrap_or_default()))
+    };
+    call.run(print)
 }
 
 /// Deletes an image.

@@ -14,8 +14,8 @@ use crate::api::body::frames;
 use crate::model::ImageId;
 use crate::model::job::{DataOrigin, IntakeKind};
 use crate::service::Service;
-use crate::service::images::{ImportMethod, NewIntake};
-use crate::service::stores::Stores;
+use crate::service::images::{Destination, ImportMethod, NewIntake};
+use crate::service::stores::Wanted;
 
 /// Names the store that data is to go to.
 const STORE: &str = "x-image-meta-store";
@@ -36,21 +36,28 @@ pub(super) async fn stage(mut call: Call, id: ImageId) -> Result<Response, Refus
 pub(super) async fn import(mut call: Call, id: ImageId) -> Result<Response, Refusal> {
     let body = object(call.json().await?)?;
     let origin = origin(&call.state.service, &body)?;
-    check_stores(
-        call.state.service.stores(),
-        &body,
-        call.headers().get(STORE).and_then(|name| name.to_str().ok()),
-    )?;
-    let input = json!({"image_id": id.to_string(), "import_req": body, "backend": []}).to_string();
-    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input };
-    call.run(move |service, actor| service.import_image_data(actor, &id, new)).await?;
+    let header = call.headers().get(STORE).and_then(|name| name.to_str().ok());
+    let (wanted, must_all) = wanted_stores(&body, header)?;
+    let stores = call.state.service.stores().wanted(&wanted);
+    // Of an upload that is a bad request, of an import a conflict.
+    let stores = stores.map_err(|unknown| Refusal::new(StatusCode::CONFLICT, unknown.message))?;
+    let names: Vec<&str> = stores.iter().map(|store| store.name.as_str()).collect();
+    let input = json!({"image_id": id.to_string(), "import_req": body, "backend": names}).to_string();
+    let places = stores.iter().map(|store| store.place).collect();
+    let to = Destination { places, all: wanted == Wanted::All, must_all };
+    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input, to };
+    call.run(move |service, actor| match new.origin {
+        DataOrigin::Own => service.import_to_more_stores(actor, &id, new).map(drop),
+        _ => service.import_image_data(actor, &id, new).map(drop),
+    })
+    .await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 /// Tells which ways in there are.
 pub(super) async fn methods(mut call: Call) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
-    let names: Vec<&str> = call.state.service.import_methods().iter().map(|method| method.as_str()).collect();
+    let names: Vec<&str> = call.state.service.import_methods().map(ImportMethod::as_str).collect();
     let body = json!({"import-methods": {"description": "Import methods available.", "type": "array", "value": names}});
     Ok(json_response(StatusCode::OK, body.to_string().into_bytes()))
 }
@@ -61,18 +68,19 @@ fn origin(service: &Service, body: &Map<String, Value>) -> Result<DataOrigin, Re
         return Err(Refusal::bad("method must be an object with a name"));
     };
     let name = method.get("name").and_then(Value::as_str).unwrap_or_default();
-    let known = service.import_methods().iter().find(|known| known.as_str() == name);
+    let known = service.import_methods().find(|known| known.as_str() == name);
     let text = |key: &str| method.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     match known {
         None => {
             let shown: String = name.chars().take(100).collect();
-            let offered: Vec<&str> = service.import_methods().iter().map(|known| known.as_str()).collect();
+            let offered: Vec<&str> = service.import_methods().map(ImportMethod::as_str).collect();
             Err(Refusal::bad(format!(
                 "import method {shown:?} is none of those offered: {}",
                 offered.join(", ")
             )))
         }
         Some(ImportMethod::GlanceDirect) => Ok(DataOrigin::Staged),
+        Some(ImportMethod::CopyImage) => Ok(DataOrigin::Own),
         Some(ImportMethod::WebDownload) => match text("uri") {
             Some(uri) => Ok(DataOrigin::Web { url: uri.to_owned() }),
             None => Err(Refusal::bad("web-download takes an uri")),
@@ -92,8 +100,8 @@ fn origin(service: &Service, body: &Map<String, Value>) -> Result<DataOrigin, Re
     }
 }
 
-/// Data that is imported goes to the box's default store, from which it can be copied to others.
-fn check_stores(stores: &Stores, body: &Map<String, Value>, header: Option<&str>) -> Result<(), Refusal> {
+/// Which stores an import's body and header name, and whether all of them must be reached.
+fn wanted_stores(body: &Map<String, Value>, header: Option<&str>) -> Result<(Wanted, bool), Refusal> {
     let flag = |key: &str| match body.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -101,11 +109,15 @@ fn check_stores(stores: &Stores, body: &Map<String, Value>, header: Option<&str>
     };
     let all = flag("all_stores")?.unwrap_or(false);
     // The reference takes false only beside several stores; its own command line always says it.
-    flag("all_stores_must_succeed")?;
-    let named = match body.get("stores") {
+    let must_all = flag("all_stores_must_succeed")?.unwrap_or(true);
+    let not_names = || Refusal::bad("stores must be a list of names");
+    let mut named = match body.get("stores") {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(names)) => names.clone(),
-        Some(_) => return Err(Refusal::bad("stores must be a list of names")),
+        Some(Value::Array(names)) => {
+            let name = |name: &Value| name.as_str().map(str::to_owned).ok_or_else(not_names);
+            names.iter().map(name).collect::<Result<Vec<_>, _>>()?
+        }
+        Some(_) => return Err(not_names()),
     };
     if all && (!named.is_empty() || header.is_some()) {
         return Err(Refusal::bad("all_stores goes with neither stores nor the header X-Image-Meta-Store"));
@@ -113,26 +125,11 @@ fn check_stores(stores: &Stores, body: &Map<String, Value>, header: Option<&str>
     if !named.is_empty() && header.is_some() {
         return Err(Refusal::bad("stores and the header X-Image-Meta-Store exclude each other"));
     }
-    let default = stores.at(stores.default_place()).map_or("", |store| store.name.as_str());
-    let elsewhere = |name: &str| {
-        let message =
-            format!("imports go to the store {default}: import without {name}, then copy the image there");
-        Err(Refusal::new(StatusCode::CONFLICT, message))
+    named.extend(header.map(str::to_owned));
+    let wanted = match (all, named.is_empty()) {
+        (true, _) => Wanted::All,
+        (false, true) => Wanted::Default,
+        (false, false) => Wanted::Named(named),
     };
-    if all && stores.are_several() {
-        return elsewhere("all_stores");
-    }
-    let named =
-        named.iter().map(|name| name.as_str().ok_or_else(|| Refusal::bad("stores must be a list of names")));
-    for name in named.chain(header.map(Ok)) {
-        match name? {
-            name if name == default => {}
-            name if stores.named(name).is_some() => return elsewhere(name),
-            name => {
-                let shown: String = name.chars().take(100).collect();
-                return Err(Refusal::new(StatusCode::CONFLICT, format!("there is no store {shown:?}")));
-            }
-        }
-    }
-    Ok(())
+    Ok((wanted, must_all))
 }

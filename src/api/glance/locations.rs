@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::call::{Call, json_response};
 use super::error::Refusal;
+use super::patch::Op;
 use super::wire::object;
-use crate::model::image::Location;
+use crate::model::image::{Declared, Located, Location};
 use crate::model::{HashAlgorithm, ImageId, SecureHash};
+use crate::service::images::{LocationChange, NewLocation, Validation};
 
 /// Algorithms that the reference takes, with the length of what they make, in hex digits. The box compares what it
 /// computes itself, which is the last two.
@@ -26,8 +28,9 @@ pub(super) async fn add(mut call: Call, id: ImageId) -> Result<Response, Refusal
     };
     let said = body.get("validation_data").cloned().unwrap_or_default();
     let input = json!({"image_id": id.to_string(), "loc_url": url, "validation_data": said}).to_string();
-    let location = Location { url, expected };
-    call.run(move |service, actor| service.add_image_location(actor, &id, location, input)).await?;
+    let declared = Declared { md5: None, secure: expected };
+    let located = Located { locations: vec![Location { url, ..Location::default() }], declared };
+    call.run(move |service, actor| service.add_image_location(actor, &id, located, input)).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
@@ -36,8 +39,75 @@ pub(super) async fn list(mut call: Call, id: ImageId) -> Result<Response, Refusa
     call.expect_no_body().await?;
     let store = call.state.service.web_store().map(str::to_owned);
     let found = call.run(move |service, actor| service.image_locations(actor, &id)).await?;
-    let told = found.iter().map(|location| json!({"url": location.url, "metadata": {"store": store}}));
+    let told = found.iter().map(|location| {
+        let mut metadata = json!(location.metadata);
+        metadata["store"] = json!(store);
+        json!({"url": location.url, "metadata": metadata})
+    });
     Ok(json_response(StatusCode::OK, Value::from(told.collect::<Vec<_>>()).to_string().into_bytes()))
+}
+
+/// Reads a change of a record's locations, in the old way of them; `rest` of the path comes behind `/locations`.
+pub(super) fn read_change(op: Op, rest: &str, value: Option<&Value>) -> Result<LocationChange, Refusal> {
+    let index = match rest.strip_prefix('/') {
+        None => None,
+        Some("-") => Some(None),
+        Some(text) => Some(Some(text.parse::<usize>().map_err(|_| {
+            Refusal::bad(format!("path /locations/{text} names no location: a number, or - for the end"))
+        })?)),
+    };
+    let value = || value.ok_or_else(|| Refusal::bad("operation on /locations needs a value"));
+    match (op, index) {
+        (Op::Add, Some(at)) => Ok(LocationChange::Add(at, new_location(value()?)?)),
+        (Op::Add, None) => Err(Refusal::bad("a location is added at a number, or at the end: /locations/-")),
+        (Op::Replace, None) => match value()? {
+            Value::Array(all) => {
+                Ok(LocationChange::Replace(all.iter().map(new_location).collect::<Result<_, _>>()?))
+            }
+            _ => Err(Refusal::bad("locations must be a list")),
+        },
+        (Op::Replace, Some(_)) => {
+            Err(Refusal::bad("locations are replaced all together, or added and removed"))
+        }
+        (Op::Remove, Some(Some(at))) => Ok(LocationChange::Remove(at)),
+        (Op::Remove, Some(None)) => Err(Refusal::bad("a location is removed by its number")),
+        (Op::Remove, None) => Err(Refusal::forbidden("attribute locations cannot be removed")),
+    }
+}
+
+/// `{"url": "…", "metadata": {…}, "validation_data": {…}}`, of which the last may be left out.
+fn new_location(value: &Value) -> Result<NewLocation, Refusal> {
+    let bad = || Refusal::bad("a location needs an url and metadata, which is an object of texts");
+    let Value::Object(keys) = value else { return Err(bad()) };
+    let known = ["url", "metadata", "validation_data"];
+    if let Some(other) = keys.keys().find(|key| !known.contains(&key.as_str())) {
+        let shown: String = other.chars().take(40).collect();
+        return Err(Refusal::bad(format!("a location has no {shown:?}")));
+    }
+    let url = keys.get("url").and_then(Value::as_str).filter(|url| !url.is_empty()).ok_or_else(bad)?;
+    let metadata = keys.get("metadata").and_then(Value::as_object).ok_or_else(bad)?;
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    let metadata = metadata.iter().map(text).collect::<Option<_>>().ok_or_else(bad)?;
+    let validation = match keys.get("validation_data") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(said)) => Some(validation(said)?),
+        Some(_) => return Err(Refusal::bad("validation_data must be an object")),
+    };
+    Ok(NewLocation { location: Location { url: url.to_owned(), metadata }, validation })
+}
+
+/// What a caller says that data is. Whether it can be so is the use case's to say.
+fn validation(said: &Map<String, Value>) -> Result<Validation, Refusal> {
+    let text = |key: &str| said.get(key).and_then(Value::as_str).map(str::to_owned);
+    let needs =
+        || Refusal::bad("validation_data needs os_hash_algo and os_hash_value, and may have a checksum");
+    let known = ["checksum", "os_hash_algo", "os_hash_value"];
+    let is_known = said.iter().all(|(key, value)| known.contains(&key.as_str()) && value.is_string());
+    let (algorithm, value) = text("os_hash_algo").zip(text("os_hash_value")).ok_or_else(needs)?;
+    if !is_known {
+        return Err(needs());
+    }
+    Ok(Validation { checksum: text("checksum"), algorithm, value })
 }
 
 /// The hash that the data must have.

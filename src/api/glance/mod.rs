@@ -26,6 +26,8 @@ mod commits_tests;
 #[cfg(test)]
 mod imports_tests;
 #[cfg(test)]
+mod old_locations_tests;
+#[cfg(test)]
 mod stores_tests;
 #[cfg(test)]
 mod tests;

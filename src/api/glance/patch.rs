@@ -7,8 +7,9 @@ use axum::http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
 use super::error::Refusal;
+use super::locations;
 use super::wire::{BASE, READ_ONLY, RESERVED, object, read_change};
-use crate::service::images::{Change, Existing};
+use crate::service::images::{Change, Existing, LocationChange};
 
 const DRAFT_4: &str = "application/openstack-images-v2.0-json-patch";
 const DRAFT_10: &str = "application/openstack-images-v2.1-json-patch";
@@ -24,8 +25,17 @@ pub(super) enum Dialect {
     Draft10,
 }
 
+/// What a patch asks for.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(super) struct Patch {
+    /// Of the record.
+    pub(super) changes: Vec<Change>,
+    /// Of where the data lies.
+    pub(super) locations: Vec<LocationChange>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Op {
+pub(super) enum Op {
     Add,
     Replace,
     Remove,
@@ -59,19 +69,29 @@ impl Dialect {
         }
     }
 
-    /// Reads a patch.
-    pub(super) fn read(self, body: Value) -> Result<Vec<Change>, Refusal> {
+    /// Reads a patch; one of locations only where the box takes those.
+    pub(super) fn read(self, body: Value, takes_locations: bool) -> Result<Patch, Refusal> {
         let Value::Array(operations) = body else {
             return Err(Refusal::bad("a patch must be a JSON list of operations"));
         };
-        operations.into_iter().map(|operation| self.read_one(object(operation)?)).collect()
+        let mut patch = Patch::default();
+        for operation in operations {
+            let operation = object(operation)?;
+            let (op, path) = match self {
+                Dialect::Draft4 => split_draft_4(&operation)?,
+                Dialect::Draft10 => split_draft_10(&operation)?,
+            };
+            match path.strip_prefix("/locations") {
+                Some(rest) if takes_locations && (rest.is_empty() || rest.starts_with('/')) => {
+                    patch.locations.push(locations::read_change(op, rest, operation.get("value"))?);
+                }
+                _ => patch.changes.push(self.read_one(op, path, &operation)?),
+            }
+        }
+        Ok(patch)
     }
 
-    fn read_one(self, operation: Map<String, Value>) -> Result<Change, Refusal> {
-        let (op, path) = match self {
-            Dialect::Draft4 => split_draft_4(&operation)?,
-            Dialect::Draft10 => split_draft_10(&operation)?,
-        };
+    fn read_one(self, op: Op, path: &str, operation: &Map<String, Value>) -> Result<Change, Refusal> {
         let key = root(path)?;
         check_key(&key)?;
         let value = || {
@@ -165,8 +185,8 @@ mod tests {
     }
 
     fn one(dialect: Dialect, operation: Value) -> Result<Change, u16> {
-        let changes = dialect.read(json!([operation])).map_err(|refusal| refusal.status.as_u16())?;
-        Ok(changes.into_iter().next().unwrap())
+        let patch = dialect.read(json!([operation]), false).map_err(|refusal| refusal.status.as_u16())?;
+        Ok(patch.changes.into_iter().next().unwrap())
     }
 
     #[test]
@@ -211,8 +231,8 @@ mod tests {
             assert_eq!(one(Dialect::Draft10, bad.clone()), Err(400), "{bad}");
         }
         assert_eq!(one(Dialect::Draft4, json!({"add": "/a", "remove": "/b", "value": "x"})), Err(400));
-        assert!(Dialect::Draft10.read(json!({})).is_err());
-        assert_eq!(Dialect::Draft10.read(json!([])).unwrap(), []);
+        assert!(Dialect::Draft10.read(json!({}), false).is_err());
+        assert_eq!(Dialect::Draft10.read(json!([]), true).unwrap(), Patch::default());
     }
 
     #[test]

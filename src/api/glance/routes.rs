@@ -38,10 +38,12 @@ async fn route(state: ApiState, parts: Parts, body: Body, base_url: &str) -> Res
     let path = parts.uri.path().to_owned();
     let raw: Vec<&str> = path.split('/').skip(1).collect();
     let below = match raw.as_slice() {
-        ["versions"] | ["versions", ""] => return Ok(versions::list(StatusCode::OK, base_url)),
-        [prefix, below @ ..] if versions::is_prefix(prefix) => below,
+        ["versions"] | ["versions", ""] => {
+            return Ok(versions::list(&state.service, StatusCode::OK, base_url));
+        }
+        [prefix, below @ ..] if versions::is_prefix(&state.service, prefix) => below,
         below if names_version(&parts) => below,
-        _ => return Ok(versions::list(StatusCode::MULTIPLE_CHOICES, base_url)),
+        _ => return Ok(versions::list(&state.service, StatusCode::MULTIPLE_CHOICES, base_url)),
     };
     let credentials = Credentials::of(&parts);
     let actor = state.blocking(move |service| authenticate(service, &credentials)).await?;

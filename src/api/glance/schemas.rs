@@ -229,11 +229,12 @@ fn one_of_or_null(description: &str, words: &[&str]) -> Value {
 mod tests {
     use super::*;
     use crate::api::glance::wire;
+    use crate::service::images::Beside;
     use crate::service::stores::Stores;
 
     #[test]
     fn every_key_of_a_record_is_in_the_schema() {
-        let printed = wire::image(&wire::tests::sample(), &Stores::default());
+        let printed = wire::image(&wire::tests::sample(), &Stores::default(), &Beside::default());
         let printed: Value = serde_json::from_slice(&printed).unwrap();
         let schema = image();
         for key in printed.as_object().unwrap().keys().filter(|key| !key.contains("distro")) {

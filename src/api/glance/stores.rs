@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::call::{Call, json_response, no_content};
 use super::error::Refusal;
 use crate::model::ImageId;
+use crate::service::Service;
 use crate::service::stores::{StoreInfo, StoreKind};
 use crate::store::PlaceStatus;
 
@@ -14,7 +15,9 @@ use crate::store::PlaceStatus;
 pub(super) async fn list(mut call: Call) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
     expect_several(&call)?;
-    let stores: Vec<Value> = call.state.service.stores().iter().map(|store| told(store).into()).collect();
+    let service = &call.state.service;
+    let mut stores: Vec<Value> = service.stores().iter().map(|store| told(store).into()).collect();
+    stores.extend(service.web_store().map(|name| told_web(name).into()));
     Ok(json_response(StatusCode::OK, json!({ "stores": stores }).to_string().into_bytes()))
 }
 
@@ -23,7 +26,11 @@ pub(super) async fn details(mut call: Call) -> Result<Response, Refusal> {
     call.expect_no_body().await?;
     let stores = call.run(|service, actor| service.store_details(actor)).await?;
     expect_several(&call)?;
-    let stores: Vec<Value> = stores.iter().map(|(store, status)| detailed(store, status)).collect();
+    let mut told: Vec<Value> = stores.iter().map(|(store, status)| detailed(store, status)).collect();
+    // Addresses of the web are asked for what no store has.
+    let lightest = stores.iter().map(|(store, _)| store.weight).min().unwrap_or_default();
+    told.extend(call.state.service.web_store().map(|name| detailed_web(name, lightest.saturating_sub(1))));
+    let stores = told;
     Ok(json_response(StatusCode::OK, json!({ "stores": stores }).to_string().into_bytes()))
 }
 
@@ -32,6 +39,15 @@ pub(super) async fn drop_copy(mut call: Call, store: String, id: ImageId) -> Res
     call.expect_no_body().await?;
     call.run(move |service, actor| service.drop_copy(actor, &id, &store)).await?;
     Ok(no_content())
+}
+
+/// What clients may call a store by, the heaviest first; none where there is one store only.
+pub(super) fn names(service: &Service) -> Vec<&str> {
+    if !service.stores().are_several() {
+        return Vec::new();
+    }
+    let names = service.stores().iter().map(|store| store.name.as_str());
+    names.chain(service.web_store()).collect()
 }
 
 /// Where there is one store only, there is nothing to choose from.
@@ -55,6 +71,19 @@ fn told(store: &StoreInfo) -> Map<String, Value> {
         }
     }
     keys
+}
+
+/// The store that stands for addresses of the web, which takes no data.
+fn told_web(name: &str) -> Map<String, Value> {
+    [("id".to_owned(), name.into()), ("read-only".to_owned(), "true".into())].into_iter().collect()
+}
+
+fn detailed_web(name: &str, weight: i64) -> Value {
+    let mut keys = told_web(name);
+    keys.insert("type".into(), "http".into());
+    keys.insert("weight".into(), weight.into());
+    keys.insert("properties".into(), json!({}));
+    keys.into()
 }
 
 fn detailed(store: &StoreInfo, status: &PlaceStatus) -> Value {

@@ -13,8 +13,10 @@ use crate::api::context::{ApiState, LocalAdmin};
 use crate::model::StorePlace;
 use crate::objects::{Entrance, Memory};
 use crate::service::Service;
+use crate::service::images::ImportRules;
 use crate::service::stores::{StoreInfo, StoreKind, Stores};
-use crate::service::testing::{rules, service, service_with_places, work_off};
+use crate::service::testing::{member, rules, service, service_with_places, work_off};
+use crate::service::{Actor, ErrorKind, Rules};
 use crate::store::PlaceMedium;
 
 struct Box2 {
@@ -40,7 +42,9 @@ fn two() -> Box2 {
         let way = Entrance::new(Arc::new(Memory::new()), name.into(), Box::new(|| Ok(())));
         PlaceMedium { name: name.into(), way: Some(way) }
     };
-    let (service, _clock) = service_with_places(Memory::new(), vec![place("cold"), place("shut")], rules());
+    let imports = ImportRules { web_store: Some("web".into()), ..ImportRules::default() };
+    let rules = Rules { imports, ..rules() };
+    let (service, _clock) = service_with_places(Memory::new(), vec![place("cold"), place("shut")], rules);
     let stores = Stores::new(vec![info(0, "fast", 10), info(1, "cold", -1), info(2, "shut", 0)]);
     of(service.with_stores(stores))
 }
@@ -60,6 +64,17 @@ impl Box2 {
         let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
         let status = response.status().as_u16();
         (status, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    async fn import(&self, image: &str, store: Option<&str>, body: Value) -> u16 {
+        self.send("POST", &format!("{image}/import"), store, body.to_string().into_bytes()).await.0
+    }
+
+    async fn staged(&self) -> String {
+        let image = self.queued().await;
+        let staged = self.send("PUT", &format!("{image}/stage"), None, vec![7; 5000]).await;
+        assert_eq!(staged.0, 204);
+        image
     }
 
     async fn ask(&self, method: &str, path: &str) -> (u16, Value) {
@@ -90,6 +105,7 @@ async fn stores_are_listed_and_their_details_are_the_administrators() {
         {"id": "fast", "default": "true"},
         {"id": "shut", "read-only": "true"},
         {"id": "cold", "description": "slow disks"},
+        {"id": "web", "read-only": "true"},
     ]});
     assert_eq!((status, listed), (200, wanted));
     let (status, detailed) = b.ask("GET", "/v2/info/stores/detail").await;
@@ -97,6 +113,11 @@ async fn stores_are_listed_and_their_details_are_the_administrators() {
     let cold = &detailed["stores"][2];
     assert_eq!((&cold["id"], &cold["type"], &cold["weight"]), (&json!("cold"), &json!("file"), &json!(-1)));
     assert_eq!(cold["properties"]["data_dir"], "/srv/cold");
+    let web = json!({"id": "web", "read-only": "true", "type": "http", "weight": -2, "properties": {}});
+    assert_eq!(detailed["stores"][3], web, "it comes after all others");
+    let other = Actor { roles: ["service".to_owned()].into(), ..member("p") };
+    assert_eq!(b.service.store_details(&other).unwrap().len(), 3);
+    assert_eq!(b.service.store_details(&member("p")).unwrap_err().kind, ErrorKind::Forbidden);
     let one = of(service().0);
     for path in ["/v2/info/stores", "/v2/info/stores/detail"] {
         assert_eq!(one.ask("GET", path).await.0, 404, "{path}");
@@ -180,4 +201,116 @@ async fn an_upload_in_parts_names_its_store_in_its_metadata() {
         assert_eq!(begin(metadata).await.unwrap().status().as_u16(), status, "{metadata}");
     }
     assert_eq!(b.stores_of(&image).await, "cold");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_stores_are_listed_among_versions_and_ways_in() {
+    let (b, one) = (two(), of(service().0));
+    let minors = async |b: &Box2| {
+        let listed = b.ask("GET", "/versions").await.1;
+        let ids = listed["versions"].as_array().unwrap().iter().map(|version| version["id"].clone());
+        ids.map(|id| id.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (several, single) = (minors(&b).await, minors(&one).await);
+    for minor in ["v2.8", "v2.9", "v2.10", "v2.11", "v2.15"] {
+        assert!(several.iter().any(|listed| listed == minor), "{minor}");
+        assert!(single.iter().all(|listed| listed != minor), "{minor}");
+        assert_eq!(b.ask("GET", &format!("/{minor}/images")).await.0, 200);
+        assert_eq!(one.ask("GET", &format!("/{minor}/images")).await.0, 300);
+        assert_eq!(one.ask("GET", &format!("/{minor}")).await.0, 300);
+    }
+    let methods = async |b: &Box2| b.ask("GET", "/v2/info/import").await.1["import-methods"]["value"].clone();
+    assert_eq!(methods(&b).await, json!(["glance-direct", "web-download", "copy-image"]));
+    assert_eq!(methods(&one).await, json!(["glance-direct", "web-download"]));
+    for (b, stores) in [(&b, Some("fast,shut,cold,web")), (&one, None)] {
+        let request = Request::post("/v2/images").body(Body::from("{}")).unwrap();
+        let made = b.router.clone().oneshot(request).await.unwrap();
+        let told = made.headers().get("openstack-image-store-ids").map(|value| value.to_str().unwrap());
+        assert_eq!(told, stores);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_into_several_stores_are_taken_or_refused_as_the_reference_has_it() {
+    let b = two();
+    let direct = |more: Value| {
+        let mut body = json!({"method": {"name": "glance-direct"}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let staged = b.staged().await;
+    for (store, more, status) in [
+        (None, json!({"all_stores": "yes"}), 400),
+        (None, json!({"all_stores_must_succeed": 1}), 400),
+        (None, json!({"stores": "cold"}), 400),
+        (None, json!({"stores": [1]}), 400),
+        (None, json!({"stores": ["cold"], "all_stores": true}), 400),
+        (Some("cold"), json!({"all_stores": true}), 400),
+        (Some("cold"), json!({"stores": ["fast"]}), 400),
+        (None, json!({"stores": ["cold", "no"]}), 409),
+        (Some("no"), json!({}), 409),
+        (Some("web"), json!({}), 409),
+        (None, json!({"stores": ["shut"]}), 410),
+    ] {
+        assert_eq!(b.import(&staged, store, direct(more.clone())).await, status, "{store:?} {more}");
+    }
+    let all = json!({"all_stores": true, "all_stores_must_succeed": false});
+    assert_eq!(b.import(&staged, None, direct(all)).await, 202);
+    let held = b.ask("GET", &staged).await.1;
+    assert_eq!((&held["status"], &held["stores"]), (&json!("uploading"), &Value::Null));
+    assert_eq!(held["os_glance_importing_to_stores"], "fast,cold");
+    assert_eq!(b.import(&staged, None, direct(json!({}))).await, 409, "a task holds it");
+    work_off(&b.service).await;
+    let active = b.ask("GET", &staged).await.1;
+    assert_eq!((&active["status"], &active["stores"]), (&json!("active"), &json!("fast,cold")));
+    assert_eq!(active["os_glance_importing_to_stores"], "");
+    assert_eq!(active["os_glance_failed_import"], "");
+    let tasks = b.ask("GET", &format!("{staged}/tasks")).await.1;
+    assert_eq!(tasks["tasks"][0]["input"]["backend"], json!(["fast", "cold"]));
+    assert_eq!(tasks["tasks"][0]["input"]["import_req"]["all_stores"], true);
+    assert_eq!(tasks["tasks"][0]["status"], "success");
+    for (store, body) in [(Some("cold"), direct(json!({}))), (None, direct(json!({"stores": ["cold"]})))] {
+        let staged = b.staged().await;
+        assert_eq!(b.import(&staged, store, body).await, 202);
+        work_off(&b.service).await;
+        assert_eq!(b.stores_of(&staged).await, "cold");
+    }
+    let staged = b.staged().await;
+    assert_eq!(b.import(&staged, None, direct(json!({}))).await, 202);
+    let task = &b.ask("GET", &format!("{staged}/tasks")).await.1["tasks"][0];
+    assert_eq!(task["input"]["backend"], json!(["fast"]), "the default store");
+    work_off(&b.service).await;
+    assert_eq!(b.stores_of(&staged).await, "fast");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_to_more_stores_are_imports_of_what_an_image_has() {
+    let b = two();
+    let image = b.queued().await;
+    let copy = |more: Value| {
+        let mut body = json!({"method": {"name": "copy-image"}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    assert_eq!(b.import(&image, None, copy(json!({"all_stores": true}))).await, 409, "it is queued");
+    assert_eq!(b.send("PUT", &format!("{image}/file"), None, vec![7; 5000]).await.0, 204);
+    assert_eq!(b.import(&image, None, json!({"method": {"name": "glance-direct"}})).await, 409);
+    assert_eq!(b.import(&image, None, copy(json!({"stores": ["fast"]}))).await, 400);
+    assert_eq!(b.import(&image, None, copy(json!({"stores": ["no"]}))).await, 409);
+    let all = copy(json!({"all_stores": true, "all_stores_must_succeed": false}));
+    assert_eq!(b.import(&image, None, all.clone()).await, 202);
+    let held = b.ask("GET", &image).await.1;
+    assert_eq!((&held["status"], &held["os_glance_importing_to_stores"]), (&json!("active"), &json!("cold")));
+    work_off(&b.service).await;
+    let copied = b.ask("GET", &image).await.1;
+    assert_eq!((&copied["stores"], &copied["os_glance_failed_import"]), (&json!("fast,cold"), &json!("")));
+    assert_eq!(copied.get("os_glance_import_task"), None);
+    let task = &b.ask("GET", &format!("{image}/tasks")).await.1["tasks"][0];
+    assert_eq!((&task["type"], &task["status"]), (&json!("api_image_import"), &json!("success")));
+    assert_eq!(b.import(&image, None, all.clone()).await, 202, "nothing is left to do");
+    let tasks = b.ask("GET", &format!("{image}/tasks")).await.1;
+    assert_eq!(tasks["tasks"].as_array().unwrap().len(), 1, "so there is no task");
+    let one = of(service().0);
+    let image = one.queued().await;
+    assert_eq!(one.import(&image, None, all).await, 400, "it is not offered beside one store");
 }

@@ -13,7 +13,7 @@ use crate::api::query;
 use crate::base::Time;
 use crate::model::ImageId;
 use crate::model::job::{DataOrigin, Intake, IntakeKind, Job, JobId, Task};
-use crate::service::images::{NewIntake, TaskFilter, TaskState};
+use crate::service::images::{Destination, NewIntake, TaskFilter, TaskState};
 
 /// Tasks of a page when the client names no limit, and the most it gets.
 const PAGE_DEFAULT: usize = 25;
@@ -80,6 +80,7 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
         kind: IntakeKind::TaskImport,
         origin: DataOrigin::Web { url: from },
         input: Value::Object(input.clone()).to_string(),
+        to: Destination::default(),
     };
     let job = call.run(move |service, actor| service.import_new_image(actor, image, new)).await?;
     let told = Told::of(job, |_| None).ok_or_else(Refusal::no_path)?;

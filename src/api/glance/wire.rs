@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::error::Refusal;
 use crate::api::print::{Keys, write_list, write_text};
-use crate::model::image::Member;
+use crate::model::image::{Declared, Location, Member};
 use crate::model::{Image, ProjectId, Visibility};
-use crate::service::images::{Change, Existing, Field, NewImage};
+use crate::service::images::{Beside, Change, Existing, Field, NewImage};
 use crate::service::stores::Stores;
 
 /// Keys of a record that only the service sets.
@@ -134,14 +134,14 @@ fn wrong(key: &str, value: &Value, expected: &str) -> Refusal {
 }
 
 /// A record as JSON.
-pub(super) fn image(image: &Image, stores: &Stores) -> Vec<u8> {
+pub(super) fn image(image: &Image, stores: &Stores, beside: &Beside) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
-    write_image(&mut out, image, stores);
+    write_image(&mut out, image, stores, beside);
     out
 }
 
 /// Appends a record as JSON. Where there are several stores it says which have the data, the heaviest first.
-fn write_image(out: &mut Vec<u8>, image: &Image, stores: &Stores) {
+fn write_image(out: &mut Vec<u8>, image: &Image, stores: &Stores, beside: &Beside) {
     let mut keys = Keys::open(out);
     for (name, value) in &image.properties {
         keys.text(name, value);
@@ -154,8 +154,10 @@ fn write_image(out: &mut Vec<u8>, image: &Image, stores: &Stores) {
     keys.optional("owner", image.owner.as_ref().map(ProjectId::as_str));
     keys.number("size", image.size_bytes);
     keys.number("virtual_size", image.virtual_size_bytes);
-    let md5 = image.digests.as_ref().and_then(|digests| digests.md5);
-    let secure = image.digests.as_ref().and_then(|digests| digests.secure);
+    // Of data that nobody has read yet, what it is said to be.
+    let said = if image.is_by_reference() { beside.declared } else { Declared::default() };
+    let md5 = image.digests.as_ref().and_then(|digests| digests.md5).or(said.md5);
+    let secure = image.digests.as_ref().and_then(|digests| digests.secure).or(said.secure);
     keys.optional("checksum", md5.map(hex::encode).as_deref());
     keys.optional("os_hash_algo", secure.map(|hash| hash.algorithm().as_str()));
     keys.optional("os_hash_value", secure.map(|hash| hex::encode(hash.value())).as_deref());
@@ -170,19 +172,53 @@ fn write_image(out: &mut Vec<u8>, image: &Image, stores: &Stores) {
     keys.raw("id", format_args!("\"{}\"", image.id));
     keys.raw("self", format_args!("\"/v2/images/{}\"", image.id));
     keys.raw("file", format_args!("\"/v2/images/{}/file\"", image.id));
-    if stores.are_several() && image.content.is_some() {
-        let names: Vec<&str> = stores.of(image).map(|store| store.name.as_str()).collect();
-        keys.text("stores", &names.join(","));
+    if stores.are_several() && (image.content.is_some() || beside.web_store.is_some()) {
+        keys.text("stores", &store_names(image, stores, beside).join(","));
+    }
+    if let Some(locations) = &beside.locations {
+        keys.key("locations");
+        write_list(keys.out(), locations.iter(), write_location);
     }
     keys.plain("schema", "/v2/schemas/image");
     keys.close();
 }
 
+/// The stores that an image is in, the heaviest first. What the box keeps of an address of the web is in the store that
+/// stands for those.
+fn store_names<'s>(image: &Image, stores: &'s Stores, beside: &'s Beside) -> Vec<&'s str> {
+    let is_told = |place| match beside.web_store {
+        None => image.copy_at(place).is_some(),
+        Some(_) => image.copies.iter().any(|copy| copy.place == place),
+    };
+    let told = stores.iter().filter(|store| is_told(store.place)).map(|store| store.name.as_str());
+    told.chain(beside.web_store.as_deref()).collect()
+}
+
+fn write_location(out: &mut Vec<u8>, location: &Location) {
+    let mut keys = Keys::open(out);
+    keys.text("url", &location.url);
+    keys.key("metadata");
+    let mut metadata = Keys::open(keys.out());
+    for (name, value) in &location.metadata {
+        metadata.text(name, value);
+    }
+    metadata.close();
+    keys.close();
+}
+
 /// A page of records as JSON. `first` and `next` are the links to the first and next page.
-pub(super) fn image_page(images: &[Image], stores: &Stores, first: &str, next: Option<&str>) -> Vec<u8> {
+pub(super) fn image_page(
+    images: &[Image],
+    stores: &Stores,
+    beside: &[Beside],
+    first: &str,
+    next: Option<&str>,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + images.len() * 1024);
     out.extend_from_slice(b"{\"images\":");
-    write_list(&mut out, images.iter(), |out, image| write_image(out, image, stores));
+    write_list(&mut out, images.iter().zip(beside), |out, (image, beside)| {
+        write_image(out, image, stores, beside);
+    });
     out.push(b',');
     let mut keys = Keys::inside(&mut out);
     keys.text("first", first);

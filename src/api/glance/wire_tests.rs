@@ -38,7 +38,8 @@ pub fn sample() -> Image {
 
 #[test]
 fn a_record_prints_every_base_key_and_its_properties() {
-    let printed: Value = serde_json::from_slice(&super::image(&sample(), &Stores::default())).unwrap();
+    let printed: Value =
+        serde_json::from_slice(&super::image(&sample(), &Stores::default(), &Beside::default())).unwrap();
     assert_eq!(
         printed,
         json!({
@@ -76,7 +77,8 @@ fn digests_print_in_lower_case_hex() {
     ] {
         let mut image = sample();
         image.digests = Some(Digests { md5: digests.0, secure: digests.1, blake3: [0; 32] });
-        let printed: Value = serde_json::from_slice(&super::image(&image, &Stores::default())).unwrap();
+        let printed: Value =
+            serde_json::from_slice(&super::image(&image, &Stores::default(), &Beside::default())).unwrap();
         assert_eq!(printed["checksum"], checksum);
         assert_eq!(printed["os_hash_algo"], algorithm);
         assert_eq!(printed["os_hash_value"], value);
@@ -85,12 +87,18 @@ fn digests_print_in_lower_case_hex() {
 
 #[test]
 fn a_page_has_next_only_where_there_may_be_more() {
-    let page: Value =
-        serde_json::from_slice(&image_page(&[sample(), sample()], &Stores::default(), "/v2/images", None))
-            .unwrap();
+    let page: Value = serde_json::from_slice(&image_page(
+        &[sample(), sample()],
+        &Stores::default(),
+        &[(); 2].map(|()| Beside::default()),
+        "/v2/images",
+        None,
+    ))
+    .unwrap();
     assert_eq!(page["images"].as_array().unwrap().len(), 2);
     assert!(page.get("next").is_none());
-    let page: Value = serde_json::from_slice(&image_page(&[], &Stores::default(), "/f", Some("/n"))).unwrap();
+    let page: Value =
+        serde_json::from_slice(&image_page(&[], &Stores::default(), &[], "/f", Some("/n"))).unwrap();
     assert_eq!(page, json!({"images": [], "first": "/f", "next": "/n", "schema": "/v2/schemas/images"}));
 }
 

@@ -20,9 +20,9 @@ use super::{image_id, signed_in};
 use crate::api::context::ApiState;
 use crate::api::entity_tags::names;
 use crate::model::range::RangeError;
-use crate::model::{ByteRange, Image};
-use crate::service::Error;
+use crate::model::{ByteRange, Image, ImageId};
 use crate::service::images::Download;
+use crate::service::{Actor, Error};
 
 /// What of the data is asked for, after all conditions.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +39,12 @@ enum Wanted {
     Outside,
 }
 
+async fn open(state: &ApiState, actor: Actor, id: ImageId) -> Result<Download, Refusal> {
+    // Held by nobody for longer than it takes to open the data, or to find that it cannot be reached.
+    let _turn = state.service.store().turn().await.map_err(Error::from)?;
+    Ok(state.blocking(move |service| service.download_image(&actor, &id)).await?)
+}
+
 /// Hands out an image's data, or a part of it; to HEAD only what would come.
 pub(super) async fn download(
     State(state): State<ApiState>,
@@ -47,10 +53,11 @@ pub(super) async fn download(
 ) -> Result<Response, Refusal> {
     let (parts, _) = request.into_parts();
     let (actor, id) = (signed_in(&state, &parts).await?, image_id(&image)?);
-    // Held by nobody for longer than it takes to open the data, or to find that it cannot be reached.
-    let turn = state.service.store().turn().await.map_err(Error::from)?;
-    let download = state.blocking(move |service| service.download_image(&actor, &id)).await?;
-    drop(turn);
+    let mut download = open(&state, actor.clone(), id).await?;
+    if download.awaits_data() {
+        state.service.fetch_by_reference(&id).await?;
+        download = open(&state, actor, id).await?;
+    }
     let Download { image, reader: Some(reader) } = download else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };

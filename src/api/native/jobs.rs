@@ -160,7 +160,12 @@ fn body(job: &Job, service: &Service) -> Value {
                 DataOrigin::Staged => json!("staged data"),
                 DataOrigin::Web { url } => json!(url),
                 DataOrigin::Region { region, image } => json!(format!("{region}:{image}")),
+                DataOrigin::Own => json!("the image"),
             };
+            if !intake.places.is_empty() {
+                let stores = intake.places.iter();
+                body["stores"] = stores.map(|place| json!(service.stores().name_of(*place))).collect();
+            }
         }
         Some(Task::CopyToPlaces { places, .. }) => {
             body["stores"] = places.iter().map(|place| json!(service.stores().name_of(*place))).collect();

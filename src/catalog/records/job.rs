@@ -41,14 +41,40 @@ pub struct JobRecord {
 /// What a worker does. Later kinds are added behind these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum TaskRecord {
-    Import { image: [u8; 16], bucket: String, key: String, route: u8, stamp: Option<String> },
-    Export { image: [u8; 16], bucket: String, key: String, format: Option<String> },
-    Copy { source: [u8; 16], image: [u8; 16] },
+    Import {
+        image: [u8; 16],
+        bucket: String,
+        key: String,
+        route: u8,
+        stamp: Option<String>,
+    },
+    Export {
+        image: [u8; 16],
+        bucket: String,
+        key: String,
+        format: Option<String>,
+    },
+    Copy {
+        source: [u8; 16],
+        image: [u8; 16],
+    },
     Group,
-    Machine { disks: Vec<DiskRecord> },
+    Machine {
+        disks: Vec<DiskRecord>,
+    },
     CopyAcross(AcrossRecord),
     Intake(IntakeRecord),
-    CopyToPlaces { image: [u8; 16], places: Vec<u8>, must_all: bool },
+    CopyToPlaces {
+        image: [u8; 16],
+        places: Vec<u8>,
+        must_all: bool,
+    },
+    /// An import that names its stores.
+    IntakeTo {
+        intake: IntakeRecord,
+        places: Vec<u8>,
+        must_all: bool,
+    },
 }
 
 /// An import of the Image API.
@@ -68,6 +94,7 @@ enum OriginRecord {
     Staged,
     Web { url: String },
     Region { region: String, image: [u8; 16] },
+    Own,
 }
 
 /// A copy into another region.
@@ -170,7 +197,14 @@ impl From<&Task> for TaskRecord {
                     description: description.clone(),
                 })
             }
-            Task::Intake(intake) => TaskRecord::Intake(IntakeRecord::from(intake)),
+            Task::Intake(intake) if intake.places.is_empty() => {
+                TaskRecord::Intake(IntakeRecord::from(intake))
+            }
+            Task::Intake(intake) => TaskRecord::IntakeTo {
+                intake: IntakeRecord::from(intake),
+                places: intake.places.iter().map(|place| place.0).collect(),
+                must_all: intake.must_all,
+            },
             Task::CopyToPlaces { image, places, must_all } => TaskRecord::CopyToPlaces {
                 image: *image.bytes(),
                 places: places.iter().map(|place| place.0).collect(),
@@ -188,6 +222,7 @@ impl From<&Intake> for IntakeRecord {
             DataOrigin::Region { region, image } => {
                 OriginRecord::Region { region: region.clone(), image: *image.bytes() }
             }
+            DataOrigin::Own => OriginRecord::Own,
         };
         IntakeRecord {
             kind: intake_code(intake.kind),
@@ -214,10 +249,13 @@ impl IntakeRecord {
                 OriginRecord::Region { region, image } => {
                     DataOrigin::Region { region, image: image_id(image) }
                 }
+                OriginRecord::Own => DataOrigin::Own,
             },
             stamp: self.stamp,
             input: self.input,
             request_id: self.request_id,
+            places: Vec::new(),
+            must_all: true,
         })
     }
 }
@@ -269,6 +307,11 @@ impl TaskRecord {
                 Task::CopyAcross { image, remote, region, project, name, description }
             }
             TaskRecord::Intake(intake) => Task::Intake(intake.into_intake()?),
+            TaskRecord::IntakeTo { intake, places, must_all } => Task::Intake(Intake {
+                places: places.into_iter().map(StorePlace).collect(),
+                must_all,
+                ..intake.into_intake()?
+            }),
             TaskRecord::CopyToPlaces { image, places, must_all } => Task::CopyToPlaces {
                 image: image_id(image),
                 places: places.into_iter().map(StorePlace).collect(),
@@ -410,7 +453,13 @@ mod tests {
             |route| Task::Import { image: id(1), from: from.clone(), route, stamp: Some("s".into()) };
         let intake = |kind, origin| {
             let (image, stamp) = (id(1), Some("s".into()));
-            Task::Intake(Intake { kind, image, origin, stamp, input: "{}".into(), request_id: "r".into() })
+            let (input, request_id) = ("{}".into(), "r".into());
+            let (places, must_all) = (Vec::new(), true);
+            Intake { kind, image, origin, stamp, input, request_id, places, must_all }
+        };
+        let to = |origin, places: &[u8], must_all| {
+            let places = places.iter().map(|place| StorePlace(*place)).collect();
+            Task::Intake(Intake { places, must_all, ..intake(IntakeKind::ImageImport, origin) })
         };
         let places = vec![StorePlace(3), StorePlace::HOME];
         let to_places = Task::CopyToPlaces { image: id(1), places, must_all: true };
@@ -418,9 +467,14 @@ mod tests {
             Task::Copy { source: id(1), image: id(2) },
             Task::Group,
             to_places,
-            intake(IntakeKind::ImageImport, DataOrigin::Staged),
-            intake(IntakeKind::TaskImport, DataOrigin::Web { url: "http://m/".into() }),
-            intake(IntakeKind::LocationImport, DataOrigin::Region { region: "east".into(), image: id(2) }),
+            Task::Intake(intake(IntakeKind::ImageImport, DataOrigin::Staged)),
+            Task::Intake(intake(IntakeKind::TaskImport, DataOrigin::Web { url: "http://m/".into() })),
+            Task::Intake(intake(
+                IntakeKind::LocationImport,
+                DataOrigin::Region { region: "east".into(), image: id(2) },
+            )),
+            to(DataOrigin::Staged, &[3, 0], true),
+            to(DataOrigin::Own, &[1], false),
         ];
         for task in ROUTES.map(import).into_iter().chain(others) {
             assert_eq!(TaskRecord::from(&task).into_task().unwrap(), task);

@@ -1,6 +1,8 @@
 //! Handing out an image's data.
 
 use super::access;
+use crate::catalog::locations;
+use crate::db::Rows;
 use crate::model::{Image, ImageId, Status, StorePlace};
 use crate::service::rights::Action;
 use crate::service::{Actor, Error, Service, custom_keys};
@@ -18,8 +20,9 @@ impl Service {
     /// The data of an image, whoever asks, from the heaviest store that it can be read from; `None` while there is none.
     ///
     /// # Errors
-    /// What the store refuses with.
+    /// `Conflict` for an image by reference that nobody has read yet; what the store refuses with.
     pub(super) fn reader_of(&self, image: &Image) -> Result<Option<Reader>, Error> {
+        expect_here(image)?;
         let contents = self.stores.contents(image, &[]);
         if contents.is_empty() { Ok(None) } else { Ok(Some(self.store.reader_of(&contents)?)) }
     }
@@ -55,4 +58,24 @@ impl Service {
         let reader = if contents.is_empty() { None } else { Some(self.store.reader_of(&contents)?) };
         Ok(Download { image, reader })
     }
+}
+
+/// Refuses an image whose data lies at its location alone, before anything is asked of the data.
+pub(super) fn expect_fetched(rows: &impl Rows, image: &Image) -> Result<(), Error> {
+    match locations::get(rows, &image.id)? {
+        Some(_) => expect_here(image),
+        None => Ok(()),
+    }
+}
+
+/// Refuses an image by reference whose data the box does not have yet, to whoever cannot wait for it.
+pub(super) fn expect_here(image: &Image) -> Result<(), Error> {
+    if !image.is_by_reference() {
+        return Ok(());
+    }
+    let message = format!(
+        "the data of image {} lies at its location alone: download it once, and the box has it too",
+        image.id
+    );
+    Err(Error::conflict(message))
 }

@@ -4,7 +4,9 @@
 //! when it was made. Must not know how a copy is made, which is [`super::transfer`]'s.
 
 use super::access;
-use crate::catalog::{images, jobs, quotas};
+use super::download::expect_fetched;
+use super::importing::expect_uncopied;
+use crate::catalog::{images, quotas};
 use crate::db::{Rows, WriteTxn};
 use crate::model::job::{Job, Task};
 use crate::model::{Image, ImageId, Operation, Status, StorePlace};
@@ -48,12 +50,7 @@ impl Service {
         let (service, worker, id) = (self.clone(), actor.clone(), *id);
         self.queue_tasks(actor, order, move |txn| {
             let image = service.copyable_to(txn, &worker, &id, &places)?;
-            let is_of_it =
-                |job: &Job| matches!(&job.task, Some(Task::CopyToPlaces { image, .. }) if *image == id);
-            if jobs::open(txn)?.iter().any(is_of_it) {
-                let message = format!("image {id} is being copied to other stores; wait for that job's end");
-                return Err(Error::conflict(message));
-            }
+            expect_uncopied(txn, &image)?;
             let more = image.size_bytes.unwrap_or(0).saturating_mul(places.len() as u64);
             Ok(quotas::expect_room(txn, &image, more)?)
         })
@@ -69,6 +66,7 @@ impl Service {
     ) -> Result<Image, Error> {
         let image = access::reachable(rows, actor, id, Action::ImagesCopyToPlace)?;
         expect_active(&image)?;
+        expect_fetched(rows, &image)?;
         if places.is_empty() {
             return Err(Error::invalid("name at least one store to copy the image to"));
         }

@@ -2,6 +2,7 @@
 
 use super::access;
 use super::fields::{self, Change, Field};
+use super::protection::Protections;
 use crate::base::limits::IMAGE_TAGS_MAX;
 use crate::catalog::images;
 use crate::model::{Image, ImageId, Operation, Status};
@@ -19,14 +20,7 @@ impl Service {
         self.expect_keys_for(actor, &changes)?;
         let (worker, rules) = (actor.clone(), self.rules.clone());
         self.change_image(actor, id, Act::new(Operation::UpdateImage), move |image| {
-            for change in &changes {
-                if matches!(change, Change::Set(Field::Owner(_)))
-                    && !worker.allows(Action::ImagesSetOwner, Resource::Image(&image.id))
-                {
-                    return Err(Error::forbidden("only administrators may change an image's owner"));
-                }
-                fields::apply(&worker, image, change, rules.protections.as_ref())?;
-            }
+            apply_all(&worker, image, &changes, rules.protections.as_ref())?;
             Ok(!changes.is_empty())
         })
     }
@@ -115,4 +109,25 @@ impl Service {
         })?;
         Ok(self.shown_to(&asker, changed))
     }
+}
+
+/// Applies changes in order to an image that the caller may change.
+///
+/// # Errors
+/// As [`Service::update_image`].
+pub(super) fn apply_all(
+    actor: &Actor,
+    image: &mut Image,
+    changes: &[Change],
+    protections: Option<&Protections>,
+) -> Result<(), Error> {
+    for change in changes {
+        if matches!(change, Change::Set(Field::Owner(_)))
+            && !actor.allows(Action::ImagesSetOwner, Resource::Image(&image.id))
+        {
+            return Err(Error::forbidden("only administrators may change an image's owner"));
+        }
+        fields::apply(actor, image, change, protections)?;
+    }
+    Ok(())
 }

@@ -317,7 +317,7 @@ pub(super) fn put_back(txn: &WriteTxn, id: &ImageId, token: &[u8; 16], now: Time
     image.size_bytes = None;
     image.virtual_size_bytes = None;
     image.updated_at = now;
-    importing::let_go(&mut image);
+    importing::give_up(&mut image);
     Ok(images::update(txn, &image)?)
 }
 
@@ -331,7 +331,6 @@ pub(super) fn activate(image: &mut Image, receipt: &Receipt, virtual_size: Optio
     image.content = Some(receipt.content());
     image.updated_at = now;
     image.active_at.get_or_insert(now);
-    importing::let_go(image);
 }
 
 /// One page of the images that data is on its way to.

@@ -90,6 +90,9 @@ impl Service {
                 self.record_in(txn, &asker(job), act)?;
             }
         }
+        if job.state.is_final() {
+            work::let_go(txn, job, now)?;
+        }
         jobs::put(txn, job)?;
         settle_parent(txn, job, now)
     }

@@ -9,7 +9,7 @@ use crate::catalog::{images as catalog, jobs};
 use crate::db::{Rows, WriteTxn};
 use crate::model::job::{DataOrigin, Disk, ImportRoute, IntakeKind, Job, Task};
 use crate::model::trace::Rating;
-use crate::model::{ImageId, Operation};
+use crate::model::{ImageId, Operation, StorePlace};
 use crate::service::audit::Act;
 use crate::service::images;
 use crate::service::stores::Stores;
@@ -97,6 +97,10 @@ pub(super) fn asked(rows: &impl Rows, stores: &Stores, job: &Job) -> Result<Vec<
                     format!("from {}", url.split(['?', '#']).next().unwrap_or_default())
                 }
                 DataOrigin::Region { region, image } => format!("from image {image} of region {region}"),
+                DataOrigin::Own => {
+                    let said = format!("job {id}: to {}", named(stores, &intake.places));
+                    return Ok(vec![act_on(rows, Operation::CopyImageToStore, intake.image, said)?]);
+                }
             };
             let operation = match intake.kind {
                 IntakeKind::TaskImport => Operation::CreateImage,
@@ -105,12 +109,15 @@ pub(super) fn asked(rows: &impl Rows, stores: &Stores, job: &Job) -> Result<Vec<
             vec![(operation, intake.image, format!("job {id}: imported {from}"))]
         }
         Some(Task::CopyToPlaces { image, places, .. }) => {
-            let names: Vec<String> = places.iter().map(|place| stores.name_of(*place)).collect();
-            vec![(Operation::CopyImageToStore, *image, format!("job {id}: to {}", names.join(", ")))]
+            vec![(Operation::CopyImageToStore, *image, format!("job {id}: to {}", named(stores, places)))]
         }
         Some(Task::Group) | None => Vec::new(),
     };
     said.into_iter().map(|(operation, image, said)| act_on(rows, operation, image, said)).collect()
+}
+
+fn named(stores: &Stores, places: &[StorePlace]) -> String {
+    places.iter().map(|place| stores.name_of(*place)).collect::<Vec<_>>().join(", ")
 }
 
 /// What is on record of the images that the job did not fill, once that is settled.
@@ -142,10 +149,18 @@ pub(super) fn unmake(txn: &WriteTxn, store: &Store, job: &Job, now: Time) -> Res
     filled(job).iter().try_for_each(|image| end(txn, store, image, &job.id.0, now))
 }
 
+/// What a task that has ended, however that was, does not hold any more, in the commit that records its end.
+pub(super) fn let_go(txn: &WriteTxn, job: &Job, now: Time) -> Result<(), Error> {
+    match &job.task {
+        Some(Task::Intake(intake)) => images::conclude(txn, intake, job, now),
+        _ => Ok(()),
+    }
+}
+
 /// What a task needs to begin again, in the commit that puts it back into the queue.
 pub(super) fn remake(txn: &WriteTxn, service: &Service, job: &Job, now: Time) -> Result<(), Error> {
     match &job.task {
-        Some(Task::Intake(intake)) => images::take_back(txn, intake, &job.id, now),
+        Some(Task::Intake(intake)) => images::take_back(txn, service.stores(), intake, &job.id, now),
         Some(task) => images::revive(txn, service, task, &job.id.0, now),
         None => Ok(()),
     }

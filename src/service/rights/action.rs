@@ -152,6 +152,8 @@ actions! {
     ImagesCopyToPlace = "tintype:images:copyToPlace";
     /// Take an image's data from one of several stores.
     ImagesDropCopy = "tintype:images:dropCopy";
+    /// See what the stores are on that clients may choose from.
+    StoreList = "tintype:store:list";
     /// Look at figures, damage and events of the box.
     StoreGet = "tintype:store:get";
     /// Verify everything that is stored.

@@ -10,6 +10,7 @@ use crate::model::job::Job;
 use crate::model::{ByteRange, Image, ImageId, Status};
 use crate::peers::{self, Peer};
 use crate::service::images::access;
+use crate::service::images::download::expect_here;
 use crate::service::images::upload::in_background;
 use crate::service::jobs::asker;
 use crate::service::rights::{Action, REGION};
@@ -108,6 +109,7 @@ impl Service {
         let asker = asker(job);
         let image = access::in_sight(&read, &asker, id)?;
         custom_keys::expect_opens(&read, &image, &asker)?;
+        expect_here(&image)?;
         let Some(content) = image.content.filter(|_| image.status == Status::Active) else {
             let status = image.status.as_str();
             return Err(Error::conflict(format!("image {id} is {status}, not active")));

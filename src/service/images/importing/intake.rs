@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::Landing;
 use super::across::Inbound;
 use super::pouring::{Body, Pouring};
 use super::unwrapping::{Staged, peeked};
@@ -16,7 +17,7 @@ use crate::catalog::quotas::Wish;
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
 use crate::model::job::{DataOrigin, Intake, Task};
-use crate::model::{Image, ImageId, PartialUpload, Status};
+use crate::model::{Image, ImageId, PartialUpload, Status, StorePlace};
 use crate::service::images::reserving::at_first;
 use crate::service::images::resumable::forget;
 use crate::service::images::transfer::{Patience, is_passing};
@@ -29,7 +30,7 @@ use crate::web::From;
 /// What came of it, in figures.
 type Figures = BTreeMap<String, u64>;
 /// The job comes back, however its work ended.
-type Tried = (JobAtWork, Result<Figures, Error>);
+pub(super) type Tried = (JobAtWork, Result<Figures, Error>);
 
 impl Service {
     /// Does an import, to its recorded end.
@@ -37,11 +38,20 @@ impl Service {
     /// # Errors
     /// When the end cannot be recorded.
     pub(in crate::service) async fn perform_intake(&self, job: JobAtWork) -> Result<(), Error> {
-        let (job, outcome) = self.take_in_data(job).await?;
+        let Some(Task::Intake(intake)) = job.job().task else {
+            return job.finish(Err(&Error::invalid("the job is no import")));
+        };
+        let (job, outcome) = match intake.origin {
+            DataOrigin::Own => self.copy_to_all(job, intake.image, &intake.places, intake.must_all).await?,
+            _ => {
+                let tried = self.take_in_data(job).await?;
+                self.spread(tried, &intake).await?
+            }
+        };
         in_background(move || job.finish(outcome.as_ref().cloned())).await
     }
 
-    async fn take_in_data(&self, mut job: JobAtWork) -> Result<Tried, Error> {
+    pub(super) async fn take_in_data(&self, mut job: JobAtWork) -> Result<Tried, Error> {
         let mut patience = Patience::default();
         loop {
             // Each try looks anew at what is to be done: the one before may have noted what the data looks like.
@@ -52,6 +62,7 @@ impl Service {
             (job, outcome) = match &intake.origin {
                 DataOrigin::Staged => self.adopt(job, &intake).await,
                 DataOrigin::Web { .. } | DataOrigin::Region { .. } => self.download(job, intake).await,
+                DataOrigin::Own => (job, Err(Error::invalid("what the image has is copied, not imported"))),
             };
             let error = match outcome {
                 Err(error) if is_passing(&error) => error,
@@ -78,14 +89,21 @@ impl Service {
                 true => service.wrapper_of(&upload)?,
                 false => None,
             };
-            Ok(Some((upload, wrapper)))
+            Ok(Some((Staged { upload, wrapper }, image.place)))
         })
         .await;
         match begun {
-            Ok(Some((upload, None))) => self.finish_intake(job, upload).await,
-            Ok(Some((upload, Some(wrapper)))) => {
-                let (job, unwrapped) = self.unwrap_staged(job, Staged { upload, wrapper }).await;
-                match unwrapped {
+            Ok(Some((staged, place))) if is_in_place(&staged, place, intake) => {
+                self.finish_intake(job, intake, staged).await
+            }
+            Ok(Some((staged, _))) => {
+                let (job, landing) = self.land(job, intake, &staged).await;
+                let landing = match landing {
+                    Ok(landing) => landing,
+                    Err(error) => return (job, Err(error)),
+                };
+                let (job, stored) = self.store_anew(job, staged, landing).await;
+                match stored {
                     Ok(_) => self.figures_of(job, id).await,
                     Err(error) => (job, Err(error)),
                 }
@@ -123,6 +141,10 @@ impl Service {
             Ok(Kept::Whole) => return self.figures_of(job, intake.image).await,
             Err(error) => return (job, Err(error)),
         };
+        if let Some(upload) = kept.clone().filter(has_all) {
+            // What is left to do asks nothing of the server.
+            return self.finish_intake(job, &intake, Staged { upload, wrapper: None }).await;
+        }
         let from = match (&kept, &intake.stamp) {
             (Some(upload), Some(stamp)) if upload.received_bytes > 0 => {
                 Some(From { offset: upload.received_bytes, stamp: stamp.clone() })
@@ -136,7 +158,7 @@ impl Service {
             DataOrigin::Region { region, image } => {
                 self.open_region(&job.job(), region, image, from.as_ref()).await
             }
-            DataOrigin::Staged => Err(Error::invalid("staged data is not fetched")),
+            DataOrigin::Staged | DataOrigin::Own => Err(Error::invalid("what the box has is not fetched")),
         };
         match inbound {
             Ok(inbound) => self.take_in(job, intake, inbound).await,
@@ -170,23 +192,27 @@ impl Service {
             let (now, within) = (service.clock.now(), service.clone());
             let upload = service.db.write(move |txn| make_ready(txn, &within, &opening, now))?;
             if intake.stamp != stamp {
-                job.amend(Task::Intake(Intake { stamp, ..intake }))?;
+                job.amend(Task::Intake(Intake { stamp, ..intake.clone() }))?;
             }
-            Ok(upload)
+            Ok((upload, intake))
         })
         .await;
-        let upload = match upload {
-            Ok(upload) => upload,
+        let (upload, intake) = match upload {
+            Ok(ready) => ready,
             Err(error) => return (job, Err(error)),
         };
-        let part = match self.part_of(&job, upload).await {
+        let part = match self.part_of(&job, upload, Landing::default()).await {
             Ok(part) => part,
             Err(error) => return (job, Err(error)),
         };
         let (pieces, pouring) =
             Pouring { body, wrapper, job, phase: "fetching", done_bytes: offset, total_bytes: size_bytes }
                 .start();
-        let taken = part.take_in(pieces).await;
+        // Where more than one store waits for it, all of it is there first.
+        let taken = match intake.further().is_empty() {
+            true => part.take_in(pieces).await,
+            false => part.take_in_short(pieces).await,
+        };
         let poured = match pouring.await {
             Ok(poured) => poured,
             Err(died) => std::panic::resume_unwind(died.into_panic()),
@@ -196,8 +222,11 @@ impl Service {
         let job = poured.job;
         match outcome {
             Ok(upload) if upload.complete => self.figures_of(job, upload.image).await,
+            Ok(upload) if has_all(&upload) && !job.was_stopped() => {
+                self.finish_intake(job, &intake, Staged { upload, wrapper: None }).await
+            }
             Ok(upload) if upload.declared_bytes.is_none() && !job.was_stopped() => {
-                self.end_unmeasured(job, upload).await
+                self.end_unmeasured(job, &intake, upload).await
             }
             Ok(_) => (job, Err(broken_off())),
             Err(error) => (job, Err(error)),
@@ -205,19 +234,24 @@ impl Service {
     }
 
     /// All of it came, though nobody had said how much that is.
-    async fn end_unmeasured(&self, job: JobAtWork, upload: PartialUpload) -> Tried {
+    async fn end_unmeasured(&self, job: JobAtWork, intake: &Intake, upload: PartialUpload) -> Tried {
         let service = self.clone();
         let declared = in_background(move || service.declare_all(upload)).await;
         match declared {
-            Ok(upload) => self.finish_intake(job, upload).await,
+            Ok(upload) => self.finish_intake(job, intake, Staged { upload, wrapper: None }).await,
             Err(error) => (job, Err(error)),
         }
     }
 
-    /// Makes the image active with what is there already.
-    async fn finish_intake(&self, job: JobAtWork, upload: PartialUpload) -> Tried {
-        let id = upload.image;
-        let finished = match self.part_of(&job, upload).await {
+    /// Makes the image active with what is there already, where it is to lie.
+    async fn finish_intake(&self, job: JobAtWork, intake: &Intake, staged: Staged) -> Tried {
+        let (job, landing) = self.land(job, intake, &staged).await;
+        let landing = match landing {
+            Ok(landing) => landing,
+            Err(error) => return (job, Err(error)),
+        };
+        let id = intake.image;
+        let finished = match self.part_of(&job, staged.upload, landing).await {
             Ok(part) => part.take_in(stream::empty()).await,
             Err(error) => Err(error),
         };
@@ -241,10 +275,11 @@ impl Service {
         &self,
         job: &JobAtWork,
         upload: PartialUpload,
+        landing: Landing,
     ) -> Result<crate::service::images::resumable::Part, Error> {
         let (service, asker) = (self.clone(), asker(&job.job()));
         let turn = self.turns.take(upload.token).await;
-        in_background(move || service.take_up_upload(&asker, upload, turn)).await
+        in_background(move || service.take_up_upload_landing(&asker, upload, turn, landing)).await
     }
 
     async fn figures_of(&self, job: JobAtWork, id: ImageId) -> Tried {
@@ -262,6 +297,16 @@ impl Service {
         }
         Ok(Kept::Rest(uploads::get(&read, id)?.filter(|upload| upload.token == *token)))
     }
+}
+
+/// Whether what was staged is what the image is to have, and lies where it is to lie.
+fn is_in_place(staged: &Staged, place: StorePlace, intake: &Intake) -> bool {
+    staged.wrapper.is_none() && intake.places.first().is_none_or(|first| *first == place)
+}
+
+/// Whether all has arrived.
+fn has_all(upload: &PartialUpload) -> bool {
+    !upload.complete && upload.declared_bytes == Some(upload.received_bytes)
 }
 
 /// What an earlier try left.

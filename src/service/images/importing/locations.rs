@@ -1,14 +1,14 @@
 //! Locations: addresses that images are given, from which the box fetches their data, once.
 //!
-//! The reference serves such data from where it lies, unseen and unverified each time. Here it becomes the box's own, as
+//! This is the new way of them; the old one is [`super::super::referring`]'s. The reference serves such data from where it lies, unseen and unverified each time. Here it becomes the box's own, as
 //! with any import, and the address is only noted. Invariants: no address of the box's own media is ever a location;
 //! a location is shown to administrators and services alone (S26); data that is not what its caller said does not
 //! become an image's.
 
-use super::NewIntake;
+use super::{Destination, NewIntake};
 use crate::catalog::locations;
 use crate::model::ImageId;
-use crate::model::image::Location;
+use crate::model::image::{Located, Location};
 use crate::model::job::{DataOrigin, IntakeKind, Job};
 use crate::service::images::access;
 use crate::service::rights::{Action, Resource};
@@ -29,7 +29,7 @@ impl Service {
         &self,
         actor: &Actor,
         id: &ImageId,
-        location: Location,
+        located: Located,
         input: String,
     ) -> Result<Job, Error> {
         access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
@@ -38,10 +38,11 @@ impl Service {
                 "this box takes no locations: its operator can name a store for addresses of the web (imports.web_store)",
             ));
         }
-        let origin = DataOrigin::Web { url: location.url.clone() };
-        let new = NewIntake { kind: IntakeKind::LocationImport, origin, input };
+        let first = located.locations.first().ok_or_else(|| Error::invalid("a location needs an url"))?;
+        let origin = DataOrigin::Web { url: first.url.clone() };
+        let new = NewIntake { kind: IntakeKind::LocationImport, origin, input, to: Destination::default() };
         let id = *id;
-        self.order_intake(actor, &id, new, move |txn| Ok(locations::put(txn, &id, &location)?))
+        self.order_intake(actor, &id, new, move |txn| Ok(locations::put(txn, &id, &located)?))
     }
 
     /// The locations of an image.
@@ -52,6 +53,6 @@ impl Service {
         let read = self.db.read()?;
         access::visible(&read, actor, id)?;
         actor.expect(Action::ImagesGetLocations, Resource::Image(id))?;
-        Ok(locations::get(&read, id)?.into_iter().collect())
+        Ok(locations::get(&read, id)?.map(|located| located.locations).unwrap_or_default())
     }
 }

@@ -1,18 +1,24 @@
 //! The Image API's imports: data is staged, or fetched by the box, and then made an image's by a job.
 //!
-//! [`stage`] takes a client's data in; [`order`] takes requests; [`intake`] does the work; [`tasks`] tells of it.
+//! [`stage`] takes a client's data in; [`order`] takes requests, [`targets`] the stores they name; [`intake`] does the work, and
+//! [`spreading`] what is left of it in further stores; [`holding`] marks images that tasks hold; [`tasks`] tells of it all.
 //! Invariants: staged data is what an upload in parts keeps, a published stream that the image does not name yet, so
 //! that nothing is written twice and no other file exists; an image that an import fills carries the job's id, and
 //! is queued again in the commit that records that the job did not succeed.
 
 mod across;
+mod holding;
 mod intake;
 mod locations;
 mod order;
 #[cfg(test)]
 mod plugins_tests;
 mod pouring;
+mod spreading;
+#[cfg(test)]
+mod spreading_tests;
 mod stage;
+mod targets;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -20,7 +26,12 @@ mod unwrapping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(in crate::service) use holding::conclude;
+pub(super) use holding::{Landing, expect_free, give_up, has_reached};
+use holding::{hold, task_id};
 pub use order::NewIntake;
+pub use targets::Destination;
+pub(super) use targets::expect_uncopied;
 pub use tasks::{TaskFilter, TaskState};
 
 use super::resumable::forget;
@@ -29,7 +40,8 @@ use crate::base::Time;
 use crate::catalog::images;
 use crate::db::WriteTxn;
 use crate::model::job::{DataOrigin, Intake, JobId};
-use crate::model::{Image, ImageId, Status};
+use crate::model::{ImageId, Status};
+use crate::service::stores::Stores;
 use crate::service::{Error, Hindrance, Reason};
 use crate::store::Store;
 use crate::web;
@@ -43,12 +55,18 @@ pub enum ImportMethod {
     WebDownload,
     /// What an image of another region has.
     GlanceDownload,
+    /// What the image has itself, into more stores.
+    CopyImage,
 }
 
 impl ImportMethod {
     /// Every one.
-    pub const ALL: [ImportMethod; 3] =
-        [ImportMethod::GlanceDirect, ImportMethod::WebDownload, ImportMethod::GlanceDownload];
+    pub const ALL: [ImportMethod; 4] = [
+        ImportMethod::GlanceDirect,
+        ImportMethod::WebDownload,
+        ImportMethod::GlanceDownload,
+        ImportMethod::CopyImage,
+    ];
 
     /// The Image API's word.
     pub fn as_str(self) -> &'static str {
@@ -56,6 +74,7 @@ impl ImportMethod {
             ImportMethod::GlanceDirect => "glance-direct",
             ImportMethod::WebDownload => "web-download",
             ImportMethod::GlanceDownload => "glance-download",
+            ImportMethod::CopyImage => "copy-image",
         }
     }
 }
@@ -67,6 +86,8 @@ pub struct ImportRules {
     pub methods: Vec<ImportMethod>,
     /// How long an ended task is told of, in seconds.
     pub task_ttl_s: i64,
+    /// Whether clients may hang locations on images by a patch, and see them in records.
+    pub patch_locations: bool,
     /// What clients call the store that stands for addresses of the web, where they may name such addresses.
     pub web_store: Option<String>,
     /// Whether data in a wrapper (gz, xz, zst) is unwrapped.
@@ -79,41 +100,17 @@ pub struct ImportRules {
 
 impl Default for ImportRules {
     fn default() -> Self {
-        let methods = vec![ImportMethod::GlanceDirect, ImportMethod::WebDownload];
+        let methods = vec![ImportMethod::GlanceDirect, ImportMethod::WebDownload, ImportMethod::CopyImage];
         ImportRules {
             methods,
             task_ttl_s: 48 * 3600,
+            patch_locations: false,
             web_store: None,
             decompress: false,
             inject: BTreeMap::new(),
             inject_roles_except: ["admin".to_owned()].into(),
         }
     }
-}
-
-/// The task that holds an image.
-const HELD_BY: &str = "os_glance_import_task";
-/// Stores that the data is yet to reach.
-const IMPORTING_TO: &str = "os_glance_importing_to_stores";
-/// Stores that it did not reach.
-const FAILED_IN: &str = "os_glance_failed_import";
-
-/// Has a task hold an image.
-fn hold(image: &mut Image, job: &JobId) {
-    image.upload = Some(job.0);
-    image.properties.insert(HELD_BY.to_owned(), task_id(job));
-    image.properties.insert(IMPORTING_TO.to_owned(), String::new());
-    image.properties.insert(FAILED_IN.to_owned(), String::new());
-}
-
-/// Lets go of an image that a task holds, if one does. In the commit that makes it active, or queued again.
-pub(super) fn let_go(image: &mut Image) {
-    image.properties.remove(HELD_BY);
-}
-
-/// A task's id as the Image API writes it.
-fn task_id(job: &JobId) -> String {
-    uuid::Uuid::from_bytes(job.0).hyphenated().to_string()
 }
 
 /// Has an image queued again that the job with this id was to fill, and lets go of what had arrived. In the commit
@@ -135,11 +132,15 @@ pub(in crate::service) fn give_back(
 /// Gives a queued image to the job again that was to fill it. In the commit that has the job begin again.
 pub(in crate::service) fn take_back(
     txn: &WriteTxn,
+    stores: &Stores,
     intake: &Intake,
     job: &JobId,
     now: Time,
 ) -> Result<(), Error> {
     let id = &intake.image;
+    if intake.origin == DataOrigin::Own {
+        return take_copies_up(txn, stores, intake, job, now);
+    }
     if intake.origin == DataOrigin::Staged {
         return Err(Error::conflict(format!(
             "what was staged for image {id} is gone: stage it again, and import it"
@@ -153,8 +154,27 @@ pub(in crate::service) fn take_back(
         return Err(Error::conflict(format!("image {id} is {status}, not to be filled; ask anew")));
     }
     image.status = Status::Importing;
+    image.upload = Some(job.0);
     image.updated_at = now;
-    hold(&mut image, job);
+    hold(&mut image, job, &stores.names_at(&intake.places));
+    Ok(images::update(txn, &image)?)
+}
+
+/// Has an image held again whose data the job was to copy. In the commit that has the job begin again.
+fn take_copies_up(
+    txn: &WriteTxn,
+    stores: &Stores,
+    intake: &Intake,
+    job: &JobId,
+    now: Time,
+) -> Result<(), Error> {
+    let none = || Error::conflict(format!("image {} is not there any more to be copied", intake.image));
+    let mut image = images::get(txn, &intake.image)?.ok_or_else(none)?;
+    order::expect_importable(&image, &intake.origin)?;
+    let left: Vec<_> =
+        intake.places.iter().copied().filter(|place| image.copy_at(*place).is_none()).collect();
+    hold(&mut image, job, &stores.names_at(&left));
+    image.updated_at = now;
     Ok(images::update(txn, &image)?)
 }
 

@@ -3,9 +3,10 @@
 //! Each is one commit that marks the image and records the job. Invariant: everything that a commit rests on is
 //! checked again inside it.
 
-use super::{HELD_BY, ImportMethod, ImportRules, hold};
+use super::targets::{Destination, first_in_front};
+use super::{ImportMethod, ImportRules, expect_free, hold};
 use crate::base::limits::IMAGE_PROPERTIES_MAX;
-use crate::catalog::{images, locations, uploads};
+use crate::catalog::{images, locations, quotas, uploads};
 use crate::db::{Rows, WriteTxn};
 use crate::model::job::{DataOrigin, Intake, IntakeKind, Job, JobId, Task};
 use crate::model::{Image, ImageId, PartialUpload, Status};
@@ -27,17 +28,20 @@ pub struct NewIntake {
     pub origin: DataOrigin,
     /// What the client said, as JSON; the task tells it.
     pub input: String,
+    /// Which stores the data goes to.
+    pub to: Destination,
 }
 
 impl Service {
     /// Whether the operator allows a way in.
     pub fn offers_import(&self, method: ImportMethod) -> bool {
-        self.rules.imports.methods.contains(&method)
+        self.import_methods().any(|offered| offered == method)
     }
 
-    /// The ways in that the operator allows.
-    pub fn import_methods(&self) -> &[ImportMethod] {
-        &self.rules.imports.methods
+    /// The ways in that the operator allows, as far as there is something to do them with.
+    pub fn import_methods(&self) -> impl Iterator<Item = ImportMethod> {
+        let methods = self.rules.imports.methods.iter().copied();
+        methods.filter(|method| *method != ImportMethod::CopyImage || self.stores().are_several())
     }
 
     /// Whether anything may be fetched from an address. Blocks on looking its host up.
@@ -70,13 +74,15 @@ impl Service {
         let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
         expect_importable(&image, &new.origin)?;
         self.verification(&image)?;
-        let (job, intake) = self.intake(actor, id, new);
+        let (job, mut intake) = self.intake(actor, id, new);
+        first_in_front(self, &image, &mut intake)?;
         let (service, caller) = (self.clone(), actor.clone());
         let order = Order { tasks: vec![(job, Task::Intake(intake.clone()))], group: None };
         self.queue_tasks(actor, order, move |txn| {
             let mut image = access::writable(txn, &caller, &intake.image, Action::ImagesUpload)?;
             expect_importable(&image, &intake.origin)?;
-            hold(&mut image, &job);
+            image.upload = Some(job.0);
+            hold(&mut image, &job, &service.stores().names_at(&intake.places));
             // Of an import before this one: the data would be compared with what that one expected.
             locations::remove(txn, &image.id)?;
             inject(&service.rules.imports, &caller, &mut image)?;
@@ -86,15 +92,21 @@ impl Service {
                 DataOrigin::Staged => {
                     let staged = staged(txn, &image.id)?;
                     let expires_at = PartialUpload::NEVER;
+                    let more = staged.received_bytes.saturating_mul(intake.further().len() as u64);
                     uploads::put(txn, &PartialUpload { token: job.0, expires_at, ..staged })?;
                     images::update(txn, &image)?;
+                    quotas::expect_room(txn, &image, more)?;
                 }
                 DataOrigin::Web { .. } | DataOrigin::Region { .. } => {
                     image.status = Status::Importing;
-                    image.place = service.store_for_new_data(None)?;
+                    image.place = match intake.places.first() {
+                        Some(first) => *first,
+                        None => service.store_for_new_data(None)?,
+                    };
                     images::update(txn, &image)?;
                     service.reserve(txn, &image, at_first(None))?;
                 }
+                DataOrigin::Own => return Err(Error::invalid("an image with data is filled by nothing")),
             }
             also(txn)
         })
@@ -112,7 +124,8 @@ impl Service {
         self.verification(&image)?;
         let (job, intake) = self.intake(actor, &image.id, new);
         image.status = Status::Importing;
-        hold(&mut image, &job);
+        image.upload = Some(job.0);
+        hold(&mut image, &job, &[]);
         inject(&self.rules.imports, actor, &mut image)?;
         let service = self.clone();
         let order = Order { tasks: vec![(job, Task::Intake(intake))], group: None };
@@ -122,15 +135,18 @@ impl Service {
         })
     }
 
-    fn intake(&self, actor: &Actor, id: &ImageId, new: NewIntake) -> (JobId, Intake) {
+    /// The work that a request asks for, and what its job is known by.
+    pub(super) fn intake(&self, actor: &Actor, id: &ImageId, new: NewIntake) -> (JobId, Intake) {
         let request_id = actor.origin.request_id.clone();
-        let NewIntake { kind, origin, input } = new;
-        (self.next_job_id(), Intake { kind, image: *id, origin, stamp: None, input, request_id })
+        let NewIntake { kind, origin, input, to: Destination { places, must_all, .. } } = new;
+        let (image, stamp) = (*id, None);
+        let intake = Intake { kind, image, origin, stamp, input, request_id, places, must_all };
+        (self.next_job_id(), intake)
     }
 
     fn check_origin(&self, actor: &Actor, origin: &DataOrigin) -> Result<(), Error> {
         match origin {
-            DataOrigin::Staged => Ok(()),
+            DataOrigin::Staged | DataOrigin::Own => Ok(()),
             DataOrigin::Web { url } => self.expect_fetchable(url),
             DataOrigin::Region { region, image } => self.check_region(actor, region, image),
         }
@@ -155,15 +171,14 @@ fn staged(rows: &impl Rows, id: &ImageId) -> Result<PartialUpload, Error> {
 }
 
 /// Refuses an image that cannot be imported so.
-fn expect_importable(image: &Image, origin: &DataOrigin) -> Result<(), Error> {
+pub(super) fn expect_importable(image: &Image, origin: &DataOrigin) -> Result<(), Error> {
     let id = image.id;
-    if let Some(task) = image.properties.get(HELD_BY) {
-        return Err(Error::conflict(format!("image {id} is held by task {task}; wait for its end")));
-    }
+    expect_free(image)?;
     let (expected, how) = match origin {
         DataOrigin::Staged => (Status::Uploading, ImportMethod::GlanceDirect),
         DataOrigin::Web { .. } => (Status::Queued, ImportMethod::WebDownload),
         DataOrigin::Region { .. } => (Status::Queued, ImportMethod::GlanceDownload),
+        DataOrigin::Own => (Status::Active, ImportMethod::CopyImage),
     };
     if image.status != expected {
         let (status, expected, how) = (image.status.as_str(), expected.as_str(), how.as_str());

@@ -13,12 +13,19 @@ use bytes::Bytes;
 use futures::stream;
 
 use super::*;
+use crate::model::Image;
+use crate::model::image::{Declared, Located, Location};
 use crate::model::job::{IntakeKind, Job, JobState};
 use crate::service::images::{BodyBroken, Change, Field, NewImage};
 use crate::service::testing::{self, ManualClock, member, rules, work_off};
 use crate::service::{Actor, ErrorKind, Rules, Service};
 use crate::store::Reach;
 use crate::web::{Filter, FilterRules, Web};
+
+/// Names the task that holds an image.
+pub(super) const HELD: &str = "os_glance_import_task";
+/// Names stores that the data is yet to reach.
+pub(super) const PENDING: &str = "os_glance_importing_to_stores";
 
 /// Data in which no stretch repeats.
 pub(super) fn data(seed: u8, bytes: usize) -> Vec<u8> {
@@ -52,7 +59,8 @@ pub(super) fn order(
     id: &ImageId,
     origin: DataOrigin,
 ) -> Result<Job, Error> {
-    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into() };
+    let to = Destination::default();
+    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into(), to };
     service.import_image_data(actor, id, new)
 }
 
@@ -101,7 +109,7 @@ async fn what_is_staged_becomes_the_images_data_without_being_written_again() {
     let before = service.usage(&service.local_admin().unwrap()).unwrap().stored_bytes;
     let job = order(&service, &owner, &id, DataOrigin::Staged).unwrap();
     let held = shown(&service, &owner, &id);
-    assert_eq!((held.status, held.properties[HELD_BY].as_str()), (Status::Uploading, &*task_id(&job.id)));
+    assert_eq!((held.status, held.properties[HELD].as_str()), (Status::Uploading, &*task_id(&job.id)));
     assert_eq!(
         kind(order(&service, &owner, &id, DataOrigin::Staged)),
         Some(ErrorKind::Conflict),
@@ -113,7 +121,7 @@ async fn what_is_staged_becomes_the_images_data_without_being_written_again() {
     let image = shown(&service, &owner, &id);
     assert_eq!((image.status, image.virtual_size_bytes), (Status::Active, Some(700_000)));
     assert_eq!(image.digests.unwrap().blake3, *blake3::hash(&content).as_bytes());
-    assert_eq!((image.properties.get(HELD_BY), image.properties[IMPORTING_TO].as_str()), (None, ""));
+    assert_eq!((image.properties.get(HELD), image.properties[PENDING].as_str()), (None, ""));
     assert!(read(&service, &owner, &id) == content);
     let after = service.usage(&service.local_admin().unwrap()).unwrap().stored_bytes;
     assert!(after - before < 20_000, "{} more bytes", after - before);
@@ -178,7 +186,7 @@ async fn staged_data_that_is_not_what_it_should_be_is_let_go_of() {
     assert_eq!(failed.state, JobState::Failed);
     assert!(failed.error.unwrap().message.contains("qcow2"));
     let image = shown(&service, &owner, &id);
-    assert_eq!((image.status, image.size_bytes, image.properties.get(HELD_BY)), (Status::Queued, None, None));
+    assert_eq!((image.status, image.size_bytes, image.properties.get(HELD)), (Status::Queued, None, None));
     assert_eq!(chunks(&service), 0);
     assert_eq!(kind(service.retry_job(&owner, job.id)), Some(ErrorKind::Conflict), "the data is gone");
     // The same image again, with other data.
@@ -218,7 +226,7 @@ async fn p2_staged_data_and_imports_outlive_the_process_and_half_staged_data_doe
 
 /// What the server below was asked for.
 #[derive(Clone, Default)]
-pub(super) struct Asked(Arc<AtomicUsize>);
+pub(super) struct Asked(pub(super) Arc<AtomicUsize>);
 
 /// Hands out 300 000 bytes, but breaks off after 100 000 the first time.
 async fn shaky(State(asked): State<Asked>, request: Request) -> Response<Body> {
@@ -365,6 +373,11 @@ async fn an_image_of_this_region_comes_with_its_formats_and_some_properties() {
     assert_eq!(shown(&service, &other, &foreign).status, Status::Queued);
 }
 
+fn at(url: String, secure: Option<crate::model::SecureHash>) -> Located {
+    let declared = Declared { md5: None, secure };
+    Located { locations: vec![Location { url, ..Location::default() }], declared }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_location_is_fetched_once_compared_and_shown_to_few() {
     let rules = ImportRules { web_store: Some("web".into()), ..ImportRules::default() };
@@ -374,8 +387,8 @@ async fn a_location_is_fetched_once_compared_and_shown_to_few() {
     let content = data(7, 150_000);
     let locate = async |expected| {
         let id = registered(&service, &owner, Some("raw"));
-        let location = crate::model::image::Location { url: format!("{base}/plain"), expected };
-        let job = service.add_image_location(&owner, &id, location, "{}".into()).unwrap();
+        let located = at(format!("{base}/plain"), expected);
+        let job = service.add_image_location(&owner, &id, located, "{}".into()).unwrap();
         work_off(&service).await;
         (id, service.job(&owner, job.id).unwrap())
     };
@@ -411,7 +424,7 @@ async fn a_location_is_fetched_once_compared_and_shown_to_few() {
     // Without a store of that name nobody names addresses.
     let (closed, base, _) = with_server(boxed().0).await;
     let id = registered(&closed, &owner, Some("raw"));
-    let location = crate::model::image::Location { url: format!("{base}/plain"), expected: None };
+    let location = at(format!("{base}/plain"), None);
     assert_eq!(
         kind(closed.add_image_location(&owner, &id, location, "{}".into())),
         Some(ErrorKind::Forbidden)

@@ -1,14 +1,16 @@
-//! Imports of wrapped data: which is unwrapped on its way in, and how what was staged is.
+//! Imports of data that is stored anew: wrapped data, which is unwrapped on its way in, and what was staged elsewhere than it
+//! is to lie.
 //!
 //! Invariant: staged data stays what the upload keeps until the commit that makes the image active with what was in it, so
 //! that an import that ends with its process begins again from there.
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 
+use super::Landing;
 use super::pouring::{Body, Pouring};
 use crate::disk::wrapping::Wrapper;
-use crate::model::{ByteRange, PartialUpload};
+use crate::model::PartialUpload;
 use crate::service::images::upload::in_background;
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::{Error, Service};
@@ -16,10 +18,10 @@ use crate::service::{Error, Service};
 /// What an image with this container format is to stay as it is, as the reference has it.
 const STAYS_WRAPPED: &str = "compressed";
 
-/// Staged data that is in a wrapper.
+/// Staged data, and the wrapper it is in if there is one.
 pub(super) struct Staged {
     pub upload: PartialUpload,
-    pub wrapper: Wrapper,
+    pub wrapper: Option<Wrapper>,
 }
 
 impl Service {
@@ -37,40 +39,28 @@ impl Service {
         Ok(Wrapper::of(&head))
     }
 
-    /// Makes the image active with what is in the wrapper that was staged for it.
-    pub(super) async fn unwrap_staged(
+    /// Makes the image active with what was staged for it, stored anew: out of its wrapper, or in another place.
+    pub(super) async fn store_anew(
         &self,
         job: JobAtWork,
         staged: Staged,
+        landing: Landing,
     ) -> (JobAtWork, Result<PartialUpload, Error>) {
         let Staged { upload, wrapper } = staged;
         let turn = self.turns.take(upload.token).await;
         let (service, asker) = (self.clone(), asker(&job.job()));
         let opened = in_background(move || {
-            let body: Body = match &upload.checkpoint {
-                Some(kept) => {
-                    let reader = service.store.reader(&kept.content)?;
-                    let all = ByteRange { start: 0, end: reader.size_bytes() };
-                    reader.stream(all).map_err(Error::from).boxed()
-                }
-                None => stream::empty().boxed(),
-            };
+            let body = service.kept_data(&upload)?;
             // As if nothing had come: what did is the source.
             let anew = PartialUpload { declared_bytes: None, received_bytes: 0, checkpoint: None, ..upload };
-            Ok((body, service.take_up_upload(&asker, anew, turn)?))
+            Ok((body, service.take_up_upload_landing(&asker, anew, turn, landing)?))
         });
         let (body, part) = match opened.await {
             Ok(opened) => opened,
             Err(error) => return (job, Err(error)),
         };
-        let pouring = Pouring {
-            body,
-            wrapper: Some(wrapper),
-            job,
-            phase: "unwrapping",
-            done_bytes: 0,
-            total_bytes: None,
-        };
+        let phase = if wrapper.is_some() { "unwrapping" } else { "importing" };
+        let pouring = Pouring { body, wrapper, job, phase, done_bytes: 0, total_bytes: None };
         let (pieces, pouring) = pouring.start();
         let taken = part.take_aside(pieces).await;
         let poured = match pouring.await {

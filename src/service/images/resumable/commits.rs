@@ -11,13 +11,23 @@ use crate::db::WriteTxn;
 use crate::model::upload::Checkpoint;
 use crate::model::{Image, Operation, PartialUpload};
 use crate::service::audit::Act;
+use crate::service::images::importing::Landing;
 use crate::service::images::signature::Verified;
 use crate::service::images::upload::{activate, check_cap, gone, owned, uploaded};
-use crate::service::{Actor, Error, Service};
+use crate::service::{Actor, Error, ErrorKind, Service};
 use crate::store::{self, Reach, Receipt};
 
 /// How long a complete upload is remembered, in seconds, for a client that lost the last answer.
 const REMEMBERED_S: i64 = 3600;
+
+/// A whole stream, for the commit that makes its image active.
+pub(super) struct Whole {
+    pub receipt: Receipt,
+    pub virtual_size: Option<u64>,
+    pub verified: Verified,
+    /// How it comes to lie in stores.
+    pub landing: Landing,
+}
 
 impl Service {
     /// Takes down how long the stream will be, which a client may say once.
@@ -84,10 +94,9 @@ impl Service {
         &self,
         actor: &Actor,
         upload: PartialUpload,
-        receipt: Receipt,
-        virtual_size: Option<u64>,
-        verified: Verified,
+        whole: Whole,
     ) -> Result<PartialUpload, Error> {
+        let Whole { receipt, virtual_size, verified, landing } = whole;
         let (store, now) = (self.store.clone(), self.clock.now());
         let expires_at = now.plus_seconds(self.rules.upload_expiry_s.min(REMEMBERED_S));
         let completed = self.recorded(actor, uploaded(&receipt), move |txn, act| {
@@ -95,10 +104,15 @@ impl Service {
             act.image(&image);
             verified.expect_holds(&image)?;
             store.publish(txn, &receipt)?;
+            for (_, copy) in &landing.copies {
+                expect_same(&receipt, copy)?;
+                store.publish(txn, copy)?;
+            }
             if let Some(before) = upload.checkpoint.take() {
                 store.release(txn, &before.content)?;
             }
             activate(&mut image, &receipt, virtual_size, now);
+            landing.apply(&mut image);
             images::update(txn, &image)?;
             upload.declared_bytes = Some(receipt.size_bytes());
             upload.received_bytes = receipt.size_bytes();
@@ -129,6 +143,16 @@ impl Service {
     fn expiry(&self) -> Time {
         self.clock.now().plus_seconds(self.rules.upload_expiry_s)
     }
+}
+
+/// Refuses a copy that is not of the same bytes.
+fn expect_same(receipt: &Receipt, copy: &Receipt) -> Result<(), Error> {
+    if copy.digests().blake3 == receipt.digests().blake3 {
+        return Ok(());
+    }
+    let message =
+        "what was read of the data for another store is not what was stored; tintype check says more";
+    Err(Error::new(ErrorKind::Unavailable, message))
 }
 
 /// The upload and its image as they are now, while the one owns the other.

@@ -11,11 +11,13 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::time::Instant;
 
+use super::commits::Whole;
 use super::turns::Turn;
 use super::{Token, known};
 use crate::catalog::{locations, quotas};
 use crate::disk::probe::HEAD_BYTES;
 use crate::model::{ContentId, ImageId, PartialUpload, SecureHash, Status};
+use crate::service::images::importing::Landing;
 use crate::service::images::reserving::Room;
 use crate::service::images::screen::Screen;
 use crate::service::images::signature::Verification;
@@ -110,13 +112,24 @@ impl Service {
         upload: PartialUpload,
         turn: Turn,
     ) -> Result<Part, Error> {
+        self.take_up_upload_landing(actor, upload, turn, Landing::default())
+    }
+
+    /// The same, for an import whose data comes to lie so.
+    pub(in crate::service::images) fn take_up_upload_landing(
+        &self,
+        actor: &Actor,
+        upload: PartialUpload,
+        turn: Turn,
+        landing: Landing,
+    ) -> Result<Part, Error> {
         let id = &upload.image;
         let read = self.db.read()?;
         let image = owned(&read, id, &upload.token)?.ok_or_else(|| gone(id))?;
         let room = Room { image: *id, token: upload.token, reserved_bytes: quotas::reserved(&read, id)? };
         // What a client fills is compared by that client.
         let expected = match upload.is_of_job() {
-            true => locations::get(&read, id)?.and_then(|location| location.expected),
+            true => locations::get(&read, id)?.and_then(|located| located.declared.secure),
             false => None,
         };
         drop(read);
@@ -126,7 +139,7 @@ impl Service {
             _ => self.verification(&image)?,
         };
         let mut screen = Screen::new(&image, self.rules.require_format_match);
-        let scope = self.stream_scope(&image)?;
+        let scope = self.stream_scope(&image)?.at(landing.place.unwrap_or(image.place));
         let ingest = match &upload.checkpoint {
             None => match expected.as_ref().map(SecureHash::algorithm) {
                 Some(algorithm) => self.store.ingest_hashing(scope, algorithm)?,
@@ -149,6 +162,7 @@ impl Service {
             verification,
             saw_all,
             is_aside: false,
+            landing,
             ingest,
             room,
             received,
@@ -195,6 +209,8 @@ pub(in crate::service::images) struct Part {
     saw_all: bool,
     /// Whether it must not be made durable before its end.
     is_aside: bool,
+    /// How an import's data comes to lie in stores.
+    landing: Landing,
     ingest: Ingest,
     room: Room,
     /// Bytes of the stream so far.
@@ -226,6 +242,20 @@ impl Part {
             Err(Cut::Short(error)) => self.put_down().await.and(Err(error)),
             Err(Cut::Refused(error)) => Err(give_up(self.service, self.actor, self.upload, error).await),
             Err(Cut::Lost(error)) => Err(error),
+        }
+    }
+
+    /// Takes the bytes in that are left of the stream, as far as they come, and makes them durable, also the last: who makes
+    /// the image active with them has something to do before.
+    pub(in crate::service::images) async fn take_in_short(
+        mut self,
+        body: impl Stream<Item = Result<Bytes, BodyBroken>> + Unpin,
+    ) -> Result<PartialUpload, Error> {
+        match self.take_body(body).await {
+            Ok(()) => self.put_down().await.map(|()| self.upload),
+            Err(Cut::Short(_)) if self.is_whole() => self.put_down().await.map(|()| self.upload),
+            Err(Cut::Short(error)) => self.put_down().await.and(Err(error)),
+            Err(Cut::Refused(error) | Cut::Lost(error)) => Err(error),
         }
     }
 
@@ -338,6 +368,7 @@ impl Part {
             verification,
             ingest,
             received,
+            landing,
             turn: _turn,
             ..
         } = self;
@@ -352,7 +383,8 @@ impl Part {
         if let Some(refusal) = differs(expected.as_ref(), &receipt) {
             return Err(give_up(service, actor, upload, refusal).await);
         }
-        in_background(move || service.complete(&actor, upload, receipt, virtual_size, verified)).await
+        let whole = Whole { receipt, virtual_size, verified, landing };
+        in_background(move || service.complete(&actor, upload, whole)).await
     }
 
     /// Shows the verification the whole stream, of which it saw what came last: once, when all of it is there, so that

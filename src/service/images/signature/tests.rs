@@ -9,7 +9,7 @@ use futures::stream;
 use super::*;
 use crate::model::job::{DataOrigin, IntakeKind, JobState};
 use crate::model::{ImageId, PartialUpload, Status};
-use crate::service::images::{BodyBroken, Change, Existing, Field, NewImage, NewIntake, Patch};
+use crate::service::images::{BodyBroken, Change, Destination, Existing, Field, NewImage, NewIntake, Patch};
 use crate::service::testing::{self, ManualClock, member, rules, work_off};
 use crate::service::{ErrorKind, Rules};
 
@@ -216,8 +216,10 @@ async fn a_signature_that_changes_meanwhile_is_not_the_one_that_was_verified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_are_verified_and_queue_the_image_again_when_they_fail() {
     let (service, _clock, _folder) = boxed("", false);
-    let import =
-        || NewIntake { kind: IntakeKind::ImageImport, origin: DataOrigin::Staged, input: "{}".into() };
+    let import = || {
+        let (kind, origin) = (IntakeKind::ImageImport, DataOrigin::Staged);
+        NewIntake { kind, origin, input: "{}".into(), to: Destination::default() }
+    };
     for (staged, state, status) in
         [(data(), JobState::Succeeded, Status::Active), (vec![1; 1000], JobState::Failed, Status::Queued)]
     {

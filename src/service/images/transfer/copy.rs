@@ -9,6 +9,7 @@ use super::pour::pour;
 use crate::catalog::images;
 use crate::model::job::Task;
 use crate::model::{Image, ImageId, Status};
+use crate::service::images::download::expect_here;
 use crate::service::images::signature::Verified;
 use crate::service::images::upload::{gone, in_background, owned};
 use crate::service::jobs::{JobAtWork, asker};
@@ -75,6 +76,7 @@ impl Service {
         drop(read);
         let not_active = || Error::conflict(format!("image {source} is not active any more"));
         let origin = origin.ok_or_else(|| not_active().because(Reason::NotActive))?;
+        expect_here(&origin)?;
         let content = origin.content.ok_or_else(not_active)?;
         if job.step(&Step { phase: "copying", done: 0, total: origin.size_bytes }).is_break() {
             return Ok(Way::Done(Figures::new()));

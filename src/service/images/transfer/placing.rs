@@ -12,6 +12,8 @@ use crate::model::job::Task;
 use crate::model::{ContentId, DataCopy, Image, ImageId, Operation, Status, StorePlace};
 use crate::objects::exchange::PIECE_BYTES;
 use crate::service::audit::Act;
+use crate::service::images::download::expect_here;
+use crate::service::images::importing::has_reached;
 use crate::service::images::upload::{gone, in_background};
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::{Actor, Error, ErrorKind, Service, custom_keys};
@@ -37,8 +39,24 @@ impl Service {
         let Some(Task::CopyToPlaces { image, places, must_all }) = job.job().task else {
             return job.finish(Err(&Error::invalid("this job copies nothing to other stores")));
         };
+        let (job, outcome) = self.copy_to_all(job, image, &places, must_all).await?;
+        in_background(move || job.finish(outcome.as_ref().cloned())).await
+    }
+
+    /// Copies an image to these places, one after the other. Where all `must_all` be reached and one is not, what was copied
+    /// to the others is taken back; else it is a failure only where none was reached.
+    ///
+    /// # Errors
+    /// When what was copied cannot be taken back.
+    pub(in crate::service::images) async fn copy_to_all(
+        &self,
+        job: JobAtWork,
+        image: ImageId,
+        places: &[StorePlace],
+        must_all: bool,
+    ) -> Result<(JobAtWork, Result<Figures, Error>), Error> {
         let (mut job, mut reached, mut refused) = (job, 0, None);
-        for place in &places {
+        for place in places {
             let (back, copied) = self.copy_to_place(job, image, *place).await;
             job = back;
             match copied {
@@ -46,6 +64,7 @@ impl Service {
                 Ok(()) => reached += 1,
                 Err(error) => {
                     self.litter().left(Reach::Everything);
+                    self.note_missed(&job, image, *place).await?;
                     let message = format!("{}: {}", self.stores.name_of(*place), error.message);
                     refused.get_or_insert(Error { message, ..error });
                     if must_all {
@@ -58,15 +77,15 @@ impl Service {
             Some(error) if must_all || reached == 0 => Err(error),
             _ => Ok(figures(reached, places.len() as u64 - reached)),
         };
-        let service = self.clone();
-        in_background(move || {
-            if must_all && (job.was_cancelled() || outcome.is_err() && !job.was_stopped()) {
-                let why = format!("job {} did not reach all of its stores", job.id());
-                service.take_copies_back(&asker(&job.job()), &image, &places, &why)?;
-            }
-            job.finish(outcome.as_ref().cloned())
-        })
-        .await
+        if must_all && (job.was_cancelled() || outcome.is_err() && !job.was_stopped()) {
+            let (service, told, places) = (self.clone(), job.job(), places.to_vec());
+            in_background(move || {
+                let why = format!("job {} did not reach all of its stores", told.id);
+                service.take_copies_back(&asker(&told), &image, &places, &why)
+            })
+            .await?;
+        }
+        Ok((job, outcome))
     }
 
     /// Copies to one place, unless the job is to end or the image is there.
@@ -174,6 +193,7 @@ impl Service {
         if image.copy_at(place).is_some() {
             return Ok(None);
         }
+        expect_here(&image)?;
         let not_active = || Error::conflict(format!("image {} is not active any more", image.id));
         let digest = image.digests.as_ref().ok_or_else(not_active)?.blake3;
         let reader = self.reader_of(&image)?.ok_or_else(not_active)?;
@@ -192,6 +212,7 @@ impl Service {
         said: String,
     ) -> Result<(), Error> {
         let (store, now) = (self.store.clone(), self.clock.now());
+        let name = self.stores.names_at(&[place]).concat();
         self.recorded(by, Act::new(Operation::UpdateImage).saying(said), move |txn, act| {
             let mut image = images::get(txn, &id)?.ok_or_else(|| gone(&id))?;
             act.image(&image);
@@ -204,6 +225,7 @@ impl Service {
             }
             store.publish(txn, &receipt)?;
             image.copies.push(DataCopy { place, content: receipt.content() });
+            has_reached(&mut image, &name);
             image.updated_at = now;
             Ok(images::update(txn, &image)?)
         })
