@@ -12,7 +12,9 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, imports, locations, members, metadefs, schemas, stores, tasks, usage, versions};
+use super::{
+    cache, data, images, imports, locations, members, metadefs, schemas, stores, tasks, usage, versions,
+};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::model::ImageId;
 use crate::model::job::JobId;
@@ -36,10 +38,12 @@ async fn route(state: ApiState, parts: Parts, body: Body, base_url: &str) -> Res
     let path = parts.uri.path().to_owned();
     let raw: Vec<&str> = path.split('/').skip(1).collect();
     let below = match raw.as_slice() {
-        ["versions"] | ["versions", ""] => return Ok(versions::list(StatusCode::OK, base_url)),
-        [prefix, below @ ..] if versions::is_prefix(prefix) => below,
+        ["versions"] | ["versions", ""] => {
+            return Ok(versions::list(&state.service, StatusCode::OK, base_url));
+        }
+        [prefix, below @ ..] if versions::is_prefix(&state.service, prefix) => below,
         below if names_version(&parts) => below,
-        _ => return Ok(versions::list(StatusCode::MULTIPLE_CHOICES, base_url)),
+        _ => return Ok(versions::list(&state.service, StatusCode::MULTIPLE_CHOICES, base_url)),
     };
     let credentials = Credentials::of(&parts);
     let actor = state.blocking(move |service| authenticate(service, &credentials)).await?;
@@ -77,6 +81,11 @@ enum Resource<'path> {
     Stores,
     StoreDetails,
     StoredCopy(&'path str, ImageId),
+    Cache,
+    CachedImage(ImageId),
+    CacheNodes(ImageId),
+    CacheClean,
+    CachePrune,
 }
 
 impl<'path> Resource<'path> {
@@ -93,6 +102,11 @@ impl<'path> Resource<'path> {
             ["info", "stores"] => Resource::Stores,
             ["info", "stores", "detail"] => Resource::StoreDetails,
             ["stores", store, id] if !store.is_empty() => Resource::StoredCopy(store, ImageId::parse(id)?),
+            ["cache"] => Resource::Cache,
+            ["cache", "clean"] => Resource::CacheClean,
+            ["cache", "prune"] => Resource::CachePrune,
+            ["cache", id] => Resource::CachedImage(ImageId::parse(id)?),
+            ["cache", "nodes", id] => Resource::CacheNodes(ImageId::parse(id)?),
             ["images"] => Resource::Images,
             ["images", id, ref below @ ..] => {
                 let id = ImageId::parse(id)?;
@@ -126,6 +140,10 @@ impl<'path> Resource<'path> {
             Resource::Member(..) => "GET, PUT, DELETE",
             Resource::Tag(..) => "PUT, DELETE",
             Resource::StoredCopy(..) => "DELETE",
+            Resource::Cache => "GET, DELETE",
+            Resource::CachedImage(_) => "PUT, DELETE",
+            Resource::CacheClean | Resource::CachePrune => "POST",
+            Resource::CacheNodes(_) => "GET",
             Resource::Schema(_) | Resource::MetadefSchema(_) | Resource::Usage | Resource::ImportMethods => {
                 "GET"
             }
@@ -136,9 +154,9 @@ impl<'path> Resource<'path> {
 
     async fn answer(self, call: Call) -> Result<Response, Refusal> {
         use Resource::{
-            Deactivate, File, Image, ImageTasks, Images, Import, ImportMethods, Locations, Member, Members,
-            MetadefSchema, Metadefs, Reactivate, Schema, Stage, StoreDetails, StoredCopy, Stores, Tag, Task,
-            Tasks, Usage,
+            Cache, CacheClean, CacheNodes, CachePrune, CachedImage, Deactivate, File, Image, ImageTasks,
+            Images, Import, ImportMethods, Locations, Member, Members, MetadefSchema, Metadefs, Reactivate,
+            Schema, Stage, StoreDetails, StoredCopy, Stores, Tag, Task, Tasks, Usage,
         };
         match (call.parts.method.as_str(), self) {
             ("GET", Images) => images::list(call).await,
@@ -173,6 +191,13 @@ impl<'path> Resource<'path> {
             ("GET", Stores) => stores::list(call).await,
             ("GET", StoreDetails) => stores::details(call).await,
             ("DELETE", StoredCopy(store, id)) => stores::drop_copy(call, store.into(), id).await,
+            ("GET", Cache) => cache::list(call).await,
+            ("DELETE", Cache) => cache::clear(call).await,
+            ("PUT", CachedImage(id)) => cache::add(call, id).await,
+            ("DELETE", CachedImage(id)) => cache::drop_one(call, id).await,
+            ("GET", CacheNodes(id)) => cache::nodes(call, id).await,
+            ("POST", CacheClean) => cache::clean(call).await,
+            ("POST", CachePrune) => cache::prune(call).await,
             ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH", other) => {
                 Err(Refusal::method_not_allowed(other.allow()))
             }

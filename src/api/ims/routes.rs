@@ -37,7 +37,7 @@ pub(in crate::api) fn routes() -> Router<ApiState> {
 /// Answers 300 to anyone, as the reference does.
 async fn show_version(State(state): State<ApiState>, request: Request) -> Response {
     let base_url = state.base_url(request.uri(), request.headers());
-    glance::versions::of(request.uri().path().trim_start_matches('/'), &base_url)
+    glance::versions::of(&state.service, request.uri().path().trim_start_matches('/'), &base_url)
 }
 
 async fn no_method(request: Request) -> Response {

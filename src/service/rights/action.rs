@@ -152,6 +152,12 @@ actions! {
     ImagesCopyToPlace = "tintype:images:copyToPlace";
     /// Take an image's data from one of several stores.
     ImagesDropCopy = "tintype:images:dropCopy";
+    /// See which images lie in the cache, and which are to come.
+    CacheList = "tintype:cache:list";
+    /// Bring images into the cache.
+    CacheFill = "tintype:cache:fill";
+    /// Let the cache go of images.
+    CacheDrop = "tintype:cache:drop";
     /// Look at figures, damage and events of the box.
     StoreGet = "tintype:store:get";
     /// Verify everything that is stored.
