@@ -111,7 +111,7 @@ impl Service {
             scope: scope(&seen),
             roles: roles(&seen).collect(),
             origin: Arc::default(),
-            rights: Rights::new(book, asked, lent),
+            rights: Rights::new(book, asked, lent).under(self.overrides.clone()),
         })
     }
 }
