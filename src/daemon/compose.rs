@@ -93,6 +93,7 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     if service.renew_indexes()? {
         tracing::info!("an index was made anew, in a form that knows more");
     }
+    service.settle_limits()?;
     let interrupted = service.recover_jobs(settings.reclaim.automatic)?;
     if interrupted > 0 {
         tracing::info!(interrupted, "jobs ended with the process that ran them");
