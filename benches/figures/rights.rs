@@ -90,7 +90,7 @@ fn decision_us(book: &Rulebook) -> Result<f64, Box<dyn Error>> {
         for _ in 0..TURN {
             let verdict = book.decide(
                 black_box(Action::ImagesGet),
-                Resource::Image(&image),
+                Resource::Image { id: &image, owner: None },
                 "default",
                 black_box(&asked),
             );

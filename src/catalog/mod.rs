@@ -9,6 +9,7 @@
 pub mod access_keys;
 pub mod application_credentials;
 pub mod audit;
+pub mod cached_images;
 pub mod credentials;
 pub mod custom_keys;
 pub mod domain_members;
@@ -59,10 +60,11 @@ pub fn fact_tables() -> Vec<Table> {
 }
 
 /// Every table of the catalog that is no fact: indexes, tokens, the revision of rights, how far audit records were
-/// forwarded, which end with the file they are in, and what is left of an index of an older form.
+/// forwarded, notes on what was cached, limits that a Keystone told, which end with the file they are in, and what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
-    tables.extend([tokens::TOKENS, identity::REVISION, audit::CURSOR, quotas::USAGE]);
+    tables.extend([tokens::TOKENS, identity::REVISION, audit::CURSOR, quotas::USAGE, quotas::TOLD]);
+    tables.push(cached_images::CACHED);
     tables.extend(images::OLD_INDEXES);
     tables
 }

@@ -5,6 +5,7 @@
 
 mod access_key;
 mod audit;
+mod cache;
 mod check;
 mod client;
 mod completions;
@@ -123,6 +124,9 @@ enum Ask {
     /// Who did what: the record of it
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// The cache on local disk, where data lies in a bucket
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Verify everything that is stored
     Check(check::Check),
     /// Compare stored objects with what was written; repairs and heals what it can
@@ -192,6 +196,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::CustomKey(key) => key.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,
         Ask::Audit(audit) => audit.run(&client, output).await,
+        Ask::Cache(cache) => cache.run(&client, output).await,
         Ask::Check(check) => check.run(&client, output).await,
         Ask::Scrub(scrub) => scrub.run(&client, output).await,
         Ask::Damage(damage) => damage.run(&client, output).await,

@@ -19,6 +19,7 @@ use super::keystone;
 use super::medium::{self, Medium};
 use super::peers;
 use super::places;
+use super::policy;
 use super::settings::{self, DedupVerify, Settings};
 use super::{master_key, memory};
 use crate::api;
@@ -80,6 +81,9 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     service = service.with_buckets(exchange::open(settings, &dir, handle)?);
     service = service.with_regions(peers::open(settings)?);
     service = service.with_web(imports::open(settings)?);
+    if let Some(overrides) = policy::open(&settings.policy)? {
+        service = service.with_overrides(overrides);
+    }
     if let Some(cloud) = keystone::open(settings, handle)? {
         service = service.with_cloud(cloud);
     }
@@ -89,6 +93,7 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
     if service.renew_indexes()? {
         tracing::info!("an index was made anew, in a form that knows more");
     }
+    service.settle_limits()?;
     let interrupted = service.recover_jobs(settings.reclaim.automatic)?;
     if interrupted > 0 {
         tracing::info!(interrupted, "jobs ended with the process that ran them");

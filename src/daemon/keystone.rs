@@ -109,7 +109,11 @@ pub(super) fn open(settings: &Settings, handle: &Handle) -> Result<Option<Cloud>
         certificates,
     })
     .map_err(|why| wrong(format!("ca_file {}: {why}", named.ca_file)))?;
-    let rules = CloudRules { cache_s: named.cache_s as i64, service_type: named.service_type.clone() };
+    let rules = CloudRules {
+        cache_s: named.cache_s as i64,
+        service_type: named.service_type.clone(),
+        region: named.region.clone(),
+    };
     Ok(Some(Cloud::new(keystone, handle.clone(), rules)))
 }
 

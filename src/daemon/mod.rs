@@ -24,6 +24,7 @@ mod medium;
 mod memory;
 mod peers;
 mod places;
+mod policy;
 pub mod rebuild;
 mod reclaim;
 #[cfg(feature = "buckets")]

@@ -15,6 +15,7 @@ use super::imports::Imports;
 use super::keystone::KeystoneSettings;
 use super::peers::{self, PeerBox};
 use super::places::{self, PlaceSettings};
+use super::policy::Policy;
 use super::syslog::SyslogPlace;
 use super::window::Window;
 use crate::service::identity::PASSWORD_HISTORY_MAX;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub seal: Seal,
     /// Sign-in.
     pub identity: Identity,
+    /// Who may do what.
+    pub policy: Policy,
     /// Pages for people.
     pub console: Console,
     /// What images are accepted.

@@ -85,6 +85,24 @@ pub struct Endpoint {
     pub url: String,
 }
 
+/// What comes with a sign-in.
+pub(super) struct SignedIn {
+    /// When the token ends.
+    pub(super) expires_at: Time,
+    /// The public endpoints that its catalog names.
+    pub(super) endpoints: Vec<Endpoint>,
+    /// The services there.
+    pub(super) services: Vec<KnownService>,
+}
+
+/// A service in the cloud's catalog.
+pub(super) struct KnownService {
+    /// Its type.
+    pub(super) kind: String,
+    /// Its id.
+    pub(super) id: String,
+}
+
 #[derive(Deserialize)]
 struct Body {
     token: Token,
@@ -167,6 +185,7 @@ struct Rule {
 
 #[derive(Deserialize)]
 struct Service {
+    id: Option<String>,
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -212,11 +231,14 @@ pub(super) fn seen(bytes: &[u8]) -> Result<Seen, Error> {
     })
 }
 
-/// Reads the answer to a sign-in: when the token ends, and the public endpoints that its catalog names.
-pub(super) fn signed_in(bytes: &[u8]) -> Result<(Time, Vec<Endpoint>), Error> {
+/// Reads the answer to a sign-in.
+pub(super) fn signed_in(bytes: &[u8]) -> Result<SignedIn, Error> {
     let token = token(bytes)?;
-    let mut endpoints = Vec::new();
+    let (mut endpoints, mut services) = (Vec::new(), Vec::new());
     for service in token.catalog {
+        if let Some(id) = service.id {
+            services.push(KnownService { kind: service.kind.clone(), id });
+        }
         for place in service.endpoints.into_iter().filter(|place| place.interface == "public") {
             endpoints.push(Endpoint {
                 service_type: service.kind.clone(),
@@ -225,7 +247,7 @@ pub(super) fn signed_in(bytes: &[u8]) -> Result<(Time, Vec<Endpoint>), Error> {
             });
         }
     }
-    Ok((moment(&token.expires_at)?, endpoints))
+    Ok(SignedIn { expires_at: moment(&token.expires_at)?, endpoints, services })
 }
 
 fn token(bytes: &[u8]) -> Result<Token, Error> {

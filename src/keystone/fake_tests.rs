@@ -1,14 +1,14 @@
 //! A small Keystone for tests: it issues one account's tokens, tells of others that it was told of, and fails on demand.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -56,10 +56,16 @@ struct Inner {
     own: Mutex<HashSet<String>>,
     own_ends: Mutex<Time>,
     signed_in: AtomicUsize,
+    issued: AtomicUsize,
     asked: AtomicUsize,
     at_once: AtomicUsize,
     at_once_most: AtomicUsize,
     delay: Mutex<Duration>,
+    /// What it says of limits: of all projects, and of single ones.
+    limits: Mutex<(Value, Value)>,
+    /// Whether the account holds a role on the system.
+    has_system: AtomicBool,
+    asked_limits: AtomicUsize,
 }
 
 impl Fake {
@@ -71,14 +77,22 @@ impl Fake {
             own: Mutex::default(),
             own_ends: Mutex::new(Time::parse("2099-01-01T00:00:00Z").unwrap()),
             signed_in: AtomicUsize::default(),
+            issued: AtomicUsize::default(),
             asked: AtomicUsize::default(),
             at_once: AtomicUsize::default(),
             at_once_most: AtomicUsize::default(),
             delay: Mutex::default(),
+            limits: Mutex::new((json!([]), json!([]))),
+            has_system: AtomicBool::new(true),
+            asked_limits: AtomicUsize::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v3", listener.local_addr().unwrap());
-        let router = Router::new().route("/v3/auth/tokens", get(show).post(issue)).with_state(state.clone());
+        let router = Router::new()
+            .route("/v3/auth/tokens", get(show).post(issue))
+            .route("/v3/registered_limits", get(registered_limits))
+            .route("/v3/limits", get(limits))
+            .with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Fake { url, state }
     }
@@ -91,6 +105,21 @@ impl Fake {
     /// Has it know a token.
     pub fn knows(&self, token: &str, said: Value) {
         self.state.tokens.lock().unwrap().insert(token.to_owned(), said);
+    }
+
+    /// What it says of limits from now on: of all projects, and of single ones.
+    pub fn limits(&self, registered: Value, own: Value) {
+        *self.state.limits.lock().unwrap() = (registered, own);
+    }
+
+    /// Takes the account's role on the system from it.
+    pub fn has_no_system(&self) {
+        self.state.has_system.store(false, Ordering::SeqCst);
+    }
+
+    /// How often it was asked about limits of single projects.
+    pub fn asked_limits(&self) -> usize {
+        self.state.asked_limits.load(Ordering::SeqCst)
     }
 
     /// Has it know a token no more.
@@ -118,7 +147,7 @@ impl Fake {
         *self.state.delay.lock().unwrap() = delay;
     }
 
-    /// How often the account signed in.
+    /// How often the account signed in to its project.
     pub fn signed_in(&self) -> usize {
         self.state.signed_in.load(Ordering::SeqCst)
     }
@@ -183,23 +212,55 @@ async fn issue(State(state): State<Arc<Inner>>, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap();
     let user = &body["auth"]["identity"]["password"]["user"];
     assert_eq!(user["name"], "tintype");
-    assert_eq!(body["auth"]["scope"]["project"]["name"], "service");
+    let is_system = body["auth"]["scope"]["system"]["all"] == true;
+    assert!(is_system || body["auth"]["scope"]["project"]["name"] == "service");
     match mood {
         Mood::Down => return refusal(StatusCode::SERVICE_UNAVAILABLE, "down"),
         _ if user["password"] != PASSWORD => return refusal(StatusCode::UNAUTHORIZED, "no"),
+        _ if is_system && !state.has_system.load(Ordering::SeqCst) => {
+            return refusal(StatusCode::UNAUTHORIZED, "no role");
+        }
         _ => {}
     }
-    let number = state.signed_in.fetch_add(1, Ordering::SeqCst);
-    let token = format!("own-{number}");
+    let number = state.issued.fetch_add(1, Ordering::SeqCst);
+    if !is_system {
+        state.signed_in.fetch_add(1, Ordering::SeqCst);
+    }
+    let token = format!("{}-{number}", if is_system { "system" } else { "own" });
     state.own.lock().unwrap().insert(token.clone());
     let end = *state.own_ends.lock().unwrap();
     let mut said = in_project("tintype", "service", &["service"], end);
-    said["token"]["catalog"] = json!([{"type": "image", "endpoints": [
+    said["token"]["catalog"] = json!([{"type": "image", "id": "glance", "endpoints": [
         {"interface": "public", "region": "north", "url": "http://images"},
         {"interface": "internal", "region": "north", "url": "http://inside"},
         {"interface": "public", "region": "south", "url": "http://other"}
     ]}, {"type": "identity", "endpoints": []}]);
     (StatusCode::CREATED, [("x-subject-token", token)], axum::Json(said)).into_response()
+}
+
+async fn registered_limits(State(state): State<Arc<Inner>>, uri: Uri, headers: HeaderMap) -> Response {
+    assert_eq!(uri.query(), Some("service_id=glance"));
+    let said = state.limits.lock().unwrap().0.clone();
+    told(&state, &headers, &json!({ "registered_limits": said }))
+}
+
+/// As Keystone does, tells those of other projects to who holds a role on the system alone.
+async fn limits(State(state): State<Arc<Inner>>, uri: Uri, headers: HeaderMap) -> Response {
+    state.asked_limits.fetch_add(1, Ordering::SeqCst);
+    assert!(uri.query().unwrap().starts_with("service_id=glance&project_id="), "{uri}");
+    let is_system = headers["x-auth-token"].to_str().unwrap().starts_with("system");
+    let said = if is_system { state.limits.lock().unwrap().1.clone() } else { json!([]) };
+    told(&state, &headers, &json!({ "limits": said }))
+}
+
+fn told(state: &Inner, headers: &HeaderMap, body: &Value) -> Response {
+    let token = headers["x-auth-token"].to_str().unwrap();
+    let is_own = state.own.lock().unwrap().contains(token);
+    match *state.mood.lock().unwrap() {
+        Mood::Down => refusal(StatusCode::SERVICE_UNAVAILABLE, "down"),
+        _ if !is_own => refusal(StatusCode::UNAUTHORIZED, "no"),
+        _ => axum::Json(body.clone()).into_response(),
+    }
 }
 
 async fn show(State(state): State<Arc<Inner>>, headers: HeaderMap) -> Response {

@@ -1,9 +1,12 @@
 //! What the client makes of Keystone's answers, good and bad.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::fake_tests::{Fake, Mood, client, in_project, unscoped};
 use super::*;
+use crate::model::quota::{Limit, Resource};
 
 const NOW: Time = Time(1_700_000_000_000_000);
 
@@ -162,4 +165,58 @@ async fn signing_in_tells_where_services_are() {
     let found = fake.client().sign_in(NOW).await.unwrap();
     let found: Vec<_> = found.iter().map(|e| (&*e.service_type, &*e.region, &*e.url)).collect();
     assert_eq!(found, [("image", "north", "http://images"), ("image", "south", "http://other")]);
+}
+
+/// A registered limit, or one of a project.
+pub(crate) fn limit(resource: &str, region: Option<&str>, number: i64) -> Value {
+    json!({"id": "x", "service_id": "glance", "project_id": "p", "region_id": region, "resource_name": resource,
+           "default_limit": number, "resource_limit": number, "description": null, "links": {"self": "x"}})
+}
+
+#[tokio::test]
+async fn limits_are_those_of_the_service_the_region_and_the_project() {
+    let fake = Fake::start().await;
+    let keystone = fake.client();
+    let ask = async |kind, region| keystone.limits(kind, region, &"p".into(), NOW).await;
+    let set = |resource, number| [(resource, Limit::of_number(number).unwrap())].into();
+    fake.limits(
+        json!([
+            limit("image_size_total", None, 5),
+            limit("image_size_total", Some("north"), 7),
+            limit("image_size_total", Some("south"), 9),
+            limit("volumes", None, 1),
+        ]),
+        json!([limit("image_size_total", None, -1), {"project_id": "other", "region_id": null,
+               "resource_name": "image_count_total", "resource_limit": 1}]),
+    );
+    let size = Resource::ImageSizeTotal;
+    let told = ask("image", "north").await.unwrap().unwrap();
+    assert_eq!(told, ToldLimits { registered: set(size, 7), own: set(size, -1) });
+    assert_eq!(ask("image", "").await.unwrap().unwrap().registered, set(size, 5));
+    assert_eq!(ask("image", "east").await.unwrap().unwrap().registered, set(size, 5));
+    assert_eq!(ask("images", "north").await, Ok(None), "the catalog has no such service");
+    fake.has_no_system();
+    assert_eq!(
+        fake.client().limits("image", "", &"p".into(), NOW).await.unwrap().unwrap().own,
+        BTreeMap::new()
+    );
+}
+
+#[tokio::test]
+async fn limits_that_cannot_be_read_are_none_at_all() {
+    let fake = Fake::start().await;
+    let keystone = fake.client();
+    let ask = async || keystone.limits("image", "", &"p".into(), NOW).await;
+    for wrong in [json!([limit("image_size_total", None, -2)]), json!([{"resource_name": 7}]), json!({})] {
+        fake.limits(wrong.clone(), json!([]));
+        assert!(matches!(ask().await, Err(Error::Unreachable(_))), "{wrong}");
+    }
+    fake.limits(json!([limit("image_size_total", None, 1)]), json!([]));
+    // A token that was revoked is replaced with the next question.
+    assert!(ask().await.is_ok());
+    fake.revokes_own();
+    assert!(matches!(ask().await, Err(Error::Account(_))));
+    assert!(ask().await.is_ok());
+    fake.is(Mood::Down);
+    assert!(matches!(ask().await, Err(Error::Unreachable(_))));
 }

@@ -1,4 +1,4 @@
-//! The Keystone of a cloud that this box is a part of: whose a token is.
+//! The Keystone of a cloud that this box is a part of: whose a token is, and which limits projects have.
 //!
 //! Owns: the box's own account there and its token, the questions about other people's tokens, and how answers are
 //! read. Invariants: every call is bounded in time; a password or a token is in no message and no form of debug output;
@@ -6,8 +6,10 @@
 
 mod answer;
 mod error;
+mod limits;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -19,8 +21,10 @@ use zeroize::Zeroizing;
 use crate::base::Time;
 use crate::base::with_causes;
 
+use answer::KnownService;
 pub use answer::{Domain, Endpoint, LentBy, Place, Seen};
 pub use error::Error;
+pub use limits::ToldLimits;
 
 /// Longest time for a connection to come about.
 const CONNECT_S: u64 = 5;
@@ -66,6 +70,8 @@ pub struct Keystone {
     http: reqwest::Client,
     /// Held while the box signs in, so that it does so once.
     own: Mutex<Option<Own>>,
+    /// The same for the whole system, where the account holds a role there.
+    system: Mutex<Option<Own>>,
 }
 
 /// The box's own token.
@@ -73,6 +79,8 @@ pub struct Keystone {
 struct Own {
     token: HeaderValue,
     renew_at: Time,
+    /// The services that the cloud's catalog had with it.
+    services: Arc<[KnownService]>,
 }
 
 /// What Keystone says when it is asked about a token.
@@ -113,7 +121,7 @@ impl Keystone {
         let http = builder.build().map_err(|error| error.to_string())?;
         let url = account.url.trim_end_matches('/');
         let url = if url.ends_with("/v3") { url.to_owned() } else { format!("{url}/v3") };
-        Ok(Keystone { account, url, http, own: Mutex::default() })
+        Ok(Keystone { account, url, http, own: Mutex::default(), system: Mutex::default() })
     }
 
     /// Its address, which ends in `/v3`.
@@ -127,7 +135,7 @@ impl Keystone {
     /// [`Error`].
     pub async fn sign_in(&self, now: Time) -> Result<Vec<Endpoint>, Error> {
         let mut own = self.own.lock().await;
-        let (fresh, endpoints) = self.issue(now).await?;
+        let (fresh, endpoints) = self.issue(self.own_scope(), now).await?;
         *own = Some(fresh);
         Ok(endpoints)
     }
@@ -159,12 +167,22 @@ impl Keystone {
     }
 
     async fn own_token(&self, now: Time) -> Result<HeaderValue, Error> {
+        Ok(self.own(now).await?.token)
+    }
+
+    async fn own(&self, now: Time) -> Result<Own, Error> {
         let mut own = self.own.lock().await;
         if let Some(own) = own.as_ref().filter(|own| now < own.renew_at) {
-            return Ok(own.token.clone());
+            return Ok(own.clone());
         }
-        let (fresh, _) = self.issue(now).await?;
-        Ok(own.insert(fresh).token.clone())
+        let (fresh, _) = self.issue(self.own_scope(), now).await?;
+        Ok(own.insert(fresh).clone())
+    }
+
+    /// The project that the account signs in to.
+    fn own_scope(&self) -> Value {
+        let Account { project, project_domain, .. } = &self.account;
+        json!({"project": {"name": project, "domain": {"name": project_domain}}})
     }
 
     /// Lets go of the box's own token, unless somebody replaced it already.
@@ -172,13 +190,12 @@ impl Keystone {
         self.own.lock().await.take_if(|own| own.token == *token);
     }
 
-    async fn issue(&self, now: Time) -> Result<(Own, Vec<Endpoint>), Error> {
-        let Account { user, user_domain, password, project, project_domain, .. } = &self.account;
+    async fn issue(&self, scope: Value, now: Time) -> Result<(Own, Vec<Endpoint>), Error> {
+        let Account { user, user_domain, password, .. } = &self.account;
         let user = json!({"name": user, "domain": {"name": user_domain}, "password": password.as_str()});
-        let project = json!({"name": project, "domain": {"name": project_domain}});
         let auth = json!({
             "identity": {"methods": ["password"], "password": {"user": user}},
-            "scope": {"project": project},
+            "scope": scope,
         });
         let request = self.http.post(format!("{}/auth/tokens", self.url)).json(&json!({"auth": auth}));
         let answer = arrived(request.send().await)?;
@@ -192,9 +209,9 @@ impl Keystone {
         }
         let mut token = token.ok_or_else(|| Error::Unreachable("it gave no token".to_owned()))?;
         token.set_sensitive(true);
-        let (expires_at, endpoints) = answer::signed_in(&read(answer).await?)?;
+        let answer::SignedIn { expires_at, endpoints, services } = answer::signed_in(&read(answer).await?)?;
         let early = (RENEWAL_S * Time::SECOND).min((expires_at.0 - now.0) / 2);
-        Ok((Own { token, renew_at: Time(expires_at.0 - early) }, endpoints))
+        Ok((Own { token, renew_at: Time(expires_at.0 - early), services: services.into() }, endpoints))
     }
 
     async fn ask(&self, own: &HeaderValue, subject: &HeaderValue) -> Result<Told, Error> {

@@ -57,6 +57,8 @@ pub enum JobKind {
     CopyAcross,
     /// An image's data is copied to more stores of this box.
     CopyToPlaces,
+    /// An image's data is brought into the cache.
+    Cache,
     /// Images are offered to projects and domains.
     AddMembers,
     /// A project answers what it was offered.
@@ -69,7 +71,7 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [JobKind; 11] = [
+    pub const ALL: [JobKind; 12] = [
         JobKind::Reclaim,
         JobKind::Reseal,
         JobKind::Import,
@@ -77,6 +79,7 @@ impl JobKind {
         JobKind::Copy,
         JobKind::CopyAcross,
         JobKind::CopyToPlaces,
+        JobKind::Cache,
         JobKind::AddMembers,
         JobKind::UpdateMembers,
         JobKind::DeleteMembers,
@@ -93,6 +96,7 @@ impl JobKind {
             JobKind::Copy => "copy",
             JobKind::CopyAcross => "copy-across",
             JobKind::CopyToPlaces => "copy-to-stores",
+            JobKind::Cache => "cache",
             JobKind::AddMembers => "add-members",
             JobKind::UpdateMembers => "update-members",
             JobKind::DeleteMembers => "delete-members",
@@ -334,6 +338,11 @@ pub enum Task {
         /// Whether it stays in none of them unless it comes to be in all.
         must_all: bool,
     },
+    /// Bring an image's data into the cache.
+    Cache {
+        /// The image, which is active.
+        image: ImageId,
+    },
     /// Wait for the jobs that have this one as their parent.
     Group,
 }
@@ -347,6 +356,7 @@ impl Task {
             Task::Copy { .. } => JobKind::Copy,
             Task::CopyAcross { .. } => JobKind::CopyAcross,
             Task::CopyToPlaces { .. } => JobKind::CopyToPlaces,
+            Task::Cache { .. } => JobKind::Cache,
             Task::Group => JobKind::Group,
         }
     }
@@ -355,9 +365,8 @@ impl Task {
     pub fn fills(&self) -> Vec<ImageId> {
         match self {
             Task::Import { .. } | Task::Machine { .. } | Task::Copy { .. } | Task::Intake(_) => self.images(),
-            Task::Export { .. } | Task::CopyAcross { .. } | Task::CopyToPlaces { .. } | Task::Group => {
-                Vec::new()
-            }
+            Task::Export { .. } | Task::CopyAcross { .. } | Task::CopyToPlaces { .. } => Vec::new(),
+            Task::Cache { .. } | Task::Group => Vec::new(),
         }
     }
 
@@ -369,6 +378,7 @@ impl Task {
             | Task::CopyAcross { image, .. }
             | Task::Intake(Intake { image, .. })
             | Task::CopyToPlaces { image, .. }
+            | Task::Cache { image }
             | Task::Export { image, .. } => vec![*image],
             Task::Machine { disks } => disks.iter().map(|disk| disk.image).collect(),
             Task::Group => Vec::new(),

@@ -3,6 +3,7 @@
 pub mod access_key;
 pub mod access_rule;
 pub mod application_credential;
+pub mod cached_image;
 pub mod content;
 pub mod credential;
 pub mod custom_key;

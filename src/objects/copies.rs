@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::native::{failed, list_folder};
-use super::{Error, ObjectInfo, ObjectKey, ObjectWriter, Objects, Traffic};
+use super::{Error, Near, ObjectInfo, ObjectKey, ObjectWriter, Objects, Traffic};
 
 /// A place that may hold copies of a medium's objects, under the same names. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -109,6 +109,10 @@ impl Objects for WithCopies {
 
     fn trouble(&self) -> Option<String> {
         self.inner.trouble()
+    }
+
+    fn near(&self) -> Option<Near> {
+        self.inner.near()
     }
 
     fn traffic(&self) -> Option<Traffic> {

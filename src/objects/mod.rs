@@ -29,7 +29,7 @@ mod flaky;
 
 #[cfg(feature = "buckets")]
 pub use bucket::{Bucket, BucketOptions, ListUnfinished, Probe, Store, UnfinishedUpload, Verdict, open_url};
-pub use cache::Cached;
+pub use cache::{Cached, Near};
 pub use copies::{CopySource, WithCopies};
 pub use entrance::{Entrance, Trial};
 pub use error::Error;
@@ -163,6 +163,11 @@ pub trait Objects: Send + Sync + std::fmt::Debug + 'static {
     /// Where else the objects lie, for those who have to repair one; the first to be asked in front.
     fn copies(&self) -> &[CopySource] {
         &[]
+    }
+
+    /// A look into what is kept nearer than the medium, where anything is.
+    fn near(&self) -> Option<Near> {
+        None
     }
 
     /// What passed so far, where the medium is not at hand.

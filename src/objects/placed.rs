@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{CopySource, Error, ObjectInfo, ObjectKey, ObjectWriter, Objects, Traffic};
+use super::{CopySource, Error, Near, ObjectInfo, ObjectKey, ObjectWriter, Objects, Traffic};
 
 /// Which medium an object is on, by its name.
 #[derive(Debug, Clone, Copy)]
@@ -117,6 +117,11 @@ impl Objects for Placed {
 
     fn copies(&self) -> &[CopySource] {
         self.home.copies()
+    }
+
+    /// Of the home, which alone has one.
+    fn near(&self) -> Option<Near> {
+        self.home.near()
     }
 
     fn traffic(&self) -> Option<Traffic> {

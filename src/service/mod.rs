@@ -163,6 +163,8 @@ pub struct Service {
     /// How many refusals are recorded one by one.
     refusals: Arc<audit::Budget>,
     rights: Arc<rights::Library>,
+    /// The operator's rules about who may do what.
+    overrides: Option<Arc<rights::Overrides>>,
     /// The buckets that images are exchanged through.
     buckets: Arc<images::Buckets>,
     /// The other regions that images are copied into.
@@ -207,6 +209,7 @@ impl Service {
             running: jobs::Running::default(),
             refusals: Arc::default(),
             rights: Arc::default(),
+            overrides: None,
             buckets: Arc::default(),
             regions: Arc::default(),
             web: Arc::default(),
@@ -219,6 +222,11 @@ impl Service {
     /// The same with a root for access keys, which a plain box has beside its catalog.
     pub fn with_access_root(self, root: identity::AccessRoot) -> Service {
         Service { access_root: Some(Arc::new(root)), ..self }
+    }
+
+    /// The same under the operator's rules about who may do what.
+    pub fn with_overrides(self, overrides: rights::Overrides) -> Service {
+        Service { overrides: Some(Arc::new(overrides)), ..self }
     }
 
     /// The same with the other regions that images are copied into.

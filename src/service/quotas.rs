@@ -100,7 +100,7 @@ impl Service {
     /// When the catalog fails.
     pub fn default_quotas(&self, _actor: &Actor) -> Result<Vec<(Resource, Limit)>, Error> {
         let registered = Registered::read(&self.db.read()?)?;
-        let limit = |resource| registered.said(resource).map_or(Limit::Unlimited, |said| said.limit);
+        let limit = |resource| registered.of_all(resource);
         Ok(Resource::ALL.into_iter().map(|resource| (resource, limit(resource))).collect())
     }
 
@@ -116,7 +116,9 @@ impl Service {
             limits.push((*resource, limit.ok_or_else(|| Error::invalid(message()))?, self.new_limit_id()));
         }
         let act = Act::on(Operation::SetQuotas, "default").saying(told(&settings));
+        let service = self.clone();
         self.recorded(actor, act, move |txn, _| {
+            service.expect_own_limits(txn, limits.iter().map(|(resource, ..)| *resource))?;
             for (resource, limit, id) in &limits {
                 let limit = RegisteredLimit { limit: *limit, ..registered_for(txn, *resource, id)? };
                 quotas::put_registered(txn, &limit)?;
@@ -144,6 +146,7 @@ impl Service {
             if !service.may_be_project(txn, &project)? {
                 return Err(no_project(&project));
             }
+            service.expect_own_limits(txn, settings.iter().map(|(resource, _)| *resource))?;
             let known = service.known_project(txn, &project)?;
             act.name(&project, known.as_ref().map_or("", |known| &known.name));
             for ((resource, limit), id) in settings.iter().zip(&ids) {
@@ -164,6 +167,23 @@ impl Service {
             act.say(if was_wrong { "it was wrong" } else { "it was right" });
             Ok(was_wrong)
         })
+    }
+
+    /// Refuses limits that the Keystone of a cloud says.
+    fn expect_own_limits(
+        &self,
+        rows: &impl Rows,
+        mut resources: impl Iterator<Item = Resource>,
+    ) -> Result<(), Error> {
+        let registered = Registered::read(rows)?;
+        match resources.find(|resource| registered.is_told(*resource)) {
+            None => Ok(()),
+            Some(resource) => Err(Error::conflict(format!(
+                "limits of {} are those of the cloud's Keystone at {}: set them there, or delete its registered limit",
+                resource.as_str(),
+                self.keystone_url().unwrap_or_default()
+            ))),
+        }
     }
 
     fn new_limit_id(&self) -> String {

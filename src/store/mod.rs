@@ -34,6 +34,7 @@ mod mark;
 mod media;
 #[cfg(test)]
 mod mute;
+mod nearby;
 mod object;
 mod open;
 mod pace;
@@ -82,6 +83,7 @@ pub use log::{Description, Lag, Replayed};
 pub use manifest::Extent;
 pub use mark::{Counted, Marking};
 pub use media::{PlaceMedium, PlaceStatus};
+pub use nearby::Brought;
 pub use open::{Options, VerifyHits};
 pub use parity::{ParityTotals, Ratio as ParityRatio};
 pub use read::Reader;

@@ -4,7 +4,7 @@
 //! Invariant: the counter runs over all sections, then the footer; the locator has the one value
 //! no counter reaches; and every attempt to write has a fresh id. So no nonce repeats. Must not know what sections mean.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -190,6 +190,11 @@ impl Object {
         self.header.id
     }
 
+    /// Its name on the medium.
+    pub fn key(&self) -> ObjectKey {
+        self.header.key()
+    }
+
     /// One section, opened.
     pub fn section(&self, section: Section) -> Result<Vec<u8>, Error> {
         let mut data = vec![0; section.bytes as usize];
@@ -217,6 +222,17 @@ impl Object {
             None if has_sum(written) => self.summed_footer(written.footer),
             None => self.compared_footer(written),
         })
+    }
+
+    /// The bytes of the object that [`Object::footer_of`] reads.
+    pub fn footer_span(&self, written: &Written) -> Range<u64> {
+        let Section { offset, bytes, .. } = written.footer;
+        let end = offset + u64::from(bytes);
+        match self.cipher {
+            Some(_) => offset..end,
+            None if has_sum(written) => offset..end + FOOTER_SUM_BYTES as u64,
+            None => offset - offset % HASH_BLOCK_BYTES as u64..written.object_bytes,
+        }
     }
 
     /// Whether the footer proves itself. Otherwise only the blocks of the trailer do, and these hold

@@ -175,7 +175,7 @@ fn the_settings_file_shows_every_key_with_its_default() {
 
 /// Writes of the use cases that leave no audit record of their own, each with the reason. All others go through
 /// `Service::recorded`, which takes one along.
-const UNRECORDED: [(&str, usize, &str); 20] = [
+const UNRECORDED: [(&str, usize, &str); 22] = [
     ("src/service/audit/mod.rs", 4, "the way itself, and records that are no change"),
     ("src/service/audit/queries.rs", 1, "how far records were forwarded"),
     ("src/service/jobs/mod.rs", 2, "upkeep begins, and tasks that were asked for, each with its record"),
@@ -212,6 +212,16 @@ const UNRECORDED: [(&str, usize, &str); 20] = [
     ("src/service/images/retained.rs", 1, "images whose time has come: likewise"),
     ("src/service/identity/access_keys/temporary.rs", 1, "the root that a box makes with its first key"),
     ("src/service/identity/access_keys/signed.rs", 1, "the day of a key's last use"),
+    (
+        "src/service/images/caching/bringing.rs",
+        1,
+        "a note on what a download, or a job that is on record, brought near",
+    ),
+    (
+        "src/service/identity/cloud/limits.rs",
+        2,
+        "what the Keystone of a cloud told of limits: it has records of its own",
+    ),
     ("src/service/images/upload.rs", 1, "an upload begins: its end is on record, whatever it is"),
     ("src/service/images/reserving.rs", 1, "room for data on its way: its end is on record"),
     ("src/service/images/resumable/mod.rs", 2, "an upload in parts begins, or is forgotten after its end"),

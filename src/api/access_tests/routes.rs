@@ -90,7 +90,7 @@ const LIMITS: &str = concat!(
 );
 
 /// All other routes whose answer depends on who asks.
-pub(super) const ROUTES: [(&str, &str, &str); 194] = [
+pub(super) const ROUTES: [(&str, &str, &str); 201] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
@@ -144,6 +144,13 @@ pub(super) const ROUTES: [(&str, &str, &str); 194] = [
     ("POST", "/tintype/v1/metadefs", r#"{"mode":"skip","namespace":{"namespace":"ours"}}"#),
     ("GET", "/v2/info/stores", ""),
     ("GET", "/v2/info/stores/detail", ""),
+    ("GET", "/v2/cache", ""),
+    ("DELETE", "/v2/cache", ""),
+    ("POST", "/v2/cache/clean", ""),
+    ("POST", "/v2/cache/prune", ""),
+    ("PUT", "/v2/cache/33ad552d-1149-471c-8190-ff6776174a00", ""),
+    ("DELETE", "/v2/cache/33ad552d-1149-471c-8190-ff6776174a00", ""),
+    ("GET", "/v2/cache/nodes/33ad552d-1149-471c-8190-ff6776174a00", ""),
     ("GET", "/tintype/v1/places", ""),
     ("GET", "/v2/cloudimages", ""),
     ("GET", "/v1/cloudimages/tags", ""),

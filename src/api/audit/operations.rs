@@ -60,6 +60,7 @@ pub(super) fn find(method: &Method, path: &str) -> Known {
         (Interface::Image, ["stores", _, id] | [_, "stores", _, id]) if *method == Method::DELETE => {
             does(Operation::DropImageCopy, id)
         }
+        (Interface::Image, ["cache", below @ ..] | [_, "cache", below @ ..]) => cache(method, below),
         _ => Known::Unknown,
     }
 }
@@ -80,6 +81,15 @@ fn image(method: &Method, below: &[&str]) -> Known {
         ("DELETE", [id, "members", _]) => does(Operation::DeleteMember, id),
         ("PUT", [id, "tags", _]) => does(Operation::AddTag, id),
         ("DELETE", [id, "tags", _]) => does(Operation::DeleteTag, id),
+        _ => Known::Unknown,
+    }
+}
+
+fn cache(method: &Method, below: &[&str]) -> Known {
+    match (method.as_str(), below) {
+        ("PUT", [id]) => does(Operation::CacheImage, id),
+        ("DELETE", [id]) => does(Operation::DropCachedImage, id),
+        ("DELETE", []) | ("POST", ["clean" | "prune"]) => does(Operation::ClearCache, ""),
         _ => Known::Unknown,
     }
 }

@@ -293,6 +293,15 @@ impl Box_ {
         for path in ["check", "scrub", "gc"] {
             requests.push(("POST", format!("/tintype/v1/{path}"), "", String::new()));
         }
+        for (method, path) in [("PUT", &filled), ("DELETE", &filled), ("DELETE", &String::new())] {
+            requests.push((
+                method,
+                format!("/v2/cache/{path}").trim_end_matches('/').to_owned(),
+                "",
+                String::new(),
+            ));
+        }
+        requests.push(("POST", "/v2/cache/clean".to_owned(), "", String::new()));
         requests.push(("POST", "/tintype/v1/key/rotate".to_owned(), "", MARK.repeat(5)));
         requests.push(("DELETE", "/tintype/v1/key/domains/77".to_owned(), "", String::new()));
         requests.push(("POST", "/tintype/v1/key/domains/77/rotate".to_owned(), "", String::new()));

@@ -15,7 +15,7 @@ use crate::api::body::frames;
 use crate::api::query;
 use crate::model::range::RangeError;
 use crate::model::{ByteRange, ImageId};
-use crate::service::images::Download;
+use crate::service::images::{Download, WholeDownload};
 use crate::service::{Actor, Error, Service};
 
 const OCTETS: &str = "application/octet-stream";
@@ -52,9 +52,24 @@ pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Re
     let size = reader.size_bytes();
     let asked = asked_range(call.headers(), size)?;
     let range = asked.unwrap_or(ByteRange::whole(size));
+    let mut noted = match asked {
+        None => {
+            let told = image.clone();
+            call.run(move |service, _| Ok(service.begin_whole_download(&told))).await?
+        }
+        Some(_) => None,
+    };
+    let mut left = size;
     let bytes = reader
         .stream(range)
-        .inspect_err(move |error| tracing::error!(image = %id, %error, "a download ends early"));
+        .inspect_err(move |error| tracing::error!(image = %id, %error, "a download ends early"))
+        .inspect_ok(move |piece| {
+            // Nobody asks for the end of a stream whose length was said.
+            left = left.saturating_sub(piece.len() as u64);
+            if left == 0 {
+                noted.take().into_iter().for_each(WholeDownload::ended);
+            }
+        });
     let mut response = Response::new(Body::from_stream(bytes));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(OCTETS));

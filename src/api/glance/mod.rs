@@ -3,6 +3,7 @@
 //! Invariant: what a client may observe (paths, status codes, keys, error bodies) is decided in
 //! this folder alone; what may happen is decided by [`crate::service`].
 
+mod cache;
 mod call;
 mod data;
 mod error;
@@ -21,6 +22,8 @@ mod usage;
 pub(super) mod versions;
 mod wire;
 
+#[cfg(test)]
+mod cache_tests;
 #[cfg(test)]
 mod commits_tests;
 #[cfg(test)]

@@ -14,7 +14,9 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::error::Refusal;
-use super::{data, images, imports, locations, members, metadefs, schemas, stores, tasks, usage, versions};
+use super::{
+    cache, data, images, imports, locations, members, metadefs, schemas, stores, tasks, usage, versions,
+};
 use crate::api::context::{ApiState, Credentials, authenticate};
 use crate::api::routing::Served;
 use crate::api::table::{Line, Lookup, look_up, served as served_below, table};
@@ -101,6 +103,13 @@ static LINES: &[Line<Call, Refusal>] = table! {
     "GET" "/info/stores" => stores::list();
     "GET" "/info/stores/detail" => stores::details();
     "DELETE" "/stores/{store}/{image}" => stores::drop_copy(store, image);
+    "GET" "/cache" => cache::list();
+    "DELETE" "/cache" => cache::clear();
+    "POST" "/cache/clean" => cache::clean();
+    "POST" "/cache/prune" => cache::prune();
+    "PUT" "/cache/{image}" => cache::add(image);
+    "DELETE" "/cache/{image}" => cache::drop_one(image);
+    "GET" "/cache/nodes/{image}" => cache::nodes(image);
 };
 
 /// What is served, as clients that name the current version reach it.

@@ -16,14 +16,19 @@ enum Needs {
     Nothing,
     /// Several stores to choose from.
     Stores,
+    /// A cache in front of the home.
+    Cache,
 }
 
-/// Newest first; the first that is listed is `CURRENT`. Left out: the cache (2.14, 2.16, 2.18). The reference lists 2.12 and
-/// 2.13, tasks of an image and usage, only beside several stores, though both work without; clients look for them here.
-/// 2.15 it lists always, though what that adds is there only beside several stores.
-const MINORS: [(&str, Needs); 16] = [
+/// Newest first; the first that is listed is `CURRENT`. The reference lists 2.12 and 2.13, tasks of an image and usage, only
+/// beside several stores, though both work without; clients look for them here. 2.15 it lists always, though what that
+/// adds is there only beside several stores.
+const MINORS: [(&str, Needs); 19] = [
+    ("v2.18", Needs::Cache),
     ("v2.17", Needs::Nothing),
+    ("v2.16", Needs::Cache),
     ("v2.15", Needs::Stores),
+    ("v2.14", Needs::Cache),
     ("v2.13", Needs::Nothing),
     ("v2.12", Needs::Nothing),
     ("v2.11", Needs::Stores),
@@ -42,10 +47,11 @@ const MINORS: [(&str, Needs); 16] = [
 
 /// The minors that a box speaks, newest first.
 fn spoken(service: &Service) -> impl Iterator<Item = &'static str> {
-    let has_stores = service.stores().are_several();
+    let (has_stores, has_cache) = (service.stores().are_several(), service.has_cache());
     let is_met = move |needs| match needs {
         Needs::Nothing => true,
         Needs::Stores => has_stores,
+        Needs::Cache => has_cache,
     };
     MINORS.into_iter().filter(move |(_, needs)| is_met(*needs)).map(|(minor, _)| minor)
 }

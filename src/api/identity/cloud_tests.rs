@@ -19,7 +19,7 @@ async fn a_box_with_a_clouds_users_has_no_identity_api_and_names_the_one_there_i
     let old = admin(&embedded).await;
     assert_eq!(send(&embedded, "GET", "/v2/images", &old, Value::Null).await.status(), StatusCode::OK);
 
-    let rules = CloudRules { cache_s: 0, service_type: "image".into() };
+    let rules = CloudRules { cache_s: 0, service_type: "image".into(), region: String::new() };
     let end = service.now().plus_seconds(3600);
     let cloud = Cloud::new(fake.client(), tokio::runtime::Handle::current(), rules);
     let service = service.with_cloud(cloud);
@@ -68,7 +68,7 @@ async fn a_box_with_a_clouds_users_has_no_identity_api_and_names_the_one_there_i
 #[tokio::test]
 async fn a_signature_of_before_is_no_way_in() {
     let fake = Fake::start().await;
-    let rules = CloudRules { cache_s: 0, service_type: "image".into() };
+    let rules = CloudRules { cache_s: 0, service_type: "image".into(), region: String::new() };
     let cloud = Cloud::new(fake.client(), tokio::runtime::Handle::current(), rules);
     let router = crate::api::router(ApiState { service: service().0.with_cloud(cloud), public_url: None });
     let authorization =

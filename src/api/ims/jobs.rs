@@ -138,6 +138,7 @@ fn kind(job: &Job) -> &'static str {
         Some(Task::Copy { .. }) => "imsCopyImageInRegionJob",
         Some(Task::CopyAcross { .. }) => "imsCopyImageCrossRegionJob",
         Some(Task::CopyToPlaces { .. }) => "tintypeCopyImageToStoresJob",
+        Some(Task::Cache { .. }) => "tintypeCacheImageJob",
         Some(Task::Group) => "imsImportOvaImageJob",
         None => match job.kind {
             JobKind::AddMembers => "imsAddImageMembersJob",

@@ -170,7 +170,7 @@ fn body(job: &Job, service: &Service) -> Value {
         Some(Task::CopyToPlaces { places, .. }) => {
             body["stores"] = places.iter().map(|place| json!(service.stores().name_of(*place))).collect();
         }
-        Some(Task::Group) | None => {}
+        Some(Task::Cache { .. } | Task::Group) | None => {}
     }
     if !job.members.is_empty() {
         let member = |member: &crate::model::job::MemberOutcome| {

@@ -213,6 +213,7 @@ fn explained_body(explained: &Explained) -> Value {
         "user_id": explained.user.as_str(),
         "project_id": explained.project.as_str(),
         "action": explained.action,
+        "rule": explained.rule,
         "matches": explained.matches.iter().map(weighed_body).collect::<Vec<_>>(),
     })
 }

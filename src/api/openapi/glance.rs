@@ -106,7 +106,7 @@ fn page(of: &'static str, item: Value) -> Value {
 
 /// The operations.
 pub(super) fn operations() -> Vec<Operation> {
-    let all = [versions_told(), images(), data(), sharing(), tasks(), about()];
+    let all = [versions_told(), images(), data(), sharing(), tasks(), about(), cache()];
     all.into_iter().flatten().collect()
 }
 
@@ -273,5 +273,33 @@ fn about() -> Vec<Operation> {
             .gives(200, closed([must("usage", usage)])),
         get("/v2/info/stores", "List the stores").gives(200, stores()),
         get("/v2/info/stores/detail", "List the stores with what they are on").gives(200, stores()),
+    ]
+}
+
+/// The cache in front of a bucket.
+fn cache() -> Vec<Operation> {
+    let cached = closed([
+        must("image_id", uuid()),
+        must("size", whole()),
+        must("hits", whole()),
+        must("last_accessed", number()),
+        must("last_modified", number()),
+        must("checksum", nullable(text())),
+        must("id", whole()),
+    ]);
+    let listing = closed([must("cached_images", list(cached)), must("queued_images", list(uuid()))]);
+    let pruned = closed([must("total_files_pruned", whole()), must("total_bytes_pruned", whole())]);
+    vec![
+        get("/v2/cache", "List the images that lie in the cache, or are to").gives(200, listing),
+        delete("/v2/cache", "Let the cache go of all images")
+            .header("x-image-cache-clear-target", word(&["cache", "queue", ""]))
+            .gives_nothing(204),
+        post("/v2/cache/clean", "Forget images that left the cache by themselves").gives_nothing(200),
+        post("/v2/cache/prune", "Let the cache go of what is beyond its bound").gives(200, pruned),
+        put("/v2/cache/{image}", "Have an image brought into the cache").gives_nothing(202),
+        delete("/v2/cache/{image}", "Let the cache go of an image").gives_nothing(204),
+        get("/v2/cache/nodes/{image}", "Ask which boxes have an image in their caches")
+            .gives(200, list(text()))
+            .refuses(&[409]),
     ]
 }

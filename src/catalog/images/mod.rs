@@ -16,6 +16,7 @@ mod tests;
 
 use std::ops::{Bound, ControlFlow};
 
+use super::cached_images;
 use super::error::Error;
 use super::index::{self, Index, Row};
 use super::members;
@@ -126,6 +127,7 @@ pub fn delete(txn: &WriteTxn, id: &ImageId) -> Result<Option<Image>, Error> {
 fn take_out(txn: &WriteTxn, id: &ImageId, remains: fn(&Image) -> Usage) -> Result<Option<Image>, Error> {
     let Some(old) = get(txn, id)? else { return Ok(None) };
     members::delete_all(txn, id)?;
+    cached_images::remove(txn, id)?;
     quotas::leave(txn, &old, remains(&old))?;
     rows::replace(txn, Some(&old), None)?;
     txn.remove(&IMAGES, id.bytes())?;

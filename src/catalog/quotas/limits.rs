@@ -3,9 +3,11 @@
 //! A project's are found by what they are of, as their ids follow from that. Invariant: a project has a limit only of what
 //! there is a registered limit of.
 
+use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
 use super::Error;
+use super::told::told;
 use crate::catalog::records::quota::{ProjectLimitRecord, RegisteredLimitRecord};
 use crate::db::codec;
 use crate::db::{Rows, Table, WriteTxn};
@@ -30,7 +32,11 @@ pub struct Applied {
 
 /// The registered limits of one moment: few, whatever there is of projects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered(Vec<RegisteredLimit>);
+pub struct Registered {
+    limits: Vec<RegisteredLimit>,
+    /// What the Keystone of a cloud told of all projects.
+    told: BTreeMap<Resource, Limit>,
+}
 
 impl Registered {
     /// All of them.
@@ -43,22 +49,34 @@ impl Registered {
             found.push(codec::decode::<RegisteredLimitRecord>(value).and_then(|r| r.into_limit(&text(id))));
             ControlFlow::Continue(())
         })?;
-        Ok(Registered(found.into_iter().collect::<Result<_, _>>()?))
+        let limits = found.into_iter().collect::<Result<_, _>>()?;
+        Ok(Registered { limits, told: told(rows, None)? })
     }
 
     /// All of them, in the order of their ids.
     pub fn all(&self) -> &[RegisteredLimit] {
-        &self.0
+        &self.limits
+    }
+
+    /// Whether the Keystone of a cloud says how much there may be of a resource.
+    pub fn is_told(&self, resource: Resource) -> bool {
+        self.told.contains_key(&resource)
     }
 
     /// The one of this.
     pub fn of(&self, of: LimitOf) -> Option<&RegisteredLimit> {
-        self.0.iter().find(|limit| limit.of == of)
+        self.limits.iter().find(|limit| limit.of == of)
     }
 
     /// What is said of a resource. What names the region goes before what names none.
     pub fn said(&self, resource: Resource) -> Option<&RegisteredLimit> {
         [true, false].into_iter().find_map(|regional| self.of(LimitOf { resource, regional }))
+    }
+
+    /// What holds for whoever has no limit of its own.
+    pub fn of_all(&self, resource: Resource) -> Limit {
+        let said = || self.said(resource).map_or(Limit::Unlimited, |said| said.limit);
+        self.told.get(&resource).copied().unwrap_or_else(said)
     }
 
     /// What holds for a project.
@@ -71,6 +89,10 @@ impl Registered {
         project: &ProjectId,
         resource: Resource,
     ) -> Result<Applied, Error> {
+        if let Some(registered) = self.told.get(&resource).copied() {
+            let own = told(rows, Some(project))?.get(&resource).copied();
+            return Ok(Applied { limit: own.unwrap_or(registered), own, registered });
+        }
         let Some(registered) = self.said(resource) else { return Ok(Applied::default()) };
         let own = own_of(rows, project, registered.of)?.map(|own| own.limit);
         Ok(Applied { limit: own.unwrap_or(registered.limit), own, registered: registered.limit })

@@ -75,6 +75,9 @@ enum TaskRecord {
         places: Vec<u8>,
         must_all: bool,
     },
+    Cache {
+        image: [u8; 16],
+    },
 }
 
 /// An import of the Image API.
@@ -210,6 +213,7 @@ impl From<&Task> for TaskRecord {
                 places: places.iter().map(|place| place.0).collect(),
                 must_all: *must_all,
             },
+            Task::Cache { image } => TaskRecord::Cache { image: *image.bytes() },
         }
     }
 }
@@ -317,6 +321,7 @@ impl TaskRecord {
                 places: places.into_iter().map(StorePlace).collect(),
                 must_all,
             },
+            TaskRecord::Cache { image } => Task::Cache { image: image_id(image) },
         })
     }
 }
@@ -466,6 +471,7 @@ mod tests {
         let others = [
             Task::Copy { source: id(1), image: id(2) },
             Task::Group,
+            Task::Cache { image: id(1) },
             to_places,
             Task::Intake(intake(IntakeKind::ImageImport, DataOrigin::Staged)),
             Task::Intake(intake(IntakeKind::TaskImport, DataOrigin::Web { url: "http://m/".into() })),

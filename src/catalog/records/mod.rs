@@ -5,6 +5,7 @@
 
 pub(super) mod access_key;
 pub(super) mod application_credential;
+pub(super) mod cached_image;
 pub(super) mod credential;
 pub(super) mod custom_key;
 pub(super) mod deleted_image;

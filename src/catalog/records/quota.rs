@@ -1,5 +1,7 @@
 //! Records of limits, of what is used, and of what is reserved.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::db::codec::{Record, Unreadable};
@@ -136,6 +138,31 @@ impl Record for ReservationRecord {
     const NAME: &'static str = "reservation";
 }
 
+/// What the Keystone of a cloud told of limits, of a project or of all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldLimitsRecord {
+    limits: Vec<(u8, i64)>,
+}
+
+impl Record for ToldLimitsRecord {
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "told limits";
+}
+
+impl ToldLimitsRecord {
+    pub fn of(limits: &BTreeMap<Resource, Limit>) -> ToldLimitsRecord {
+        let code = |(resource, limit): (&Resource, &Limit)| (resource_code(*resource), limit.number());
+        ToldLimitsRecord { limits: limits.iter().map(code).collect() }
+    }
+
+    /// # Errors
+    /// [`Unreadable`] when a resource or a number is none this release knows.
+    pub fn into_limits(self) -> Result<BTreeMap<Resource, Limit>, Unreadable> {
+        let read = |(code, number)| Ok((of::<Self>(code, false)?.resource, limit::<Self>(number)?));
+        self.limits.into_iter().map(read).collect()
+    }
+}
+
 fn resource_code(resource: Resource) -> u8 {
     match resource {
         Resource::ImageCountTotal => 0,
@@ -160,6 +187,18 @@ fn limit<R: Record>(number: i64) -> Result<Limit, Unreadable> {
 mod tests {
     use super::*;
     use crate::db::codec::{decode, encode};
+
+    #[test]
+    fn what_was_told_is_golden() {
+        let limits: BTreeMap<Resource, Limit> =
+            [(Resource::ImageSizeTotal, Limit::AtMost(5)), (Resource::ImageCountTotal, Limit::Unlimited)]
+                .into();
+        let bytes = encode(&ToldLimitsRecord::of(&limits));
+        let form = ["01", "0200000000000000", "00", "ffffffffffffffff", "01", "0500000000000000"];
+        assert_eq!(hex::encode(&bytes), form.concat());
+        assert_eq!(decode::<ToldLimitsRecord>(&bytes).unwrap().into_limits().unwrap(), limits);
+        assert!(ToldLimitsRecord { limits: vec![(9, 1)] }.into_limits().is_err());
+    }
 
     #[test]
     fn the_forms_are_golden() {

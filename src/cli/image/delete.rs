@@ -22,10 +22,7 @@ impl Delete {
     /// # Errors
     /// When one is not there: then none is deleted. When one is protected: those before it are.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let mut found = Vec::new();
-        for name in &self.images {
-            found.push(super::id(&super::find(client, name).await?)?.to_owned());
-        }
+        let found = super::ids(client, &self.images).await?;
         let mut deleted = Vec::new();
         for id in found {
             client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await?;

@@ -98,6 +98,18 @@ async fn find_to_read(client: &Client, name: &str) -> Result<Value, Failure> {
     }
 }
 
+/// The ids of the images with these ids, or else names.
+///
+/// # Errors
+/// When one is not there, or a name is that of several.
+pub(super) async fn ids(client: &Client, names: &[String]) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    for name in names {
+        found.push(id(&find(client, name).await?)?.to_owned());
+    }
+    Ok(found)
+}
+
 /// The one image with this id, or else with this name.
 async fn find(client: &Client, name: &str) -> Result<Value, Failure> {
     if uuid::Uuid::try_parse(name).is_ok() {

@@ -7,6 +7,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -115,6 +116,29 @@ impl Blocks {
             return None;
         }
         bytes
+    }
+
+    /// The first of these blocks that is not here, with those after it that are not either.
+    pub(super) fn first_missing(&self, key: &ObjectKey, numbers: Range<u64>) -> Option<Range<u64>> {
+        let (object, state) = (object(key), self.lock());
+        let is_missing = |number: &u64| !state.lru.has(&(object, *number));
+        let start = numbers.clone().find(is_missing)?;
+        let end = (start..numbers.end).take_while(is_missing).last().map_or(start, |last| last + 1);
+        Some(start..end)
+    }
+
+    /// Lets go of what is beyond a bound; how many blocks of how many bytes went.
+    pub(super) fn shrink_to(&self, bytes_max: u64) -> (u64, u64) {
+        let mut state = self.lock();
+        let before = state.lru.held_bytes();
+        let gone = state.lru.shrink(bytes_max);
+        gone.iter().for_each(|name| remove(&self.path(*name)));
+        (gone.len() as u64, before - state.lru.held_bytes())
+    }
+
+    /// The most that it may hold, in bytes.
+    pub(super) fn bytes_max(&self) -> u64 {
+        self.bytes_max
     }
 
     /// Whether a block seems to be here.

@@ -7,11 +7,13 @@
 
 mod blocks;
 mod lru;
+mod near;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use self::blocks::{BLOCK_BYTES, Blocks};
+pub use self::near::Near;
 use super::{Error, ObjectInfo, ObjectKey, ObjectWriter, Objects, Traffic};
 
 /// A medium with a cache in front of it.
@@ -128,6 +130,10 @@ impl Objects for Cached {
 
     fn trouble(&self) -> Option<String> {
         self.inner.trouble()
+    }
+
+    fn near(&self) -> Option<Near> {
+        Some(Near::new(self.blocks.clone()))
     }
 
     fn traffic(&self) -> Option<Traffic> {

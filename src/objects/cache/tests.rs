@@ -187,3 +187,25 @@ fn what_a_kill_left_half_written_is_removed() {
     Cached::open(Arc::new(Memory::new()), folder.path(), 1 << 30, 0).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn whoever_knows_what_belongs_together_sees_what_is_missing_of_it() {
+    let world = world(1 << 30);
+    let whole = bytes(20 * BLOCK + 7);
+    world.cached.put(&key("a"), &whole).unwrap();
+    let near = world.cached.near().unwrap();
+    let at = |block: usize| (block * BLOCK) as u64;
+    // No more at once than one request should bring, and no byte that nobody asked for.
+    assert_eq!(near.first_missing(&key("a"), 5..at(20)), Some(5..at(16)));
+    read(&world.cached, 0, BLOCK);
+    read(&world.cached, 3 * BLOCK, 5 * BLOCK);
+    assert_eq!(near.first_missing(&key("a"), 5..at(20) + 7), Some(at(1)..at(3)));
+    assert_eq!(near.first_missing(&key("a"), at(4)..at(6) + 1), Some(at(5)..at(6) + 1));
+    assert!(near.holds(&key("a"), 9..at(1)) && near.holds(&key("a"), at(3) + 1..at(5)));
+    assert!(!near.holds(&key("b"), 0..1) && near.holds(&key("b"), 7..7));
+    near.forget(&key("a"));
+    assert_eq!((near.holds(&key("a"), 0..1), world.files().len()), (false, 0));
+    read(&world.cached, 0, 2 * BLOCK);
+    assert_eq!((near.prune(), near.clear()), ((0, 0), (2, 2 * (BLOCK as u64 + 16))));
+    assert_eq!(world.files().len(), 0);
+}

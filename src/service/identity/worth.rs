@@ -10,7 +10,7 @@ use crate::catalog::identity as catalog;
 use crate::db::ReadTxn;
 use crate::model::UserId;
 use crate::model::identity::{Role, Scope, Token};
-use crate::service::rights::{Action, Actions, Asked, Groups, Lent, Rights, Rulebook};
+use crate::service::rights::{Action, Actions, Asked, Groups, Lent, Overrides, Rights, Rulebook};
 use crate::service::{Actor, Error, Service};
 
 /// Actions that change something, for which clients look for the role member.
@@ -34,6 +34,8 @@ pub(in crate::service) struct Worth {
     pub book: Arc<Rulebook>,
     /// What their conditions look at.
     pub asked: Asked,
+    /// The operator's rules.
+    overrides: Option<Arc<Overrides>>,
     /// What the user lent, where somebody acts with that.
     pub(super) lent: Option<Arc<Lent>>,
 }
@@ -85,7 +87,7 @@ impl Service {
             source: None,
         };
         let book = self.rights.book(rows, Groups::Recorded, project.map(|project| &project.id), &asked)?;
-        let worth = Worth { standing, book, asked, lent };
+        let worth = Worth { standing, book, asked, overrides: self.overrides.clone(), lent };
         let is_placed = worth.standing.place.is_some();
         if is_placed && worth.standing.roles.is_empty() && worth.allowed().is_empty() {
             return Ok(None);
@@ -103,7 +105,8 @@ impl Worth {
             scope,
             roles: role_names(&self.standing.roles),
             origin: Default::default(),
-            rights: Rights::new(self.book.clone(), self.asked.clone(), self.lent.clone()),
+            rights: Rights::new(self.book.clone(), self.asked.clone(), self.lent.clone())
+                .under(self.overrides.clone()),
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) fn writable(
 
 /// Whether the caller has a right to an image.
 pub(super) fn may(actor: &Actor, action: Action, image: &Image) -> bool {
-    actor.allows(action, Resource::Image(&image.id))
+    actor.allows(action, Resource::of(image))
 }
 
 /// Whether the caller acts for the image's owner.
@@ -77,12 +77,15 @@ pub(super) fn refusal(actor: &Actor, image: &Image, action: Action) -> Error {
     if !may(actor, Action::ImagesGet, image) {
         return not_found(id);
     }
-    if actor.is_denied(action, Resource::Image(id)) {
+    if actor.is_denied(action, Resource::of(image)) {
         let name = action.name();
         let message = format!(
             "a policy denies {name} for image {id}, which beats what allows it; tintype policy simulate names it"
         );
         return Error::forbidden(message).because(Reason::Role);
+    }
+    if let Some(decided) = actor.overridden(action, Resource::of(image)).filter(|rule| !rule.lets_through) {
+        return decided.refusal();
     }
     let verb = match action {
         Action::ImagesUpdate => "change",

@@ -10,7 +10,7 @@ use super::sealing::{asks_for_key, check_key_change};
 use crate::base::limits;
 use crate::model::image::{CONTAINER_FORMATS, DISK_FORMATS};
 use crate::model::{Image, ProjectId, Status, Visibility};
-use crate::service::rights::{Action, Resource};
+use crate::service::rights::{Action, Point, Resource};
 use crate::service::{Actor, Error};
 
 /// Start of property names that the service keeps for itself.
@@ -110,10 +110,16 @@ fn set(actor: &Actor, image: &mut Image, field: &Field) -> Result<(), Error> {
             image.name.clone_from(name);
         }
         Field::Visibility(visibility) => {
-            if *visibility == Visibility::Public
-                && !actor.allows(Action::ImagesPublish, Resource::Image(&image.id))
+            if *visibility == Visibility::Public && !actor.allows(Action::ImagesPublish, Resource::of(image))
             {
-                return Err(Error::forbidden("only administrators may make an image public"));
+                let by_rule = actor.overridden(Action::ImagesPublish, Resource::of(image));
+                return Err(by_rule.filter(|rule| !rule.lets_through).map_or_else(
+                    || Error::forbidden("only administrators may make an image public"),
+                    |rule| rule.refusal(),
+                ));
+            }
+            if *visibility == Visibility::Community && image.visibility != Visibility::Community {
+                actor.obey(Point::Communitize, Resource::of(image))?;
             }
             image.visibility = *visibility;
         }

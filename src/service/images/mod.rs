@@ -5,6 +5,7 @@
 //! other refusal says why; an image is active exactly when its content is published.
 
 mod access;
+mod caching;
 mod create;
 mod delete;
 mod download;
@@ -32,6 +33,7 @@ pub use crate::catalog::images::Retained;
 pub use crate::catalog::images::{
     Absent, Comparison, Direction, Filters, NumberBounds, PropertyTest, SortKey, Standing, TagTest,
 };
+pub use caching::{CacheListing, CacheTarget, WholeDownload};
 pub use create::NewImage;
 pub use download::Download;
 pub use families::{DEPRECATED_PROPERTY, FAMILY_PROPERTY, Family, FamilyEntry, Unfit};

@@ -7,7 +7,7 @@ use crate::base::limits::IMAGE_TAGS_MAX;
 use crate::catalog::images;
 use crate::model::{Image, ImageId, Operation, Status};
 use crate::service::audit::Act;
-use crate::service::rights::{Action, Resource};
+use crate::service::rights::{Action, Point, Resource};
 use crate::service::{Actor, Error, Service};
 
 impl Service {
@@ -74,7 +74,10 @@ impl Service {
         action: &'static str,
         target: Status,
     ) -> Result<Image, Error> {
+        let point = if target == Status::Active { Point::Reactivate } else { Point::Deactivate };
+        let caller = actor.clone();
         self.change_image(actor, id, Act::new(Operation::UpdateImage).saying(action), move |image| {
+            caller.obey(point, Resource::of(image))?;
             if !matches!(image.status, Status::Active | Status::Deactivated) {
                 let status = image.status.as_str();
                 return Err(Error::forbidden(format!(
@@ -123,7 +126,7 @@ pub(super) fn apply_all(
 ) -> Result<(), Error> {
     for change in changes {
         if matches!(change, Change::Set(Field::Owner(_)))
-            && !actor.allows(Action::ImagesSetOwner, Resource::Image(&image.id))
+            && !actor.allows(Action::ImagesSetOwner, Resource::of(image))
         {
             return Err(Error::forbidden("only administrators may change an image's owner"));
         }

@@ -72,15 +72,22 @@ impl Service {
     /// As [`Service::job`]; `Forbidden`; `Conflict` when it has ended.
     pub fn cancel_job(&self, actor: &Actor, id: JobId) -> Result<Job, Error> {
         let job = self.writable_job(actor, &id, "end")?;
+        self.end_open_job(actor, job)
+    }
+
+    /// As [`Service::cancel_job`], for whoever the use case lets end it.
+    pub(in crate::service) fn end_open_job(&self, actor: &Actor, job: Job) -> Result<Job, Error> {
+        let id = job.id;
         if job.kind == JobKind::Group && !job.state.is_final() {
             for part in jobs::parts(&self.db.read()?, &id)?.iter().filter(|part| !part.state.is_final()) {
-                match self.cancel_job(actor, part.id) {
+                match self.end_open_job(actor, part.clone()) {
                     // It ended meanwhile.
                     Err(error) if error.kind == crate::service::ErrorKind::Conflict => {}
                     cancelled => drop(cancelled?),
                 }
             }
-            return self.job(actor, id);
+            let group = jobs::get(&self.db.read()?, &id)?.ok_or_else(|| not_found(&id))?;
+            return self.seen(group);
         }
         for _ in 0..LOOKS_MAX {
             if let Some(place) = self.running.withdraw(&id) {
@@ -100,7 +107,7 @@ impl Service {
                 self.record(actor, Act::on(Operation::CancelJob, id))?;
                 return self.cancel_active(&active);
             }
-            let now = self.visible_job(actor, &id)?;
+            let now = jobs::get(&self.db.read()?, &id)?.ok_or_else(|| not_found(&id))?;
             if now.state.is_final() {
                 return Err(ended(&now));
             }

@@ -71,6 +71,8 @@ impl JobRules {
             JobKind::Import => self.imports_max,
             JobKind::Export => self.exports_max,
             JobKind::Copy | JobKind::CopyAcross | JobKind::CopyToPlaces => self.copies_max,
+            // Side by side they would only send each other's data away.
+            JobKind::Cache => 1,
             // None of these is ever in the queue.
             JobKind::AddMembers | JobKind::UpdateMembers | JobKind::DeleteMembers => 0,
             JobKind::Group | JobKind::Reclaim | JobKind::Reseal => 0,
@@ -177,6 +179,6 @@ fn exclusive(task: &Task) -> Option<ImageId> {
         Task::Export { image, .. } => Some(*image),
         Task::Import { .. } | Task::Machine { .. } => None,
         Task::Copy { .. } | Task::CopyAcross { .. } | Task::CopyToPlaces { .. } => None,
-        Task::Intake(_) | Task::Group => None,
+        Task::Intake(_) | Task::Cache { .. } | Task::Group => None,
     }
 }

@@ -56,6 +56,7 @@ impl Service {
             Some(Task::CopyAcross { .. }) => self.perform_copy_across(job).await,
             Some(Task::Intake(_)) => self.perform_intake(job).await,
             Some(Task::CopyToPlaces { .. }) => self.perform_copy_to_places(job).await,
+            Some(Task::Cache { .. }) => self.perform_caching(job).await,
             Some(Task::Group) | None => job.finish(Err(&Error::invalid("the job has no work of its own"))),
         };
         if let Err(error) = ended {
@@ -111,6 +112,7 @@ pub(super) fn asked(rows: &impl Rows, stores: &Stores, job: &Job) -> Result<Vec<
         Some(Task::CopyToPlaces { image, places, .. }) => {
             vec![(Operation::CopyImageToStore, *image, format!("job {id}: to {}", named(stores, places)))]
         }
+        Some(Task::Cache { image }) => vec![(Operation::CacheImage, *image, format!("job {id}"))],
         Some(Task::Group) | None => Vec::new(),
     };
     said.into_iter().map(|(operation, image, said)| act_on(rows, operation, image, said)).collect()

@@ -154,6 +154,12 @@ actions! {
     ImagesDropCopy = "tintype:images:dropCopy";
     /// See what the stores are on that clients may choose from.
     StoreList = "tintype:store:list";
+    /// See which images lie in the cache, and which are to come.
+    CacheList = "tintype:cache:list";
+    /// Bring images into the cache.
+    CacheFill = "tintype:cache:fill";
+    /// Let the cache go of images.
+    CacheDrop = "tintype:cache:drop";
     /// Look at figures, damage and events of the box.
     StoreGet = "tintype:store:get";
     /// Verify everything that is stored.

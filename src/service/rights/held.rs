@@ -1,6 +1,6 @@
 //! What one caller may do: roles and policies together, as of one request.
 //!
-//! Invariant: this is the one place that decides. A denial of a policy beats roles too; the local administrator
+//! Invariant: this is the one place that decides. A denial of a policy beats roles and the operator's rules too; the local administrator
 //! is in no group, so that nothing denies it anything.
 
 use std::fmt;
@@ -12,6 +12,7 @@ use super::action::Action;
 use super::built_in;
 use super::condition::Asked;
 use super::lent::Lent;
+use super::overrides::Overrides;
 use super::rulebook::{Rulebook, Verdict};
 use crate::service::{Actor, Error, Reason};
 
@@ -20,13 +21,24 @@ use crate::service::{Actor, Error, Reason};
 pub struct Rights {
     policies: Option<Arc<(Arc<Rulebook>, Asked)>>,
     lent: Option<Arc<Lent>>,
+    overrides: Option<Arc<Overrides>>,
 }
 
 impl Rights {
     /// The rights of who asks so, perhaps with something that was lent to it.
     pub(in crate::service) fn new(book: Arc<Rulebook>, asked: Asked, lent: Option<Arc<Lent>>) -> Rights {
         let policies = if book.is_empty() { None } else { Some(Arc::new((book, asked))) };
-        Rights { policies, lent }
+        Rights { policies, lent, overrides: None }
+    }
+
+    /// The same under the operator's rules.
+    pub(in crate::service) fn under(self, overrides: Option<Arc<Overrides>>) -> Rights {
+        Rights { overrides, ..self }
+    }
+
+    /// The operator's rules, where there are any.
+    pub(super) fn overrides(&self) -> Option<&Overrides> {
+        self.overrides.as_deref()
     }
 
     /// The same, asked for from this address; none where a request did not come over the network.
@@ -35,7 +47,7 @@ impl Rights {
             let (book, asked) = &**held;
             Arc::new((book.clone(), Asked { source, ..asked.clone() }))
         };
-        Rights { policies: self.policies.as_ref().map(with), lent: self.lent.clone() }
+        Rights { policies: self.policies.as_ref().map(with), ..self.clone() }
     }
 
     /// The application credential that the caller acts with, if it does.
@@ -60,7 +72,7 @@ impl PartialEq for Rights {
             (None, None) => true,
             _ => false,
         };
-        same_policies && self.lent == other.lent
+        same_policies && self.lent == other.lent && self.overrides == other.overrides
     }
 }
 
@@ -77,10 +89,17 @@ impl fmt::Debug for Rights {
 impl Actor {
     /// Whether the caller may do this at all. Whose the resource is, and who sees it, is no right.
     pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
-        match self.rights.decide(action, resource, self.user_domain.as_str()) {
-            Verdict::Denied => false,
-            Verdict::Allowed => true,
-            Verdict::Silent => roles_allow(self.roles.iter().map(String::as_str), action).is_some(),
+        let verdict = self.rights.decide(action, resource, self.user_domain.as_str());
+        match (verdict, self.overridden(action, resource)) {
+            (Verdict::Denied, _) => false,
+            (_, Some(decided)) => {
+                if !decided.lets_through {
+                    decided.log(self);
+                }
+                decided.lets_through
+            }
+            (Verdict::Allowed, None) => true,
+            (Verdict::Silent, None) => roles_allow(self.roles.iter().map(String::as_str), action).is_some(),
         }
     }
 
@@ -96,6 +115,12 @@ impl Actor {
     pub fn expect(&self, action: Action, resource: Resource<'_>) -> Result<(), Error> {
         if self.allows(action, resource) {
             return Ok(());
+        }
+        if action.keystone_name().is_none()
+            && !self.is_denied(action, resource)
+            && let Some(decided) = self.overridden(action, resource)
+        {
+            return Err(decided.refusal());
         }
         if action.keystone_name().is_none() && self.is_denied(action, resource) {
             let name = action.name();

@@ -2,7 +2,7 @@
 //!
 //! Whatever protocol asks, a use case names its [`Action`] and the resource, and [`Actor::allows`] decides: by the
 //! policies that are attached to the caller's groups, and by the roles the caller holds, which are documents in
-//! the same syntax. Whose an image is, and who sees it, are no rights: those rules stand with the use cases.
+//! the same syntax, unless the operator has a rule about it ([`overrides`]). Whose an image is, and who sees it, are no rights: those rules stand with the use cases.
 //! Must not know any protocol.
 //!
 //! [`Actor::allows`]: crate::service::Actor::allows
@@ -15,6 +15,7 @@ mod document;
 mod held;
 mod lent;
 mod library;
+mod overrides;
 mod pattern;
 mod policies;
 mod rulebook;
@@ -28,6 +29,7 @@ pub use condition::Asked;
 pub use document::Document;
 pub use held::Rights;
 pub use lent::Lent;
+pub use overrides::{Decided, Overrides, Point, Said, WrittenRule};
 pub use policies::{Kind, KnownPolicy, NewPolicy, PolicyChange};
 pub use rulebook::{Holding, Match, Rulebook, Verdict};
 pub use simulate::{Explained, Simulation, Weighed};
@@ -37,7 +39,7 @@ pub(super) use library::{Groups, Library};
 
 use std::borrow::Cow;
 
-use crate::model::ImageId;
+use crate::model::{Image, ImageId, ProjectId};
 
 /// The region's name, in resources and in the service catalog.
 pub const REGION: &str = "RegionOne";
@@ -48,17 +50,27 @@ pub enum Resource<'a> {
     /// Nothing in particular: a listing, or something that is not there yet.
     None,
     /// An image.
-    Image(&'a ImageId),
+    Image {
+        /// Its id.
+        id: &'a ImageId,
+        /// Whose it is, as far as that is known.
+        owner: Option<&'a ProjectId>,
+    },
     /// Anything else that has an id.
     Id(&'a str),
 }
 
 impl<'a> Resource<'a> {
+    /// An image whose record is at hand.
+    pub fn of(image: &'a Image) -> Resource<'a> {
+        Resource::Image { id: &image.id, owner: image.owner.as_ref() }
+    }
+
     /// What statements name it by; empty for nothing in particular.
     fn path(self) -> Cow<'a, str> {
         match self {
             Resource::None => Cow::Borrowed(""),
-            Resource::Image(id) => Cow::Owned(id.to_string()),
+            Resource::Image { id, .. } => Cow::Owned(id.to_string()),
             Resource::Id(id) => Cow::Borrowed(id),
         }
     }

@@ -243,12 +243,12 @@ proptest! {
             let action = Action::ALL[question.action];
             let resource = match question.resource {
                 0 => Resource::None,
-                1 => Resource::Image(&image),
+                1 => Resource::Image { id: &image, owner: None },
                 _ => Resource::Id("some"),
             };
             let path = match resource {
                 Resource::None => String::new(),
-                Resource::Image(id) => id.to_string(),
+                Resource::Image { id, .. } => id.to_string(),
                 Resource::Id(id) => id.to_owned(),
             };
             let asked = Asked {

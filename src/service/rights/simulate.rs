@@ -8,8 +8,8 @@ use super::action::Action;
 use super::document;
 use super::held::roles_allow;
 use super::syntax::Effect;
-use super::{Resource, Verdict, built_in};
-use crate::catalog::identity as catalog;
+use super::{Decided, Resource, Verdict, built_in};
+use crate::catalog::{identity as catalog, images};
 use crate::db::Rows;
 use crate::model::identity::{Group, Project, Scope, User};
 use crate::model::policy::Reach;
@@ -44,6 +44,8 @@ pub struct Explained {
     pub project: ProjectId,
     /// The action's name as it is written.
     pub action: &'static str,
+    /// The operator's rule that speaks of it, whatever it says.
+    pub rule: Option<String>,
     /// Every statement that matches.
     pub matches: Vec<Weighed>,
 }
@@ -114,15 +116,18 @@ impl Service {
                     _ => project,
                 },
                 action: action.name(),
+                rule: None,
                 matches: Vec::new(),
             });
         };
         let here = actor.origin.source.address().filter(|_| is_own);
         worth.asked.source = asked.source.or(here);
         let image = ImageId::parse(&asked.resource);
+        let record = image.map(|id| images::get(&rows, &id)).transpose()?.flatten();
+        let owner = record.as_ref().and_then(|image| image.owner.as_ref());
         let resource = match (asked.resource.as_str(), &image) {
             ("*" | "", _) => Resource::None,
-            (_, Some(id)) => Resource::Image(id),
+            (_, Some(id)) => Resource::Image { id, owner },
             (id, None) => Resource::Id(id),
         };
         let account = user.domain.as_str();
@@ -161,18 +166,31 @@ impl Service {
                 idle_because: None,
             });
         }
-        let reason = match (verdict, role) {
-            (Verdict::Denied, _) => "a policy denies it, which beats everything that allows".into(),
-            (Verdict::Allowed, _) => "a policy allows it, and none denies it".into(),
-            (Verdict::Silent, Some(role)) => format!("the role {role} allows it, and no policy denies it"),
-            (Verdict::Silent, None) => "nothing allows it".into(),
+        let rule = actor.overridden(action, resource);
+        let reason = match (verdict, rule, role) {
+            (Verdict::Denied, ..) => "a policy denies it, which beats everything that allows".into(),
+            (_, Some(Decided { rule, text, lets_through: true }), _) => {
+                format!("the operator's rule {rule} ({text}) lets the user through, and no policy denies it")
+            }
+            (_, Some(Decided { rule, text, .. }), _) => {
+                format!(
+                    "the operator's rule {rule} ({text}) does not let the user through, whatever else allows it"
+                )
+            }
+            (Verdict::Allowed, None, _) => "a policy allows it, and none denies it".into(),
+            (Verdict::Silent, None, Some(role)) => {
+                format!("the role {role} allows it, and no policy denies it")
+            }
+            (Verdict::Silent, None, None) => "nothing allows it".into(),
         };
+        let rule = rule.map(|decided| decided.rule.to_owned());
         Ok(Explained {
             is_allowed: actor.allows(action, resource),
             reason,
             user: user.id,
             project,
             action: action.name(),
+            rule,
             matches,
         })
     }

@@ -27,7 +27,7 @@ use super::recycle;
 use super::seal::DomainKey;
 use crate::db::codec;
 use crate::model::ByteRange;
-use crate::objects::Objects;
+use crate::objects::{ObjectKey, Objects};
 
 /// A footer made ready for look-ups, and the object it belongs to.
 pub struct Pack {
@@ -157,6 +157,11 @@ impl Pack {
         self.object.id()
     }
 
+    /// The name of that object on the medium.
+    pub fn key(&self) -> ObjectKey {
+        self.object.key()
+    }
+
     /// The bytes that `count` chunks from ordinal `first` on cover, in the frames laid end to
     /// end; `None` when the pack has not all of them.
     pub fn span(&self, first: u32, count: u32) -> Option<ByteRange> {
@@ -181,6 +186,13 @@ impl Pack {
         let first = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
         let end = self.starts.partition_point(|start| *start < range.end);
         first..end.min(self.footer.frames.len())
+    }
+
+    /// The bytes of the object in which some frames that follow each other lie.
+    pub fn stored_span(&self, indexes: Range<usize>) -> Range<u64> {
+        let frames = &self.footer.frames[indexes];
+        let start = frames.first().map_or(0, |frame| frame.offset);
+        start..frames.last().map_or(start, |frame| frame.offset + u64::from(frame.stored_bytes))
     }
 
     /// Where a frame lies when all are laid end to end.

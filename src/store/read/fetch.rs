@@ -199,7 +199,7 @@ fn frame_key(pack: &Pack, index: usize) -> FrameKey {
     (pack.number, pack.generation(), index)
 }
 
-fn no_run(pack: &Pack, first: u32, count: u32) -> Error {
+pub(in crate::store) fn no_run(pack: &Pack, first: u32, count: u32) -> Error {
     let reason = format!("an image needs {count} of its chunks from {first} on, and it has not all of them");
     Error::damaged(pack_name(pack.number), reason)
 }

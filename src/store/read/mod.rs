@@ -20,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub(super) use fetch::no_run;
 pub(super) use fetchers::Fetchers;
 pub(super) use plan::Layout;
 

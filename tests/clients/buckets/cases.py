@@ -283,6 +283,56 @@ def starts_without_its_bucket(context):
         equal('check of the closed store', box.check(), [])
 
 
+def caches_what_it_is_told_to(context):
+    """An image in the cache is served without the bucket, and the API says truthfully what lies there."""
+    data, other = context.random.randbytes(IMAGE_BYTES), context.random.randbytes(6 << 20)
+    with context.server(context.work / 's3') as server, bucket_box(context, server) as box:
+        box.start()
+        client = admin(box)
+        one, two = client.add('one', data), client.add('two', other)
+        equal('versions', [f'v2.{minor}' in minors(client) for minor in (14, 16, 18)], [True] * 3)
+        equal('at first', cached(client), {})
+        box.result('cache', 'add', 'one')
+        wait_until('the image', lambda: one in cached(client))
+        equal('all that is there', cached(client), {one: 0})
+        equal('once more', client.ask('PUT', f'/v2/cache/{one}').status, 202)
+        client.expect_whole(one, data)
+        wait_until('a hit', lambda: cached(client) == {one: 1})
+        equal('stop', box.stop(), 0)
+        server.kill()
+
+        box.start()  # With nothing of it in memory.
+        client = admin(box)
+        equal('after a restart', cached(client), {one: 1})
+        expect(client.data(one) == data, 'the cached image came with other bytes')
+        equal('the other image', client.ask('GET', f'/v2/images/{two}/file').status, 503)
+        server.start()
+        wait_until('its return', lambda: figure(client, 'tintype_store_recognised') == 1)
+
+        # A whole download fills it as well.
+        client.expect_whole(two, other)
+        wait_until('the other image', lambda: two in cached(client))
+        equal('list', {row['image_id']: row['state'] for row in box.result('cache', 'list')},
+              {one: 'cached', two: 'cached'})
+        box.result('cache', 'drop', one)
+        equal('after a drop', list(cached(client)), [two])
+        box.result('cache', 'clear')
+        equal('after all was cleared', cached(client), {})
+        equal('held', figure(client, 'tintype_cache_held_bytes'), 0)
+        client.expect_whole(one, data)
+
+
+def cached(client):
+    """How often each image was read from the cache that lies there."""
+    listed = client.want(200, 'GET', '/v2/cache').json()['cached_images']
+    return {image['image_id']: image['hits'] for image in listed}
+
+
+def minors(client):
+    """The versions of the Image API that a box lists."""
+    return [version['id'] for version in client.want(200, 'GET', '/versions').json()['versions']]
+
+
 def events(client):
     """What happened to stored data, the newest first."""
     return client.want(200, 'GET', '/tintype/v1/events').json()['events']
@@ -471,6 +521,7 @@ CASES = [
     survives_a_restart_of_the_server,
     answers_without_its_bucket,
     starts_without_its_bucket,
+    caches_what_it_is_told_to,
     writes_to_no_other_bucket,
     sealed_box_needs_its_ring,
     lies_are_not_believed,

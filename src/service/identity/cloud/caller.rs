@@ -103,6 +103,9 @@ impl Service {
             Some(Place::Project { id, .. }) => Some(id),
             _ => None,
         };
+        if let Some(project) = project {
+            self.refresh_limits(cloud, project);
+        }
         let book = self.rights.book(&self.db.read()?, Groups::Told(&seen.groups), project, &asked)?;
         let lent = seen.lent.as_ref().map(|lent| Arc::new(lent_of(lent, &cloud.rules.service_type)));
         Ok(Actor {
@@ -111,7 +114,7 @@ impl Service {
             scope: scope(&seen),
             roles: roles(&seen).collect(),
             origin: Arc::default(),
-            rights: Rights::new(book, asked, lent),
+            rights: Rights::new(book, asked, lent).under(self.overrides.clone()),
         })
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::catalog::images;
 use crate::keystone::fake_tests::{Fake, Mood, PASSWORD, client, in_project, unscoped};
 use crate::model::identity::Scope;
+use crate::model::quota::{Limit, Resource as Limited};
 use crate::model::trace::Interface;
 use crate::model::{AccessRule, GroupId, ProjectId, Status};
 use crate::service::audit::Query;
@@ -32,7 +33,7 @@ async fn world(cache_s: i64) -> World {
 }
 
 fn with(service: Service, keystone: Keystone, cache_s: i64) -> Service {
-    let rules = CloudRules { cache_s, service_type: "image".into() };
+    let rules = CloudRules { cache_s, service_type: "image".into(), region: "north".into() };
     service.with_cloud(Cloud::new(keystone, Handle::current(), rules))
 }
 
@@ -336,4 +337,61 @@ async fn projects_of_the_cloud_need_no_record() {
     assert!(shared[0].outcome.is_ok(), "{shared:?}");
     let refused = shared[1].outcome.as_ref().unwrap_err();
     assert!(refused.message.contains("share with each project"), "{refused}");
+}
+
+/// A limit of `count` images, of all projects or of `demo-id`.
+fn count_limit(count: i64) -> Value {
+    json!([{"project_id": "demo-id", "region_id": null, "resource_name": "image_count_total",
+            "default_limit": count, "resource_limit": count}])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_the_cloud_are_enforced_kept_and_asked_for_once_a_minute() {
+    let world = world(0).await;
+    let end = world.end();
+    world.fake.knows("t", in_project("ann", "demo", &["member", "reader"], end));
+    let create = async || {
+        let actor = world.ask("t").await.unwrap();
+        let service = world.service.clone();
+        let made = spawn_blocking(move || service.create_image(&actor, NewImage::default())).await.unwrap();
+        made.map(drop).map_err(|error| error.kind)
+    };
+    world.fake.limits(count_limit(5), count_limit(1));
+    assert_eq!((create().await, create().await), (Ok(()), Err(ErrorKind::TooLarge)));
+    assert_eq!(world.fake.asked_limits(), 1, "it is not asked for each request");
+    // What it says later counts after a minute.
+    world.fake.limits(count_limit(2), json!([]));
+    assert_eq!(create().await, Err(ErrorKind::TooLarge));
+    world.clock.step_seconds(limits::FRESH_S);
+    assert_eq!((create().await, create().await), (Ok(()), Err(ErrorKind::TooLarge)));
+    // Where it tells nothing that can be read, the last known hold.
+    world.fake.limits(json!({}), json!([]));
+    world.clock.step_seconds(limits::FRESH_S);
+    assert_eq!(create().await, Err(ErrorKind::TooLarge));
+    let admin = world.service.local_admin().unwrap();
+    let shown = world.service.own_quotas(&world.ask("t").await.unwrap()).unwrap();
+    let count = shown.quotas.iter().find(|quota| quota.resource == Limited::ImageCountTotal).unwrap();
+    assert_eq!((count.applied.limit, count.used), (Limit::AtMost(2), 2));
+    let settings = vec![(Limited::ImageCountTotal, Some(Limit::AtMost(9)))];
+    let refused = world.service.set_default_quotas(&admin, settings.clone()).unwrap_err();
+    assert!(refused.kind == ErrorKind::Conflict && refused.message.contains(&world.fake.url), "{refused:?}");
+    // Of what Keystone says nothing any more, the box's own hold.
+    world.fake.limits(json!([]), json!([]));
+    world.clock.step_seconds(limits::FRESH_S);
+    assert_eq!(create().await, Ok(()));
+    world.service.set_default_quotas(&admin, settings).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_leaves_its_cloud_forgets_the_clouds_limits() {
+    let world = world(0).await;
+    world.fake.limits(count_limit(0), json!([]));
+    world.fake.knows("t", in_project("ann", "demo", &["member"], world.end()));
+    world.ask("t").await.unwrap();
+    let has_told = |service: &Service| crate::catalog::quotas::has_told(&service.db.read().unwrap()).unwrap();
+    world.service.settle_limits().unwrap();
+    assert!(has_told(&world.service));
+    let alone = Service { cloud: None, ..world.service.clone() };
+    alone.settle_limits().unwrap();
+    assert!(!has_told(&alone));
 }

@@ -6,6 +6,7 @@
 
 mod caller;
 mod known;
+mod limits;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 use super::unauthenticated;
 use crate::base::{Clock, Time};
 use crate::keystone::{self, Keystone, Seen};
+use crate::model::ProjectId;
 use crate::service::{Error, ErrorKind};
 use known::Known;
 pub(in crate::service) use known::Names;
@@ -46,6 +48,8 @@ pub struct CloudRules {
     pub cache_s: i64,
     /// The type by which the cloud calls this service, in its catalog and in access rules.
     pub service_type: String,
+    /// The region whose limits hold here; empty for any.
+    pub region: String,
 }
 
 /// A cloud that says who asks.
@@ -60,6 +64,8 @@ pub struct Cloud {
     places: Semaphore,
     trouble: Mutex<Trouble>,
     known: Known,
+    /// Until when a project's limits are not asked for again.
+    limits_asked: Cache<ProjectId, Time>,
 }
 
 /// An answer, and until when it is used.
@@ -102,6 +108,7 @@ impl Cloud {
             places: Semaphore::new(WAITING_MAX),
             trouble: Mutex::default(),
             known: Known::default(),
+            limits_asked: Cache::new(limits::PROJECTS_MAX),
         }
     }
 

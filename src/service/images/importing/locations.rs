@@ -11,7 +11,7 @@ use crate::model::ImageId;
 use crate::model::image::{Located, Location};
 use crate::model::job::{DataOrigin, IntakeKind, Job};
 use crate::service::images::access;
-use crate::service::rights::{Action, Resource};
+use crate::service::rights::{Action, Point, Resource};
 use crate::service::{Actor, Error, Service};
 
 impl Service {
@@ -32,7 +32,8 @@ impl Service {
         located: Located,
         input: String,
     ) -> Result<Job, Error> {
-        access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
+        let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
+        actor.obey(Point::SetLocation, Resource::of(&image))?;
         if self.web_store().is_none() {
             return Err(Error::forbidden(
                 "this box takes no locations: its operator can name a store for addresses of the web (imports.web_store)",
@@ -51,8 +52,8 @@ impl Service {
     /// `NotFound`; `Forbidden` for all but administrators and services.
     pub fn image_locations(&self, actor: &Actor, id: &ImageId) -> Result<Vec<Location>, Error> {
         let read = self.db.read()?;
-        access::visible(&read, actor, id)?;
-        actor.expect(Action::ImagesGetLocations, Resource::Image(id))?;
+        let image = access::visible(&read, actor, id)?;
+        actor.expect(Action::ImagesGetLocations, Resource::of(&image))?;
         Ok(locations::get(&read, id)?.map(|located| located.locations).unwrap_or_default())
     }
 }

@@ -56,8 +56,7 @@ impl Service {
     fn beside_one(&self, rows: &impl Rows, actor: &Actor, image: &Image) -> Result<Beside, Error> {
         let located = locations::get(rows, &image.id)?;
         let is_told = self.shows_locations()
-            && (access::owns(actor, image)
-                || actor.allows(Action::ImagesGetLocations, Resource::Image(&image.id)));
+            && (access::owns(actor, image) || actor.allows(Action::ImagesGetLocations, Resource::of(image)));
         Ok(Beside {
             web_store: self.web_store().filter(|_| located.is_some()).map(str::to_owned),
             declared: located.as_ref().map(|located| located.declared).unwrap_or_default(),

@@ -199,7 +199,8 @@ fn stamped(mut task: Task, id: &ImageId, now: &str) -> Task {
             disk.into_iter().for_each(|disk| disk.stamp = Some(now.to_owned()));
         }
         Task::Export { .. } | Task::Copy { .. } => {}
-        Task::CopyAcross { .. } | Task::CopyToPlaces { .. } | Task::Intake(_) | Task::Group => {}
+        Task::CopyAcross { .. } | Task::CopyToPlaces { .. } | Task::Intake(_) => {}
+        Task::Cache { .. } | Task::Group => {}
     }
     task
 }
