@@ -1,7 +1,38 @@
 //! Disk formats: pure, bounded reading of what images are made of.
 //!
-//! Invariant: nothing here opens, allocates by what the input says, or panics on any input; a
-//! name found inside an image is never followed. Must not know where the bytes come from.
+//! A container is opened over a [`Source`] as a [`Guest`], which tells run by run where the bytes of the guest's disk
+//! lie: [`View`] reads them. Invariant: nothing here opens, allocates by what the input says, or panics on any
+//! input; a name found inside an image is never followed. Must not know where the bytes come from.
 
+mod budgets;
+mod fields;
+#[cfg(test)]
+mod fixtures;
+mod guest;
+mod iso;
 pub mod probe;
+mod qcow2;
+mod refusal;
+mod source;
+mod survey;
+mod units;
+mod vdi;
+mod vhd;
+mod vhdx;
+mod view;
+mod vmdk;
 pub mod wrapping;
+
+pub use budgets::Budgets;
+pub use guest::{Guest, Place, Run};
+pub use iso::Iso;
+pub use qcow2::{Notes as Qcow2Notes, Qcow2};
+pub use refusal::{Code, Error, Refusal};
+pub use source::Source;
+pub use survey::{Survey, survey};
+pub use units::{Codec, Unit};
+pub use vdi::Vdi;
+pub use vhd::Vhd;
+pub use vhdx::Vhdx;
+pub use view::View;
+pub use vmdk::Vmdk;

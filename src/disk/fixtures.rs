@@ -1,0 +1,30 @@
+//! Small images made byte by byte, for tests: whole ones, and what no tool makes.
+
+use crate::disk::fields::Fields;
+
+/// Bytes that differ from place to place and compress a little.
+pub(super) fn pattern(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    (0..bytes).map(|at| if at % 3 == 0 { b'x' } else { next() }).collect()
+}
+
+/// Overwrites the bytes from `at` on.
+pub(super) fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
+    image[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// A table of numbers by their bytes.
+pub(super) fn be64s(numbers: &[u64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+}
+
+/// What stands at a place.
+pub(super) fn be64(image: &[u8], at: usize) -> u64 {
+    Fields(image).be64(at)
+}

@@ -1,0 +1,104 @@
+//! The bytes of an image, wherever they lie, and bounded reading of its structures.
+
+use std::io;
+use std::sync::Arc;
+
+use super::probe::Format;
+use super::refusal::{Code, Error, Refusal};
+
+/// Bytes that can be read in any order.
+pub trait Source: Send + Sync {
+    /// How many there are.
+    fn size_bytes(&self) -> u64;
+
+    /// Fills `out` with the bytes from `at` on. The range lies within the source.
+    ///
+    /// # Errors
+    /// When the bytes cannot be had.
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()>;
+}
+
+impl<S: Source + ?Sized> Source for &S {
+    fn size_bytes(&self) -> u64 {
+        (**self).size_bytes()
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        (**self).read_exact_at(at, out)
+    }
+}
+
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn size_bytes(&self) -> u64 {
+        (**self).size_bytes()
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        (**self).read_exact_at(at, out)
+    }
+}
+
+impl Source for Vec<u8> {
+    fn size_bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(at).ok();
+        let found = start.and_then(|start| self.get(start..start.checked_add(out.len())?));
+        out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// Reads structures of one format, each of which has to lie within the source.
+pub(super) struct Structures<'s> {
+    source: &'s dyn Source,
+    format: Format,
+}
+
+impl<'s> Structures<'s> {
+    pub(super) fn new(source: &'s dyn Source, format: Format) -> Structures<'s> {
+        Structures { source, format }
+    }
+
+    /// A refusal of this format.
+    pub(super) fn refuse(&self, code: Code, field: &'static str, why: impl Into<String>) -> Error {
+        Refusal::new(self.format, code, field, why).into()
+    }
+
+    /// Refuses unless these bytes are there.
+    pub(super) fn expect_inside(&self, field: &'static str, at: u64, bytes: u64) -> Result<(), Error> {
+        let size = self.source.size_bytes();
+        if at.checked_add(bytes).is_some_and(|end| end <= size) {
+            return Ok(());
+        }
+        let why = format!("it takes {bytes} bytes from byte {at} on, but the file has {size}");
+        Err(self.refuse(Code::CutShort, field, why))
+    }
+
+    /// The structure of this many bytes.
+    pub(super) fn bytes(&self, field: &'static str, at: u64, bytes: usize) -> Result<Vec<u8>, Error> {
+        self.expect_inside(field, at, bytes as u64)?;
+        let mut found = vec![0; bytes];
+        self.source.read_exact_at(at, &mut found)?;
+        Ok(found)
+    }
+
+    /// A table of this many bytes, which are not more than `most`.
+    pub(super) fn table(
+        &self,
+        field: &'static str,
+        at: u64,
+        bytes: u64,
+        most: u64,
+    ) -> Result<Vec<u8>, Error> {
+        if bytes > most {
+            let why = format!("it has {bytes} bytes, and {most} are the most that are kept in memory");
+            return Err(self.refuse(Code::OverBudget, field, why));
+        }
+        let bytes =
+            usize::try_from(bytes).map_err(|_| self.refuse(Code::OverBudget, field, "it is too large"))?;
+        self.bytes(field, at, bytes)
+    }
+}

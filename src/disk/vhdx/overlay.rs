@@ -1,0 +1,154 @@
+//! A file as it will be when its log is replayed, without a byte of it being written.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::disk::source::Source;
+
+pub(super) const SECTOR: usize = 4096;
+const SECTOR_BYTES: u64 = SECTOR as u64;
+
+/// The file, and what the log changes of it.
+pub(super) struct Overlay<S> {
+    source: S,
+    changes: Changes,
+}
+
+/// What a log changes.
+///
+/// Invariant: a sector that the log wrote is newer than every range of zeros it lies in.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Of the file with them.
+    size_bytes: u64,
+    /// By where they are in the file, in steps of a sector.
+    sectors: BTreeMap<u64, Box<[u8; SECTOR]>>,
+    /// Ranges that are zeros, from start to end, apart from each other.
+    zeros: BTreeMap<u64, u64>,
+}
+
+impl<S: Source> Overlay<S> {
+    /// A file with these changes.
+    pub(super) fn new(source: S, changes: Changes) -> Overlay<S> {
+        Overlay { source, changes }
+    }
+}
+
+impl Changes {
+    /// None yet, of a file of this size.
+    pub(super) fn of(size_bytes: u64) -> Changes {
+        Changes { size_bytes, ..Changes::default() }
+    }
+
+    /// Writes a sector.
+    pub(super) fn write(&mut self, at: u64, sector: Box<[u8; SECTOR]>) {
+        self.sectors.insert(at, sector);
+        self.grow(at.saturating_add(SECTOR_BYTES));
+    }
+
+    /// Writes zeros.
+    pub(super) fn zero(&mut self, at: u64, bytes: u64) {
+        let (mut start, mut end) = (at, at.saturating_add(bytes));
+        self.grow(end);
+        // Sectors in between become older than the zeros.
+        let gone: Vec<u64> = self.sectors.range(start..end).map(|(at, _)| *at).collect();
+        gone.iter().for_each(|at| drop(self.sectors.remove(at)));
+        let touching = |(_, found_end): &(&u64, &u64)| **found_end >= start;
+        let merged: Vec<u64> = self.zeros.range(..=end).filter(touching).map(|(at, _)| *at).collect();
+        for at in merged {
+            end = end.max(self.zeros.remove(&at).unwrap_or(end));
+            start = start.min(at);
+        }
+        self.zeros.insert(start, end);
+    }
+
+    /// Makes the file this long at least.
+    pub(super) fn grow(&mut self, size_bytes: u64) {
+        self.size_bytes = self.size_bytes.max(size_bytes);
+    }
+}
+
+impl<S: Source> Source for Overlay<S> {
+    fn size_bytes(&self) -> u64 {
+        self.changes.size_bytes
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        let end = at.checked_add(out.len() as u64).filter(|end| *end <= self.changes.size_bytes);
+        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let there = self.source.size_bytes().saturating_sub(at).min(out.len() as u64) as usize;
+        let (found, grown) = out.split_at_mut(there);
+        if !found.is_empty() {
+            self.source.read_exact_at(at, found)?;
+        }
+        grown.fill(0);
+        // The last range that begins before the bytes may reach into them.
+        let before = self.changes.zeros.range(..at).next_back();
+        for (start, stop) in before.into_iter().chain(self.changes.zeros.range(at..end)) {
+            let (from, to) = ((*start).max(at), (*stop).min(end));
+            if from < to {
+                out[(from - at) as usize..(to - at) as usize].fill(0);
+            }
+        }
+        for (start, sector) in self.changes.sectors.range(at.saturating_sub(SECTOR_BYTES - 1)..end) {
+            let (from, to) = ((*start).max(at), (*start + SECTOR_BYTES).min(end));
+            let written = &sector[(from - start) as usize..(to - start) as usize];
+            out[(from - at) as usize..(to - at) as usize].copy_from_slice(written);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECTORS: u64 = 16;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Write(u64, u8),
+        Zero(u64, u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (0..SECTORS, 1..255_u8).prop_map(|(at, byte)| Step::Write(at, byte)),
+            (0..SECTORS, 1..6_u64).prop_map(|(at, count)| Step::Zero(at, count)),
+        ];
+        proptest::collection::vec(step, 0..30)
+    }
+
+    proptest! {
+        #[test]
+        fn it_reads_as_a_file_does_that_was_written_to(
+            steps in steps(), at in 0_u64..60_000, bytes in 0_u64..20_000
+        ) {
+            let base = vec![0xee_u8; 10 * SECTOR + 100];
+            let mut file = base.clone();
+            let mut changes = Changes::of(base.len() as u64);
+            for step in steps {
+                let (at, data) = match step {
+                    Step::Write(at, byte) => (at * SECTOR_BYTES, vec![byte; SECTOR]),
+                    Step::Zero(at, count) => (at * SECTOR_BYTES, vec![0; count as usize * SECTOR]),
+                };
+                match step {
+                    Step::Write(_, byte) => changes.write(at, Box::new([byte; SECTOR])),
+                    Step::Zero(_, count) => changes.zero(at, count * SECTOR_BYTES),
+                }
+                let (at, end) = (at as usize, at as usize + data.len());
+                file.resize(file.len().max(end), 0);
+                file[at..end].copy_from_slice(&data);
+            }
+            let overlay = Overlay::new(base, changes);
+            prop_assert_eq!(overlay.size_bytes(), file.len() as u64);
+            let mut found = vec![1; bytes as usize];
+            let outcome = overlay.read_exact_at(at, &mut found);
+            match file.get(at as usize..(at + bytes) as usize) {
+                Some(wanted) => prop_assert!(outcome.is_ok() && found == wanted),
+                None => prop_assert!(outcome.is_err()),
+            }
+        }
+    }
+}

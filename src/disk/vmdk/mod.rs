@@ -1,0 +1,166 @@
+//! VMware's hosted sparse VMDK, monolithicSparse and streamOptimized: a disk of one file that needs no other.
+
+mod descriptor;
+mod header;
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use self::header::{Header, SECTOR, TABLE_ENTRIES};
+use super::budgets::Budgets;
+use super::fields::Fields;
+use super::guest::{Guest, Place, Run};
+use super::probe::Format;
+use super::refusal::{Code, Error};
+use super::source::{Source, Structures};
+use super::units::{Codec, Unit};
+
+const TABLE_BYTES: u64 = TABLE_ENTRIES * 4;
+/// A compressed grain begins with its sector of the disk, eight bytes, and the length of its data, four.
+const GRAIN_MARKER_BYTES: usize = 12;
+const ZERO_GRAIN: u32 = 1;
+
+/// A VMDK file.
+pub struct Vmdk<S> {
+    source: S,
+    header: Header,
+    /// Where the grain tables are, as it stands in the file.
+    directory: Vec<u8>,
+    tables: Cache<u64, Arc<Vec<u8>>>,
+    unit_bytes_max: u64,
+}
+
+impl<S: Source> Vmdk<S> {
+    /// Reads the header, the descriptor and the directory.
+    ///
+    /// # Errors
+    /// A refusal, or what reading fails with.
+    pub fn open(source: S, budgets: &Budgets) -> Result<Vmdk<S>, Error> {
+        let header = Header::read(&source, budgets)?;
+        let file = Structures::new(&source, Format::Vmdk);
+        let (at, bytes) = header.descriptor;
+        if at < SECTOR || bytes == 0 {
+            return Err(file.refuse(Code::BadField, "descriptorOffset", "there is no descriptor"));
+        }
+        let text = file.table("descriptor", at, bytes, budgets.text_bytes_max)?;
+        descriptor::check(&text).map_err(|(code, field, why)| file.refuse(code, field, why))?;
+        let directory_bytes = header.tables() * 4;
+        let directory =
+            file.table("grain directory", header.directory_at, directory_bytes, budgets.table_bytes_max)?;
+        let kept = usize::try_from(budgets.cached_bytes_max / TABLE_BYTES).unwrap_or(usize::MAX).max(1);
+        Ok(Vmdk {
+            source,
+            header,
+            directory,
+            tables: Cache::new(kept),
+            unit_bytes_max: budgets.unit_bytes_max,
+        })
+    }
+
+    /// Bytes of a grain.
+    pub fn grain_bytes(&self) -> u64 {
+        self.header.grain_bytes
+    }
+
+    /// Whether its grains are compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.header.is_compressed
+    }
+
+    fn file(&self) -> Structures<'_> {
+        Structures::new(&self.source, Format::Vmdk)
+    }
+
+    /// The entry of a grain.
+    fn entry(&self, grain: u64) -> Result<u32, Error> {
+        let (table, within) = (grain / TABLE_ENTRIES, grain % TABLE_ENTRIES);
+        let place = usize::try_from(table * 4).unwrap_or(usize::MAX);
+        let at = u64::from(Fields(&self.directory).le32(place)) * SECTOR;
+        if at == 0 {
+            return Ok(0);
+        }
+        let entries = self.tables.get_or_insert_with(&at, || {
+            self.file().table("grain table", at, TABLE_BYTES, TABLE_BYTES).map(Arc::new)
+        })?;
+        Ok(Fields(&entries).le32(within as usize * 4))
+    }
+
+    fn place(&self, grain: u64, entry: u32) -> Result<Place, Error> {
+        match entry {
+            0 => return Ok(Place::Zeros),
+            ZERO_GRAIN if self.header.has_zero_grains => return Ok(Place::Zeros),
+            ZERO_GRAIN => {
+                let why = format!("grain {grain} is marked as zeros, which the flags do not allow");
+                return Err(self.file().refuse(Code::BadTable, "grain table", why));
+            }
+            _ => {}
+        }
+        let at = u64::from(entry) * SECTOR;
+        if self.header.is_compressed {
+            return Ok(Place::Packed { unit: self.unit(grain, at)?, skip: 0 });
+        }
+        // Of the last grain, what the disk has.
+        let bytes = self.header.grain_bytes.min(self.header.size_bytes - grain * self.header.grain_bytes);
+        self.file().expect_inside("grain table", at, bytes)?;
+        Ok(Place::Plain(at))
+    }
+
+    fn unit(&self, grain: u64, at: u64) -> Result<Unit, Error> {
+        let marker = self.file().bytes("grain marker", at, GRAIN_MARKER_BYTES)?;
+        let marker = Fields(&marker);
+        let wrong = |code, why: String| Err(self.file().refuse(code, "grain marker", why));
+        let sector = grain * self.header.grain_bytes / SECTOR;
+        if marker.le64(0) != sector {
+            return wrong(Code::BadTable, format!("it is of sector {}, not of {sector}", marker.le64(0)));
+        }
+        let packed_bytes = u64::from(marker.le32(8));
+        if packed_bytes == 0 || packed_bytes > self.unit_bytes_max {
+            return wrong(Code::BadField, format!("{packed_bytes} bytes are no compressed grain"));
+        }
+        let at = at + GRAIN_MARKER_BYTES as u64;
+        self.file().expect_inside("grain marker", at, packed_bytes)?;
+        Ok(Unit { at, packed_bytes, bytes: self.header.grain_bytes, codec: Codec::Zlib })
+    }
+}
+
+impl<S: Source> Guest for Vmdk<S> {
+    fn size_bytes(&self) -> u64 {
+        self.header.size_bytes
+    }
+
+    fn run_at(&self, at: u64) -> Result<Run, Error> {
+        let (each, left) = (self.header.grain_bytes, self.header.size_bytes.saturating_sub(at));
+        let (mut grain, within) = (at / each, at % each);
+        let first = self.place(grain, self.entry(grain)?)?;
+        let mut bytes = each - within;
+        let place = match first {
+            Place::Zeros => Place::Zeros,
+            Place::Plain(from) => Place::Plain(from + within),
+            Place::Packed { unit, .. } => Place::Packed { unit, skip: within },
+        };
+        // As far as the table goes: the next one may be read anew.
+        while bytes < left && !(grain + 1).is_multiple_of(TABLE_ENTRIES) {
+            let continues = match (place, self.entry(grain + 1)?) {
+                (Place::Zeros, 0) => true,
+                (Place::Zeros, ZERO_GRAIN) => self.header.has_zero_grains,
+                (Place::Plain(from), entry) => from + bytes == u64::from(entry) * SECTOR,
+                _ => false,
+            };
+            if !continues {
+                break;
+            }
+            grain += 1;
+            self.place(grain, self.entry(grain)?)?;
+            bytes += each;
+        }
+        Ok(Run { bytes: bytes.min(left), place })
+    }
+
+    fn source(&self) -> &dyn Source {
+        &self.source
+    }
+}

@@ -1,0 +1,33 @@
+//! What our readers make of disk images, beside qemu-img: every format it writes, in many ways, over several disks.
+//!
+//! Each test needs qemu-img and qemu-io (Debian: qemu-utils) and is left out by a plain `cargo test`;
+//! `tests/run disks` installs them and runs all.
+
+mod guests;
+mod matrix;
+mod refused;
+mod tools;
+
+use tintype::disk::probe::Format;
+use tintype::disk::{Budgets, Error, Guest, Qcow2, Vdi, Vhd, Vhdx, View, Vmdk};
+
+/// Opens an image as a format.
+fn open(format: Format, image: Vec<u8>) -> Result<View<Box<dyn Guest>>, Error> {
+    let budgets = Budgets::default();
+    let guest: Box<dyn Guest> = match format {
+        Format::Qcow2 => Box::new(Qcow2::open(image, &budgets)?),
+        Format::Vmdk => Box::new(Vmdk::open(image, &budgets)?),
+        Format::Vhd => Box::new(Vhd::open(image, &budgets)?),
+        Format::Vhdx => Box::new(Vhdx::open(image, &budgets)?),
+        Format::Vdi => Box::new(Vdi::open(image, &budgets)?),
+        other => panic!("{other:?} is no disk container"),
+    };
+    Ok(View::new(guest, format, &budgets))
+}
+
+/// The whole disk of a guest.
+fn read(view: &View<Box<dyn Guest>>) -> Result<Vec<u8>, Error> {
+    let mut disk = vec![0xaa; view.guest().size_bytes() as usize];
+    view.read_at(0, &mut disk)?;
+    Ok(disk)
+}
