@@ -256,6 +256,7 @@ fn policies() -> Vec<Operation> {
         must("user_id", text()),
         must("project_id", text()),
         must("action", text()),
+        must("rule", nullable(text())),
         must("matches", list(open([must("policy_id", text()), must("effect", word(&["Allow", "Deny"]))]))),
     ]);
     let one = "/tintype/v1/policies/{policy}";
