@@ -7,6 +7,7 @@ mod allocator;
 mod audit;
 pub mod compose;
 pub mod data_dir;
+mod disks;
 mod entering;
 mod error;
 mod exchange;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::disks::Disks;
 use super::exchange::{self, ExchangeBucket};
 use super::images::Images;
 use super::imports::Imports;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub console: Console,
     /// What images are accepted.
     pub images: Images,
+    /// How much an image may ask of whoever looks into it.
+    pub disks: Disks,
     /// The record of what was done.
     pub audit: Audit,
     /// Imports of the Image API.
@@ -578,6 +581,7 @@ impl Settings {
         between("identity.lock_s", identity.lock_s, 1, 86_400)?;
         identity.keystone.check(identity.mode)?;
         self.images.check()?;
+        self.disks.check()?;
         self.bucket.check()?;
         self.jobs.check()?;
         self.imports.check()?;

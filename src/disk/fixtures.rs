@@ -28,3 +28,17 @@ pub(super) fn be64s(numbers: &[u64]) -> Vec<u8> {
 pub(super) fn be64(image: &[u8], at: usize) -> u64 {
     Fields(image).be64(at)
 }
+
+/// A qcow2 without data, of a disk of this size (some 270 GiB at most), in 70,000 bytes.
+pub(crate) fn empty_qcow2(virtual_bytes: u64) -> Vec<u8> {
+    const CLUSTER_BITS: u32 = 16;
+    let cluster = 1 << CLUSTER_BITS;
+    let mut image = vec![0; 70_000];
+    put(&mut image, 0, b"QFI\xfb\0\0\0\x02");
+    put(&mut image, 20, &CLUSTER_BITS.to_be_bytes());
+    put(&mut image, 24, &virtual_bytes.to_be_bytes());
+    let l1_entries = virtual_bytes.div_ceil(cluster * (cluster / 8)) as u32;
+    put(&mut image, 36, &l1_entries.to_be_bytes());
+    put(&mut image, 40, &cluster.to_be_bytes());
+    image
+}

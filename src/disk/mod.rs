@@ -5,9 +5,10 @@
 //! input; a name found inside an image is never followed. Must not know where the bytes come from.
 
 mod budgets;
+mod containers;
 mod fields;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod guest;
 mod iso;
 pub mod probe;
@@ -24,6 +25,7 @@ mod vmdk;
 pub mod wrapping;
 
 pub use budgets::Budgets;
+pub use containers::open;
 pub use guest::{Guest, Place, Run};
 pub use iso::Iso;
 pub use qcow2::{Notes as Qcow2Notes, Qcow2};

@@ -26,8 +26,10 @@ pub struct Unit {
     pub at: u64,
     /// Bytes there that hold it; what follows it in them is padding.
     pub packed_bytes: u64,
-    /// Bytes that come out of it.
+    /// Bytes that come out of it, at most.
     pub bytes: u64,
+    /// Bytes that come out of it, at least: fewer than `bytes` only where the disk ends within it.
+    pub bytes_min: u64,
     /// How it was compressed.
     pub codec: Codec,
 }
@@ -45,7 +47,7 @@ impl Unit {
         let size = |bytes: u64| usize::try_from(bytes).map_err(|_| bad("it is too large".into()));
         let mut packed = vec![0; size(self.packed_bytes)?];
         source.read_exact_at(self.at, &mut packed)?;
-        let wanted = size(self.bytes)?;
+        let (least, wanted) = (size(self.bytes_min)?, size(self.bytes)?);
         let mut decoded = Vec::with_capacity(wanted);
         // One more than wanted, so that a unit that makes more is told from one that ends there.
         let most = self.bytes.saturating_add(1);
@@ -56,8 +58,8 @@ impl Unit {
                 .and_then(|decoder| decoder.single_frame().take(most).read_to_end(&mut decoded)),
         };
         match outcome {
-            Ok(count) if count == wanted => Ok(decoded),
-            Ok(count) if count < wanted => Err(bad(format!("it makes {count} bytes of {wanted}"))),
+            Ok(count) if (least..=wanted).contains(&count) => Ok(decoded),
+            Ok(count) if count < least => Err(bad(format!("it makes {count} bytes of {least}"))),
             Ok(_) => Err(bad(format!("it makes more than {wanted} bytes"))),
             Err(error) => Err(bad(error.to_string())),
         }
@@ -71,7 +73,7 @@ mod tests {
 
     fn unit(codec: Codec, packed: &[u8], bytes: u64) -> Result<Vec<u8>, Error> {
         let source = [&[9; 7][..], packed].concat();
-        let unit = Unit { at: 7, packed_bytes: packed.len() as u64, bytes, codec };
+        let unit = Unit { at: 7, packed_bytes: packed.len() as u64, bytes, bytes_min: bytes, codec };
         unit.decode(&source, Format::Qcow2)
     }
 

@@ -1,3 +1,5 @@
+//! Images made byte by byte: blocks in any order, and every field that can be wrong.
+
 use super::*;
 use crate::disk::View;
 use crate::disk::fixtures::{pattern, put};

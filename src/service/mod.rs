@@ -41,6 +41,7 @@ pub use origin::{Caller, Origin, Source};
 use crate::base::{Clock, Entropy, Time};
 use crate::catalog;
 use crate::db::{Db, Table};
+use crate::disk::Budgets;
 use crate::store::{self, Store};
 use crate::web::Web;
 
@@ -63,6 +64,8 @@ pub struct Rules {
     pub image_bytes_max: u64,
     /// Whether an upload must be what its `disk_format` says.
     pub require_format_match: bool,
+    /// How much an image may ask of whoever looks into it.
+    pub disks: Budgets,
     /// Whose images share their data's chunks.
     pub dedup_scope: DedupScope,
     /// Whose images have a key domain of their own in a sealed box.
@@ -122,6 +125,7 @@ impl Default for Rules {
             token_ttl_s: 3600,
             image_bytes_max: 1 << 40,
             require_format_match: true,
+            disks: Budgets::default(),
             dedup_scope: DedupScope::Store,
             key_domains: KeyDomains::Store,
             project_keys_max: 100,

@@ -23,6 +23,13 @@ pub struct NewPack {
     pack: Arc<Pack>,
 }
 
+impl NewPack {
+    /// Its number.
+    pub(super) fn number(&self) -> u64 {
+        self.pack.number
+    }
+}
+
 impl Store {
     /// What the rows of a durable pack will be.
     pub(super) fn describe(&self, finished: FinishedPack) -> Result<NewPack, Error> {

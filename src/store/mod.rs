@@ -23,6 +23,7 @@ mod filling;
 mod format;
 mod index;
 mod ingest;
+mod inspect;
 mod keyring;
 mod keys;
 #[cfg(test)]
@@ -233,9 +234,7 @@ impl Store {
         if let Some(pack) = self.lost_under(&receipt.0.manifest.extents) {
             return Err(Error::Lost(pack));
         }
-        if let Some(last) = &receipt.0.last_pack {
-            self.enrol(txn, last)?;
-        }
+        self.enrol_last(txn, receipt)?;
         let packs = receipt.0.manifest.packs();
         if let Some(pack) = rows::first_lacking(txn, &receipt.0.manifest, &packs)? {
             return Err(Error::Reclaimed(pack));
@@ -479,6 +478,8 @@ mod fairness_tests;
 mod flips_tests;
 #[cfg(test)]
 mod format_tests;
+#[cfg(test)]
+mod inspect_tests;
 #[cfg(test)]
 mod nonce_tests;
 #[cfg(test)]

@@ -9,19 +9,12 @@ mod refused;
 mod tools;
 
 use tintype::disk::probe::Format;
-use tintype::disk::{Budgets, Error, Guest, Qcow2, Vdi, Vhd, Vhdx, View, Vmdk};
+use tintype::disk::{self, Budgets, Error, Guest, View};
 
 /// Opens an image as a format.
 fn open(format: Format, image: Vec<u8>) -> Result<View<Box<dyn Guest>>, Error> {
     let budgets = Budgets::default();
-    let guest: Box<dyn Guest> = match format {
-        Format::Qcow2 => Box::new(Qcow2::open(image, &budgets)?),
-        Format::Vmdk => Box::new(Vmdk::open(image, &budgets)?),
-        Format::Vhd => Box::new(Vhd::open(image, &budgets)?),
-        Format::Vhdx => Box::new(Vhdx::open(image, &budgets)?),
-        Format::Vdi => Box::new(Vdi::open(image, &budgets)?),
-        other => panic!("{other:?} is no disk container"),
-    };
+    let guest = disk::open(format, image, &budgets)?.expect("it is a disk container");
     Ok(View::new(guest, format, &budgets))
 }
 

@@ -64,7 +64,7 @@ fn every_way_of_writing_a_disk_reads_as_the_disk() {
             assert!(data == disk.bytes, "{what}");
             assert!(more.iter().all(|byte| *byte == 0), "{what}: what is behind the disk");
             at_random(&view, &found, &what);
-            run_by_run(view.guest(), &found, &what);
+            run_by_run(&**view.guest(), &found, &what);
         }
     }
 }
@@ -82,7 +82,7 @@ fn at_random(view: &tintype::disk::View<Box<dyn Guest>>, disk: &[u8], what: &str
 }
 
 /// Runs follow each other to the disk's end, and what they call zeros is.
-fn run_by_run(guest: &Box<dyn Guest>, disk: &[u8], what: &str) {
+fn run_by_run(guest: &dyn Guest, disk: &[u8], what: &str) {
     let mut at = 0;
     while at < guest.size_bytes() {
         let run = guest.run_at(at).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -130,7 +130,7 @@ fn a_disk_that_was_written_to_in_pieces_reads_as_qemu_reads_it() {
         let view = open(format, std::fs::read(&image).unwrap()).unwrap();
         let (found, wanted) = (read(&view).unwrap(), bench.raw_of(&image, name));
         assert!(found == wanted, "{name} {options}");
-        run_by_run(view.guest(), &wanted, name);
+        run_by_run(&**view.guest(), &wanted, name);
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::api::signature::tests::{Signer, Sketch};
+use crate::disk::fixtures::empty_qcow2;
 use crate::model::quota::{Limit, Resource};
 use crate::service::testing::{self, work_off};
 
@@ -61,13 +62,6 @@ fn with(body: &Value, more: Value) -> Value {
     body
 }
 
-fn qcow2(virtual_bytes: u64) -> Vec<u8> {
-    let mut bytes = vec![0; 70_000];
-    bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
-    bytes[24..32].copy_from_slice(&virtual_bytes.to_be_bytes());
-    bytes
-}
-
 const CREATE: &str = "/v2/cloudimages/action";
 const QUICK: &str = "/v2/cloudimages/quickimport/action";
 const DATA: &str = "/v1/cloudimages/dataimages/action";
@@ -75,7 +69,7 @@ const DATA: &str = "/v1/cloudimages/dataimages/action";
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_made_from_a_file_and_says_what_the_reference_says() {
     let (outer, client) = boxed();
-    put(outer.path(), "web.qcow2", &qcow2(1 << 30));
+    put(outer.path(), "web.qcow2", &empty_qcow2(1 << 30));
     let asked = json!({
         "name": "web", "description": "a server", "image_url": "in:web.qcow2", "min_disk": 40,
         "os_version": "centos 7.0 64bit", "architecture": "x86", "hw_firmware_type": "uefi", "min_ram": "512",
@@ -218,8 +212,8 @@ async fn what_a_create_is_refused_for_has_its_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_fails_says_why_and_its_image_is_killed() {
     let (outer, client) = boxed();
-    put(outer.path(), "large.qcow2", &qcow2((40 << 30) + 1));
-    put(outer.path(), "wrong.vmdk", &qcow2(1));
+    put(outer.path(), "large.qcow2", &empty_qcow2((40 << 30) + 1));
+    put(outer.path(), "wrong.vmdk", &empty_qcow2(1));
     put(outer.path(), "plain.raw", &[1; 1000]);
     for (path, file, more, wanted) in [
         (CREATE, "large.qcow2", json!({}), "IMG.0055"),
@@ -319,7 +313,7 @@ async fn data_disks_iso_images_and_quick_imports_are_what_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registered_image_is_filled_exported_and_copied() {
     let (outer, client) = boxed();
-    put(outer.path(), "a.qcow2", &qcow2(1 << 20));
+    put(outer.path(), "a.qcow2", &empty_qcow2(1 << 20));
     let (status, made) =
         client.ask("POST", "/v2/images", &json!({"name": "r", "__os_version": "CentOS 7.0 64bit"})).await;
     assert_eq!(status, 201, "{made}");
@@ -379,7 +373,7 @@ async fn a_registered_image_is_filled_exported_and_copied() {
         (&ended["status"], &ended["job_type"]),
         (&json!("SUCCESS"), &json!("imsNativeExportImageJob"))
     );
-    assert!(std::fs::read(outer.path().join("out/b/a.qcow2")).unwrap() == qcow2(1 << 20));
+    assert!(std::fs::read(outer.path().join("out/b/a.qcow2")).unwrap() == empty_qcow2(1 << 20));
     // Not the same request again, which would be a replay.
     refused(&client, "POST", &file, &json!({"bucket_url": "out:b/a.qcow2"}), "IMG.0070").await;
     let quick = json!({"bucket_url": "out:c", "is_quick_export": true});
@@ -461,7 +455,7 @@ async fn a_whole_machine_is_a_set_made_from_a_backup_and_goes_together() {
     let (outer, client) = boxed();
     let backup = outer.path().join("machines/web-1");
     std::fs::create_dir_all(&backup).unwrap();
-    std::fs::write(backup.join("root.qcow2"), qcow2(3 << 30)).unwrap();
+    std::fs::write(backup.join("root.qcow2"), empty_qcow2(3 << 30)).unwrap();
     std::fs::write(backup.join("data.raw"), vec![7; 5000]).unwrap();
     let whole = "/v1/cloudimages/wholeimages/action";
     let asked = json!({"name": "web", "backup_id": "web-1", "whole_image_type": "CBR", "tags": ["a.b"]});

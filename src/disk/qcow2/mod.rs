@@ -141,7 +141,8 @@ impl<S: Source> Qcow2<S> {
             }
             Cluster::Packed { at, bytes } => {
                 let packed_bytes = bytes.min(self.source.size_bytes() - at);
-                let unit = Unit { at, packed_bytes, bytes: whole, codec: self.header.codec };
+                let unit =
+                    Unit { at, packed_bytes, bytes: whole, bytes_min: whole, codec: self.header.codec };
                 Run { bytes: rest, place: Place::Packed { unit, skip } }
             }
         }
@@ -168,7 +169,8 @@ impl<S: Source> Guest for Qcow2<S> {
         let mut index = first / per_table;
         let Some(table) = self.table(index)? else {
             // As far as the first level has nothing: tables may be few and the disk large.
-            while (index + 1) * per_table << bits < self.header.size_bytes && self.table(index + 1)?.is_none()
+            while ((index + 1) * per_table) << bits < self.header.size_bytes
+                && self.table(index + 1)?.is_none()
             {
                 index += 1;
             }
@@ -177,7 +179,7 @@ impl<S: Source> Guest for Qcow2<S> {
         };
         let mut run = self.run_in(self.cluster(&table, first)?, at % self.header.cluster_bytes());
         let mut next = first + 1;
-        while run.bytes < left && next % per_table != 0 {
+        while run.bytes < left && !next.is_multiple_of(per_table) {
             // A run that ends within its cluster goes on with something else.
             if at + run.bytes != next << bits {
                 break;

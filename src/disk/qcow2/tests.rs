@@ -1,3 +1,5 @@
+//! Images made byte by byte: every kind of cluster, and every field that can be wrong.
+
 use super::*;
 use crate::disk::View;
 use crate::disk::fixtures::{be64, be64s, pattern, put};

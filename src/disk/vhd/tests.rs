@@ -1,3 +1,5 @@
+//! Images made byte by byte: fixed and dynamic, and every field that can be wrong.
+
 use super::*;
 use crate::disk::View;
 use crate::disk::fixtures::{be64s, pattern, put};

@@ -1,3 +1,5 @@
+//! Images made byte by byte: blocks, logs in every order, and every field that can be wrong.
+
 use uuid::{Uuid, uuid};
 
 use super::*;

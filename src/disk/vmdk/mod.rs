@@ -123,7 +123,10 @@ impl<S: Source> Vmdk<S> {
         }
         let at = at + GRAIN_MARKER_BYTES as u64;
         self.file().expect_inside("grain marker", at, packed_bytes)?;
-        Ok(Unit { at, packed_bytes, bytes: self.header.grain_bytes, codec: Codec::Zlib })
+        let bytes = self.header.grain_bytes;
+        // Of the last grain, some write only what the disk has.
+        let bytes_min = bytes.min(self.header.size_bytes - grain * bytes);
+        Ok(Unit { at, packed_bytes, bytes, bytes_min, codec: Codec::Zlib })
     }
 }
 

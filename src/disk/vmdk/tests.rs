@@ -1,3 +1,5 @@
+//! Images made byte by byte: sparse and streams, and every field that can be wrong.
+
 use std::io::Write;
 
 use super::*;

@@ -12,6 +12,7 @@ mod download;
 mod families;
 mod fields;
 mod importing;
+mod looking;
 mod members;
 mod own;
 mod placing;

@@ -3,6 +3,7 @@
 //! Invariant: nothing becomes active without having passed here. Only bare containers are looked
 //! into, and `raw` takes any bytes, as the Image API has it.
 
+use super::looking::Judged;
 use crate::disk::probe::{Format, Probe};
 use crate::model::Image;
 use crate::service::{Error, ErrorKind};
@@ -53,17 +54,19 @@ impl Screen {
         Ok(())
     }
 
-    /// Judges the whole stream of `size` bytes; gives the size of the guest's disk where known.
-    pub(super) fn finish(self, size: u64) -> Result<Option<u64>, Error> {
+    /// Judges the whole stream of `size` bytes.
+    pub(super) fn finish(self, size: u64) -> Result<Judged, Error> {
         if size == 0 {
-            return Ok(None);
+            return Ok(Judged::default());
         }
         self.judge()?;
         Ok(match self.claim {
-            Claim::Unseen | Claim::Opaque => None,
-            Claim::Raw => Some(size),
-            Claim::Is(format) if self.probe.formats().contains(&format) => self.probe.virtual_size(format),
-            Claim::Is(_) => None,
+            Claim::Unseen | Claim::Opaque => Judged::default(),
+            Claim::Raw => Judged { virtual_size: Some(size), container: None },
+            Claim::Is(format) => {
+                let found = self.probe.formats();
+                Judged { virtual_size: None, container: found.contains(&format).then_some(format) }
+            }
         })
     }
 
@@ -129,12 +132,7 @@ fn refusal(message: String) -> Error {
 mod tests {
     use super::*;
 
-    fn screen(
-        container: &str,
-        disk: &str,
-        must_match: bool,
-        content: &[u8],
-    ) -> Result<Option<u64>, ErrorKind> {
+    fn screen(container: &str, disk: &str, must_match: bool, content: &[u8]) -> Result<Judged, ErrorKind> {
         let claim = Claim::of(Some(container), Some(disk));
         let mut screen = Screen { claim, must_match, probe: Probe::default(), head_judged: false };
         screen.push(content).map_err(|e| e.kind)?;
@@ -149,31 +147,39 @@ mod tests {
         bytes
     }
 
-    const REFUSED: Result<Option<u64>, ErrorKind> = Err(ErrorKind::UnsupportedContent);
+    const REFUSED: Result<Judged, ErrorKind> = Err(ErrorKind::UnsupportedContent);
+    const UNKNOWN: Judged = Judged { virtual_size: None, container: None };
+
+    fn container(format: Format) -> Judged {
+        Judged { container: Some(format), ..UNKNOWN }
+    }
 
     #[test]
     fn content_must_be_what_a_bare_image_declares() {
-        assert_eq!(screen("bare", "qcow2", true, &qcow2(0)), Ok(Some(4096)));
+        assert_eq!(screen("bare", "qcow2", true, &qcow2(0)), Ok(container(Format::Qcow2)));
         assert_eq!(screen("bare", "qcow2", true, &[1; 4096]), REFUSED);
         assert_eq!(screen("bare", "vmdk", true, &qcow2(0)), REFUSED);
         assert_eq!(screen("bare", "ami", true, &qcow2(0)), REFUSED);
-        assert_eq!(screen("bare", "ami", true, &[1; 10]), Ok(None));
-        assert_eq!(screen("ovf", "vmdk", true, &[1; 10]), Ok(None));
+        assert_eq!(screen("bare", "ami", true, &[1; 10]), Ok(UNKNOWN));
+        assert_eq!(screen("ovf", "vmdk", true, &[1; 10]), Ok(UNKNOWN));
     }
 
     #[test]
     fn raw_takes_any_bytes_and_counts_them() {
-        assert_eq!(screen("bare", "raw", true, &qcow2(1)), Ok(Some(4096)));
+        assert_eq!(
+            screen("bare", "raw", true, &qcow2(1)),
+            Ok(Judged { virtual_size: Some(4096), container: None })
+        );
     }
 
     #[test]
     fn an_empty_upload_is_taken_as_it_is() {
-        assert_eq!(screen("bare", "qcow2", true, b""), Ok(None));
+        assert_eq!(screen("bare", "qcow2", true, b""), Ok(UNKNOWN));
     }
 
     #[test]
     fn switching_matching_off_keeps_the_dangers_out() {
-        assert_eq!(screen("bare", "qcow2", false, &[1; 4096]), Ok(None));
+        assert_eq!(screen("bare", "qcow2", false, &[1; 4096]), Ok(UNKNOWN));
         assert_eq!(screen("bare", "qcow2", false, &qcow2(1)), REFUSED);
         assert_eq!(screen("bare", "vmdk", false, &qcow2(1)), REFUSED);
     }
@@ -195,7 +201,7 @@ mod tests {
         let footer = vhd.len() - 512;
         vhd[footer..footer + 8].copy_from_slice(b"conectix");
         vhd[footer + 48..footer + 56].copy_from_slice(&40_448_u64.to_be_bytes());
-        assert_eq!(screen("bare", "vhd", true, &vhd), Ok(Some(40_448)));
+        assert_eq!(screen("bare", "vhd", true, &vhd), Ok(container(Format::Vhd)));
         vhd[..4].copy_from_slice(b"QFI\xfb");
         assert_eq!(screen("bare", "vhd", true, &vhd), REFUSED, "what readers would take for another format");
     }

@@ -224,14 +224,17 @@ impl Upload {
         {
             return Err(Error::invalid(format!("{declared} bytes were declared but {received} arrived")));
         }
-        let virtual_size = screen.finish(received)?;
+        let judged = screen.finish(received)?;
         let verified = verification.finish()?;
         let (service, id, token) = (self.service.clone(), self.image, self.token);
         let record = in_background(move || service.final_record(&id, &token)).await?;
         let receipt = ingest.finish(record).await?;
         let (service, actor, id, token) = (self.service.clone(), self.actor.clone(), self.image, self.token);
-        in_background(move || service.publish_upload(&actor, id, token, receipt, virtual_size, verified))
-            .await
+        in_background(move || {
+            let virtual_size = service.look_into(judged, &receipt)?;
+            service.publish_upload(&actor, id, token, receipt, virtual_size, verified)
+        })
+        .await
     }
 }
 

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::stream;
 
 use super::*;
+use crate::disk::fixtures::empty_qcow2;
 use crate::model::Image;
 use crate::model::image::{Declared, Located, Location};
 use crate::model::job::{IntakeKind, Job, JobState};
@@ -190,10 +191,7 @@ async fn staged_data_that_is_not_what_it_should_be_is_let_go_of() {
     assert_eq!(chunks(&service), 0);
     assert_eq!(kind(service.retry_job(&owner, job.id)), Some(ErrorKind::Conflict), "the data is gone");
     // The same image again, with other data.
-    let mut qcow2 = vec![0; 70_000];
-    qcow2[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
-    qcow2[30] = 1;
-    stage(&service, &owner, &id, &qcow2).await.unwrap();
+    stage(&service, &owner, &id, &empty_qcow2(256)).await.unwrap();
     order(&service, &owner, &id, DataOrigin::Staged).unwrap();
     work_off(&service).await;
     assert_eq!(shown(&service, &owner, &id).virtual_size_bytes, Some(256));

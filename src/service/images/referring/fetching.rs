@@ -163,10 +163,8 @@ impl Service {
         if received != size {
             return Err(wrong(format!("there are {received} bytes, and there were {size} at first")));
         }
-        let virtual_size = screen.finish(received).map_err(Refused::Wrong)?;
-        let mut record = image.clone();
-        record.virtual_size_bytes = virtual_size;
-        let receipt = ingest.finish(images::encode(&record)).await.map_err(Error::from)?;
+        let judged = screen.finish(received).map_err(Refused::Wrong)?;
+        let receipt = ingest.finish(images::encode(image)).await.map_err(Error::from)?;
         let found = receipt.digests();
         if declared.secure.is_some() && found.secure != declared.secure {
             return Err(differs("os_hash_value", found.secure.as_ref().map(SecureHash::value)));
@@ -177,6 +175,12 @@ impl Service {
         {
             return Err(differs("checksum", Some(&md5)));
         }
+        let (service, looked_at) = (self.clone(), receipt.clone());
+        let looked = in_background(move || service.look_into(judged, &looked_at)).await;
+        let virtual_size = looked.map_err(|error| match error.kind {
+            ErrorKind::UnsupportedContent => Refused::Wrong(error),
+            _ => Refused::Away(error),
+        })?;
         Ok(Fetched { receipt, virtual_size })
     }
 

@@ -372,8 +372,8 @@ impl Part {
             turn: _turn,
             ..
         } = self;
-        let judged = screen.finish(received).and_then(|size| Ok((size, verification.finish()?)));
-        let (virtual_size, verified) = match judged {
+        let judged = screen.finish(received).and_then(|judged| Ok((judged, verification.finish()?)));
+        let (judged, verified) = match judged {
             Ok(judged) => judged,
             Err(refusal) => return Err(give_up(service, actor, upload, refusal).await),
         };
@@ -383,6 +383,16 @@ impl Part {
         if let Some(refusal) = differs(expected.as_ref(), &receipt) {
             return Err(give_up(service, actor, upload, refusal).await);
         }
+        let (looking, looked_at) = (service.clone(), receipt.clone());
+        let looked = in_background(move || looking.look_into(judged, &looked_at)).await;
+        let virtual_size = match looked {
+            Ok(virtual_size) => virtual_size,
+            Err(refusal) if refusal.kind == ErrorKind::UnsupportedContent => {
+                return Err(give_up(service, actor, upload, refusal).await);
+            }
+            // What could not be read now is looked at again when the upload goes on.
+            Err(error) => return Err(error),
+        };
         let whole = Whole { receipt, virtual_size, verified, landing };
         in_background(move || service.complete(&actor, upload, whole)).await
     }

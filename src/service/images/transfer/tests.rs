@@ -5,6 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
+use crate::disk::fixtures::empty_qcow2;
 use crate::model::Visibility;
 use crate::model::image::MemberStatus;
 use crate::model::job::{ImportRoute, Job, JobState, Place};
@@ -31,13 +32,6 @@ fn put(outer: &Path, key: &str, bytes: &[u8]) {
 
 pub(super) fn data(label: u32) -> Vec<u8> {
     (0..700_000u32).map(|n| (n / 7 + label) as u8).collect()
-}
-
-fn qcow2(virtual_bytes: u64) -> Vec<u8> {
-    let mut bytes = vec![0; 70_000];
-    bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
-    bytes[24..32].copy_from_slice(&virtual_bytes.to_be_bytes());
-    bytes
 }
 
 pub(super) fn new_import(key: &str, route: ImportRoute, min_disk: u64) -> NewImport {
@@ -128,9 +122,9 @@ async fn what_cannot_be_an_image_is_refused_at_once_or_kills_it() {
     assert_eq!(word(import(&service, &reader, "none")), "role");
     assert!(service.jobs(&actor, None, 10).unwrap().is_empty());
     put(outer.path(), "wrong.qcow2", &data(1));
-    put(outer.path(), "large.qcow2", &qcow2((1 << 30) + 1));
+    put(outer.path(), "large.qcow2", &empty_qcow2((1 << 30) + 1));
     put(outer.path(), "backed.qcow2", &[&b"QFI\xfb\0\0\0\x02\0\0\0\0\0\0\0\x09"[..], &[0; 70_000]].concat());
-    put(outer.path(), "quick.qcow2", &qcow2(1 << 20));
+    put(outer.path(), "quick.qcow2", &empty_qcow2(1 << 20));
     for (key, route, wanted) in [
         ("wrong.qcow2", ImportRoute::System, "bad_content"),
         ("large.qcow2", ImportRoute::System, "disk_too_small"),
@@ -163,7 +157,7 @@ async fn a_killed_image_is_filled_by_a_retry() {
     put(outer.path(), "disk.qcow2", &data(1));
     let job = import(&service, &actor, "disk.qcow2").unwrap();
     assert_eq!(done(&service, &actor, &job).await.1.status, Status::Killed);
-    put(outer.path(), "disk.qcow2", &qcow2(1 << 20));
+    put(outer.path(), "disk.qcow2", &empty_qcow2(1 << 20));
     service.retry_job(&actor, job.id).unwrap();
     assert_eq!(image_of(&service, &actor, &job).status, Status::Saving);
     let (job, image) = done(&service, &actor, &job).await;
@@ -410,7 +404,7 @@ async fn a_machine_whose_disk_does_not_come_has_no_active_system_and_goes_on_whe
     assert_eq!(word(whole(&service, &member("other"), "none")), "no_backup");
     // With another file in its place the rest follows; what came before is not read again.
     std::fs::remove_file(outer.path().join("machines/web/a.raw")).unwrap();
-    std::fs::write(outer.path().join("machines/web/b.qcow2"), qcow2(4096)).unwrap();
+    std::fs::write(outer.path().join("machines/web/b.qcow2"), empty_qcow2(4096)).unwrap();
     service.retry_job(&actor, job.id).unwrap();
     assert_eq!([&system, &first, &second].map(status), [Status::Saving, Status::Active, Status::Saving]);
     assert_eq!(service.restart_jobs(), 0);

@@ -1,0 +1,79 @@
+//! Looks into the containers of disks, once their data is durable and before an image becomes active with it.
+//!
+//! While data arrives, [`super::screen`] tells its format by its start and end. What only the tables inside say is looked up
+//! here: that every part of the disk lies in the file, and how large it is. Invariant: a container that is not in order
+//! becomes no image's data. Must not know how the data came.
+
+use std::io;
+
+use crate::disk::probe::Format;
+use crate::disk::{self, Budgets, Iso, Source};
+use crate::service::{Error, ErrorKind, Service};
+use crate::store::{self, Reach, Reader, Receipt};
+
+/// What a stream is by its start and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Judged {
+    /// Size of the guest's disk, where that is known without looking further.
+    pub(super) virtual_size: Option<u64>,
+    /// The container that is to be looked into.
+    pub(super) container: Option<Format>,
+}
+
+impl Service {
+    /// Looks into what is to become an image's data; gives the size of the guest's disk, where it is known. Blocks on the
+    /// medium.
+    ///
+    /// # Errors
+    /// `UnsupportedContent` with what is not in order; what the store refuses with.
+    pub(super) fn look_into(&self, judged: Judged, receipt: &Receipt) -> Result<Option<u64>, Error> {
+        let Some(format) = judged.container else { return Ok(judged.virtual_size) };
+        let look = |reader| look(format, Stored(reader), &self.rules.disks).map_err(refusal);
+        let looked = self.store.inspect(receipt).map_err(Error::from).and_then(look);
+        if looked.is_err() {
+            // Its manifest has no row to be found by.
+            self.litter.left(Reach::Everything);
+        }
+        looked
+    }
+}
+
+fn look(format: Format, source: Stored, budgets: &Budgets) -> Result<Option<u64>, disk::Error> {
+    if format == Format::Iso {
+        return Ok(Iso::open(&source)?.volume_bytes);
+    }
+    let Some(guest) = disk::open(format, source, budgets)? else { return Ok(None) };
+    disk::survey(&*guest, format, budgets)?;
+    Ok(Some(guest.size_bytes()))
+}
+
+/// A stream of the store, as the readers of disk formats take it.
+struct Stored(Reader);
+
+impl Source for Stored {
+    fn size_bytes(&self) -> u64 {
+        self.0.size_bytes()
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(at, out).map_err(io::Error::other)
+    }
+}
+
+fn refusal(error: disk::Error) -> Error {
+    match error {
+        disk::Error::Refused(refusal) => {
+            Error::new(ErrorKind::UnsupportedContent, format!("the content is refused: {refusal}"))
+        }
+        disk::Error::Source(error) => match error.downcast::<store::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => {
+                Error::new(ErrorKind::Internal, format!("the image's data cannot be read: {error}"))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "looking_tests.rs"]
+mod tests;
