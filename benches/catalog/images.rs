@@ -15,7 +15,17 @@ const BATCH: u64 = 1000;
 
 /// Adds the images from 0 up to `count`.
 pub fn fill(db: &Db, count: u64) -> Result<(), Box<dyn Error>> {
+    fill_with(db, count, image)
+}
+
+/// As [`fill`], with images that `image` makes from their numbers.
+pub fn fill_with(
+    db: &Db,
+    count: u64,
+    image: impl Fn(u64) -> Image + Clone + Send + 'static,
+) -> Result<(), Box<dyn Error>> {
     for batch in (0..count).step_by(BATCH as usize) {
+        let image = image.clone();
         db.write(move |txn| {
             (batch..count.min(batch + BATCH)).try_for_each(|n| {
                 let image = image(n);

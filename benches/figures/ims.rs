@@ -3,18 +3,19 @@
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use tintype::base::{Clock, SystemClock};
-use tintype::catalog::{identity, images};
+use tintype::catalog::identity;
 use tintype::db::{Db, Options};
 use tintype::model::identity::Project;
 use tintype::model::{Image, Status, Visibility};
 
 use super::Outcome;
-use super::images::image;
+use super::images::{fill_with, image};
+use super::load::{rate, token_header};
 use super::measure::{Row, Wanted, median, note, processor_seconds, setting};
 use super::server::{self, BINARY, Server};
 use super::start::IMAGES;
@@ -71,7 +72,7 @@ pub fn run() -> Outcome {
     fill(dir.path())?;
     let key = make_key(dir.path())?;
     let server = Server::start(dir.path())?;
-    let token = format!("X-Auth-Token: {}\r\n", server.sign_in(dir.path())?);
+    let token = token_header(&server.sign_in(dir.path())?);
     filters(&server, &token)?;
     signatures(&server, &token, &key)?;
     server.stop()
@@ -82,14 +83,15 @@ fn filters(server: &Server, token: &str) -> Outcome {
     let mut slowest = (f64::INFINITY, "");
     for filter in FILTERS {
         let path = format!("/v2/cloudimages?limit=25&{filter}");
-        let rate = rate(server, time, || (path.clone(), token.to_owned()))?;
+        let rate = rate(server, CONNECTIONS, time, || (path.clone(), token.to_owned()))?;
         note(format!("{rate:>7.0} pages/s  {filter}"));
         if rate < slowest.0 {
             slowest = (rate, filter);
         }
     }
     note(format!("the slowest: {}", slowest.1));
-    let unfiltered = rate(server, time, || ("/v2/cloudimages?limit=25".to_owned(), token.to_owned()))?;
+    let unfiltered =
+        rate(server, CONNECTIONS, time, || ("/v2/cloudimages?limit=25".to_owned(), token.to_owned()))?;
     Row {
         name: "pages of 25 from 10,000 images, slowest IMS filter",
         figure: slowest.0,
@@ -134,40 +136,8 @@ fn cost_us(
     request: impl Fn() -> (String, String) + Sync,
 ) -> Result<f64, Box<dyn Error>> {
     let before = processor_seconds(server.pid())?;
-    let rate = rate(server, time, request)?;
+    let rate = rate(server, CONNECTIONS, time, request)?;
     Ok((processor_seconds(server.pid())? - before) * 1e6 / (rate * time.as_secs_f64()))
-}
-
-/// Requests a second over all connections.
-fn rate(
-    server: &Server,
-    time: Duration,
-    request: impl Fn() -> (String, String) + Sync,
-) -> Result<f64, Box<dyn Error>> {
-    let start = Instant::now();
-    let ask = || -> Result<u64, Box<dyn Error>> {
-        let mut connection = server.connect()?;
-        let mut answered = 0;
-        while start.elapsed() < time {
-            let (path, headers) = request();
-            let status = connection.get_with(&path, &headers)?.status;
-            if status != 200 {
-                let body = String::from_utf8_lossy(connection.body()).into_owned();
-                return Err(format!("{path} answered {status}: {body}").into());
-            }
-            answered += 1;
-        }
-        Ok(answered)
-    };
-    let answered = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..CONNECTIONS).map(|_| scope.spawn(|| ask().map_err(|e| e.to_string()))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().map_err(|_| "a client died".to_owned())?)
-            .sum::<Result<u64, String>>()
-    })?;
-    Ok(answered as f64 / start.elapsed().as_secs_f64())
 }
 
 /// An access key of the administrator.
@@ -209,16 +179,7 @@ fn fill(dir: &Path) -> Outcome {
     Server::start(dir)?.stop()?;
     let db = Db::open(&dir.join("catalog.redb"), Options::default())?;
     let project = identity::find::<Project>(&db.read()?, "default", "admin")?.ok_or("no project")?.id;
-    for batch in (0..IMAGES).step_by(1000) {
-        let project = project.clone();
-        db.write(move |txn| {
-            (batch..batch + 1000).try_for_each(|n| {
-                let mut image = described(n);
-                image.owner = Some(project.clone());
-                images::insert(txn, &image)
-            })
-        })?;
-    }
+    fill_with(&db, IMAGES, move |n| Image { owner: Some(project.clone()), ..described(n) })?;
     Ok(db.close()?)
 }
 

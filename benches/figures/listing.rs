@@ -1,9 +1,9 @@
 //! How many pages of 25 images a second the server answers over kept connections.
 
-use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Outcome;
+use super::load::{rate, token_header};
 use super::measure::{Row, Wanted, median, note, processor_seconds, setting};
 use super::server::{self, Server};
 use super::start::{IMAGES, fill};
@@ -20,13 +20,14 @@ pub fn run() -> Outcome {
     let server = Server::start(dir.path())?;
     let token = server.sign_in(dir.path())?;
     expect_page(&server, &token)?;
+    let header = token_header(&token);
     let seconds = Duration::from_secs(setting("BENCH_LISTING_S", 4)?);
     let (mut pages, mut empty, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..setting("BENCH_ROUNDS", 5)? {
         let before = processor_seconds(server.pid())?;
-        let page = rate(&server, PAGE, &token, seconds)?;
+        let page = rate(&server, CONNECTIONS, seconds, || (PAGE.to_owned(), header.clone()))?;
         let cost = (processor_seconds(server.pid())? - before) * 1e6 / (page * seconds.as_secs_f64());
-        let bare = rate(&server, YARDSTICK, "", seconds / 4)?;
+        let bare = rate(&server, CONNECTIONS, seconds / 4, || (YARDSTICK.to_owned(), String::new()))?;
         note(format!(
             "round {round}: {page:.0} pages/s at {cost:.0} us of processor, {bare:.0} empty answers/s"
         ));
@@ -58,32 +59,4 @@ fn expect_page(server: &Server, token: &str) -> Outcome {
         }
         found => Err(format!("a page answered {status} with {found:?} images").into()),
     }
-}
-
-/// Requests a second over all connections.
-fn rate(server: &Server, path: &str, token: &str, time: Duration) -> Result<f64, Box<dyn Error>> {
-    let start = Instant::now();
-    let answered = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CONNECTIONS)
-            .map(|_| scope.spawn(|| ask(server, path, token, start + time).map_err(|e| e.to_string())))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().map_err(|_| "a client died".to_owned())?)
-            .sum::<Result<u64, String>>()
-    })?;
-    Ok(answered as f64 / start.elapsed().as_secs_f64())
-}
-
-fn ask(server: &Server, path: &str, token: &str, end: Instant) -> Result<u64, Box<dyn Error>> {
-    let mut connection = server.connect()?;
-    let mut answered = 0;
-    while Instant::now() < end {
-        let status = connection.get(path, token)?.status;
-        if status != 200 {
-            return Err(format!("{path} answered {status}").into());
-        }
-        answered += 1;
-    }
-    Ok(answered)
 }

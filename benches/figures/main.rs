@@ -9,6 +9,7 @@ mod ceiling;
 mod dense;
 mod download;
 mod http;
+mod identity;
 #[path = "../catalog/images.rs"]
 mod images;
 mod ims;
@@ -16,8 +17,11 @@ mod ingest;
 mod jobs;
 mod known;
 mod listing;
+mod load;
+mod many;
 mod measure;
 mod memory;
+mod mixed;
 mod nbd;
 mod quick;
 mod random;
@@ -35,7 +39,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 17] = [
     ("ingest", ingest::run),
     ("known", known::run),
     ("sealed", sealed::run),
@@ -46,6 +50,9 @@ const PARTS: [Part; 14] = [
     ("start", start::run),
     ("jobs", jobs::run),
     ("listing", listing::run),
+    ("many", many::run),
+    ("mixed", mixed::run),
+    ("identity", identity::run),
     ("ims", ims::run),
     ("rights", rights::run),
     ("memory", memory::run),

@@ -17,6 +17,8 @@ pub enum Wanted {
     Below(f64),
     /// The figure is at least this many of its unit.
     AtLeast(f64),
+    /// The figure is at least the first, and at most the second many of its unit.
+    Between(f64, f64),
     /// Nothing: it explains its neighbours.
     Nothing,
 }
@@ -46,6 +48,9 @@ impl Row<'_> {
             Wanted::RatioAtMost(most) => (format!("ratio <= {most}"), Some(*ratio <= most)),
             Wanted::Below(most) => (format!("< {most} {unit}"), Some(*figure < most)),
             Wanted::AtLeast(least) => (format!(">= {least} {unit}"), Some(*figure >= least)),
+            Wanted::Between(least, most) => {
+                (format!("{least}-{most} {unit}"), Some((least..=most).contains(figure)))
+            }
             Wanted::Nothing => ("-".into(), None),
         };
         let verdict = match holds {
@@ -109,6 +114,13 @@ pub fn note(text: impl Display) {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The value that this part of all lie below: 0.99 for the 99th percentile.
+pub fn percentile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = (values.len() as f64 * part) as usize;
+    values.get(at.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
 
 /// Processor seconds a process has used, its own and the kernel's for it.

@@ -101,12 +101,23 @@ class TintypeServer(Service):
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log,
                                             env={**os.environ, **self.settings})
         self.url = json.loads(self.process.stdout.readline())['url']
-        self.headers = {}
-        user = {'name': 'admin', 'domain': {'name': 'Default'},
-                'password': (self.folder / 'admin-password').read_text().strip()}
+        self.sign_in('admin', (self.folder / 'admin-password').read_text().strip())
+
+    def sign_in(self, name, password):
+        """Goes on as a user, for the project of the same name."""
+        user = {'name': name, 'domain': {'name': 'Default'}, 'password': password}
         body = {'auth': {'identity': {'methods': ['password'], 'password': {'user': user}},
-                         'scope': {'project': {'name': 'admin', 'domain': {'name': 'Default'}}}}}
+                         'scope': {'project': {'name': name, 'domain': {'name': 'Default'}}}}}
         request = urllib.request.Request(f'{self.url}/v3/auth/tokens', json.dumps(body).encode(),
                                          {'Content-Type': 'application/json'})
         with urllib.request.urlopen(request) as answer:
             self.headers = {'X-Auth-Token': answer.headers['X-Subject-Token']}
+
+    def become_member(self):
+        """Goes on as somebody who is no administrator, as clients of Glance are here."""
+        name, password = 'bench', 'bench-password-1'
+        project = self.request('POST', '/v3/projects', {'project': {'name': name}})['project']['id']
+        user = self.request('POST', '/v3/users', {'user': {'name': name, 'password': password}})['user']['id']
+        role = self.request('GET', '/v3/roles?name=member')['roles'][0]['id']
+        self.request('PUT', f'/v3/projects/{project}/users/{user}/roles/{role}')
+        self.sign_in(name, password)
