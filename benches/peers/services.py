@@ -1,13 +1,16 @@
 """Image services over HTTP: Tintype, and Glance from PyPI, both driven by curl."""
 
+import datetime
 import json
 import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 import urllib.request
+import uuid
 
 from keepers import CACHE
 from measure import spend
@@ -84,6 +87,34 @@ class Glance(Service):
         self.headers = {'X-Identity-Status': 'Confirmed', 'X-User-Id': 'u', 'X-Project-Id': 'p',
                         'X-Roles': 'member,reader'}
         self.wait()
+
+
+    def multiply(self, image, count):
+        """Gives it `count` images like one that it has, each with another name and time; the id of one of them."""
+        catalog = sqlite3.connect(f'{self.folder}/glance.sqlite', timeout=60)
+        catalog.row_factory = sqlite3.Row
+        made = datetime.datetime(2026, 1, 1)
+
+        def copies(table, key):
+            rows = [dict(row) for row in catalog.execute(f'SELECT * FROM {table} WHERE {key} = ?', (image,))]
+            for number in range(1, count):
+                other = str(uuid.UUID(int=number, version=4))
+                for row in rows:
+                    row = {**row, key: other}
+                    if key == 'id':
+                        time = made + datetime.timedelta(seconds=number)
+                        row |= {'name': f'image-{number:05}', 'created_at': str(time), 'updated_at': str(time)}
+                    else:
+                        del row['id']
+                    yield row
+
+        for table, key in (('images', 'id'), ('image_properties', 'image_id'), ('image_tags', 'image_id')):
+            for row in copies(table, key):
+                marks = ', '.join('?' * len(row))
+                catalog.execute(f'INSERT INTO {table} ({", ".join(row)}) VALUES ({marks})', list(row.values()))
+        catalog.commit()
+        catalog.close()
+        return str(uuid.UUID(int=count // 2, version=4))
 
 
 class TintypeServer(Service):
