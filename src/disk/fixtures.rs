@@ -1,6 +1,26 @@
 //! Small images made byte by byte, for tests: whole ones, and what no tool makes.
 
 use crate::disk::fields::Fields;
+use crate::disk::probe::Format;
+use crate::disk::{Budgets, Code, Error, Guest, View, open};
+
+/// The whole disk of an image.
+pub(super) fn read(format: Format, image: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let budgets = Budgets::default();
+    let guest = open(format, image, &budgets)?.expect("it is a container");
+    let mut disk = vec![0xaa; guest.size_bytes() as usize];
+    View::new(guest, format, &budgets).read_at(0, &mut disk)?;
+    Ok(disk)
+}
+
+/// Why an image is refused, at whichever step of reading it whole; `None` when it is read.
+pub(super) fn fault(format: Format, image: Vec<u8>) -> Option<(Code, &'static str)> {
+    match read(format, image) {
+        Err(Error::Refused(refusal)) => Some((refusal.code, refusal.field)),
+        Err(Error::Source(error)) => panic!("{error}"),
+        Ok(_) => None,
+    }
+}
 
 /// Bytes that differ from place to place and compress a little.
 pub(super) fn pattern(bytes: usize, seed: u64) -> Vec<u8> {

@@ -11,6 +11,7 @@ mod fields;
 pub(crate) mod fixtures;
 mod guest;
 mod iso;
+mod kept;
 pub mod probe;
 mod qcow2;
 mod refusal;

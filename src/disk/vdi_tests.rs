@@ -1,8 +1,7 @@
 //! Images made byte by byte: blocks in any order, and every field that can be wrong.
 
 use super::*;
-use crate::disk::View;
-use crate::disk::fixtures::{pattern, put};
+use crate::disk::fixtures::{self, pattern, put};
 
 const BLOCK: usize = 4096;
 const MAP_AT: usize = 512;
@@ -42,21 +41,13 @@ fn good() -> (Vec<u8>, Vec<u8>) {
 }
 
 fn read(image: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let budgets = Budgets::default();
-    let guest = Vdi::open(image, &budgets)?;
-    let mut disk = vec![0xaa; guest.size_bytes() as usize];
-    View::new(guest, Format::Vdi, &budgets).read_at(0, &mut disk)?;
-    Ok(disk)
+    fixtures::read(Format::Vdi, image)
 }
 
 fn fault(change: impl FnOnce(&mut Vec<u8>)) -> Option<(Code, &'static str)> {
     let (mut image, _) = good();
     change(&mut image);
-    match read(image) {
-        Err(Error::Refused(refusal)) => Some((refusal.code, refusal.field)),
-        Err(Error::Source(error)) => panic!("{error}"),
-        Ok(_) => None,
-    }
+    fixtures::fault(Format::Vdi, image)
 }
 
 fn field(at: usize, number: u32) -> Option<(Code, &'static str)> {

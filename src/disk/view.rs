@@ -1,11 +1,10 @@
 //! Reading a guest's disk at any place.
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
 use std::sync::Arc;
 
 use super::budgets::Budgets;
 use super::guest::{Guest, Place};
+use super::kept::{Kept, kept};
 use super::probe::Format;
 use super::refusal::Error;
 use super::units::Unit;
@@ -14,16 +13,7 @@ use super::units::Unit;
 pub struct View<G> {
     guest: G,
     format: Format,
-    units: Cache<u64, Arc<Vec<u8>>, ByLength>,
-}
-
-#[derive(Clone)]
-struct ByLength;
-
-impl Weighter<u64, Arc<Vec<u8>>> for ByLength {
-    fn weight(&self, _: &u64, unit: &Arc<Vec<u8>>) -> u64 {
-        unit.len() as u64
-    }
+    units: Kept,
 }
 
 /// Units that the cache is laid out for: as many as there are of the usual size.
@@ -32,9 +22,7 @@ const USUAL_UNIT_BYTES: u64 = 64 << 10;
 impl<G: Guest> View<G> {
     /// Of an opened container.
     pub fn new(guest: G, format: Format, budgets: &Budgets) -> View<G> {
-        let bytes = budgets.cached_bytes_max;
-        let usual = usize::try_from(bytes / USUAL_UNIT_BYTES).unwrap_or(usize::MAX).max(1);
-        View { guest, format, units: Cache::with_weighter(usual, bytes, ByLength) }
+        View { guest, format, units: kept(budgets.cached_bytes_max, USUAL_UNIT_BYTES) }
     }
 
     /// The container.

@@ -11,15 +11,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
-
 use self::entries::Cluster;
 use self::header::Header;
 pub use self::header::Notes;
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
+use super::kept::{Kept, kept};
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -31,16 +29,7 @@ pub struct Qcow2<S> {
     header: Header,
     /// Entries that the disk needs, as they stand in the file.
     l1: Vec<u8>,
-    tables: Cache<u64, Arc<Vec<u8>>, ByLength>,
-}
-
-#[derive(Clone)]
-struct ByLength;
-
-impl Weighter<u64, Arc<Vec<u8>>> for ByLength {
-    fn weight(&self, _: &u64, table: &Arc<Vec<u8>>) -> u64 {
-        table.len() as u64
-    }
+    tables: Kept,
 }
 
 impl<S: Source> Qcow2<S> {
@@ -53,9 +42,7 @@ impl<S: Source> Qcow2<S> {
         let file = Structures::new(&source, Format::Qcow2);
         let l1_bytes = header.l1_needed() * 8;
         let l1 = file.table("l1_table_offset", header.l1_at, l1_bytes, budgets.table_bytes_max)?;
-        let (bytes, each) = (budgets.cached_bytes_max, header.cluster_bytes());
-        let usual = usize::try_from(bytes / each).unwrap_or(usize::MAX).max(1);
-        let tables = Cache::with_weighter(usual, bytes.max(each), ByLength);
+        let tables = kept(budgets.cached_bytes_max, header.cluster_bytes());
         Ok(Qcow2 { source, header, l1, tables })
     }
 

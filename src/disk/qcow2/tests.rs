@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::disk::View;
-use crate::disk::fixtures::{be64, be64s, pattern, put};
+use crate::disk::fixtures::{self, be64, be64s, pattern, put};
 use crate::disk::units::Codec;
 
 const CLUSTER: usize = 4096;
@@ -63,22 +63,14 @@ fn deflated(data: &[u8]) -> Vec<u8> {
 }
 
 fn read(image: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let budgets = Budgets::default();
-    let guest = Qcow2::open(image, &budgets)?;
-    let mut disk = vec![0xaa; guest.size_bytes() as usize];
-    View::new(guest, Format::Qcow2, &budgets).read_at(0, &mut disk)?;
-    Ok(disk)
+    fixtures::read(Format::Qcow2, image)
 }
 
 /// Why an image that `change` was done to is refused; reading it ends so in one step or another.
 fn refused(change: impl FnOnce(&mut Vec<u8>)) -> Option<(Code, &'static str)> {
     let (mut image, _) = plain();
     change(&mut image);
-    match read(image) {
-        Err(Error::Refused(refusal)) => Some((refusal.code, refusal.field)),
-        Err(Error::Source(error)) => panic!("{error}"),
-        Ok(_) => None,
-    }
+    fixtures::fault(Format::Qcow2, image)
 }
 
 #[test]

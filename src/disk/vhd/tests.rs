@@ -1,8 +1,7 @@
 //! Images made byte by byte: fixed and dynamic, and every field that can be wrong.
 
 use super::*;
-use crate::disk::View;
-use crate::disk::fixtures::{be64s, pattern, put};
+use crate::disk::fixtures::{self, be64s, pattern, put};
 
 const BLOCK: usize = 8192;
 const HEADER_AT: usize = 512;
@@ -69,19 +68,11 @@ fn entry(image: &mut [u8], block: usize, at: usize) {
 }
 
 fn read(image: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let budgets = Budgets::default();
-    let guest = Vhd::open(image, &budgets)?;
-    let mut disk = vec![0xaa; guest.size_bytes() as usize];
-    View::new(guest, Format::Vhd, &budgets).read_at(0, &mut disk)?;
-    Ok(disk)
+    fixtures::read(Format::Vhd, image)
 }
 
 fn fault(image: Vec<u8>) -> Option<(Code, &'static str)> {
-    match read(image) {
-        Err(Error::Refused(refusal)) => Some((refusal.code, refusal.field)),
-        Err(Error::Source(error)) => panic!("{error}"),
-        Ok(_) => None,
-    }
+    fixtures::fault(Format::Vhd, image)
 }
 
 /// Changes the footer and its copy, and makes their checksums right again.

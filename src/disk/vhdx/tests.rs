@@ -3,8 +3,7 @@
 use uuid::{Uuid, uuid};
 
 use super::*;
-use crate::disk::View;
-use crate::disk::fixtures::{pattern, put};
+use crate::disk::fixtures::{self, pattern, put};
 
 const BAT: Uuid = uuid!("2dc27766-f623-4200-9d64-115e9bfd4a08");
 const METADATA: Uuid = uuid!("8b7ca206-4790-4b9a-b8fe-575f050f886e");
@@ -105,21 +104,13 @@ fn set_item(image: &mut [u8], item: usize, at: usize, bytes: &[u8]) {
 }
 
 fn read(image: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let budgets = Budgets::default();
-    let guest = Vhdx::open(image, &budgets)?;
-    let mut disk = vec![0xaa; guest.size_bytes() as usize];
-    View::new(guest, Format::Vhdx, &budgets).read_at(0, &mut disk)?;
-    Ok(disk)
+    fixtures::read(Format::Vhdx, image)
 }
 
 fn fault(change: impl FnOnce(&mut Vec<u8>)) -> Option<(Code, &'static str)> {
     let (mut image, _) = good();
     change(&mut image);
-    match read(image) {
-        Err(Error::Refused(refusal)) => Some((refusal.code, refusal.field)),
-        Err(Error::Source(error)) => panic!("{error}"),
-        Ok(_) => None,
-    }
+    fixtures::fault(Format::Vhdx, image)
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use std::io::Write;
 
 use super::*;
-use crate::disk::View;
-use crate::disk::fixtures::{pattern, put};
+use crate::disk::fixtures::{self, pattern, put};
 
 const GRAIN: usize = 8 * 512;
 const DESCRIPTOR_AT: usize = 512;
@@ -98,11 +97,7 @@ fn stream() -> (Vec<u8>, Vec<u8>) {
 }
 
 fn read(image: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let budgets = Budgets::default();
-    let guest = Vmdk::open(image, &budgets)?;
-    let mut disk = vec![0xaa; guest.size_bytes() as usize];
-    View::new(guest, Format::Vmdk, &budgets).read_at(0, &mut disk)?;
-    Ok(disk)
+    fixtures::read(Format::Vmdk, image)
 }
 
 fn fault(
@@ -110,11 +105,7 @@ fn fault(
     change: impl FnOnce(&mut Vec<u8>),
 ) -> Option<(Code, &'static str)> {
     change(&mut image);
-    match read(image) {
-        Err(Error::Refused(refusal)) => Some((refusal.code, refusal.field)),
-        Err(Error::Source(error)) => panic!("{error}"),
-        Ok(_) => None,
-    }
+    fixtures::fault(Format::Vmdk, image)
 }
 
 #[test]
