@@ -14,12 +14,18 @@ pub struct Survey {
     pub packed_bytes: u64,
 }
 
-/// Goes over the whole disk, run by run. Compressed data is not decoded: it is when it is read.
+/// Goes over the whole disk, run by run. Compressed data is not decoded: it is when it is read. `file_bytes` is the size of the
+/// file as it lies there: what a log says that it will grow to is not believed.
 ///
 /// # Errors
 /// What is not in order; `OverBudget` when more comes out than a container of this size may make (requirement B5).
-pub fn survey(guest: &dyn Guest, format: Format, budgets: &Budgets) -> Result<Survey, Error> {
-    let most = guest.source().size_bytes().saturating_mul(budgets.ratio_max);
+pub fn survey(
+    guest: &dyn Guest,
+    file_bytes: u64,
+    format: Format,
+    budgets: &Budgets,
+) -> Result<Survey, Error> {
+    let most = file_bytes.saturating_mul(budgets.ratio_max);
     let (mut survey, mut at) = (Survey::default(), 0);
     while at < guest.size_bytes() {
         let run = guest.run_at(at)?;
@@ -30,8 +36,7 @@ pub fn survey(guest: &dyn Guest, format: Format, budgets: &Budgets) -> Result<Su
         }
         if survey.plain_bytes.saturating_add(survey.packed_bytes) > most {
             let why = format!(
-                "more than {most} bytes come out of {}: that is taken for a bomb; disks.ratio_max is {}",
-                guest.source().size_bytes(),
+                "more than {most} bytes come out of {file_bytes}: that is taken for a bomb; disks.ratio_max is {}",
                 budgets.ratio_max
             );
             return Err(Refusal::new(format, Code::OverBudget, "data", why).into());

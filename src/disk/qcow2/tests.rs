@@ -4,6 +4,7 @@ use super::*;
 use crate::disk::View;
 use crate::disk::fixtures::{self, be64, be64s, pattern, put};
 use crate::disk::units::Codec;
+use crate::disk::{Survey, survey};
 
 const CLUSTER: usize = 4096;
 const BITS: u32 = 12;
@@ -324,4 +325,18 @@ fn every_entry_that_names_one_unit_reads_it() {
     put(&mut image, L2_AT, &be64s(&[packed; CLUSTERS]));
     let found = read(image).unwrap();
     assert!(found.chunks(CLUSTER).all(|cluster| cluster == &disk[4 * CLUSTER..5 * CLUSTER]));
+}
+
+#[test]
+fn s31_a_disk_that_comes_out_of_next_to_nothing_is_a_bomb() {
+    let (mut image, _) = plain();
+    let packed = be64(&image, L2_AT + 32);
+    put(&mut image, L2_AT, &be64s(&[packed; CLUSTERS]));
+    let guest = Qcow2::open(image, &Budgets::default()).unwrap();
+    let budgets = Budgets { ratio_max: 2, ..Budgets::default() };
+    let (half, whole) = (CLUSTERS * CLUSTER / 2, (CLUSTERS * CLUSTER) as u64);
+    let surveyed = |file_bytes: usize| survey(&guest, file_bytes as u64, Format::Qcow2, &budgets);
+    assert_eq!(surveyed(half).unwrap(), Survey { plain_bytes: 0, packed_bytes: whole });
+    let Err(Error::Refused(refusal)) = surveyed(half - 1) else { panic!("it was taken") };
+    assert_eq!((refusal.code, refusal.field), (Code::OverBudget, "data"));
 }

@@ -42,8 +42,9 @@ fn look(format: Format, source: Stored, budgets: &Budgets) -> Result<Option<u64>
     if format == Format::Iso {
         return Ok(Iso::open(&source)?.volume_bytes);
     }
+    let file_bytes = source.size_bytes();
     let Some(guest) = disk::open(format, source, budgets)? else { return Ok(None) };
-    disk::survey(&*guest, format, budgets)?;
+    disk::survey(&*guest, file_bytes, format, budgets)?;
     Ok(Some(guest.size_bytes()))
 }
 
