@@ -4,6 +4,8 @@
 //! guest's disk is, and the ones that would make a reader open another file. Invariant: memory
 //! is bounded by [`HEAD_BYTES`], whatever the stream.
 
+use super::fields::array;
+
 /// How much of the start is kept: the volume descriptors of ISO 9660 and UDF end well before.
 pub const HEAD_BYTES: usize = 64 << 10;
 /// How much of the end is kept: a VHD footer.
@@ -134,7 +136,7 @@ impl Probe {
             Format::Vmdk if self.starts(b"KDMV") => self.le64(12)?.checked_mul(SECTOR as u64),
             Format::Vhd => {
                 let footer = self.vhd_footer().or_else(|| self.head.get(..TAIL_BYTES))?;
-                read::<8>(footer, 48).map(u64::from_be_bytes)
+                array::<8>(footer, 48).map(u64::from_be_bytes)
             }
             Format::Vdi => self.le64(0x170),
             Format::Iso => {
@@ -142,8 +144,8 @@ impl Probe {
                 if !self.has(descriptor, b"\x01CD001") {
                     return None;
                 }
-                let blocks = read::<4>(&self.head, descriptor + 80).map(u32::from_le_bytes)?;
-                let block_bytes = read::<2>(&self.head, descriptor + 128).map(u16::from_le_bytes)?;
+                let blocks = array::<4>(&self.head, descriptor + 80).map(u32::from_le_bytes)?;
+                let block_bytes = array::<2>(&self.head, descriptor + 128).map(u16::from_le_bytes)?;
                 Some(u64::from(blocks) * u64::from(block_bytes))
             }
             _ => None,
@@ -262,20 +264,16 @@ impl Probe {
     }
 
     fn be32(&self, at: usize) -> Option<u32> {
-        read(&self.head, at).map(u32::from_be_bytes)
+        array(&self.head, at).map(u32::from_be_bytes)
     }
 
     fn be64(&self, at: usize) -> Option<u64> {
-        read(&self.head, at).map(u64::from_be_bytes)
+        array(&self.head, at).map(u64::from_be_bytes)
     }
 
     fn le64(&self, at: usize) -> Option<u64> {
-        read(&self.head, at).map(u64::from_le_bytes)
+        array(&self.head, at).map(u64::from_le_bytes)
     }
-}
-
-fn read<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -67,16 +67,6 @@ impl<S: Source> Vdi<S> {
         Ok(Vdi { source, size_bytes, block_bytes, data_at, map })
     }
 
-    /// Bytes of a block.
-    pub fn block_bytes(&self) -> u64 {
-        self.block_bytes
-    }
-
-    /// Where the data of the guest's first block would be, if blocks lay in order.
-    pub fn data_at(&self) -> u64 {
-        self.data_at
-    }
-
     /// No block of the file is two of the disk's, and what the disk has of each is there.
     fn check(&self, file: &Structures) -> Result<(), Error> {
         let wrong = |why: String| Err(file.refuse(Code::BadTable, "block map", why));

@@ -51,11 +51,6 @@ impl<S: Source> Qcow2<S> {
         self.header.notes
     }
 
-    /// Bytes of a cluster.
-    pub fn cluster_bytes(&self) -> u64 {
-        self.header.cluster_bytes()
-    }
-
     fn file(&self) -> Structures<'_> {
         Structures::new(&self.source, Format::Qcow2)
     }

@@ -60,11 +60,6 @@ impl<S: Source> Vhd<S> {
         self.footer.geometry_bytes
     }
 
-    /// Bytes of a block, where there are blocks.
-    pub fn block_bytes(&self) -> Option<u64> {
-        self.blocks.as_ref().map(|blocks| blocks.block_bytes)
-    }
-
     fn bitmap(&self, at: u64, bytes: u64) -> Result<Arc<Vec<u8>>, Error> {
         let file = Structures::new(&self.source, Format::Vhd);
         // It lies in the file: the table was checked.

@@ -62,11 +62,6 @@ impl<S: Source> Vhdx<S> {
         Ok(vhdx)
     }
 
-    /// Bytes of a block.
-    pub fn block_bytes(&self) -> u64 {
-        self.metadata.block_bytes
-    }
-
     fn block(&self, block: u64) -> Result<Block, Error> {
         let Metadata { size_bytes, block_bytes, .. } = self.metadata;
         let index = block + block / per_bitmap(&self.metadata);

@@ -61,16 +61,6 @@ impl<S: Source> Vmdk<S> {
         })
     }
 
-    /// Bytes of a grain.
-    pub fn grain_bytes(&self) -> u64 {
-        self.header.grain_bytes
-    }
-
-    /// Whether its grains are compressed.
-    pub fn is_compressed(&self) -> bool {
-        self.header.is_compressed
-    }
-
     fn file(&self) -> Structures<'_> {
         Structures::new(&self.source, Format::Vmdk)
     }
