@@ -312,7 +312,7 @@ fn rules(settings: &Settings) -> Result<Rules, Error> {
         token_ttl_s: settings.identity.token_ttl_s,
         image_bytes_max: settings.images.bytes_max,
         require_format_match: settings.images.require_format_match,
-        disks: settings.disks.budgets(),
+        disks: settings.disks.budgets(memory::divide(settings).disks),
         dedup_scope: match settings.dedup.scope {
             settings::DedupScope::Store => DedupScope::Store,
             settings::DedupScope::Domain => DedupScope::Domain,

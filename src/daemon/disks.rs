@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::settings::between;
-use crate::disk::Budgets;
+use crate::disk::{Budgets, Pieces};
 
 /// `[disks]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,9 +29,10 @@ impl Disks {
         between("disks.ratio_max", self.ratio_max, 2, 1 << 20)
     }
 
-    /// The budgets of readers.
-    pub(super) fn budgets(&self) -> Budgets {
+    /// The budgets of readers, which have so much memory for what they keep.
+    pub(super) fn budgets(&self, kept_bytes: usize) -> Budgets {
         let (virtual_bytes_max, ratio_max) = (self.virtual_bytes_max, self.ratio_max);
-        Budgets { virtual_bytes_max, ratio_max, ..Budgets::default() }
+        let (open_bytes_max, pieces) = (kept_bytes as u64, Pieces::new(kept_bytes as u64));
+        Budgets { virtual_bytes_max, ratio_max, pieces, open_bytes_max, ..Budgets::default() }
     }
 }

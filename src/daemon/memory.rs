@@ -20,6 +20,9 @@ const TRANSFERS_SHARE: u64 = 2;
 const TRANSFERS_MIN: u64 = 6 << 20;
 /// Of what transfers may hold, one byte in so many is for parts on their way to a bucket.
 const SENDING_SHARE: u64 = 4;
+/// Of what transfers may hold, one byte in so many is for tables and decoded parts of disks, and as many for the tables
+/// of those that are open.
+const DISKS_SHARE: u64 = 32;
 /// An image may fall into one piece for this much of what transfers may hold, in bytes.
 const EXTENT_SHARE: u64 = 64;
 /// A connection's buffer is one byte in so many, within bounds.
@@ -42,6 +45,8 @@ pub(super) struct Shares {
     pub store: usize,
     /// Parts on their way to a bucket.
     pub sending: usize,
+    /// Tables and decoded parts of disks, and as many for tables of those that are open.
+    pub disks: usize,
     /// What one connection may buffer each way.
     pub connection_buffer: usize,
     /// Connections open at once, in number.
@@ -63,8 +68,9 @@ pub(super) fn divide(settings: &Settings) -> Shares {
     let connection = (ceiling / CONNECTION_SHARE).clamp(CONNECTION_BYTES_MIN, CONNECTION_BYTES_MAX);
     Shares {
         catalog_cache: catalog_cache as usize,
-        store: (transfers - sending) as usize,
+        store: (transfers - sending - 2 * (transfers / DISKS_SHARE)) as usize,
         sending: sending as usize,
+        disks: (transfers / DISKS_SHARE) as usize,
         connection_buffer: connection as usize,
         connections_max,
         extents_max: (transfers / EXTENT_SHARE) as usize,
@@ -88,8 +94,10 @@ mod tests {
     fn p5_the_shares_stay_below_the_ceiling() {
         for ceiling in [64 << 20, 128 << 20, 256 << 20, 4 << 30] {
             for is_bucket in [false, true] {
-                let Shares { catalog_cache, store, sending, .. } = shares(ceiling, is_bucket);
-                assert!((catalog_cache + 2 * (store + sending)) as u64 + PROGRAM_BYTES <= ceiling);
+                let Shares { catalog_cache, store, sending, disks, .. } = shares(ceiling, is_bucket);
+                assert!(
+                    (catalog_cache + 2 * (store + sending + 2 * disks)) as u64 + PROGRAM_BYTES <= ceiling
+                );
                 assert!(store >= 4 << 20 && catalog_cache >= 4 << 20);
                 assert_eq!(sending > 0, is_bucket);
             }

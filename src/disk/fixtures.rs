@@ -9,7 +9,7 @@ pub(super) fn read(format: Format, image: Vec<u8>) -> Result<Vec<u8>, Error> {
     let budgets = Budgets::default();
     let guest = open(format, image, &budgets)?.expect("it is a container");
     let mut disk = vec![0xaa; guest.size_bytes() as usize];
-    View::new(guest, format, &budgets).read_at(0, &mut disk)?;
+    View::new(guest, &budgets).read_at(0, &mut disk)?;
     Ok(disk)
 }
 

@@ -41,6 +41,9 @@ pub trait Guest: Send + Sync {
     /// When a table that leads there is not in order, or cannot be read.
     fn run_at(&self, at: u64) -> Result<Run, Error>;
 
+    /// Memory that it takes for as long as it is open, in bytes: tables that are not shared [pieces](super::Pieces).
+    fn kept_bytes(&self) -> u64;
+
     /// The container's bytes, as [`Place`] counts them.
     fn source(&self) -> &dyn Source;
 }
@@ -52,6 +55,10 @@ impl<G: Guest + ?Sized> Guest for Box<G> {
 
     fn run_at(&self, at: u64) -> Result<Run, Error> {
         (**self).run_at(at)
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        (**self).kept_bytes()
     }
 
     fn source(&self) -> &dyn Source {

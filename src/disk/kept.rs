@@ -1,25 +1,103 @@
-//! What is kept of pieces that were read or decoded, as far as a budget goes.
+//! What is kept of pieces that were read or decoded: one bound for all containers that share it.
+//!
+//! Invariant: a piece is found only by the container that it was kept for. Must not know what a piece is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-/// Pieces by where they begin in the container.
-pub(super) type Kept = Cache<u64, Arc<Vec<u8>>, ByLength>;
+use super::refusal::Error;
+
+/// Pieces of the usual size: what the cache is laid out for.
+const USUAL_BYTES: u64 = 64 << 10;
+
+/// Tables and decoded units of containers in memory, up to a number of bytes. A clone is the same.
+#[derive(Clone)]
+pub struct Pieces(Arc<Shared>);
+
+struct Shared {
+    cache: Cache<(u64, u64), Arc<Vec<u8>>, ByLength>,
+    containers: AtomicU64,
+}
 
 /// A piece weighs its bytes.
 #[derive(Clone)]
-pub(super) struct ByLength;
+struct ByLength;
 
-impl Weighter<u64, Arc<Vec<u8>>> for ByLength {
-    fn weight(&self, _: &u64, piece: &Arc<Vec<u8>>) -> u64 {
+impl Weighter<(u64, u64), Arc<Vec<u8>>> for ByLength {
+    fn weight(&self, _: &(u64, u64), piece: &Arc<Vec<u8>>) -> u64 {
         piece.len() as u64
     }
 }
 
-/// Room for `bytes` of pieces of some `each` bytes; for one of them in any case.
-pub(super) fn kept(bytes: u64, each: u64) -> Kept {
-    let usual = usize::try_from(bytes / each.max(1)).unwrap_or(usize::MAX).max(1);
-    Cache::with_weighter(usual, bytes.max(each), ByLength)
+impl Pieces {
+    /// Room for this many bytes of them. A piece that is larger is made each time it is asked for.
+    pub fn new(bytes: u64) -> Pieces {
+        let usual = usize::try_from(bytes / USUAL_BYTES).unwrap_or(usize::MAX).max(1);
+        let cache = Cache::with_weighter(usual, bytes.max(1), ByLength);
+        Pieces(Arc::new(Shared { cache, containers: AtomicU64::new(0) }))
+    }
+
+    /// Those of one more container.
+    pub(super) fn of_one(&self) -> Kept {
+        let container = self.0.containers.fetch_add(1, Ordering::Relaxed);
+        Kept { shared: self.0.clone(), container }
+    }
+}
+
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pieces").field("bytes", &self.0.cache.weight()).finish_non_exhaustive()
+    }
+}
+
+/// Pieces of one container, by where they begin in it.
+pub(super) struct Kept {
+    shared: Arc<Shared>,
+    container: u64,
+}
+
+impl Kept {
+    /// The piece that begins there, made unless it is kept. Whoever asks for it meanwhile waits for the same one.
+    ///
+    /// # Errors
+    /// What making it fails with.
+    pub(super) fn get_or_make(
+        &self,
+        at: u64,
+        make: impl FnOnce() -> Result<Vec<u8>, Error>,
+    ) -> Result<Arc<Vec<u8>>, Error> {
+        self.shared.cache.get_or_insert_with(&(self.container, at), || make().map(Arc::new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_made_once_and_found_by_its_own_container_alone() {
+        let pieces = Pieces::new(1 << 20);
+        let (one, other) = (pieces.of_one(), pieces.of_one());
+        let unwanted = || panic!("it was made already");
+        assert_eq!(*one.get_or_make(7, || Ok(vec![1])).unwrap(), [1]);
+        assert_eq!(*one.get_or_make(7, unwanted).unwrap(), [1]);
+        assert_eq!(*other.get_or_make(7, || Ok(vec![2])).unwrap(), [2]);
+    }
+
+    #[test]
+    fn b3_all_containers_share_one_bound() {
+        let pieces = Pieces::new(1 << 20);
+        for _ in 0..8 {
+            let kept = pieces.of_one();
+            (0..64).for_each(|at| drop(kept.get_or_make(at, || Ok(vec![0; 64 << 10])).unwrap()));
+        }
+        assert!(pieces.0.cache.weight() <= 1 << 20);
+        // What is larger than all room is made, and not kept.
+        let large = pieces.of_one();
+        assert_eq!(large.get_or_make(0, || Ok(vec![0; 2 << 20])).unwrap().len(), 2 << 20);
+        assert!(pieces.0.cache.weight() <= 1 << 20);
+    }
 }

@@ -6,6 +6,15 @@ use std::sync::Arc;
 use super::probe::Format;
 use super::refusal::{Code, Error, Refusal};
 
+/// Bytes of a source that follow each other and are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// How many; at least one.
+    pub bytes: u64,
+    /// Whether they are known, without being read, to be zeros.
+    pub is_zero: bool,
+}
+
 /// Bytes that can be read in any order.
 pub trait Source: Send + Sync {
     /// How many there are.
@@ -16,6 +25,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the bytes cannot be had.
     fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// What begins at byte `at`, which lies within the source. Where nothing is known of the bytes, they are no zeros.
+    fn stretch_at(&self, at: u64) -> Stretch {
+        Stretch { bytes: self.size_bytes().saturating_sub(at), is_zero: false }
+    }
 }
 
 impl<S: Source + ?Sized> Source for &S {
@@ -26,6 +40,10 @@ impl<S: Source + ?Sized> Source for &S {
     fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(at, out)
     }
+
+    fn stretch_at(&self, at: u64) -> Stretch {
+        (**self).stretch_at(at)
+    }
 }
 
 impl<S: Source + ?Sized> Source for Arc<S> {
@@ -35,6 +53,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(at, out)
+    }
+
+    fn stretch_at(&self, at: u64) -> Stretch {
+        (**self).stretch_at(at)
     }
 }
 

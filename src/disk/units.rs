@@ -22,6 +22,8 @@ pub enum Codec {
 /// A compressed unit of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unit {
+    /// The container's format.
+    pub format: Format,
     /// Where it begins in the container.
     pub at: u64,
     /// Bytes there that hold it; what follows it in them is padding.
@@ -39,10 +41,10 @@ impl Unit {
     ///
     /// # Errors
     /// `BadData` when it makes more or fewer bytes, or none.
-    pub fn decode(&self, source: &dyn Source, format: Format) -> Result<Vec<u8>, Error> {
+    pub fn decode(&self, source: &dyn Source) -> Result<Vec<u8>, Error> {
         let bad = |why: String| {
             let why = format!("the unit at byte {}: {why}", self.at);
-            Error::from(Refusal::new(format, Code::BadData, "compressed data", why))
+            Error::from(Refusal::new(self.format, Code::BadData, "compressed data", why))
         };
         let size = |bytes: u64| usize::try_from(bytes).map_err(|_| bad("it is too large".into()));
         let mut packed = vec![0; size(self.packed_bytes)?];
@@ -73,8 +75,8 @@ mod tests {
 
     fn unit(codec: Codec, packed: &[u8], bytes: u64) -> Result<Vec<u8>, Error> {
         let source = [&[9; 7][..], packed].concat();
-        let unit = Unit { at: 7, packed_bytes: packed.len() as u64, bytes, bytes_min: bytes, codec };
-        unit.decode(&source, Format::Qcow2)
+        let (format, packed_bytes) = (Format::Qcow2, packed.len() as u64);
+        Unit { format, at: 7, packed_bytes, bytes, bytes_min: bytes, codec }.decode(&source)
     }
 
     fn packed(codec: Codec, data: &[u8]) -> Vec<u8> {

@@ -116,6 +116,10 @@ impl<S: Source> Guest for Vdi<S> {
         Ok(Run { bytes: bytes.min(left), place: Place::Plain(start + within) })
     }
 
+    fn kept_bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
     fn source(&self) -> &dyn Source {
         &self.source
     }

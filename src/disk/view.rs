@@ -4,30 +4,51 @@ use std::sync::Arc;
 
 use super::budgets::Budgets;
 use super::guest::{Guest, Place};
-use super::kept::{Kept, kept};
-use super::probe::Format;
+use super::kept::Kept;
 use super::refusal::Error;
 use super::units::Unit;
 
 /// A guest's disk. Decoded units are kept for whoever reads on, as far as the budget goes.
 pub struct View<G> {
     guest: G,
-    format: Format,
     units: Kept,
 }
 
-/// Units that the cache is laid out for: as many as there are of the usual size.
-const USUAL_UNIT_BYTES: u64 = 64 << 10;
+/// A stretch of a guest's disk, and whether anything is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// How many bytes; at least one.
+    pub bytes: u64,
+    /// Whether it is known, without reading it, to be zeros.
+    pub is_zero: bool,
+}
 
 impl<G: Guest> View<G> {
     /// Of an opened container.
-    pub fn new(guest: G, format: Format, budgets: &Budgets) -> View<G> {
-        View { guest, format, units: kept(budgets.cached_bytes_max, USUAL_UNIT_BYTES) }
+    pub fn new(guest: G, budgets: &Budgets) -> View<G> {
+        View { guest, units: budgets.pieces.of_one() }
     }
 
     /// The container.
     pub fn guest(&self) -> &G {
         &self.guest
+    }
+
+    /// What begins at byte `at`, which lies before the end of the disk: at least what lies there in one piece. Neighbours
+    /// may be alike.
+    ///
+    /// # Errors
+    /// When the container is not in order there, or cannot be read.
+    pub fn extent_at(&self, at: u64) -> Result<Extent, Error> {
+        let run = self.guest.run_at(at)?;
+        Ok(match run.place {
+            Place::Zeros => Extent { bytes: run.bytes, is_zero: true },
+            Place::Packed { .. } => Extent { bytes: run.bytes, is_zero: false },
+            Place::Plain(from) => {
+                let stretch = self.guest.source().stretch_at(from);
+                Extent { bytes: run.bytes.min(stretch.bytes), is_zero: stretch.is_zero }
+            }
+        })
     }
 
     /// Fills `out` with the bytes of the guest's disk from `at` on.
@@ -62,7 +83,6 @@ impl<G: Guest> View<G> {
     }
 
     fn unit(&self, unit: &Unit) -> Result<Arc<Vec<u8>>, Error> {
-        self.units
-            .get_or_insert_with(&unit.at, || Ok(Arc::new(unit.decode(self.guest.source(), self.format)?)))
+        self.units.get_or_make(unit.at, || unit.decode(self.guest.source()))
     }
 }

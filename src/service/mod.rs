@@ -175,6 +175,8 @@ pub struct Service {
     regions: Arc<images::Regions>,
     /// What imports may fetch from.
     web: Arc<Web>,
+    /// Disks of images that are open.
+    guests: images::Guests,
     /// Images whose data is fetched for their first read.
     fetches: images::Fetches,
     /// The stores that clients may choose from.
@@ -217,6 +219,7 @@ impl Service {
             buckets: Arc::default(),
             regions: Arc::default(),
             web: Arc::default(),
+            guests: images::Guests::default(),
             fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,

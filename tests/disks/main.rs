@@ -15,7 +15,7 @@ use tintype::disk::{self, Budgets, Error, Guest, View};
 fn open(format: Format, image: Vec<u8>) -> Result<View<Box<dyn Guest>>, Error> {
     let budgets = Budgets::default();
     let guest = disk::open(format, image, &budgets)?.expect("it is a disk container");
-    Ok(View::new(guest, format, &budgets))
+    Ok(View::new(guest, &budgets))
 }
 
 /// The whole disk of a guest.

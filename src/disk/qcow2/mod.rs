@@ -17,7 +17,7 @@ pub use self::header::Notes;
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
-use super::kept::{Kept, kept};
+use super::kept::Kept;
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -42,7 +42,7 @@ impl<S: Source> Qcow2<S> {
         let file = Structures::new(&source, Format::Qcow2);
         let l1_bytes = header.l1_needed() * 8;
         let l1 = file.table("l1_table_offset", header.l1_at, l1_bytes, budgets.table_bytes_max)?;
-        let tables = kept(budgets.cached_bytes_max, header.cluster_bytes());
+        let tables = budgets.pieces.of_one();
         Ok(Qcow2 { source, header, l1, tables })
     }
 
@@ -66,9 +66,9 @@ impl<S: Source> Qcow2<S> {
             return Ok(None);
         }
         self.expect_cluster(at).map_err(wrong)?;
-        let table = self.tables.get_or_insert_with(&at, || {
+        let table = self.tables.get_or_make(at, || {
             let bytes = self.header.cluster_bytes();
-            self.file().table("l2 table", at, bytes, bytes).map(Arc::new)
+            self.file().table("l2 table", at, bytes, bytes)
         })?;
         Ok(Some(table))
     }
@@ -123,8 +123,8 @@ impl<S: Source> Qcow2<S> {
             }
             Cluster::Packed { at, bytes } => {
                 let packed_bytes = bytes.min(self.source.size_bytes() - at);
-                let unit =
-                    Unit { at, packed_bytes, bytes: whole, bytes_min: whole, codec: self.header.codec };
+                let (format, codec) = (Format::Qcow2, self.header.codec);
+                let unit = Unit { format, at, packed_bytes, bytes: whole, bytes_min: whole, codec };
                 Run { bytes: rest, place: Place::Packed { unit, skip } }
             }
         }
@@ -179,6 +179,10 @@ impl<S: Source> Guest for Qcow2<S> {
             next += 1;
         }
         Ok(Run { bytes: run.bytes.min(left), ..run })
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        self.l1.len() as u64
     }
 
     fn source(&self) -> &dyn Source {

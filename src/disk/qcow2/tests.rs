@@ -79,7 +79,7 @@ fn every_kind_of_cluster_reads_as_it_should() {
     let (image, disk) = plain();
     assert_eq!(read(image.clone()).unwrap(), disk);
     let budgets = Budgets::default();
-    let view = View::new(Qcow2::open(image, &budgets).unwrap(), Format::Qcow2, &budgets);
+    let view = View::new(Qcow2::open(image, &budgets).unwrap(), &budgets);
     for (at, bytes) in
         [(0, 1), (CLUSTER - 1, 2), (4 * CLUSTER + 17, 100), (3 * CLUSTER - 5, 2 * CLUSTER), (24_575, 1)]
     {

@@ -29,6 +29,11 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
+    /// Memory that the table takes, in bytes.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.table.len() as u64
+    }
+
     /// Reads the header and the table of a disk of this size.
     pub(super) fn read(
         source: &dyn Source,

@@ -8,19 +8,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
-
 use self::blocks::Blocks;
 use self::footer::{Footer, Kind};
 use super::budgets::Budgets;
 use super::guest::{Guest, Place, Run};
+use super::kept::Kept;
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
 
 const SECTOR: u64 = 512;
-/// Bitmaps that are kept: each is of one block, and a sector for the usual 2 MiB.
-const BITMAPS: usize = 4096;
 
 /// A VHD file.
 pub struct Vhd<S> {
@@ -28,7 +25,8 @@ pub struct Vhd<S> {
     footer: Footer,
     /// `None` where it is fixed.
     blocks: Option<Blocks>,
-    bitmaps: Cache<u64, Arc<Vec<u8>>>,
+    /// One a block: a sector for the usual 2 MiB.
+    bitmaps: Kept,
 }
 
 impl<S: Source> Vhd<S> {
@@ -52,7 +50,7 @@ impl<S: Source> Vhd<S> {
             Kind::Fixed => None,
             Kind::Dynamic { header_at } => Some(Blocks::read(&source, header_at, size, budgets)?),
         };
-        Ok(Vhd { source, footer, blocks, bitmaps: Cache::new(BITMAPS) })
+        Ok(Vhd { source, footer, blocks, bitmaps: budgets.pieces.of_one() })
     }
 
     /// The size that the geometry makes, in bytes. Some readers take it for that of the disk.
@@ -63,7 +61,7 @@ impl<S: Source> Vhd<S> {
     fn bitmap(&self, at: u64, bytes: u64) -> Result<Arc<Vec<u8>>, Error> {
         let file = Structures::new(&self.source, Format::Vhd);
         // It lies in the file: the table was checked.
-        self.bitmaps.get_or_insert_with(&at, || file.table("sector bitmap", at, bytes, bytes).map(Arc::new))
+        self.bitmaps.get_or_make(at, || file.table("sector bitmap", at, bytes, bytes))
     }
 
     fn run_in(&self, blocks: &Blocks, at: u64) -> Result<Run, Error> {
@@ -100,6 +98,10 @@ impl<S: Source> Guest for Vhd<S> {
             Some(blocks) => self.run_in(blocks, at)?,
         };
         Ok(Run { bytes: run.bytes.min(left), ..run })
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.kept_bytes())
     }
 
     fn source(&self) -> &dyn Source {

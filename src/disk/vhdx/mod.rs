@@ -122,6 +122,10 @@ impl<S: Source> Guest for Vhdx<S> {
         Ok(Run { bytes: bytes.min(left), place })
     }
 
+    fn kept_bytes(&self) -> u64 {
+        self.source.kept_bytes() + self.table.len() as u64
+    }
+
     fn source(&self) -> &dyn Source {
         &self.source
     }

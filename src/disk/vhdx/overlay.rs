@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::disk::source::Source;
+use crate::disk::source::{Source, Stretch};
 
 pub(super) const SECTOR: usize = 4096;
 const SECTOR_BYTES: u64 = SECTOR as u64;
@@ -31,6 +31,11 @@ impl<S: Source> Overlay<S> {
     /// A file with these changes.
     pub(super) fn new(source: S, changes: Changes) -> Overlay<S> {
         Overlay { source, changes }
+    }
+
+    /// Memory that the changes take, in bytes.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.changes.sectors.len() as u64 * SECTOR_BYTES
     }
 }
 
@@ -96,6 +101,16 @@ impl<S: Source> Source for Overlay<S> {
             out[(from - at) as usize..(to - at) as usize].copy_from_slice(written);
         }
         Ok(())
+    }
+
+    fn stretch_at(&self, at: u64) -> Stretch {
+        let rest = self.changes.size_bytes.saturating_sub(at);
+        let is_untouched = self.changes.sectors.is_empty() && self.changes.zeros.is_empty();
+        if is_untouched && at < self.source.size_bytes() {
+            let stretch = self.source.stretch_at(at);
+            return Stretch { bytes: stretch.bytes.min(rest), ..stretch };
+        }
+        Stretch { bytes: rest, is_zero: false }
     }
 }
 

@@ -6,14 +6,11 @@ mod header;
 #[path = "tests.rs"]
 mod tests;
 
-use std::sync::Arc;
-
-use quick_cache::sync::Cache;
-
 use self::header::{Header, SECTOR, TABLE_ENTRIES};
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
+use super::kept::Kept;
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -30,7 +27,7 @@ pub struct Vmdk<S> {
     header: Header,
     /// Where the grain tables are, as it stands in the file.
     directory: Vec<u8>,
-    tables: Cache<u64, Arc<Vec<u8>>>,
+    tables: Kept,
     unit_bytes_max: u64,
 }
 
@@ -51,12 +48,11 @@ impl<S: Source> Vmdk<S> {
         let directory_bytes = header.tables() * 4;
         let directory =
             file.table("grain directory", header.directory_at, directory_bytes, budgets.table_bytes_max)?;
-        let kept = usize::try_from(budgets.cached_bytes_max / TABLE_BYTES).unwrap_or(usize::MAX).max(1);
         Ok(Vmdk {
             source,
             header,
             directory,
-            tables: Cache::new(kept),
+            tables: budgets.pieces.of_one(),
             unit_bytes_max: budgets.unit_bytes_max,
         })
     }
@@ -73,9 +69,8 @@ impl<S: Source> Vmdk<S> {
         if at == 0 {
             return Ok(0);
         }
-        let entries = self.tables.get_or_insert_with(&at, || {
-            self.file().table("grain table", at, TABLE_BYTES, TABLE_BYTES).map(Arc::new)
-        })?;
+        let entries =
+            self.tables.get_or_make(at, || self.file().table("grain table", at, TABLE_BYTES, TABLE_BYTES))?;
         Ok(Fields(&entries).le32(within as usize * 4))
     }
 
@@ -116,7 +111,7 @@ impl<S: Source> Vmdk<S> {
         let bytes = self.header.grain_bytes;
         // Of the last grain, some write only what the disk has.
         let bytes_min = bytes.min(self.header.size_bytes - grain * bytes);
-        Ok(Unit { at, packed_bytes, bytes, bytes_min, codec: Codec::Zlib })
+        Ok(Unit { format: Format::Vmdk, at, packed_bytes, bytes, bytes_min, codec: Codec::Zlib })
     }
 }
 
@@ -151,6 +146,10 @@ impl<S: Source> Guest for Vmdk<S> {
             bytes += each;
         }
         Ok(Run { bytes: bytes.min(left), place })
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        self.directory.len() as u64
     }
 
     fn source(&self) -> &dyn Source {

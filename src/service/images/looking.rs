@@ -4,12 +4,11 @@
 //! here: that every part of the disk lies in the file, and how large it is. Invariant: a container that is not in order
 //! becomes no image's data. Must not know how the data came.
 
-use std::io;
-
+use super::stored::{Stored, refusal};
 use crate::disk::probe::Format;
 use crate::disk::{self, Budgets, Iso, Source};
-use crate::service::{Error, ErrorKind, Service};
-use crate::store::{self, Reach, Reader, Receipt};
+use crate::service::{Error, Service};
+use crate::store::{Reach, Receipt};
 
 /// What a stream is by its start and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,33 +47,6 @@ fn look(format: Format, source: Stored, budgets: &Budgets) -> Result<Option<u64>
     Ok(Some(guest.size_bytes()))
 }
 
-/// A stream of the store, as the readers of disk formats take it.
-struct Stored(Reader);
-
-impl Source for Stored {
-    fn size_bytes(&self) -> u64 {
-        self.0.size_bytes()
-    }
-
-    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(at, out).map_err(io::Error::other)
-    }
-}
-
-fn refusal(error: disk::Error) -> Error {
-    match error {
-        disk::Error::Refused(refusal) => {
-            Error::new(ErrorKind::UnsupportedContent, format!("the content is refused: {refusal}"))
-        }
-        disk::Error::Source(error) => match error.downcast::<store::Error>() {
-            Ok(error) => error.into(),
-            Err(error) => {
-                Error::new(ErrorKind::Internal, format!("the image's data cannot be read: {error}"))
-            }
-        },
-    }
-}
-
 #[cfg(test)]
 #[path = "looking_tests.rs"]
-mod tests;
+pub(super) mod tests;

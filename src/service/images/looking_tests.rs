@@ -13,7 +13,7 @@ const CLUSTER: usize = 4096;
 const DISK_BYTES: u64 = 4 * CLUSTER as u64;
 
 /// A qcow2 of four clusters whose first is data.
-fn qcow2() -> Vec<u8> {
+pub(in super::super) fn qcow2() -> Vec<u8> {
     let mut image = vec![0; 4 * CLUSTER];
     let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"QFI\xfb\0\0\0\x02");
@@ -26,7 +26,11 @@ fn qcow2() -> Vec<u8> {
     image
 }
 
-async fn uploaded(service: &Service, format: &str, data: Vec<u8>) -> (Image, Result<Image, Error>) {
+pub(in super::super) async fn uploaded(
+    service: &Service,
+    format: &str,
+    data: Vec<u8>,
+) -> (Image, Result<Image, Error>) {
     let fields = [Field::DiskFormat(Some(format.into())), Field::ContainerFormat(Some("bare".into()))];
     let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };
     let image = service.create_image(&member("p"), new).unwrap();

@@ -30,7 +30,7 @@ use super::Store;
 use super::error::Error;
 use super::manifest::{Extent, Manifest};
 use super::pins::Held;
-use crate::model::ByteRange;
+use crate::model::{ByteRange, ContentId};
 
 /// Data fetched at once, so that neighbouring frames cost the medium one request.
 const BATCH_BYTES: u64 = 1 << 20;
@@ -67,6 +67,17 @@ impl Reader {
     /// The stream's length.
     pub fn size_bytes(&self) -> u64 {
         self.layout.size_bytes()
+    }
+
+    /// The stream's name.
+    pub fn content(&self) -> ContentId {
+        ContentId(self.manifest().content)
+    }
+
+    /// How many bytes from `at` on, which lies before the end, are alike, and whether they are zeros that are stored nowhere.
+    /// What follows may be alike too. Reads nothing.
+    pub fn stretch_at(&self, at: u64) -> (u64, bool) {
+        self.layout.stretch_at(at)
     }
 
     /// What is known of the stream.

@@ -8,6 +8,9 @@ use crate::model::ByteRange;
 /// Zeros planned at once, so that a sparse disk does not make one batch of terabytes.
 const ZEROS_MAX: u64 = 64 << 20;
 
+/// Extents looked at to tell how far a stretch goes.
+const STRETCH_EXTENTS: usize = 64;
+
 /// A manifest made ready for look-ups by offset.
 pub struct Layout {
     manifest: Manifest,
@@ -91,6 +94,19 @@ impl Layout {
     /// bytes there, zeros 12, and two of these never follow each other.
     pub fn most(object_bytes: u64) -> u64 {
         object_bytes.saturating_mul(2).saturating_add(Layout::OWN_BYTES as u64)
+    }
+
+    /// How many bytes from `at` on, which lies before the end, are alike, and whether they are zeros. What follows may be
+    /// alike too.
+    pub fn stretch_at(&self, at: u64) -> (u64, bool) {
+        let first = self.starts.partition_point(|start| *start <= at).saturating_sub(1);
+        let is_zero = |extent: &Extent| matches!(extent, Extent::Zeros { .. });
+        let here = self.manifest.extents.get(first).is_some_and(is_zero);
+        let next = (first + 1..self.starts.len().min(first + STRETCH_EXTENTS))
+            .find(|next| is_zero(&self.manifest.extents[*next]) != here)
+            .unwrap_or(first + STRETCH_EXTENTS);
+        let end = self.starts.get(next).copied().unwrap_or(self.size_bytes());
+        (end.saturating_sub(at), here)
     }
 
     /// Plans the beginning of `range`: as much as has `data_max` (not 0) stored bytes.
@@ -195,6 +211,13 @@ mod tests {
         let layout = layout(1 << 40, vec![Extent::Zeros { bytes: 1 << 40 }]);
         let batch = layout.plan(ByteRange::whole(1 << 40), 1).unwrap();
         assert_eq!((batch.end, batch.data_bytes), (ZEROS_MAX, 0));
+    }
+
+    #[test]
+    fn a_stretch_goes_as_far_as_its_extents_are_alike() {
+        let layout = layout(380, vec![run(100, 1), run(50, 2), Extent::Zeros { bytes: 200 }, run(30, 3)]);
+        let told = [0, 149, 150, 349, 350, 379].map(|at| layout.stretch_at(at));
+        assert_eq!(told, [(150, false), (1, false), (200, true), (1, true), (30, false), (1, false)]);
     }
 
     #[test]

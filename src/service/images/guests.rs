@@ -1,0 +1,160 @@
+//! The disks that guests see of stored images, open for reading at any place: what exports, NBD and inspection work on.
+//!
+//! Invariants: whoever opens a disk may read the image's data; all who have the same data open share one disk, its tables
+//! and what was decoded of it; tables of all open disks together stay within a bound. Must not know who reads.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::stored::{Stored, refusal};
+use crate::disk::probe::Format;
+use crate::disk::{self, Budgets, Extent, Guest, Raw, View};
+use crate::model::{ContentId, Image, ImageId};
+use crate::service::{Actor, Error, ErrorKind, Service};
+use crate::store::Reader;
+
+/// An image's disk, and the record as it was when it was opened.
+pub struct OpenDisk {
+    /// The record.
+    pub image: Image,
+    /// The disk.
+    pub disk: Arc<GuestDisk>,
+}
+
+/// A guest's disk that is open for reading.
+pub struct GuestDisk {
+    content: ContentId,
+    /// The container; `None` where the data is the disk.
+    container: Option<Format>,
+    view: View<Box<dyn Guest>>,
+}
+
+/// The disks that are open.
+#[derive(Clone, Default)]
+pub struct Guests(Arc<Mutex<HashMap<ContentId, Weak<GuestDisk>>>>);
+
+impl GuestDisk {
+    /// The stream that it is read from: equal ones have equal bytes.
+    pub fn content(&self) -> ContentId {
+        self.content
+    }
+
+    /// The container that the data is; `None` where the data is the disk itself.
+    pub fn container(&self) -> Option<Format> {
+        self.container
+    }
+
+    /// Its size.
+    pub fn size_bytes(&self) -> u64 {
+        self.view.guest().size_bytes()
+    }
+
+    /// What begins at byte `at`, which lies before its end. Neighbours may be alike. Blocks on the medium.
+    ///
+    /// # Errors
+    /// `UnsupportedContent` where the container is not in order; what the store refuses with.
+    pub fn extent_at(&self, at: u64) -> Result<Extent, Error> {
+        self.view.extent_at(at).map_err(refusal)
+    }
+
+    /// Fills `out` with its bytes from `at` on. Blocks on the medium.
+    ///
+    /// # Errors
+    /// As [`GuestDisk::extent_at`]; when the range does not lie on the disk.
+    pub fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.view.read_at(at, out).map_err(refusal)
+    }
+}
+
+impl Service {
+    /// Opens the disk that a guest sees of an image. Blocks on the medium.
+    ///
+    /// # Errors
+    /// As [`Service::download_image`]; `Conflict` while there is no data; `UnsupportedContent` where the data is wrapped in
+    /// something that is no disk; `Unavailable` while too many large disks are open.
+    pub fn open_disk(&self, actor: &Actor, id: &ImageId) -> Result<OpenDisk, Error> {
+        let download = self.download_image(actor, id)?;
+        let container = container_of(&download.image)?;
+        let Some(reader) = download.reader else {
+            return Err(Error::conflict(format!("image {id} has no data")));
+        };
+        let disk = self.guests.open(reader, container, &self.rules.disks)?;
+        Ok(OpenDisk { image: download.image, disk })
+    }
+}
+
+impl Guests {
+    /// The disk of a stream: the one that is open, or another.
+    fn open(
+        &self,
+        reader: Reader,
+        container: Option<Format>,
+        budgets: &Budgets,
+    ) -> Result<Arc<GuestDisk>, Error> {
+        let content = reader.content();
+        if let Some(disk) = self.find(&content) {
+            return Ok(disk);
+        }
+        let disk = Arc::new(GuestDisk::new(reader, container, budgets)?);
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have been faster.
+        if let Some(disk) = open.get(&content).and_then(Weak::upgrade) {
+            return Ok(disk);
+        }
+        open.retain(|_, disk| disk.strong_count() > 0);
+        let others: Vec<_> = open.values().filter_map(Weak::upgrade).collect();
+        let kept: u64 = others.iter().map(|disk| disk.view.guest().kept_bytes()).sum();
+        if !others.is_empty() && kept + disk.view.guest().kept_bytes() > budgets.open_bytes_max {
+            let message = format!("{} disks are open, and there is no memory for one more now", others.len());
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        open.insert(content, Arc::downgrade(&disk));
+        Ok(disk)
+    }
+
+    fn find(&self, content: &ContentId) -> Option<Arc<GuestDisk>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(content)?.upgrade()
+    }
+}
+
+impl GuestDisk {
+    fn new(reader: Reader, container: Option<Format>, budgets: &Budgets) -> Result<GuestDisk, Error> {
+        let content = reader.content();
+        let source = Stored(reader);
+        let guest: Box<dyn Guest> = match container {
+            None => Box::new(Raw::new(source)),
+            Some(format) => {
+                let opened = disk::open(format, source, budgets).map_err(refusal)?;
+                opened.ok_or_else(|| no_disk(format.as_str()))?
+            }
+        };
+        Ok(GuestDisk { content, container, view: View::new(guest, budgets) })
+    }
+}
+
+/// What wraps the disk of an image, by its record, which the data was compared with when it came.
+fn container_of(image: &Image) -> Result<Option<Format>, Error> {
+    match image.container_format.as_deref() {
+        Some("bare") => {}
+        other => return Err(no_disk(other.unwrap_or("of no container format"))),
+    }
+    Ok(match image.disk_format.as_deref() {
+        Some("qcow2") => Some(Format::Qcow2),
+        Some("vmdk") => Some(Format::Vmdk),
+        Some("vhd") => Some(Format::Vhd),
+        Some("vhdx") => Some(Format::Vhdx),
+        Some("vdi") => Some(Format::Vdi),
+        _ => None,
+    })
+}
+
+fn no_disk(what: &str) -> Error {
+    let message = format!(
+        "the data is {what}, which is not read as a disk: that is possible where container_format is bare"
+    );
+    Error::new(ErrorKind::UnsupportedContent, message)
+}
+
+#[cfg(test)]
+#[path = "guests_tests.rs"]
+mod tests;

@@ -1,0 +1,52 @@
+//! Disks of stored images: what a guest sees of them, and what is shared by who has them open.
+
+use std::sync::Arc;
+
+use super::super::looking::tests::{qcow2, uploaded};
+use crate::disk::Extent;
+use crate::service::ErrorKind;
+use crate::service::testing::{member, service};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_and_a_raw_image_read_as_the_guest_sees_them() {
+    let (service, _) = service();
+    let mut data = qcow2();
+    data[3 * 4096..].fill(7);
+    let disk = [vec![7; 4096], vec![0; 3 * 4096]].concat();
+    for (format, data) in [("qcow2", data), ("raw", disk.clone())] {
+        let (image, outcome) = uploaded(&service, format, data).await;
+        outcome.unwrap();
+        let open = service.open_disk(&member("p"), &image.id).unwrap();
+        assert_eq!((open.image.id, open.disk.size_bytes()), (image.id, disk.len() as u64), "{format}");
+        let mut read = vec![1; disk.len()];
+        open.disk.read_at(0, &mut read).unwrap();
+        assert_eq!(read, disk, "{format}");
+        let extents = [0, 4096].map(|at| open.disk.extent_at(at).unwrap());
+        let (data, zeros) =
+            (Extent { bytes: 4096, is_zero: false }, Extent { bytes: 3 * 4096, is_zero: true });
+        assert_eq!(extents, [data, zeros], "{format}");
+        assert!(open.disk.read_at(disk.len() as u64, &mut [0]).is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_same_image_open_shares_its_disk() {
+    let (service, _) = service();
+    let (image, _) = uploaded(&service, "qcow2", qcow2()).await;
+    let first = service.open_disk(&member("p"), &image.id).unwrap();
+    let second = service.open_disk(&member("p"), &image.id).unwrap();
+    assert!(Arc::ptr_eq(&first.disk, &second.disk));
+    let strange = service.open_disk(&member("q"), &image.id).err().unwrap();
+    assert_eq!(strange.kind, ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_bare_disk_is_not_read_as_one() {
+    use crate::service::images::{Change, Field, NewImage};
+    let (service, _) = service();
+    let fields = [Field::DiskFormat(Some("vmdk".into())), Field::ContainerFormat(Some("ova".into()))];
+    let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };
+    let image = service.create_image(&member("p"), new).unwrap();
+    let empty = service.open_disk(&member("p"), &image.id).err().unwrap();
+    assert_eq!(empty.kind, ErrorKind::UnsupportedContent);
+}

@@ -1,0 +1,40 @@
+//! Streams of the store, as readers of disk formats take them.
+
+use std::io;
+
+use crate::disk::{self, Source, Stretch};
+use crate::service::{Error, ErrorKind};
+use crate::store::{self, Reader};
+
+/// A stream of the store.
+pub(super) struct Stored(pub(super) Reader);
+
+impl Source for Stored {
+    fn size_bytes(&self) -> u64 {
+        self.0.size_bytes()
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(at, out).map_err(io::Error::other)
+    }
+
+    fn stretch_at(&self, at: u64) -> Stretch {
+        let (bytes, is_zero) = self.0.stretch_at(at);
+        Stretch { bytes, is_zero }
+    }
+}
+
+/// What a reader of a disk format says, as a use case says it.
+pub(super) fn refusal(error: disk::Error) -> Error {
+    match error {
+        disk::Error::Refused(refusal) => {
+            Error::new(ErrorKind::UnsupportedContent, format!("the content is refused: {refusal}"))
+        }
+        disk::Error::Source(error) => match error.downcast::<store::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => {
+                Error::new(ErrorKind::Internal, format!("the image's data cannot be read: {error}"))
+            }
+        },
+    }
+}
