@@ -3,17 +3,17 @@
 //! Owns the guess and nothing else: a wrong one costs deduplication, never data. Reads only the
 //! few header fields that place the guest grid; what a format means is for others.
 
+use super::blocks::{BITMAP_BYTES, DATA_BYTES};
 use super::{BLOCK, CutterParams, ends_in_zeros};
 
 /// Streams whose bytes show no guest grid: compressed, or files packed at odd offsets.
-const GRIDLESS: [(usize, &[u8]); 9] = [
+const GRIDLESS: [(usize, &[u8]); 8] = [
     (0, b"\x1f\x8b"),
     (0, b"\xfd7zXZ\0"),
     (0, b"\x28\xb5\x2f\xfd"),
     (0, b"BZh"),
     (0, b"PK\x03\x04"),
     (257, b"ustar"),
-    (0, b"KDMV"),
     (0, b"COWD"),
     (0, b"7z\xbc\xaf\x27\x1c"),
 ];
@@ -26,13 +26,21 @@ const GRIDDED: [(usize, &[u8]); 4] =
 /// Fewer blocks than this say nothing about the rest.
 const SAMPLE_BLOCKS_MIN: usize = 16;
 
+/// What VHD and VMDK count in.
+const SECTOR: u64 = 512;
+/// The flag of a VMDK whose grains are compressed.
+const VMDK_COMPRESSED: u32 = 1 << 16;
+
 /// Chooses by up to the first 4 MiB of a stream.
 pub fn choose(head: &[u8]) -> CutterParams {
     if GRIDLESS.iter().any(|&sign| shows(head, sign)) {
         return CutterParams::content();
     }
+    if shows(head, (0, b"KDMV")) {
+        return vmdk(head);
+    }
     if shows(head, (0, b"conectix")) {
-        return CutterParams::grid(vhd_phase(head).unwrap_or(0));
+        return vhd(head).unwrap_or(CutterParams::grid(0));
     }
     if shows(head, (0x40, b"\x7f\x10\xda\xbe")) {
         return CutterParams::grid(le32(head, 0x158).unwrap_or(0));
@@ -53,9 +61,9 @@ fn looks_compressed(head: &[u8]) -> bool {
     blocks >= SAMPLE_BLOCKS_MIN && ends * 50 < blocks
 }
 
-/// Where the first data block of a dynamic VHD lies on the grid, by its allocation table. Later
-/// blocks are shifted further where the writer did not align them.
-fn vhd_phase(head: &[u8]) -> Option<u32> {
+/// How a dynamic VHD is cut, by its allocation table: block by block where blocks of the usual size follow each other, on
+/// the grid of the first one otherwise (writers that align their blocks leave gaps).
+fn vhd(head: &[u8]) -> Option<CutterParams> {
     let header = usize::try_from(be64(head, 16)?).ok()?;
     if !shows(head, (header, b"cxsparse")) {
         return None;
@@ -63,15 +71,29 @@ fn vhd_phase(head: &[u8]) -> Option<u32> {
     let table = usize::try_from(be64(head, header.checked_add(16)?)?).ok()?;
     let entries = be32(head, header.checked_add(28)?)? as usize;
     let block_bytes = be32(head, header.checked_add(32)?)?;
-    let bitmap = block_bytes.div_ceil(8 * 512).next_multiple_of(512);
-    let first = head
-        .get(table..)?
-        .chunks_exact(4)
-        .take(entries)
-        .filter_map(|entry| be32(entry, 0))
-        .min()
-        .filter(|&sector| sector != u32::MAX)?;
-    Some((first % 8 * 512).wrapping_add(bitmap))
+    let sectors = head.get(table..)?.chunks_exact(4).take(entries).filter_map(|entry| be32(entry, 0));
+    let mut starts: Vec<u64> =
+        sectors.filter(|sector| *sector != u32::MAX).map(|sector| u64::from(sector) * SECTOR).collect();
+    starts.sort_unstable();
+    let (first, last) = (*starts.first()?, *starts.last()?);
+    let stride = BITMAP_BYTES + DATA_BYTES;
+    let follow = last - first == (starts.len() as u64 - 1) * stride
+        && starts.windows(2).all(|pair| pair[1] - pair[0] == stride);
+    if u64::from(block_bytes) == DATA_BYTES && follow {
+        return Some(CutterParams::blocks(u32::try_from(first).ok()?));
+    }
+    let bitmap = u64::from(block_bytes).div_ceil(8 * SECTOR).next_multiple_of(SECTOR);
+    Some(CutterParams::grid(((first + bitmap) % BLOCK as u64) as u32))
+}
+
+/// How a VMDK is cut: its grains lie on a grid unless they are compressed.
+fn vmdk(head: &[u8]) -> CutterParams {
+    match (le32(head, 8), le64(head, 64)) {
+        (Some(flags), Some(overhead)) if flags & VMDK_COMPRESSED == 0 => {
+            CutterParams::grid((overhead % 8 * SECTOR) as u32)
+        }
+        _ => CutterParams::content(),
+    }
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -80,6 +102,10 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 
 fn le32(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_le_bytes)
+}
+
+fn le64(bytes: &[u8], at: usize) -> Option<u64> {
+    array(bytes, at).map(u64::from_le_bytes)
 }
 
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {

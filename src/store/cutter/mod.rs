@@ -5,6 +5,7 @@
 //! the bytes arrived; moving a cut for given parameters would undo deduplication against
 //! everything stored, so a change of rule needs a new id. Must not know hashes, packs or images.
 
+mod blocks;
 mod choice;
 mod content;
 mod grid;
@@ -13,6 +14,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use blocks::{BlockCutter, BlockState};
 pub use choice::choose;
 use content::{ContentCutter, ContentState};
 use grid::{GridCutter, GridState};
@@ -24,11 +26,12 @@ static ZERO_BLOCK: [u8; BLOCK] = [0; BLOCK];
 const KIB: u32 = 1024;
 const GRID_ID: u16 = 1;
 const CONTENT_ID: u16 = 2;
+const BLOCKS_ID: u16 = 3;
 
 /// Which cutter cut a stream, and how. Recorded in every manifest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CutterParams {
-    /// The rule: 1 cuts on the guest's block grid, 2 by content at any byte.
+    /// The rule: 1 cuts on the guest's block grid, 2 by content at any byte, 3 on the grid of each block of a dynamic VHD.
     pub id: u16,
     /// The shortest chunk, but for those that end at a hole or at the end of the stream.
     pub min_bytes: u32,
@@ -36,7 +39,7 @@ pub struct CutterParams {
     pub avg_bytes: u32,
     /// The longest chunk.
     pub max_bytes: u32,
-    /// Offset of the first block of the guest grid, below 4096; the content cutter has none.
+    /// Offset of the first block of the guest grid, below 4096; of a VHD's first block; the content cutter has none.
     pub phase: u32,
 }
 
@@ -45,6 +48,11 @@ impl CutterParams {
     pub fn grid(phase: u32) -> CutterParams {
         let phase = phase % BLOCK as u32;
         CutterParams { id: GRID_ID, min_bytes: 4 * KIB, avg_bytes: 64 * KIB, max_bytes: 256 * KIB, phase }
+    }
+
+    /// The cutter of dynamic VHDs whose blocks follow each other from byte `start` on.
+    pub fn blocks(start: u32) -> CutterParams {
+        CutterParams { id: BLOCKS_ID, phase: start, ..CutterParams::grid(0) }
     }
 
     /// The content cutter, for streams without a grid.
@@ -71,6 +79,8 @@ pub enum CutterState {
     Grid(GridState),
     /// Of the content cutter.
     Content(ContentState),
+    /// Of the cutter of dynamic VHDs.
+    Blocks(BlockState),
 }
 
 /// Takes a stream in parts of any size and gives it back piece by piece.
@@ -81,6 +91,7 @@ pub struct Cutter(Rule);
 enum Rule {
     Grid(GridCutter),
     Content(ContentCutter),
+    Blocks(BlockCutter),
 }
 
 impl Cutter {
@@ -88,6 +99,7 @@ impl Cutter {
     pub fn new(params: CutterParams) -> Cutter {
         Cutter(match params.id {
             CONTENT_ID => Rule::Content(ContentCutter::new(params)),
+            BLOCKS_ID => Rule::Blocks(BlockCutter::new(params)),
             _ => Rule::Grid(GridCutter::new(params)),
         })
     }
@@ -99,6 +111,9 @@ impl Cutter {
             (Rule::Grid(cutter), CutterState::Grid(state)) => Rule::Grid(cutter.resume(state, held_back)?),
             (Rule::Content(cutter), CutterState::Content(state)) => {
                 Rule::Content(cutter.resume(state, held_back)?)
+            }
+            (Rule::Blocks(cutter), CutterState::Blocks(state)) => {
+                Rule::Blocks(cutter.resume(state, held_back)?)
             }
             _ => return None,
         }))
@@ -115,6 +130,10 @@ impl Cutter {
                 let (state, held_back) = cutter.state();
                 (CutterState::Content(state), held_back)
             }
+            Rule::Blocks(cutter) => {
+                let (state, held_back) = cutter.state();
+                (CutterState::Blocks(state), held_back)
+            }
         }
     }
 
@@ -124,6 +143,7 @@ impl Cutter {
         match &mut self.0 {
             Rule::Grid(cutter) => cutter.push(data, emit),
             Rule::Content(cutter) => cutter.push(data, emit),
+            Rule::Blocks(cutter) => cutter.push(data, emit),
         }
     }
 
@@ -132,6 +152,7 @@ impl Cutter {
         match &mut self.0 {
             Rule::Grid(cutter) => cutter.finish(emit),
             Rule::Content(cutter) => cutter.finish(emit),
+            Rule::Blocks(cutter) => cutter.finish(emit),
         }
     }
 }

@@ -87,6 +87,7 @@ fn params() -> impl Strategy<Value = CutterParams> {
         Just(CutterParams::content()),
         Just(CutterParams::grid(0)),
         (0..BLOCK as u32).prop_map(CutterParams::grid),
+        (0..300_000_u32).prop_map(CutterParams::blocks),
     ]
 }
 
@@ -268,6 +269,35 @@ fn params_are_recorded_in_a_golden_form() {
     assert_eq!(text, golden);
 }
 
+/// The blocks of a dynamic VHD that holds this disk, behind a head of 2560 bytes.
+fn in_vhd(disk: &[u8]) -> Vec<u8> {
+    let blocks = disk.chunks(2 << 20).flat_map(|data| [&[0xff; 512], data].concat());
+    [vec![3; 2560], blocks.collect()].concat()
+}
+
+#[test]
+fn p4_blocks_of_a_vhd_share_their_chunks_with_the_disk() {
+    let file = |n: u64| [noise(n, (n as usize % 20 + 1) * BLOCK), last_block(n)].concat();
+    let disk: Vec<u8> = (0..160).flat_map(file).take(3 * (2 << 20)).collect();
+    let (raw, vhd) = (cut(CutterParams::grid(0), &disk), cut(CutterParams::blocks(2560), &in_vhd(&disk)));
+    let new: u64 = vhd.iter().filter(|piece| !raw.contains(piece)).map(Kept::len).sum();
+    // The head, three bitmaps, and what the ends of blocks cut in two.
+    assert!(new < 2560 + 3 * 512 + 4 * 65_536 * 2, "{new} of {}", disk.len());
+    let shifted = cut(CutterParams::grid(3072), &in_vhd(&disk));
+    let unaware: u64 = shifted.iter().filter(|piece| !raw.contains(piece)).map(Kept::len).sum();
+    assert!(unaware > 2 * new, "{unaware}: blocks need no cutter of their own");
+}
+
+#[test]
+fn block_cuts_are_golden() {
+    let disk = [noise(42, 2 << 20), vec![0; 1 << 20], noise(43, 70_001)].concat();
+    let pieces = lengths(&cut(CutterParams::blocks(2560), &in_vhd(&disk)));
+    let bitmaps: Vec<_> = pieces.iter().enumerate().filter(|(_, length)| **length == 512).collect();
+    assert_eq!(bitmaps.len(), 2);
+    assert_eq!((pieces[0], pieces[1], pieces[2]), (2560, 512, 77_824));
+    assert_eq!(pieces.iter().rev().take(3).rev().copied().collect::<Vec<_>>(), [-1_048_576, 4096, 65_905]);
+}
+
 mod choosing {
     use super::*;
 
@@ -281,14 +311,13 @@ mod choosing {
 
     #[test]
     fn packed_streams_are_cut_by_content() {
-        let magics: [(usize, &[u8]); 7] = [
+        let magics: [(usize, &[u8]); 6] = [
             (0, b"\x1f\x8b\x08"),
             (0, b"\xfd7zXZ\0"),
             (0, b"\x28\xb5\x2f\xfd"),
             (0, b"BZh9"),
             (0, b"PK\x03\x04"),
             (257, b"ustar"),
-            (0, b"KDMV"),
         ];
         for magic in magics {
             assert_eq!(choose(&with(8192, &[magic])), CutterParams::content(), "{magic:?}");
@@ -327,8 +356,17 @@ mod choosing {
     }
 
     #[test]
-    fn a_dynamic_vhd_has_the_phase_of_its_first_block() {
-        let head = with(
+    fn grains_of_a_vmdk_have_a_grid_unless_they_are_compressed() {
+        let vmdk =
+            |flags: u32| with(8192, &[(0, b"KDMV"), (8, &flags.to_le_bytes()), (64, &129_u64.to_le_bytes())]);
+        assert_eq!(choose(&vmdk(3)), CutterParams::grid(512));
+        assert_eq!(choose(&vmdk(0x3_0001)), CutterParams::content());
+        assert_eq!(choose(b"KDMV"), CutterParams::content());
+    }
+
+    /// A dynamic VHD whose blocks begin at these sectors.
+    fn vhd(block_bytes: u32, sectors: [u32; 2]) -> Vec<u8> {
+        with(
             8192,
             &[
                 (0, b"conectix"),
@@ -336,14 +374,25 @@ mod choosing {
                 (512, b"cxsparse"),
                 (512 + 16, &1536u64.to_be_bytes()),
                 (512 + 28, &3u32.to_be_bytes()),
-                (512 + 32, &(2u32 << 20).to_be_bytes()),
+                (512 + 32, &block_bytes.to_be_bytes()),
                 (1536, &[0xff; 4]),
-                (1540, &4u32.to_be_bytes()),
-                (1544, &4101u32.to_be_bytes()),
+                (1540, &sectors[0].to_be_bytes()),
+                (1544, &sectors[1].to_be_bytes()),
             ],
-        );
-        assert_eq!(choose(&head), CutterParams::grid(4 * 512 + 512));
+        )
+    }
+
+    #[test]
+    fn a_dynamic_vhd_is_cut_block_by_block_where_they_follow_each_other() {
+        let head = vhd(2 << 20, [4101, 4]);
+        assert_eq!(choose(&head), CutterParams::blocks(4 * 512));
         assert_eq!(choose(&head[..600]), CutterParams::grid(0));
+    }
+
+    #[test]
+    fn a_dynamic_vhd_with_gaps_has_the_phase_of_its_first_block() {
+        assert_eq!(choose(&vhd(2 << 20, [4, 4104])), CutterParams::grid(4 * 512 + 512));
+        assert_eq!(choose(&vhd(1 << 20, [4, 4101])), CutterParams::grid(4 * 512 + 512));
     }
 
     #[test]
