@@ -24,6 +24,10 @@ pub struct Gc {
     /// Also compress old packs better, once
     #[arg(long)]
     recompress: bool,
+    /// Also keep compressed qcow2 and VMDK images as what they hold and how to make them again: they share
+    /// the data of other images then, and downloads of them take longer
+    #[arg(long)]
+    recipes: bool,
 }
 
 impl Gc {
@@ -57,6 +61,7 @@ impl Gc {
             ("dedup", self.dedup),
             ("compact", self.compact),
             ("recompress", self.recompress),
+            ("recipes", self.recipes),
         ];
         let on: Vec<String> =
             switches.iter().filter(|(_, on)| *on).map(|(name, _)| format!("{name}=true")).collect();
@@ -70,9 +75,10 @@ mod tests {
 
     #[test]
     fn only_what_was_asked_for_is_sent() {
-        let gc = |dry_run, dedup, compact, recompress| Gc { dry_run, dedup, compact, recompress };
+        let gc =
+            |dry_run, dedup, compact, recompress| Gc { dry_run, dedup, compact, recompress, recipes: dedup };
         assert_eq!(gc(false, false, false, false).query(), "");
         assert_eq!(gc(true, false, false, true).query(), "?dry_run=true&recompress=true");
-        assert_eq!(gc(false, true, true, false).query(), "?dedup=true&compact=true");
+        assert_eq!(gc(false, true, true, false).query(), "?dedup=true&compact=true&recipes=true");
     }
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::data_dir::DataDir;
 use super::error::Error;
 use super::medium::{self, Purpose};
-use super::settings::{Settings, StoreSettings};
+use super::settings::{Recipes, Settings, StoreSettings};
 use crate::model::StorePlace;
 use crate::objects::{self, Entrance, Native, Trial};
 use crate::service::stores::{StoreInfo, StoreKind, Stores};
@@ -46,6 +46,8 @@ pub struct PlaceSettings {
     pub region: String,
     /// Whether it refuses to overwrite when asked to.
     pub conditional_puts: bool,
+    /// Whether compressed containers are kept by recipes there.
+    pub recipes: Recipes,
 }
 
 impl Default for PlaceSettings {
@@ -62,6 +64,7 @@ impl Default for PlaceSettings {
             endpoint: String::new(),
             region: String::new(),
             conditional_puts: true,
+            recipes: Recipes::Off,
         }
     }
 }
@@ -227,6 +230,7 @@ pub(super) fn stores(settings: &Settings, store: &Store) -> Stores {
         is_default: false,
         kind: kind(medium::is_bucket(settings)),
         location: folder.map_or_else(|| home.location.clone(), |folder| folder.display().to_string()),
+        recipes: home.recipes.into(),
     };
     let places = settings.place.iter().filter_map(|place| {
         Some(StoreInfo {
@@ -239,6 +243,7 @@ pub(super) fn stores(settings: &Settings, store: &Store) -> Stores {
             is_default: place.default && !place.absent,
             kind: kind(place.is_bucket()),
             location: place.location.clone(),
+            recipes: place.recipes.into(),
         })
     });
     Stores::new(std::iter::once(own).chain(places).collect())

@@ -15,6 +15,7 @@ use super::window::Window;
 use crate::base::{Clock, SystemClock};
 use crate::model::job::JobKind;
 use crate::service::Service;
+use crate::service::images::Kept;
 use crate::store::{Compare, Error, Rewritten, Shared, Wish};
 
 /// Rest after a run, as a multiple of its duration, at least: a run may find nothing to do.
@@ -31,6 +32,8 @@ pub struct Hours {
     interval: Duration,
     /// Between two comparisons of packs, in seconds; 0 for none.
     dedup_interval_s: u64,
+    /// Time without a read after which an image is idle, in seconds.
+    recipes_idle_s: i64,
     window: Option<Window>,
 }
 
@@ -41,6 +44,7 @@ impl From<&settings::Reclaim> for Hours {
             start: Duration::from_secs(settings.start_delay_s),
             interval: Duration::from_secs(settings.interval_s),
             dedup_interval_s: settings.dedup_interval_s,
+            recipes_idle_s: settings.recipes_idle_s as i64,
             window: Window::parse(&settings.window).unwrap_or_default(),
         }
     }
@@ -78,6 +82,9 @@ async fn keep_rewriting(service: Service, hours: Hours, stop: CancellationToken)
         if hours.are_open() && suits && wants_comparison(&service, hours).await {
             let wish = Wish { dedup: Some(Compare::New), ..Wish::default() };
             let _ = once(&service, wish, hours, stop.clone()).await;
+        }
+        if hours.are_open() && suits && service.wants_recipes() {
+            keep_recipes(&service, hours, stop.clone()).await;
         }
         let waits = service.has_waiting_job(JobKind::Reclaim);
         if hours.are_open() && (recompress || waits || wants_compaction(&service).await) {
@@ -142,6 +149,36 @@ async fn once(service: &Service, wish: Wish, hours: Hours, stop: CancellationTok
             tracing::error!(%died, "writing packs anew panicked; it is tried again");
             None
         }
+    }
+}
+
+/// One run over compressed images; what it lets go of is compacted right after.
+async fn keep_recipes(service: &Service, hours: Hours, stop: CancellationToken) {
+    let service = service.clone();
+    let began = Instant::now();
+    let work = move || {
+        let store = service.store().clone();
+        service.keep_idle_recipes(hours.recipes_idle_s, &mut |_| {
+            hours.suit_what_can_wait(store.is_busy()) && hours.are_open() && !stop.is_cancelled()
+        })
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(kept)) if kept.streams + kept.left_alone > 0 => {
+            let Kept { streams, packed_bytes, correction_bytes, left_alone, ended_early, .. } = kept;
+            let took_ms = began.elapsed().as_millis() as u64;
+            tracing::info!(
+                streams,
+                packed_bytes,
+                correction_bytes,
+                left_alone,
+                ended_early,
+                took_ms,
+                "kept compressed images by recipes"
+            );
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "images were not kept by recipes; it is tried again"),
+        Err(died) => tracing::error!(%died, "keeping images by recipes panicked; it is tried again"),
     }
 }
 

@@ -20,6 +20,7 @@ use super::policy::Policy;
 use super::syslog::SyslogPlace;
 use super::window::Window;
 use crate::service::identity::PASSWORD_HISTORY_MAX;
+use crate::service::images::RecipePolicy;
 
 /// All settings of a server.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -137,6 +138,31 @@ pub struct StoreSettings {
     pub hash_algorithm: HashAlgorithm,
     /// Whether new images have an MD5.
     pub md5: bool,
+    /// Whether compressed containers are kept by recipes.
+    pub recipes: Recipes,
+}
+
+/// Whether a store keeps compressed containers by recipes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recipes {
+    /// As they came.
+    #[default]
+    Off,
+    /// Those that nobody has read for `reclaim.recipes_idle_s`.
+    Idle,
+    /// All of them.
+    Always,
+}
+
+impl From<Recipes> for RecipePolicy {
+    fn from(recipes: Recipes) -> RecipePolicy {
+        match recipes {
+            Recipes::Off => RecipePolicy::Off,
+            Recipes::Idle => RecipePolicy::Idle,
+            Recipes::Always => RecipePolicy::Always,
+        }
+    }
 }
 
 impl Default for StoreSettings {
@@ -157,6 +183,7 @@ impl Default for StoreSettings {
             reserve_bytes: 64 << 20,
             hash_algorithm: HashAlgorithm::Sha512,
             md5: true,
+            recipes: Recipes::Off,
         }
     }
 }
@@ -231,6 +258,8 @@ pub struct Reclaim {
     pub recompress_after_s: u64,
     /// Between two comparisons of what came in with everything stored, in seconds; 0 for none.
     pub dedup_interval_s: u64,
+    /// Time without a read after which an image is idle, in seconds.
+    pub recipes_idle_s: u64,
     /// Share of the time that packs are written anew while clients are served, in hundredths.
     pub busy_percent: u64,
     /// `HH:MM-HH:MM`, the box's own time, when packs are written anew; empty for any time.
@@ -248,6 +277,7 @@ impl Default for Reclaim {
             recompress_level: 9,
             recompress_after_s: 86_400,
             dedup_interval_s: 86_400,
+            recipes_idle_s: 30 * 86_400,
             busy_percent: 25,
             window: String::new(),
         }
@@ -557,6 +587,7 @@ impl Settings {
         between("reclaim.recompress_level", self.reclaim.recompress_level, 0, 19)?;
         between("reclaim.recompress_after_s", self.reclaim.recompress_after_s, 0, 315_360_000)?;
         between("reclaim.dedup_interval_s", self.reclaim.dedup_interval_s, 0, 31_536_000)?;
+        between("reclaim.recipes_idle_s", self.reclaim.recipes_idle_s, 0, 315_360_000)?;
         between("reclaim.busy_percent", self.reclaim.busy_percent, 1, 100)?;
         Window::parse(&self.reclaim.window)?;
         between("scrub.period_days", self.scrub.period_days, 1, 3650)?;

@@ -30,6 +30,15 @@ pub trait Source: Send + Sync {
     fn stretch_at(&self, at: u64) -> Stretch {
         Stretch { bytes: self.size_bytes().saturating_sub(at), is_zero: false }
     }
+
+    /// What comes out of the deflate stream (RFC 1951) that begins at byte `at`, where the source knows that without
+    /// decoding it.
+    ///
+    /// # Errors
+    /// When the bytes cannot be had.
+    fn unpacked_at(&self, _at: u64) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 }
 
 impl<S: Source + ?Sized> Source for &S {
@@ -44,6 +53,10 @@ impl<S: Source + ?Sized> Source for &S {
     fn stretch_at(&self, at: u64) -> Stretch {
         (**self).stretch_at(at)
     }
+
+    fn unpacked_at(&self, at: u64) -> io::Result<Option<Vec<u8>>> {
+        (**self).unpacked_at(at)
+    }
 }
 
 impl<S: Source + ?Sized> Source for Arc<S> {
@@ -57,6 +70,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn stretch_at(&self, at: u64) -> Stretch {
         (**self).stretch_at(at)
+    }
+
+    fn unpacked_at(&self, at: u64) -> io::Result<Option<Vec<u8>>> {
+        (**self).unpacked_at(at)
     }
 }
 

@@ -8,6 +8,9 @@ use super::probe::Format;
 use super::refusal::{Code, Error, Refusal};
 use super::source::Source;
 
+/// What is before the deflate stream in a zlib frame (RFC 1950).
+pub const ZLIB_HEADER_BYTES: u64 = 2;
+
 /// How a unit was compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
@@ -47,9 +50,12 @@ impl Unit {
             Error::from(Refusal::new(self.format, Code::BadData, "compressed data", why))
         };
         let size = |bytes: u64| usize::try_from(bytes).map_err(|_| bad("it is too large".into()));
+        let (least, wanted) = (size(self.bytes_min)?, size(self.bytes)?);
+        if let Some(known) = self.known(source)?.filter(|known| (least..=wanted).contains(&known.len())) {
+            return Ok(known);
+        }
         let mut packed = vec![0; size(self.packed_bytes)?];
         source.read_exact_at(self.at, &mut packed)?;
-        let (least, wanted) = (size(self.bytes_min)?, size(self.bytes)?);
         let mut decoded = Vec::with_capacity(wanted);
         // One more than wanted, so that a unit that makes more is told from one that ends there.
         let most = self.bytes.saturating_add(1);
@@ -64,6 +70,17 @@ impl Unit {
             Ok(count) if count < least => Err(bad(format!("it makes {count} bytes of {least}"))),
             Ok(_) => Err(bad(format!("it makes more than {wanted} bytes"))),
             Err(error) => Err(bad(error.to_string())),
+        }
+    }
+}
+
+impl Unit {
+    /// What comes out of it, where the source knows.
+    fn known(&self, source: &dyn Source) -> std::io::Result<Option<Vec<u8>>> {
+        match self.codec {
+            Codec::Deflate => source.unpacked_at(self.at),
+            Codec::Zlib => source.unpacked_at(self.at.saturating_add(ZLIB_HEADER_BYTES)),
+            Codec::Zstd => Ok(None),
         }
     }
 }

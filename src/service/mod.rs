@@ -177,6 +177,10 @@ pub struct Service {
     web: Arc<Web>,
     /// Disks of images that are open.
     guests: images::Guests,
+    /// When data was read last.
+    reads: images::Reads,
+    /// Streams that recipes are not for.
+    recipes_tried: images::Tried,
     /// Images whose data is fetched for their first read.
     fetches: images::Fetches,
     /// The stores that clients may choose from.
@@ -196,7 +200,8 @@ impl Service {
     ) -> Service {
         events::log(&db, &store);
         let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
-        let replays = identity::Replays::new(clock.now());
+        let now = clock.now();
+        let replays = identity::Replays::new(now);
         let attempts = identity::Attempts::new(rules.attempts, &*entropy);
         Service {
             db,
@@ -220,6 +225,8 @@ impl Service {
             regions: Arc::default(),
             web: Arc::default(),
             guests: images::Guests::default(),
+            reads: images::Reads::new(now),
+            recipes_tried: images::Tried::default(),
             fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,

@@ -271,7 +271,7 @@ mod tests {
         let store =
             Store::open(db.clone(), medium, None, options, clock.clone(), Arc::new(OsEntropy)).unwrap();
         let service = Service::new(db, store, clock, Arc::new(OsEntropy), rules());
-        let collected = service.reclaim(&admin(), Default::default(), &mut |_| ()).unwrap();
+        let collected = service.reclaim(&admin(), Default::default(), None, &mut |_| ()).unwrap();
         assert_eq!(collected.freed.withheld, 1);
         let [told] = &collected.unreadable[..] else { panic!("{collected:?}") };
         for said in [&hurt.to_string(), "hurt", manifest.as_str(), "put the object back, or delete the image"]
@@ -279,7 +279,7 @@ mod tests {
             assert!(told.contains(said), "no {said:?} in {told}");
         }
         service.delete_image(&admin(), &hurt).unwrap();
-        let collected = service.reclaim(&admin(), Default::default(), &mut |_| ()).unwrap();
+        let collected = service.reclaim(&admin(), Default::default(), None, &mut |_| ()).unwrap();
         assert_eq!((collected.freed.packs, collected.freed.withheld, collected.unreadable.len()), (1, 0, 0));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use super::audit::Act;
+use super::images::{Kept, Which};
 use super::jobs::JobAtWork;
 use super::rights::{Action, Resource};
 use super::upkeep::Step;
@@ -23,6 +24,8 @@ pub struct Collected {
     pub freed: Reclaimed,
     /// What was written anew.
     pub rewritten: Rewritten,
+    /// What is kept by recipes now.
+    pub recipes: Kept,
     /// Images whose manifest cannot be read and whose packs nobody knows, each with the reason and
     /// what to do: packs they may need were withheld.
     pub unreadable: Vec<String>,
@@ -34,6 +37,7 @@ impl Collected {
             job,
             freed: Reclaimed::default(),
             rewritten: Rewritten::default(),
+            recipes: Kept::default(),
             unreadable: Vec::new(),
         }
     }
@@ -45,11 +49,17 @@ impl Service {
     /// # Errors
     /// [`ErrorKind::Forbidden`], [`ErrorKind::TooLarge`] when there is no room to write packs anew, or
     /// when the catalog or the medium fails. What was done by then stays.
-    pub fn reclaim(&self, actor: &Actor, wish: Wish, tell: &mut dyn FnMut(Step)) -> Result<Collected, Error> {
+    pub fn reclaim(
+        &self,
+        actor: &Actor,
+        wish: Wish,
+        recipes: Option<Which>,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<Collected, Error> {
         actor.expect(Action::StoreReclaim, Resource::None)?;
-        self.record(actor, Act::new(Operation::Reclaim).saying(format!("{wish:?}")))?;
+        self.record(actor, Act::new(Operation::Reclaim).saying(format!("{wish:?}, recipes: {recipes:?}")))?;
         let mut job = self.begin_job(JobKind::Reclaim)?;
-        let collected = self.collect(wish, &mut job, tell);
+        let collected = self.collect(wish, recipes, &mut job, tell);
         job.finish(collected.as_ref().map(figures))?;
         collected
     }
@@ -57,6 +67,7 @@ impl Service {
     fn collect(
         &self,
         wish: Wish,
+        recipes: Option<Which>,
         job: &mut JobAtWork,
         tell: &mut dyn FnMut(Step),
     ) -> Result<Collected, Error> {
@@ -66,12 +77,18 @@ impl Service {
         }
         let freed = self.give_back(Reach::Everything)?;
         let unreadable = if freed.withheld > 0 { self.unlisted_images()? } else { Vec::new() };
-        let rewritten = self.rewrite(wish, &mut |progress| {
+        let mut watch = |progress: Progress| {
             let step = Step::from(progress);
             tell(step.clone());
             job.step(&step)
-        })?;
-        Ok(Collected { freed, rewritten, unreadable, ..nothing })
+        };
+        // Before packs are written anew: what recipes let go of gives its space back in the same run.
+        let recipes = match recipes {
+            Some(which) => self.keep_recipes(which, &mut watch)?,
+            None => Kept::default(),
+        };
+        let rewritten = self.rewrite(wish, &mut watch)?;
+        Ok(Collected { freed, rewritten, recipes, unreadable, ..nothing })
     }
 
     /// Writes packs anew, as the box does by itself, until `goes_on` says no. A job begins where there
@@ -118,6 +135,39 @@ impl Service {
         rewritten
     }
 
+    /// Keeps compressed containers by recipes, as the box does by itself, until `goes_on` says no. A job begins where there is
+    /// something to do.
+    ///
+    /// # Errors
+    /// As [`Service::reclaim`].
+    pub fn keep_idle_recipes(
+        &self,
+        idle_s: i64,
+        goes_on: &mut dyn FnMut(&Progress) -> bool,
+    ) -> Result<Kept, Error> {
+        let (mut job, mut refusal) = (None, None);
+        let kept = self.keep_recipes(Which::ByPolicy { idle_s }, &mut |progress| {
+            if job.is_none() {
+                match self.begin_job(JobKind::Reclaim) {
+                    Ok(begun) => job = Some(begun),
+                    Err(error) => refusal = Some(error),
+                }
+            }
+            match &mut job {
+                Some(job) if goes_on(&progress) => job.step(&progress.into()),
+                _ => ControlFlow::Break(()),
+            }
+        });
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        if let Some(job) = job {
+            let nothing = Collected::nothing(job.id());
+            job.finish(kept.as_ref().map(|kept| figures(&Collected { recipes: *kept, ..nothing })))?;
+        }
+        kept
+    }
+
     /// The images for which packs are withheld, in words.
     fn unlisted_images(&self) -> Result<Vec<String>, Error> {
         let unlisted: HashMap<ContentId, String> =
@@ -160,7 +210,7 @@ impl Service {
 
 /// What came of a run, by name: what its job keeps and its caller is told.
 pub fn figures(collected: &Collected) -> BTreeMap<String, u64> {
-    let Collected { freed, rewritten, .. } = collected;
+    let Collected { freed, rewritten, recipes, .. } = collected;
     let shared = &rewritten.shared;
     let figures = [
         ("packs", freed.packs),
@@ -178,7 +228,12 @@ pub fn figures(collected: &Collected) -> BTreeMap<String, u64> {
         ("replaced_bytes", rewritten.replaced_bytes),
         ("written_bytes", rewritten.written_bytes),
         ("damaged", rewritten.damaged + shared.damaged),
-        ("ended_early", rewritten.ended_early.into()),
+        ("recipes", recipes.streams),
+        ("recipe_units", recipes.units),
+        ("recipe_packed_bytes", recipes.packed_bytes),
+        ("recipe_correction_bytes", recipes.correction_bytes),
+        ("recipes_left_alone", recipes.left_alone),
+        ("ended_early", (rewritten.ended_early || recipes.ended_early).into()),
     ];
     figures.map(|(name, figure)| (name.to_owned(), figure)).into()
 }

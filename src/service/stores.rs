@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::images::RecipePolicy;
 use super::{Actor, Error, Service};
 use crate::model::{ContentId, Image, StorePlace};
 use crate::service::rights::{Action, Resource};
@@ -29,6 +30,8 @@ pub struct StoreInfo {
     pub kind: StoreKind,
     /// The directory, or the bucket.
     pub location: String,
+    /// Whether compressed containers are kept by recipes there.
+    pub recipes: RecipePolicy,
 }
 
 /// What a store is on, in the Image API's words.
@@ -76,6 +79,7 @@ impl Default for Stores {
             is_default: true,
             kind: StoreKind::File,
             location: String::new(),
+            recipes: RecipePolicy::Off,
         }])
     }
 }

@@ -88,6 +88,14 @@ impl Assembler {
         }
     }
 
+    /// The state before the first byte of what the box stores by itself, with a cutter that was chosen.
+    pub fn for_upkeep(store: Store, realm: Realm, params: CutterParams) -> Assembler {
+        let mut assembler = Assembler::new(store, realm);
+        assembler.held.for_upkeep();
+        assembler.cutter = Some((params, Cutter::new(params)));
+        assembler
+    }
+
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.cutter.is_none() {

@@ -46,6 +46,7 @@ impl Store {
             last_pack: None,
             digests: manifest.digests.clone().into(),
             record,
+            recipe: reader.recipe(),
         };
         seal_manifest(self, body).map(Some)
     }

@@ -24,9 +24,9 @@ use super::manifest::{Extent, Manifest};
 use super::object::Builder;
 use super::pins::Held;
 use super::realm::Realm;
+use super::recipe::Recipe;
 use super::rows::{ContentRow, manifest_header};
 use super::{Store, thread};
-use crate::db::codec;
 use crate::model::{ContentId, DigestChoice, Digests, StorePlace};
 use digesting::Digesting;
 use lanes::Lanes;
@@ -95,7 +95,8 @@ impl Ingest {
         let last_pack = assembled.last_pack.map(|pack| self.store.describe(pack)).transpose()?;
         let Assembled { cutter, extents, held, .. } = assembled;
         let (domain, digests) = (self.domain, digesting.finalize());
-        seal(self.store, Body { domain, cutter, extents, held, last_pack, digests, record }).await
+        seal(self.store, Body { domain, cutter, extents, held, last_pack, digests, record, recipe: None })
+            .await
     }
 }
 
@@ -108,6 +109,8 @@ pub(super) struct Body {
     pub(super) last_pack: Option<NewPack>,
     pub(super) digests: Digests,
     pub(super) record: Vec<u8>,
+    /// How the stream is made of what the extents name, where it is not just that.
+    pub(super) recipe: Option<Recipe>,
 }
 
 /// Writes the manifest, on a thread of its own as it waits for the medium.
@@ -122,17 +125,19 @@ async fn seal(store: Store, body: Body) -> Result<Receipt, Error> {
 /// Writes the manifest. Blocks on the medium.
 pub(super) fn seal_manifest(store: &Store, body: Body) -> Result<Receipt, Error> {
     let content = ContentId(store.inner.entropy.id());
-    let Body { domain, cutter, extents, mut held, last_pack, digests, record } = body;
-    let size_bytes = extents.iter().map(Extent::bytes).sum();
+    let Body { domain, cutter, extents, mut held, last_pack, digests, record, recipe } = body;
+    let stored_bytes = extents.iter().map(Extent::bytes).sum();
+    let size_bytes = recipe.as_ref().map_or(stored_bytes, Recipe::size_bytes);
+    let digests_form = (&digests).into();
     let manifest =
-        Manifest { content: content.0, size_bytes, digests: (&digests).into(), cutter, extents, record };
+        Manifest { content: content.0, size_bytes, digests: digests_form, cutter, extents, record, recipe };
     let (header, key) = store.sealing(
         &mut held,
         manifest_header(fresh_id(&*store.inner.entropy, StorePlace::HOME)),
         domain,
     )?;
     let builder = Builder::start(&*store.inner.objects, &header, key.as_deref())?;
-    let written = builder.finish(codec::encode(&manifest))?;
+    let written = builder.finish(manifest.to_bytes())?;
     store.inner.activity.written(written.object_bytes);
     let key_version = header.key_version;
     let row = ContentRow { object: header.id, domain, stored: written, size_bytes, key_version };

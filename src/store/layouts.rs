@@ -137,6 +137,7 @@ mod tests {
             cutter: choose(&[]),
             extents: (0..pieces).map(piece).collect(),
             record: Vec::new(),
+            recipe: None,
         };
         // As it is when it was read.
         let bytes = codec::encode(&manifest);

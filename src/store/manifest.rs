@@ -4,6 +4,7 @@ use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 
 use super::cutter::CutterParams;
+use super::recipe::Recipe;
 use crate::db::codec::{self, Record, Unreadable};
 use crate::db::{DigestsForm, FirstDigestsForm};
 
@@ -39,7 +40,7 @@ impl Extent {
 
 /// One stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest<D = DigestsForm> {
+pub struct Manifest<D = DigestsForm, R = Option<Recipe>> {
     /// Its content id.
     pub content: [u8; 16],
     /// Its length.
@@ -48,46 +49,69 @@ pub struct Manifest<D = DigestsForm> {
     pub digests: D,
     /// How it was cut.
     pub cutter: CutterParams,
-    /// Its extents, in order.
+    /// What is stored for it, in order: the stream itself, or the material of its recipe.
     pub extents: Vec<Extent>,
     /// What the caller wanted kept beside it: the image's record.
     pub record: Vec<u8>,
+    /// How the stream is made of what the extents name, where it is not just that.
+    pub recipe: R,
 }
 
 impl Record for Manifest {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const NAME: &'static str = "manifest";
 
     fn decode_other(version: u8, body: &[u8]) -> Result<Manifest, Unreadable> {
-        if version == FirstManifest::VERSION {
-            return codec::decode_body::<FirstManifest>(body).map(Manifest::from);
+        match version {
+            FirstManifest::VERSION => codec::decode_body::<FirstManifest>(body).map(Manifest::from),
+            SecondManifest::VERSION => codec::decode_body::<SecondManifest>(body).map(Manifest::from),
+            _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
         }
-        Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") })
     }
 }
 
 /// The first version, of which every stream had all digests.
-type FirstManifest = Manifest<FirstDigestsForm>;
+type FirstManifest = Manifest<FirstDigestsForm, ()>;
 
 impl Record for FirstManifest {
     const VERSION: u8 = 1;
     const NAME: &'static str = "manifest";
 }
 
-impl From<FirstManifest> for Manifest {
-    fn from(first: FirstManifest) -> Manifest {
+/// The second version, without a recipe: streams that have none are still written so.
+type SecondManifest = Manifest<DigestsForm, ()>;
+
+impl Record for SecondManifest {
+    const VERSION: u8 = 2;
+    const NAME: &'static str = "manifest";
+}
+
+impl<D: Into<DigestsForm>> From<Manifest<D, ()>> for Manifest {
+    fn from(old: Manifest<D, ()>) -> Manifest {
         Manifest {
-            content: first.content,
-            size_bytes: first.size_bytes,
-            digests: first.digests.into(),
-            cutter: first.cutter,
-            extents: first.extents,
-            record: first.record,
+            content: old.content,
+            size_bytes: old.size_bytes,
+            digests: old.digests.into(),
+            cutter: old.cutter,
+            extents: old.extents,
+            record: old.record,
+            recipe: None,
         }
     }
 }
 
 impl Manifest {
+    /// Its bytes. An earlier release reads them unless there is a recipe: the second version is the third without its last
+    /// byte, which says that there is none.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = codec::encode(self);
+        if self.recipe.is_none() {
+            bytes.pop();
+            bytes[0] = SecondManifest::VERSION;
+        }
+        bytes
+    }
+
     /// The packs it names.
     pub fn packs(&self) -> RoaringTreemap {
         self.extents
@@ -140,6 +164,7 @@ mod tests {
             cutter: CutterParams::content(),
             extents: vec![Extent::Zeros { bytes: 2 }, Extent::Run { bytes: 3, pack: 4, first: 5, count: 6 }],
             record: vec![8],
+            recipe: None,
         }
     }
 
@@ -166,10 +191,36 @@ mod tests {
             (None, None, vec!["00", "00"]),
         ] {
             let manifest = sample(&Digests { md5: md5_form, secure, blake3: [2; 32] });
-            let bytes = codec::encode(&manifest);
+            let bytes = manifest.to_bytes();
             assert_eq!(hex::encode(&bytes), golden("02", &[form.concat().as_str(), &blake3]));
             assert_eq!(codec::decode::<Manifest>(&bytes).unwrap(), manifest);
         }
+    }
+
+    #[test]
+    fn a_manifest_with_a_recipe_is_golden() {
+        use super::super::recipe::{Group, Step};
+        let digests = Digests { md5: None, secure: None, blake3: [2; 32] };
+        let steps = vec![
+            Step::Rest { bytes: 1 },
+            Step::Plain { bytes: 2 },
+            Step::Packed { packed_bytes: 3, plain_bytes: 4, correction_bytes: 5, sum: [6, 7, 8, 9] },
+        ];
+        let recipe = Some(Recipe { codec: 1, groups: vec![Group { steps }] });
+        let manifest = Manifest { recipe, ..sample(&digests) };
+        let bytes = manifest.to_bytes();
+        let before = golden("03", &["0000", &"02".repeat(32)]);
+        let recipe = [
+            "01",
+            "0100",
+            "0100000000000000",
+            "0300000000000000",
+            "0000000001000000",
+            "0100000002000000",
+            "0200000003000000040000000500000006070809",
+        ];
+        assert_eq!(hex::encode(&bytes), [before, recipe.concat()].concat());
+        assert_eq!(codec::decode::<Manifest>(&bytes).unwrap(), manifest);
     }
 
     #[test]
@@ -179,7 +230,7 @@ mod tests {
         let form = ["01".repeat(16), "03".repeat(64), "02".repeat(32)].concat();
         let bytes = hex::decode(golden("01", &[&form])).unwrap();
         assert_eq!(codec::decode::<Manifest>(&bytes).unwrap(), sample(&digests));
-        let unknown = hex::decode(golden("03", &[&form])).unwrap();
+        let unknown = hex::decode(golden("04", &[&form])).unwrap();
         assert!(codec::decode::<Manifest>(&unknown).is_err());
     }
 }

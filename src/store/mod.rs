@@ -45,6 +45,7 @@ mod pins;
 mod read;
 mod realm;
 mod rebuild;
+mod recipe;
 mod reclaim;
 mod recycle;
 mod replace;
@@ -90,6 +91,7 @@ pub use parity::{ParityTotals, Ratio as ParityRatio};
 pub use read::Reader;
 pub use realm::Scope;
 pub use rebuild::{Rebuilt, Tell, derived_tables};
+pub use recipe::{Piece, Recast};
 pub use reclaim::{Reach, Reclaimed};
 pub use rows::FACTS;
 pub use scrub::{ScrubStatus, Scrubbed};
@@ -283,6 +285,14 @@ impl Store {
             Err(Error::Damaged { .. }) if self.suspect(stored, None, (0, 0)) => self.open_reader(content),
             opened => opened,
         }
+    }
+
+    /// The same for work that nobody waits for: the box does not count as busy because of it.
+    ///
+    /// # Errors
+    /// As [`Store::reader`].
+    pub fn reader_for_upkeep(&self, content: &ContentId) -> Result<Reader, Error> {
+        Ok(self.reader(content)?.for_upkeep())
     }
 
     fn open_reader(&self, content: &ContentId) -> Result<Reader, Error> {

@@ -17,6 +17,8 @@ pub struct Pins(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     packs: HashMap<u64, usize>,
+    /// How many of these pins are of somebody who waits.
+    waited_for: usize,
     condemned: HashSet<u64>,
     /// Packs that are about to lose chunks: the ordinals that stay.
     enclosed: HashMap<u64, RoaringBitmap>,
@@ -37,6 +39,8 @@ pub struct Held {
     pins: Pins,
     packs: BTreeSet<u64>,
     objects: Vec<[u8; 16]>,
+    /// Whether nobody waits for whoever holds them.
+    is_upkeep: bool,
 }
 
 /// While it exists, packs whose pins end count as used.
@@ -60,7 +64,7 @@ pub struct Lease {
 impl Pins {
     /// Starts holding nothing.
     pub fn hold(&self) -> Held {
-        Held { pins: self.clone(), packs: BTreeSet::new(), objects: Vec::new() }
+        Held { pins: self.clone(), packs: BTreeSet::new(), objects: Vec::new(), is_upkeep: false }
     }
 
     /// Begins a mark. Streams that are published after its snapshot end their pins after this.
@@ -117,9 +121,9 @@ impl Pins {
         self.lock().packs.keys().copied().collect()
     }
 
-    /// Whether a stream or a reader is under way.
+    /// Whether a stream or a reader is under way that somebody waits for.
     pub fn is_busy(&self) -> bool {
-        !self.lock().packs.is_empty()
+        self.lock().waited_for > 0
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -218,8 +222,17 @@ impl Held {
             return false;
         }
         *state.packs.entry(pack).or_default() += 1;
+        state.waited_for += usize::from(!self.is_upkeep);
         self.packs.insert(pack);
         true
+    }
+
+    /// Nobody waits for whoever holds these: the box does not count as busy because of them.
+    pub fn for_upkeep(&mut self) {
+        let mut state = self.pins.lock();
+        if !std::mem::replace(&mut self.is_upkeep, true) {
+            state.waited_for -= self.packs.len();
+        }
     }
 
     /// Holds an object that is being written.
@@ -238,6 +251,9 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut state = self.pins.lock();
+        if !self.is_upkeep {
+            state.waited_for -= self.packs.len();
+        }
         for pack in &self.packs {
             if let Some(count) = state.packs.get_mut(pack) {
                 *count -= 1;
@@ -288,6 +304,20 @@ mod tests {
         assert!(pins.is_busy());
         drop(enclosed);
         assert!(held.chunk(1, 4) && held.run(1, 4, 2));
+    }
+
+    #[test]
+    fn upkeep_does_not_make_the_box_busy() {
+        let pins = Pins::default();
+        let (mut upkeep, mut client) = (pins.hold(), pins.hold());
+        assert!(upkeep.pack(1) && pins.is_busy());
+        upkeep.for_upkeep();
+        assert!(upkeep.pack(2) && !pins.is_busy());
+        assert!(client.pack(1) && pins.is_busy());
+        drop(client);
+        assert!(!pins.is_busy() && pins.packs().len() == 2);
+        drop(upkeep);
+        assert!(!pins.is_busy() && pins.packs().is_empty());
     }
 
     #[test]

@@ -17,7 +17,6 @@ use super::rows::{self, CONTENTS, ContentRow, GRAVES, grave_key, manifest_header
 use super::stored::Stored;
 use super::totals::{self, Stats};
 use super::unmarked;
-use crate::db::codec::encode;
 use crate::db::{Rows, WriteTxn};
 use crate::model::{ContentId, StorePlace};
 
@@ -68,7 +67,7 @@ impl Store {
             before.domain,
         )?;
         let builder = Builder::start(&*self.inner.objects, &header, key.as_deref())?;
-        let stored = builder.finish(encode(manifest))?;
+        let stored = builder.finish(manifest.to_bytes())?;
         self.inner.activity.written(stored.object_bytes);
         let packs = manifest.packs();
         let next =

@@ -31,9 +31,21 @@ impl Progress {
     /// The phase in which streams are given one copy of what is stored twice.
     pub const SHARING: &'static str = "sharing duplicates";
 
+    /// The phase in which compressed containers are taken apart.
+    pub const TAKING_APART: &'static str = "taking images apart";
+    /// The phase in which what was taken apart is put together, and compared.
+    pub const COMPARING_RECIPE: &'static str = "comparing what is put together";
+
     /// Whether this may wait until nobody is served.
     pub fn can_wait(&self) -> bool {
-        [Progress::RECOMPRESSING, Progress::COMPARING, Progress::SHARING].contains(&self.phase)
+        [
+            Progress::RECOMPRESSING,
+            Progress::COMPARING,
+            Progress::SHARING,
+            Progress::TAKING_APART,
+            Progress::COMPARING_RECIPE,
+        ]
+        .contains(&self.phase)
     }
 }
 

@@ -45,6 +45,7 @@ fn info(place: u8, name: &str, weight: i64) -> StoreInfo {
         is_default: place == 0,
         kind: StoreKind::File,
         location: "/srv/secret-path".into(),
+        recipes: crate::service::images::RecipePolicy::Off,
     }
 }
 

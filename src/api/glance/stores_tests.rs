@@ -34,6 +34,7 @@ fn info(place: u8, name: &str, weight: i64) -> StoreInfo {
         is_default: place == 0,
         kind: StoreKind::File,
         location: format!("/srv/{name}"),
+        recipes: crate::service::images::RecipePolicy::Off,
     }
 }
 

@@ -10,6 +10,7 @@ use super::error::Refusal;
 use super::{permitted, work};
 use crate::api::context::ApiState;
 use crate::service::Error;
+use crate::service::images::Which;
 use crate::service::reclaim::{Collected, figures};
 use crate::service::rights::Action;
 use crate::store::{Compare, Plan, PlannedPack, Wish};
@@ -25,6 +26,7 @@ struct Asked {
     dedup: bool,
     compact: bool,
     recompress: bool,
+    recipes: bool,
 }
 
 pub(super) async fn gc(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
@@ -36,17 +38,20 @@ pub(super) async fn gc(State(state): State<ApiState>, request: Request) -> Resul
         recompress: asked.recompress,
     };
     Ok(work::respond(state, move |service, tell| {
+        let recipes = asked.recipes.then_some(Which::All);
         if asked.dry_run {
             return Ok(plan_body(&service.plan_reclaim(&actor, wish)?));
         }
-        Ok(collected_body(&service.reclaim(&actor, wish, tell)?))
+        Ok(collected_body(&service.reclaim(&actor, wish, recipes, tell)?))
     }))
 }
 
 fn asked(uri: &Uri) -> Result<Asked, Error> {
     match Query::try_from_uri(uri) {
         Ok(Query(asked)) => Ok(asked),
-        Err(_) => Err(Error::invalid("gc takes dry_run, dedup, compact and recompress, each true or false")),
+        Err(_) => Err(Error::invalid(
+            "gc takes dry_run, dedup, compact, recompress and recipes, each true or false",
+        )),
     }
 }
 
@@ -106,6 +111,7 @@ mod tests {
         );
         assert!(asked("?compact=true&dry_run=true").is_ok_and(|asked| asked.dry_run && asked.compact));
         assert!(asked("?dedup=true").is_ok_and(|asked| asked.dedup && !asked.compact));
+        assert!(asked("?recipes=true").is_ok_and(|asked| asked.recipes && !asked.compact));
         assert!(asked("?compact=perhaps").is_err());
         assert!(asked("?everything=true").is_err());
     }

@@ -24,7 +24,11 @@ impl Service {
     pub(super) fn reader_of(&self, image: &Image) -> Result<Option<Reader>, Error> {
         expect_here(image)?;
         let contents = self.stores.contents(image, &[]);
-        if contents.is_empty() { Ok(None) } else { Ok(Some(self.store.reader_of(&contents)?)) }
+        if contents.is_empty() {
+            return Ok(None);
+        }
+        self.reads.note(&contents, self.clock.now());
+        Ok(Some(self.store.reader_of(&contents)?))
     }
 
     /// Opens an image's data.
@@ -55,6 +59,7 @@ impl Service {
         }
         custom_keys::expect_opens(&read, &image, actor)?;
         let contents = self.stores.contents(&image, preferred);
+        self.reads.note(&contents, self.clock.now());
         let reader = if contents.is_empty() { None } else { Some(self.store.reader_of(&contents)?) };
         Ok(Download { image, reader })
     }

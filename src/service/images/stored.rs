@@ -22,6 +22,10 @@ impl Source for Stored {
         let (bytes, is_zero) = self.0.stretch_at(at);
         Stretch { bytes, is_zero }
     }
+
+    fn unpacked_at(&self, at: u64) -> io::Result<Option<Vec<u8>>> {
+        self.0.unpacked_at(at).map_err(io::Error::other)
+    }
 }
 
 /// What a reader of a disk format says, as a use case says it.

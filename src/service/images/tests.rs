@@ -426,7 +426,7 @@ async fn p9_an_erased_domain_takes_exactly_its_images() {
     // Its space comes back as any other's, and its owner's next image has keys again.
     let (owner, id) = &images[0];
     service.delete_image(owner, id).unwrap();
-    let freed = service.reclaim(&admin(), Default::default(), &mut |_| ()).unwrap().freed;
+    let freed = service.reclaim(&admin(), Default::default(), None, &mut |_| ()).unwrap().freed;
     assert!(freed.packs > 0);
     let again = image(&service, owner, Visibility::Private);
     let upload = service.begin_upload(owner, &again.id, None).unwrap();
@@ -535,7 +535,7 @@ async fn p4_p9_a_key_that_images_name_is_theirs_alone_and_takes_exactly_them() {
         assert_eq!(reads(&service, owner, &id), read);
     }
     // What nobody can read again gives its space back although its images are still there.
-    let freed = service.reclaim(&admin(), Default::default(), &mut |_| ()).unwrap().freed;
+    let freed = service.reclaim(&admin(), Default::default(), None, &mut |_| ()).unwrap().freed;
     assert!(freed.packs > 0 && chunks() == 2 * of_data, "{freed:?}");
     let checked = service.check(&admin(), &mut |_| ()).unwrap();
     assert_eq!((checked.revoked.len(), checked.damaged, checked.damaged_objects), (2, vec![], vec![]));
@@ -543,7 +543,7 @@ async fn p4_p9_a_key_that_images_name_is_theirs_alone_and_takes_exactly_them() {
         service.delete_image(&one, &id).unwrap();
     }
     service
-        .reclaim(&admin(), Wish { compact: true, recompress: true, ..Wish::default() }, &mut |_| ())
+        .reclaim(&admin(), Wish { compact: true, recompress: true, ..Wish::default() }, None, &mut |_| ())
         .unwrap();
     assert!(!service.store().has_unmarked_packs().unwrap() || chunks() == 2 * of_data);
     // The name can be used again, and means a fresh key.

@@ -83,6 +83,7 @@ fn manifest(image: u64) -> Manifest {
         cutter: choose(&[]),
         extents,
         record: b"record".to_vec(),
+        recipe: None,
     }
 }
 

@@ -11,7 +11,6 @@ use super::swap::Swap;
 use super::tests::{blocks, expect_sound, expect_whole, on, options, reclaim, release, sparse_of};
 use super::weigh::{Candidate, Pass};
 use super::*;
-use crate::db::codec;
 use crate::model::{ContentId, Digests};
 use crate::store::cutter::choose;
 use crate::store::ingest::Durable;
@@ -127,10 +126,11 @@ pub fn receipt(b: &Bench, chunk: &[u8], (pack, first): (u64, u32), held: Held) -
         cutter: choose(&[]),
         extents: vec![Extent::Run { bytes: size_bytes, pack, first, count: 1 }],
         record: b"record".to_vec(),
+        recipe: None,
     };
     let header = manifest_header([9; 16]);
     let builder = Builder::start(&b.objects, &header, None).unwrap();
-    let stored = builder.finish(codec::encode(&manifest)).unwrap();
+    let stored = builder.finish(manifest.to_bytes()).unwrap();
     let row = ContentRow { object: header.id, domain: 0, stored, size_bytes, key_version: 0 };
     Receipt(Arc::new(Durable { content, row, manifest, last_pack: None, digests, _held: held }))
 }

@@ -21,6 +21,8 @@ use grid::{GridCutter, GridState};
 
 /// The block of the guest grid: what file systems allocate by.
 const BLOCK: usize = 4096;
+/// The same, as places in streams are counted.
+pub(super) const BLOCK_BYTES: u64 = BLOCK as u64;
 static ZERO_BLOCK: [u8; BLOCK] = [0; BLOCK];
 
 const KIB: u32 = 1024;

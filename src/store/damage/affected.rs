@@ -13,6 +13,7 @@ use super::super::Store;
 use super::super::error::Error;
 use super::super::manifest::{Extent, Manifest};
 use super::super::pack::Pack;
+use super::super::recipe::Composition;
 use super::super::rows::{self, CONTENTS, ContentRow};
 use super::super::stored::Stored;
 use super::records::{DAMAGE, DamageRow};
@@ -188,5 +189,29 @@ fn hits(manifest: &Manifest, packs: &HashMap<u64, LostPack>) -> BTreeMap<u64, Ve
         }
         at += extent.bytes();
     }
-    hits
+    match &manifest.recipe {
+        None => hits,
+        Some(recipe) => in_stream(hits, &Composition::new(recipe.clone())),
+    }
+}
+
+/// Ranges of the material of a recipe as the stream's that need them.
+fn in_stream(
+    hits: BTreeMap<u64, Vec<ByteRange>>,
+    composition: &Composition,
+) -> BTreeMap<u64, Vec<ByteRange>> {
+    let made_of = |ranges: Vec<ByteRange>| {
+        let mut made: Vec<ByteRange> =
+            ranges.into_iter().flat_map(|range| composition.made_of(range)).collect();
+        made.sort_unstable_by_key(|range| range.start);
+        let mut list: Vec<ByteRange> = Vec::new();
+        for range in made {
+            match list.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => list.push(range),
+            }
+        }
+        list
+    };
+    hits.into_iter().map(|(pack, ranges)| (pack, made_of(ranges))).collect()
 }

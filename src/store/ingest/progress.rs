@@ -104,8 +104,16 @@ impl Ingest {
                 return Err(Error::Reclaimed(pack));
             }
         }
-        let body =
-            Body { domain: self.domain, cutter, extents, held, last_pack: None, digests, record: Vec::new() };
+        let body = Body {
+            domain: self.domain,
+            cutter,
+            extents,
+            held,
+            last_pack: None,
+            digests,
+            record: Vec::new(),
+            recipe: None,
+        };
         let receipt = seal(self.store.clone(), body).await?;
         let root = &mark.digesting.root;
         let progress = Progress {

@@ -8,6 +8,7 @@ use quick_cache::sync::{DefaultLifecycle, GuardResult, PlaceholderGuard};
 
 use super::super::error::Error;
 use super::super::pack::{OpenFrame, Pack, pack_name};
+use super::super::recipe;
 use super::super::stored::Stored;
 use super::super::{FrameKey, FrameWeight, Store};
 use super::plan::{Batch, Part};
@@ -46,6 +47,11 @@ impl Store {
         for part in parts {
             match *part {
                 Part::Zeros(bytes) => push_zeros(&mut pieces, bytes),
+                Part::Packed { ref plain, ref corrections, packed_bytes, sum, within } => {
+                    let (plain, corrections) = (self.joined(plain)?, self.joined(corrections)?);
+                    let unit = recipe::unit(&plain, &corrections, packed_bytes, sum)?;
+                    pieces.push(Bytes::from(unit).slice(within.start as usize..within.end as usize));
+                }
                 Part::Run { pack, first, count, within } => {
                     let before = pieces.len();
                     let found = self.pack(pack);
@@ -62,6 +68,11 @@ impl Store {
             }
         }
         Ok(pieces)
+    }
+
+    /// The bytes of parts, in one piece.
+    fn joined(&self, parts: &[Part]) -> Result<Vec<u8>, Error> {
+        Ok(self.pieces(parts)?.concat())
     }
 
     /// Adds the bytes `within` some chunks that follow each other.

@@ -30,6 +30,7 @@ use super::Store;
 use super::error::Error;
 use super::manifest::{Extent, Manifest};
 use super::pins::Held;
+use super::recipe::Recipe;
 use crate::model::{ByteRange, ContentId};
 
 /// Data fetched at once, so that neighbouring frames cost the medium one request.
@@ -64,6 +65,14 @@ impl Reader {
         Reader { store, layout, others: Arc::default(), _held: Arc::new(held) }
     }
 
+    /// The same, for work that nobody waits for.
+    pub(super) fn for_upkeep(mut self) -> Reader {
+        if let Some(held) = Arc::get_mut(&mut self._held) {
+            held.for_upkeep();
+        }
+        self
+    }
+
     /// The stream's length.
     pub fn size_bytes(&self) -> u64 {
         self.layout.size_bytes()
@@ -80,7 +89,28 @@ impl Reader {
         self.layout.stretch_at(at)
     }
 
-    /// What is known of the stream.
+    /// What comes out of the compressed unit that begins at byte `at`, where it is stored like that and not as the unit.
+    /// Blocks on the medium.
+    ///
+    /// # Errors
+    /// As [`Reader::read_at`].
+    pub fn unpacked_at(&self, at: u64) -> Result<Option<Vec<u8>>, Error> {
+        let Some(plain) = self.layout.unit_at(at) else { return Ok(None) };
+        let batch = self.layout.plan_stored(plain, u64::MAX)?;
+        Ok(Some(self.store.fetch(&batch.parts)?.concat()))
+    }
+
+    /// How the stream is made of what its extents name, where it is not just that.
+    pub(super) fn recipe(&self) -> Option<Recipe> {
+        self.layout.composition().map(|composition| composition.recipe().clone())
+    }
+
+    /// Whether the stream is made by a recipe.
+    pub(super) fn is_made(&self) -> bool {
+        self.layout.composition().is_some()
+    }
+
+    /// What is known of the stream, but for its recipe.
     pub(super) fn manifest(&self) -> &Manifest {
         self.layout.manifest()
     }

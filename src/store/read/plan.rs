@@ -3,6 +3,7 @@
 use super::super::error::Error;
 use super::super::layouts::Room;
 use super::super::manifest::{Extent, Manifest};
+use super::super::recipe::{Composition, Segment};
 use crate::model::ByteRange;
 
 /// Zeros planned at once, so that a sparse disk does not make one batch of terabytes.
@@ -14,14 +15,16 @@ const STRETCH_EXTENTS: usize = 64;
 /// A manifest made ready for look-ups by offset.
 pub struct Layout {
     manifest: Manifest,
-    /// Where each extent begins.
+    /// Where each extent begins, in the stream or in the material of its recipe.
     starts: Vec<u64>,
+    /// What the stream is made of, where that is not just what the extents name.
+    composition: Option<Composition>,
     /// What it takes of the memory for layouts, where that is counted.
     _room: Option<Room>,
 }
 
 /// A stretch of a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     /// That many zeros.
     Zeros(u64),
@@ -34,6 +37,19 @@ pub enum Part {
         /// How many chunks.
         count: u32,
         /// The bytes wanted of them.
+        within: ByteRange,
+    },
+    /// A unit that is made of others.
+    Packed {
+        /// What it holds.
+        plain: Vec<Part>,
+        /// Its corrections.
+        corrections: Vec<Part>,
+        /// Its length.
+        packed_bytes: u32,
+        /// Its sum.
+        sum: [u8; 4],
+        /// The bytes wanted of it.
         within: ByteRange,
     },
 }
@@ -65,7 +81,8 @@ impl Layout {
             starts.push(at);
             at = at.saturating_add(extent.bytes());
         }
-        Layout { manifest, starts, _room: None }
+        let composition = manifest.recipe.take().map(Composition::new);
+        Layout { manifest, starts, composition, _room: None }
     }
 
     /// The same, which keeps its room for as long as it is there.
@@ -73,9 +90,14 @@ impl Layout {
         Layout { _room: Some(room), ..self }
     }
 
-    /// The manifest.
+    /// The manifest, but for its recipe.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What the stream is made of, where that is not just what the extents name.
+    pub fn composition(&self) -> Option<&Composition> {
+        self.composition.as_ref()
     }
 
     /// The stream's length.
@@ -87,7 +109,8 @@ impl Layout {
     pub fn weight(&self) -> u64 {
         let extents = self.manifest.extents.capacity() * size_of::<Extent>();
         let starts = self.starts.capacity() * size_of::<u64>();
-        (extents + starts + self.manifest.record.len() + Layout::OWN_BYTES) as u64
+        let composition = self.composition.as_ref().map_or(0, Composition::weight);
+        (extents + starts + composition + self.manifest.record.len() + Layout::OWN_BYTES) as u64
     }
 
     /// The most that the layout of a manifest can take whose object has so many bytes: extents have 28
@@ -99,13 +122,26 @@ impl Layout {
     /// How many bytes from `at` on, which lies before the end, are alike, and whether they are zeros. What follows may be
     /// alike too.
     pub fn stretch_at(&self, at: u64) -> (u64, bool) {
+        let Some(composition) = &self.composition else { return self.stored_stretch_at(at) };
+        match composition.segment_at(at) {
+            Some(Segment::Stored(range)) => {
+                let (bytes, is_zero) = self.stored_stretch_at(range.start);
+                (bytes.min(range.len()), is_zero)
+            }
+            Some(packed) => (packed.bytes(), false),
+            None => (self.size_bytes().saturating_sub(at), false),
+        }
+    }
+
+    /// The same of what the extents name.
+    fn stored_stretch_at(&self, at: u64) -> (u64, bool) {
         let first = self.starts.partition_point(|start| *start <= at).saturating_sub(1);
         let is_zero = |extent: &Extent| matches!(extent, Extent::Zeros { .. });
         let here = self.manifest.extents.get(first).is_some_and(is_zero);
         let next = (first + 1..self.starts.len().min(first + STRETCH_EXTENTS))
             .find(|next| is_zero(&self.manifest.extents[*next]) != here)
             .unwrap_or(first + STRETCH_EXTENTS);
-        let end = self.starts.get(next).copied().unwrap_or(self.size_bytes());
+        let end = self.starts.get(next).copied().unwrap_or_else(|| self.stored_bytes());
         (end.saturating_sub(at), here)
     }
 
@@ -117,6 +153,61 @@ impl Layout {
         if range.end > self.size_bytes() {
             return Err(self.damaged("a read went past its end"));
         }
+        match &self.composition {
+            None => self.plan_stored(range, data_max),
+            Some(composition) => self.plan_made(composition, range, data_max),
+        }
+    }
+
+    /// Plans the beginning of a range of a stream that is made by a recipe.
+    fn plan_made(&self, composition: &Composition, range: ByteRange, data_max: u64) -> Result<Batch, Error> {
+        let mut batch = Batch { parts: Vec::new(), start: range.start, end: range.start, data_bytes: 0 };
+        while batch.end < range.end && batch.data_bytes < data_max {
+            let segment = composition
+                .segment_at(batch.end)
+                .ok_or_else(|| self.damaged("its recipe ends before it does"))?;
+            let wanted = segment.bytes().min(range.end - batch.end);
+            match segment {
+                Segment::Stored(stored) => {
+                    let stored = ByteRange { end: stored.start + wanted, ..stored };
+                    let planned = self.plan_stored(stored, data_max - batch.data_bytes)?;
+                    let taken = planned.end - planned.start;
+                    batch.parts.extend(planned.parts);
+                    batch.data_bytes += planned.data_bytes;
+                    batch.end += taken;
+                    if taken < wanted {
+                        return Ok(batch);
+                    }
+                }
+                Segment::Packed { plain, corrections, packed_bytes, sum, skip } => {
+                    let all = |range| Ok::<_, Error>(self.plan_stored(range, u64::MAX)?.parts);
+                    let (plain, corrections) = (all(plain)?, all(corrections)?);
+                    let within = ByteRange { start: skip, end: skip + wanted };
+                    batch.parts.push(Part::Packed { plain, corrections, packed_bytes, sum, within });
+                    batch.data_bytes += wanted;
+                    batch.end += wanted;
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Where what a unit holds lies in the material, if one begins at byte `at` of the stream.
+    pub fn unit_at(&self, at: u64) -> Option<ByteRange> {
+        match self.composition.as_ref()?.segment_at(at)? {
+            Segment::Packed { plain, skip: 0, .. } => Some(plain),
+            _ => None,
+        }
+    }
+
+    /// Bytes that the extents name.
+    fn stored_bytes(&self) -> u64 {
+        let last = self.starts.last().zip(self.manifest.extents.last());
+        last.map_or(0, |(start, extent)| start.saturating_add(extent.bytes()))
+    }
+
+    /// The same as [`Layout::plan`], of what the extents name.
+    pub fn plan_stored(&self, range: ByteRange, data_max: u64) -> Result<Batch, Error> {
         let mut batch = Batch { parts: Vec::new(), start: range.start, end: range.start, data_bytes: 0 };
         let mut zeros = 0;
         let first = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
@@ -171,6 +262,7 @@ mod tests {
             cutter: choose(&[]),
             extents,
             record: Vec::new(),
+            recipe: None,
         })
     }
 

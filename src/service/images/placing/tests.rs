@@ -30,6 +30,7 @@ fn store(place: u8, name: &str, weight: i64) -> StoreInfo {
         is_default: place == 0,
         kind: StoreKind::File,
         location: String::new(),
+        recipes: crate::service::images::RecipePolicy::Off,
     }
 }
 

@@ -340,7 +340,7 @@ async fn p4_a_copy_shares_every_chunk_and_outlives_its_source() {
     assert_eq!((copy.digests.clone(), copy.min_disk_gib), (image.digests.clone(), image.min_disk_gib));
     assert_eq!((stats().chunks, stats().packs), (before.chunks, before.packs), "no byte was copied");
     service.delete_image(&one, &image.id).unwrap();
-    service.reclaim(&actor_admin(&service), Default::default(), &mut |_| ()).unwrap();
+    service.reclaim(&actor_admin(&service), Default::default(), None, &mut |_| ()).unwrap();
     assert!(read(&service, &two, &copy.id) == data(1));
     let checked = service.check(&actor_admin(&service), &mut |_| ()).unwrap();
     assert!(checked.damaged.is_empty() && checked.damaged_objects.is_empty(), "{checked:?}");

@@ -1,0 +1,194 @@
+//! Compressed containers kept by recipes, so that they share what they hold with every other image of the same disk.
+//!
+//! Invariants: an image is the same to everybody before and after; one that somebody read a short while ago is left alone
+//! where the operator wants that; what was tried in vain is not tried again by this process. Must not know how units are
+//! made again.
+
+mod pieces;
+mod reads;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use reads::Reads;
+
+use super::stored::{Stored, refusal};
+use crate::base::Time;
+use crate::catalog::images;
+use crate::disk;
+use crate::disk::probe::Format;
+use crate::model::{ContentId, Image, Status};
+use crate::service::{Error, Service};
+use crate::store::{self, Recast, Watch};
+
+/// Whether a store keeps compressed containers by recipes. They take less space where the same disks are there in other
+/// forms, and more time to download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecipePolicy {
+    /// As they came.
+    #[default]
+    Off,
+    /// Those that nobody has read for a while.
+    Idle,
+    /// All of them.
+    Always,
+}
+
+/// Which images are to be kept by recipes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that each store's policy says; idle is who was not read for so many seconds.
+    ByPolicy {
+        /// How long.
+        idle_s: i64,
+    },
+    /// All, as somebody asks for it.
+    All,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Streams that are kept by a recipe now.
+    pub streams: u64,
+    /// Units of theirs, which are made again when they are read.
+    pub units: u64,
+    /// What these took as they came, in bytes.
+    pub packed_bytes: u64,
+    /// What they hold.
+    pub plain_bytes: u64,
+    /// What it takes to make them again.
+    pub correction_bytes: u64,
+    /// Streams that stay as they are.
+    pub left_alone: u64,
+    /// Whether it was ended before all was done.
+    pub ended_early: bool,
+}
+
+/// Streams that were tried, and stay as they are.
+#[derive(Clone, Default)]
+pub struct Tried(Arc<Mutex<HashSet<ContentId>>>);
+
+/// So many are kept in mind; then all are forgotten, and tried once more.
+const TRIED_MAX: usize = 1 << 16;
+/// Streams that are chosen at once.
+const CHOSEN_MAX: usize = 1024;
+/// What is smaller gains nothing, in bytes.
+const SIZE_BYTES_MIN: u64 = 1 << 20;
+
+impl Tried {
+    fn has(&self, content: &ContentId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(content)
+    }
+
+    fn add(&self, content: ContentId) {
+        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tried.len() >= TRIED_MAX {
+            tried.clear();
+        }
+        tried.insert(content);
+    }
+}
+
+impl Service {
+    /// Whether any store wants recipes.
+    pub fn wants_recipes(&self) -> bool {
+        self.stores.iter().any(|store| store.recipes != RecipePolicy::Off)
+    }
+
+    /// Keeps compressed containers by recipes, one after the other, until all are or `watch` ends it.
+    ///
+    /// # Errors
+    /// When the catalog or the medium fails, or there is no room. What was done by then stays.
+    pub(in crate::service) fn keep_recipes(
+        &self,
+        which: Which,
+        watch: &mut Watch<'_>,
+    ) -> Result<Kept, Error> {
+        let mut kept = Kept::default();
+        loop {
+            let chosen = self.choose(which)?;
+            if chosen.is_empty() {
+                return Ok(kept);
+            }
+            for (content, format) in chosen {
+                match self.keep_one(&content, format, watch)? {
+                    Recast::Done { units, packed_bytes, plain_bytes, correction_bytes } => {
+                        kept.streams += 1;
+                        kept.units += units;
+                        kept.packed_bytes += packed_bytes;
+                        kept.plain_bytes += plain_bytes;
+                        kept.correction_bytes += correction_bytes;
+                    }
+                    Recast::Pointless => kept.left_alone += 1,
+                    Recast::Unchanged => {}
+                    Recast::Ended => return Ok(Kept { ended_early: true, ..kept }),
+                }
+                self.recipes_tried.add(content);
+            }
+        }
+    }
+
+    fn keep_one(&self, content: &ContentId, format: Format, watch: &mut Watch<'_>) -> Result<Recast, Error> {
+        let reader = match self.store.reader_for_upkeep(content) {
+            Ok(reader) => reader,
+            // Deleted meanwhile, or it cannot be read now: a scrub says more about that.
+            Err(error @ (store::Error::Missing(_) | store::Error::Damaged { .. })) => {
+                tracing::debug!(%error, %content, "an image is not kept by a recipe");
+                return Ok(Recast::Pointless);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let guest = match disk::open(format, Stored(reader), &self.rules.disks) {
+            Ok(Some(guest)) => guest,
+            Ok(None) => return Ok(Recast::Pointless),
+            Err(error) => {
+                let error = refusal(error);
+                tracing::debug!(%error, %content, "an image is not kept by a recipe");
+                return Ok(Recast::Pointless);
+            }
+        };
+        Ok(self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch)?)
+    }
+
+    /// The next streams, some of them.
+    fn choose(&self, which: Which) -> Result<Vec<(ContentId, Format)>, Error> {
+        let (now, mut chosen) = (self.clock.now(), Vec::new());
+        images::for_each_stored(&self.db.read()?, &mut |image| {
+            let Some(format) = compressible(&image) else { return };
+            for store in self.stores.iter() {
+                let Some(content) = image.copy_at(store.place) else { continue };
+                let wanted = match which {
+                    Which::All => true,
+                    Which::ByPolicy { idle_s } => match store.recipes {
+                        RecipePolicy::Off => false,
+                        RecipePolicy::Always => true,
+                        RecipePolicy::Idle => {
+                            self.reads.last(&content, &image) + idle_s * Time::SECOND <= now.0
+                        }
+                    },
+                };
+                if wanted && chosen.len() < CHOSEN_MAX && !self.recipes_tried.has(&content) {
+                    chosen.push((content, format));
+                }
+            }
+        })?;
+        Ok(chosen)
+    }
+}
+
+/// The container of an image that may have compressed units.
+fn compressible(image: &Image) -> Option<Format> {
+    let is_large = image.size_bytes.is_some_and(|bytes| bytes >= SIZE_BYTES_MIN);
+    let is_bare = image.container_format.as_deref() == Some("bare");
+    if image.status != Status::Active || !is_large || !is_bare {
+        return None;
+    }
+    match image.disk_format.as_deref() {
+        Some("qcow2") => Some(Format::Qcow2),
+        Some("vmdk") => Some(Format::Vmdk),
+        _ => None,
+    }
+}
