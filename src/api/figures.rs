@@ -68,6 +68,11 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
             "Streams that were given one copy of such bytes",
             activity.shared_streams,
         ),
+        counter(
+            "tintype_store_kept_recipes",
+            "Compressed images that are kept by recipes since the start",
+            activity.kept_recipes,
+        ),
         counter("tintype_store_damaged_reads", "Reads that met damage", activity.damaged_reads),
     ];
     all.extend([

@@ -36,7 +36,7 @@ pub use raw::Raw;
 pub use refusal::{Code, Error, Refusal};
 pub use source::{Source, Stretch};
 pub use survey::{Survey, survey};
-pub use units::{Codec, Unit, ZLIB_HEADER_BYTES};
+pub use units::{Codec, Unit};
 pub use vdi::Vdi;
 pub use vhd::Vhd;
 pub use vhdx::Vhdx;

@@ -31,6 +31,11 @@ pub trait Source: Send + Sync {
         Stretch { bytes: self.size_bytes().saturating_sub(at), is_zero: false }
     }
 
+    /// Where byte `at` lies in what is stored, where it lies there as it is.
+    fn origin_at(&self, _at: u64) -> Option<u64> {
+        None
+    }
+
     /// What comes out of the deflate stream (RFC 1951) that begins at byte `at`, where the source knows that without
     /// decoding it.
     ///
@@ -54,6 +59,10 @@ impl<S: Source + ?Sized> Source for &S {
         (**self).stretch_at(at)
     }
 
+    fn origin_at(&self, at: u64) -> Option<u64> {
+        (**self).origin_at(at)
+    }
+
     fn unpacked_at(&self, at: u64) -> io::Result<Option<Vec<u8>>> {
         (**self).unpacked_at(at)
     }
@@ -70,6 +79,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn stretch_at(&self, at: u64) -> Stretch {
         (**self).stretch_at(at)
+    }
+
+    fn origin_at(&self, at: u64) -> Option<u64> {
+        (**self).origin_at(at)
     }
 
     fn unpacked_at(&self, at: u64) -> io::Result<Option<Vec<u8>>> {

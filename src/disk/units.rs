@@ -9,7 +9,7 @@ use super::refusal::{Code, Error, Refusal};
 use super::source::Source;
 
 /// What is before the deflate stream in a zlib frame (RFC 1950).
-pub const ZLIB_HEADER_BYTES: u64 = 2;
+const ZLIB_HEADER_BYTES: u64 = 2;
 
 /// How a unit was compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +75,18 @@ impl Unit {
 }
 
 impl Unit {
+    /// Where its deflate stream begins in the container, if it has one.
+    pub fn deflate_at(&self) -> Option<u64> {
+        match self.codec {
+            Codec::Deflate => Some(self.at),
+            Codec::Zlib => self.at.checked_add(ZLIB_HEADER_BYTES),
+            Codec::Zstd => None,
+        }
+    }
+
     /// What comes out of it, where the source knows.
     fn known(&self, source: &dyn Source) -> std::io::Result<Option<Vec<u8>>> {
-        match self.codec {
-            Codec::Deflate => source.unpacked_at(self.at),
-            Codec::Zlib => source.unpacked_at(self.at.saturating_add(ZLIB_HEADER_BYTES)),
-            Codec::Zstd => Ok(None),
-        }
+        self.deflate_at().map_or(Ok(None), |at| source.unpacked_at(at))
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Activity {
     pub duplicate_bytes: u64,
     /// Streams that were given one copy of what was stored twice.
     pub shared_streams: u64,
+    /// Streams that are kept by a recipe since.
+    pub kept_recipes: u64,
     /// Reads that met damage.
     pub damaged_reads: u64,
     /// Bytes that scrubs compared with what was written.
@@ -57,6 +59,7 @@ pub struct Counts {
     rewritten_bytes: AtomicU64,
     duplicate_bytes: AtomicU64,
     shared_streams: AtomicU64,
+    kept_recipes: AtomicU64,
     damaged_reads: AtomicU64,
     scrubbed_bytes: AtomicU64,
     healed_objects: AtomicU64,
@@ -97,6 +100,11 @@ impl Counts {
     pub fn shared(&self, outcome: &Shared) {
         add(&self.duplicate_bytes, outcome.bytes);
         add(&self.shared_streams, outcome.streams);
+    }
+
+    /// A stream is kept by a recipe.
+    pub fn kept_recipe(&self) {
+        add(&self.kept_recipes, 1);
     }
 
     /// A read failed.
@@ -140,6 +148,7 @@ impl Counts {
             rewritten_bytes: of(&self.rewritten_bytes),
             duplicate_bytes: of(&self.duplicate_bytes),
             shared_streams: of(&self.shared_streams),
+            kept_recipes: of(&self.kept_recipes),
             damaged_reads: of(&self.damaged_reads),
             scrubbed_bytes: of(&self.scrubbed_bytes),
             healed_objects: of(&self.healed_objects),

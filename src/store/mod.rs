@@ -88,7 +88,7 @@ pub use media::{PlaceMedium, PlaceStatus};
 pub use nearby::Brought;
 pub use open::{Options, VerifyHits};
 pub use parity::{ParityTotals, Ratio as ParityRatio};
-pub use read::Reader;
+pub use read::{Reader, Spot};
 pub use realm::Scope;
 pub use rebuild::{Rebuilt, Tell, derived_tables};
 pub use recipe::{Piece, Recast};

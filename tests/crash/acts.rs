@@ -2,13 +2,15 @@
 //!
 //! Invariant: only a fault excuses a refusal, and only the action it hit.
 
+use std::io::Write;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use tintype::model::{Image, ImageId, ProjectId, Status, Visibility};
 use tintype::service::images::{BodyBroken, Change, Existing, Field, KEY_PROPERTY, NewImage, OWN_KEY};
-use tintype::store::{Compare, Reach, Scope, Wish};
+use tintype::store::{Compare, Piece, Reach, Scope, Wish};
 
 use crate::chance::{lines, noise};
 use crate::machine::{Machine, PIECE_BYTES, Source, actor};
@@ -59,6 +61,8 @@ pub enum Act {
     Reclaim,
     /// Gives space back, and writes packs anew.
     Rewrite,
+    /// Keeps an image, which has these parts, by a recipe, and gives back what it had before.
+    Recipe(u64, Vec<Part>),
     /// Looks for what is stored twice, gives streams one copy, and takes the other away.
     Dedup,
     /// Makes the store describe what was committed.
@@ -124,6 +128,38 @@ pub enum Part {
     Text(u64, usize),
     /// Zeros.
     Zeros(usize),
+    /// Deflate streams, so many, each of a cluster of text that only this label gives.
+    Packed(u64, u64),
+}
+
+/// What a deflate stream of a body holds.
+const CLUSTER_BYTES: usize = 64 << 10;
+
+/// The deflate streams of [`Part::Packed`].
+fn units(label: u64, count: u64) -> impl Iterator<Item = Vec<u8>> {
+    (0..count).map(move |number| {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&lines(label << 8 | number, CLUSTER_BYTES)).unwrap();
+        encoder.finish().unwrap()
+    })
+}
+
+/// Where a body of these parts has deflate streams.
+fn pieces(parts: &[Part]) -> Vec<Piece> {
+    let (mut at, mut pieces) = (0, Vec::new());
+    for part in parts {
+        match *part {
+            Part::Noise(_, length) | Part::Text(_, length) | Part::Zeros(length) => at += length as u64,
+            Part::Packed(label, count) => {
+                for unit in units(label, count) {
+                    let (bytes, unpacked_bytes) = (unit.len() as u64, Some(CLUSTER_BYTES as u64));
+                    pieces.push(Piece { at, bytes, unpacked_bytes });
+                    at += bytes;
+                }
+            }
+        }
+    }
+    pieces
 }
 
 /// The body made of these parts.
@@ -134,6 +170,7 @@ pub fn body(parts: &[Part]) -> Body {
             Part::Noise(label, length) => bytes.extend(noise(*label, *length)),
             Part::Text(label, length) => bytes.extend(lines(*label, *length)),
             Part::Zeros(length) => bytes.resize(bytes.len() + length, 0),
+            Part::Packed(label, count) => units(*label, *count).for_each(|unit| bytes.extend(unit)),
         }
     }
     bytes.into()
@@ -214,6 +251,10 @@ impl Machine {
             Act::Reclaim => self.reclaim(Wish::default()),
             Act::Rewrite => self.reclaim(Wish { dedup: None, compact: true, recompress: true }),
             Act::Dedup => self.reclaim(Wish { dedup: Some(Compare::All), compact: true, recompress: false }),
+            Act::Recipe(slot, parts) => {
+                self.keep_by_recipe(*slot, &pieces(parts))?;
+                self.reclaim(Wish::default())
+            }
             Act::Ship => self.service().store().ship().map_err(text),
             Act::Rot => self.rot("pack/", ROT_AT),
             Act::RotManifest => self.rot("manifest/", MANIFEST_ROT_AT),
@@ -250,6 +291,14 @@ impl Machine {
         }
     }
 
+    fn keep_by_recipe(&self, slot: u64, pieces: &[Piece]) -> Result<(), String> {
+        let Some(known) = self.known(slot) else { return Ok(()) };
+        let content = known.image.contents().next().ok_or("the image has no data")?;
+        let store = self.service().store().clone();
+        let mut watch = |_| ControlFlow::Continue(());
+        store.keep_by_recipe(&content, &mut pieces.iter().copied(), &mut watch).map(drop).map_err(text)
+    }
+
     /// Changes a byte of the first object of a kind.
     fn rot(&self, kind: &str, at: usize) -> Result<(), String> {
         let stock = self.shelf.stock();
@@ -269,7 +318,7 @@ impl Machine {
     }
 
     fn reclaim(&self, wish: Wish) -> Result<(), String> {
-        self.service().reclaim(&actor(), wish, &mut |_| ()).map(drop).map_err(text)
+        self.service().reclaim(&actor(), wish, None, &mut |_| ()).map(drop).map_err(text)
     }
 
     fn create_as(&self, slot: u64, properties: &[(&str, &str)]) -> Result<(), String> {

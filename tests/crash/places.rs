@@ -45,6 +45,7 @@ impl Machine {
             is_default: place.is_home(),
             kind: StoreKind::File,
             location: String::new(),
+            recipes: tintype::service::images::RecipePolicy::Off,
         };
         let cold = store.place_named(NAME).map(|place| info(place, NAME));
         Stores::new([info(StorePlace::HOME, "main")].into_iter().chain(cold).collect())

@@ -310,6 +310,23 @@ fn compaction() -> Workload {
     }
 }
 
+/// A compressed container that is kept by a recipe beside another, read by a copy that stays when it goes.
+fn recipes() -> Workload {
+    let parts = |label| vec![Part::Noise(label, 5000), Part::Packed(label, 3), Part::Noise(label + 9, 700)];
+    Workload {
+        name: "recipes",
+        before: Before::Done([filled(0, parts(1)), filled(1, parts(2)), vec![Act::Create(2)]].concat()),
+        acts: vec![
+            Act::Recipe(0, parts(1)),
+            Act::Upload(2, parts(2), vec![Act::Recipe(1, parts(2))]),
+            Act::Delete(1),
+            Act::Rewrite,
+        ],
+        recovery: vec![Act::Recipe(0, parts(1))],
+        stride: 1,
+    }
+}
+
 /// Data that arrives twice at once, so that neither upload finds all of the other's: it is shared
 /// afterwards, and one of the two images deleted.
 fn duplicates() -> Workload {
@@ -492,7 +509,8 @@ fn domains_sealed() {
 #[test]
 fn undisturbed_they_do_what_they_are_for() {
     type Count = fn(&Activity) -> u64;
-    let cases: [(Workload, Count); 8] = [
+    let cases: [(Workload, Count); 9] = [
+        (recipes(), |did| did.kept_recipes / 2),
         (compaction(), |did| did.compacted_packs),
         (recompression(), |did| did.recompressed_packs),
         (duplicates(), |did| did.shared_streams),
@@ -521,6 +539,16 @@ fn compaction_plain() {
 #[test]
 fn compaction_sealed() {
     run(&compaction(), true);
+}
+
+#[test]
+fn p2_recipes_plain() {
+    run(&recipes(), false);
+}
+
+#[test]
+fn p2_recipes_sealed() {
+    run(&recipes(), true);
 }
 
 #[test]

@@ -73,6 +73,22 @@ fn images() -> Vec<Operation> {
         post("/tintype/v1/images/{image}/copies", "Copy an image's data to more stores")
             .takes(copies)
             .gives(202, closed([must("job_id", text())])),
+        get("/tintype/v1/images/{image}/extents", "Tell where the disk that a guest sees has data")
+            .query("from", whole())
+            .refuses(&[415])
+            .gives(
+                200,
+                page(
+                    "extents",
+                    closed([must("offset", whole()), must("bytes", whole()), must("zero", flag())]),
+                ),
+            ),
+        get("/tintype/v1/images/{image}/changes", "Tell where the disk differs from that of another image")
+            .query("since", uuid())
+            .query("from", whole())
+            .query("exact", flag())
+            .refuses(&[415])
+            .gives(200, page("changes", closed([must("offset", whole()), must("bytes", whole())]))),
         get("/tintype/v1/deleted-images", "List the deleted images that are retained")
             .query("marker", uuid())
             .query("limit", whole())
@@ -89,6 +105,11 @@ fn images() -> Vec<Operation> {
             .takes(load)
             .gives(200, closed([must("namespace", text()), must("outcome", outcome)])),
     ]
+}
+
+/// A part of a list about a guest's disk.
+fn page(name: &'static str, record: Value) -> Value {
+    closed([must("size_bytes", whole()), must(name, list(record)), must("next", nullable(whole()))])
 }
 
 fn uploads() -> Vec<Operation> {

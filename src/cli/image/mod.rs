@@ -4,6 +4,7 @@ mod copy;
 mod delete;
 mod deleted;
 mod export;
+mod extents;
 mod families;
 mod fetch;
 mod import;
@@ -44,6 +45,10 @@ pub enum Image {
     Export(export::Export),
     /// Make another image of the same data: here, or in another box
     Copy(copy::Copy),
+    /// List where the disk that a guest sees of an image has data
+    Extents(extents::Extents),
+    /// List where the disk of an image differs from that of another
+    Diff(extents::Diff),
     /// Copy an image's data to more stores of the box
     CopyTo(stores::CopyTo),
     /// Take an image's data from one of several stores
@@ -75,6 +80,8 @@ impl Image {
             Image::Fetch(fetch) => fetch.run(client, output).await,
             Image::Export(export) => export.run(client, output).await,
             Image::Copy(copy) => copy.run(client, output).await,
+            Image::Extents(extents) => extents.run(client, output).await,
+            Image::Diff(diff) => diff.run(client, output).await,
             Image::CopyTo(copy) => copy.run(client, output).await,
             Image::DropCopy(copy) => copy.run(client, output).await,
             Image::Places => places::run(client, output).await,

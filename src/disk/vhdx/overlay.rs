@@ -33,6 +33,11 @@ impl<S: Source> Overlay<S> {
         Overlay { source, changes }
     }
 
+    /// Whether the file is as it stands.
+    fn is_untouched(&self) -> bool {
+        self.changes.sectors.is_empty() && self.changes.zeros.is_empty()
+    }
+
     /// Memory that the changes take, in bytes.
     pub(super) fn kept_bytes(&self) -> u64 {
         self.changes.sectors.len() as u64 * SECTOR_BYTES
@@ -103,10 +108,13 @@ impl<S: Source> Source for Overlay<S> {
         Ok(())
     }
 
+    fn origin_at(&self, at: u64) -> Option<u64> {
+        if self.is_untouched() && at < self.source.size_bytes() { self.source.origin_at(at) } else { None }
+    }
+
     fn stretch_at(&self, at: u64) -> Stretch {
         let rest = self.changes.size_bytes.saturating_sub(at);
-        let is_untouched = self.changes.sectors.is_empty() && self.changes.zeros.is_empty();
-        if is_untouched && at < self.source.size_bytes() {
+        if self.is_untouched() && at < self.source.size_bytes() {
             let stretch = self.source.stretch_at(at);
             return Stretch { bytes: stretch.bytes.min(rest), ..stretch };
         }

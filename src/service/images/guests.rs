@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::stored::{Stored, refusal};
 use crate::disk::probe::Format;
-use crate::disk::{self, Budgets, Extent, Guest, Raw, View};
+use crate::disk::{self, Budgets, Extent, Guest, Place, Raw, View};
 use crate::model::{ContentId, Image, ImageId};
 use crate::service::{Actor, Error, ErrorKind, Service};
-use crate::store::Reader;
+use crate::store::{Reader, Spot};
 
 /// An image's disk, and the record as it was when it was opened.
 pub struct OpenDisk {
@@ -27,6 +27,27 @@ pub struct GuestDisk {
     /// The container; `None` where the data is the disk.
     container: Option<Format>,
     view: View<Box<dyn Guest>>,
+    reader: Reader,
+}
+
+/// What is known of a stretch of a disk without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spotted {
+    /// How many bytes; at least one.
+    pub(super) bytes: u64,
+    /// What.
+    pub(super) what: What,
+}
+
+/// Where a stretch of a disk lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// Nowhere: it is zeros.
+    Zeros,
+    /// At this spot of what is stored.
+    At(Spot),
+    /// In something that it comes out of.
+    Unknown,
 }
 
 /// The disks that are open.
@@ -55,6 +76,32 @@ impl GuestDisk {
     /// `UnsupportedContent` where the container is not in order; what the store refuses with.
     pub fn extent_at(&self, at: u64) -> Result<Extent, Error> {
         self.view.extent_at(at).map_err(refusal)
+    }
+
+    /// What is stored for it.
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Where the bytes from `at` on lie, which is before the end.
+    pub(super) fn spot_at(&self, at: u64) -> Result<Spotted, Error> {
+        let run = self.view.guest().run_at(at).map_err(refusal)?;
+        let (what, bytes) = match run.place {
+            Place::Zeros => (What::Zeros, run.bytes),
+            Place::Plain(from) => match self.origin_of(from) {
+                Some((spot, bytes)) => (What::At(spot), bytes.min(run.bytes)),
+                None => (What::Unknown, run.bytes),
+            },
+            Place::Packed { unit, skip } => {
+                let spot = unit.deflate_at().and_then(|at| self.reader.spot_of_unit(at));
+                (spot.map_or(What::Unknown, |spot| What::At(spot.plus(skip))), run.bytes)
+            }
+        };
+        Ok(Spotted { bytes, what })
+    }
+
+    fn origin_of(&self, at: u64) -> Option<(Spot, u64)> {
+        self.reader.spot_at(self.view.guest().source().origin_at(at)?)
     }
 
     /// Fills `out` with its bytes from `at` on. Blocks on the medium.
@@ -120,7 +167,7 @@ impl Guests {
 impl GuestDisk {
     fn new(reader: Reader, container: Option<Format>, budgets: &Budgets) -> Result<GuestDisk, Error> {
         let content = reader.content();
-        let source = Stored(reader);
+        let source = Stored(reader.clone());
         let guest: Box<dyn Guest> = match container {
             None => Box::new(Raw::new(source)),
             Some(format) => {
@@ -128,7 +175,7 @@ impl GuestDisk {
                 opened.ok_or_else(|| no_disk(format.as_str()))?
             }
         };
-        Ok(GuestDisk { content, container, view: View::new(guest, budgets) })
+        Ok(GuestDisk { content, container, view: View::new(guest, budgets), reader })
     }
 }
 

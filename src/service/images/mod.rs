@@ -9,6 +9,7 @@ mod caching;
 mod create;
 mod delete;
 mod download;
+mod extents;
 mod families;
 mod fields;
 mod guests;
@@ -40,6 +41,7 @@ pub use crate::catalog::images::{
 pub use caching::{CacheListing, CacheTarget, WholeDownload};
 pub use create::NewImage;
 pub use download::Download;
+pub use extents::{Page, Stretch};
 pub use families::{DEPRECATED_PROPERTY, FAMILY_PROPERTY, Family, FamilyEntry, Unfit};
 pub use fields::{Change, Existing, Field, may_be_injected};
 pub(super) use guests::Guests;

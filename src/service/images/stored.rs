@@ -23,6 +23,10 @@ impl Source for Stored {
         Stretch { bytes, is_zero }
     }
 
+    fn origin_at(&self, at: u64) -> Option<u64> {
+        Some(at)
+    }
+
     fn unpacked_at(&self, at: u64) -> io::Result<Option<Vec<u8>>> {
         self.0.unpacked_at(at).map_err(io::Error::other)
     }

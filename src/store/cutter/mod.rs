@@ -57,10 +57,18 @@ impl CutterParams {
         CutterParams { id: BLOCKS_ID, phase: start, ..CutterParams::grid(0) }
     }
 
+    /// The content cutter's, for streams without a grid.
+    pub const CONTENT: CutterParams = CutterParams {
+        id: CONTENT_ID,
+        min_bytes: 16 * KIB,
+        avg_bytes: 64 * KIB,
+        max_bytes: 256 * KIB,
+        phase: 0,
+    };
+
     /// The content cutter, for streams without a grid.
     pub fn content() -> CutterParams {
-        let (min_bytes, avg_bytes, max_bytes) = (16 * KIB, 64 * KIB, 256 * KIB);
-        CutterParams { id: CONTENT_ID, min_bytes, avg_bytes, max_bytes, phase: 0 }
+        CutterParams::CONTENT
     }
 }
 

@@ -12,6 +12,7 @@ mod elsewhere;
 mod fetch;
 mod fetchers;
 mod plan;
+mod spots;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use futures::stream::BoxStream;
 pub(super) use fetch::no_run;
 pub(super) use fetchers::Fetchers;
 pub(super) use plan::Layout;
+pub use spots::Spot;
 
 use self::elsewhere::Others;
 use self::plan::Batch;

@@ -200,6 +200,19 @@ impl Layout {
         }
     }
 
+    /// The extent that has the byte `at` of what the extents name, and where in the extent that is.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where they end before it.
+    pub fn extent_at(&self, at: u64) -> Result<(Extent, u64), Error> {
+        let index = self.starts.partition_point(|start| *start <= at).saturating_sub(1);
+        let found = self.manifest.extents.get(index).zip(self.starts.get(index));
+        found
+            .map(|(extent, start)| (*extent, at - start))
+            .filter(|(extent, skip)| *skip < extent.bytes())
+            .ok_or_else(|| self.damaged("its extents end before it does"))
+    }
+
     /// Bytes that the extents name.
     fn stored_bytes(&self) -> u64 {
         let last = self.starts.last().zip(self.manifest.extents.last());

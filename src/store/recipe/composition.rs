@@ -2,16 +2,18 @@
 
 use super::super::cutter::BLOCK_BYTES;
 use super::super::error::Error;
-use super::{Group, Recipe, Step};
+use super::{Recipe, Step};
 use crate::model::ByteRange;
 
 /// A recipe made ready for look-ups by offset.
 pub struct Composition {
     recipe: Recipe,
     groups: Vec<Begins>,
+    /// Where a further group would begin.
+    end: Begins,
 }
 
-/// Where a group begins.
+/// Where a group or a step begins, in the stream and in both parts of its material.
 #[derive(Debug, Clone, Copy)]
 struct Begins {
     stream: u64,
@@ -49,26 +51,26 @@ impl Segment {
     }
 }
 
-impl Group {
-    fn sums(&self) -> (u64, u64, u64) {
-        self.steps.iter().fold((0, 0, 0), |(stream, plain, rest), step| {
-            (stream + step.bytes(), plain + step.plain_bytes(), rest + step.rest_bytes())
-        })
+impl Begins {
+    /// Goes on to the next step.
+    fn pass(&mut self, step: &Step) {
+        self.stream += step.bytes();
+        self.plain += step.plain_bytes();
+        self.rest += step.rest_bytes();
     }
 }
 
 impl Composition {
     /// Of a recipe that was read.
     pub fn new(recipe: Recipe) -> Composition {
-        let (mut stream, mut material) = (0u64, 0u64);
+        let mut next =
+            Begins { stream: 0, plain: 0, rest: recipe.plain_bytes().next_multiple_of(BLOCK_BYTES) };
         let mut groups = Vec::with_capacity(recipe.groups.len());
         for group in &recipe.groups {
-            let (made, plain, rest) = group.sums();
-            groups.push(Begins { stream, plain: material, rest: material + plain });
-            stream += made;
-            material += (plain + rest).next_multiple_of(BLOCK_BYTES);
+            groups.push(next);
+            group.steps.iter().for_each(|step| next.pass(step));
         }
-        Composition { recipe, groups }
+        Composition { recipe, groups, end: next }
     }
 
     /// The recipe.
@@ -84,13 +86,12 @@ impl Composition {
     /// What the byte `at` of the stream, and those after it up to the end of their step, are made of.
     pub fn segment_at(&self, at: u64) -> Option<Segment> {
         let index = self.groups.partition_point(|group| group.stream <= at).checked_sub(1)?;
-        let Begins { mut stream, mut plain, mut rest } = self.groups[index];
+        let mut begins = self.groups[index];
         for step in &self.recipe.groups[index].steps {
-            let end = stream + step.bytes();
-            if at < end {
-                return Some(segment(step, at - stream, plain, rest));
+            if at < begins.stream + step.bytes() {
+                return Some(segment(step, at - begins.stream, begins));
             }
-            (stream, plain, rest) = (end, plain + step.plain_bytes(), rest + step.rest_bytes());
+            begins.pass(step);
         }
         None
     }
@@ -98,22 +99,19 @@ impl Composition {
     /// Which ranges of the stream need any of these bytes of the material.
     pub fn made_of(&self, material: ByteRange) -> Vec<ByteRange> {
         let mut found: Vec<ByteRange> = Vec::new();
-        let first = self.groups.partition_point(|group| group.plain <= material.start).saturating_sub(1);
-        let groups = self.groups.iter().zip(&self.recipe.groups).skip(first);
-        for (begins, group) in groups.take_while(|(begins, _)| begins.plain < material.end) {
-            let Begins { mut stream, mut plain, mut rest } = *begins;
+        for (begins, group) in self.groups.iter().zip(&self.recipe.groups) {
+            let mut begins = *begins;
             for step in &group.steps {
                 let takes =
                     |from: u64, bytes: u64| bytes > 0 && from < material.end && material.start < from + bytes;
-                if takes(plain, step.plain_bytes()) || takes(rest, step.rest_bytes()) {
+                if takes(begins.plain, step.plain_bytes()) || takes(begins.rest, step.rest_bytes()) {
+                    let end = begins.stream + step.bytes();
                     match found.last_mut() {
-                        Some(last) if last.end == stream => last.end += step.bytes(),
-                        _ => found.push(ByteRange { start: stream, end: stream + step.bytes() }),
+                        Some(last) if last.end == begins.stream => last.end = end,
+                        _ => found.push(ByteRange { start: begins.stream, end }),
                     }
                 }
-                stream += step.bytes();
-                plain += step.plain_bytes();
-                rest += step.rest_bytes();
+                begins.pass(step);
             }
         }
         found
@@ -121,16 +119,11 @@ impl Composition {
 
     /// Bytes of the material that it needs.
     pub fn material_bytes(&self) -> u64 {
-        let of_last = |group: &Group| {
-            let (_, plain, rest) = group.sums();
-            (plain + rest).next_multiple_of(BLOCK_BYTES)
-        };
-        let begins = self.groups.last().map_or(0, |begins| begins.plain);
-        begins + self.recipe.groups.last().map_or(0, of_last)
+        self.end.rest
     }
 }
 
-fn segment(step: &Step, skip: u64, plain: u64, rest: u64) -> Segment {
+fn segment(step: &Step, skip: u64, Begins { plain, rest, .. }: Begins) -> Segment {
     match *step {
         Step::Rest { bytes } => {
             Segment::Stored(ByteRange { start: rest + skip, end: rest + u64::from(bytes) })

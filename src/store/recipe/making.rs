@@ -10,7 +10,7 @@ use super::super::Store;
 use super::super::assemble::{Assembled, Assembler};
 use super::super::cutter::{BLOCK_BYTES, CutterParams};
 use super::super::error::Error;
-use super::super::manifest::{Extent, Manifest};
+use super::super::manifest::{Extent, Manifest, push_zeros};
 use super::super::read::{Layout, Reader};
 use super::super::replace::Names;
 use super::super::steps::{Progress, Steps, Stop, Watch};
@@ -18,13 +18,12 @@ use super::composition::expect_sound;
 use super::{Group, PREFLATE_0_7, Recipe, Step, deflate, sum};
 use crate::model::{ContentId, Digests};
 
-/// A group is ended when it has so many bytes on the guest's grid: enough that its end, which cuts a chunk in two, costs
-/// little.
-const GROUP_PLAIN_BYTES: u64 = 16 << 20;
-/// Or so many that are not on it, which wait in memory.
-const GROUP_REST_BYTES: usize = 1 << 20;
-/// Or so many steps, as they are gone through one by one.
-const GROUP_STEPS: usize = 512;
+/// A group is ended when it has so many steps, as they are gone through one by one.
+const GROUP_STEPS: usize = 256;
+/// How what is not on the guest's grid is cut: small, as corrections of some hundred bytes are the same in another image
+/// where their units are.
+const REST_CUTTER: CutterParams =
+    CutterParams { min_bytes: 512, avg_bytes: 2048, max_bytes: 8192, ..CutterParams::CONTENT };
 /// What is no unit is read in pieces of this size.
 const READ_BYTES: u64 = 1 << 20;
 /// A unit that holds more, or is larger, stays as it stands.
@@ -95,7 +94,7 @@ impl Store {
             Err(Stop::Failed(Error::TooFragmented(_))) => return Ok(Recast::Pointless),
             Err(Stop::Failed(error)) => return Err(error),
         };
-        let Made { manifest, done, assembled: _held } = made;
+        let Made { manifest, done, held: _held } = made;
         match self.expect_same(&manifest, &mut steps) {
             Ok(()) => {}
             Err(Stop::Ended) => return Ok(Recast::Ended),
@@ -103,7 +102,10 @@ impl Store {
         }
         let let_go = reader.manifest().packs();
         match self.replace_manifest(&row, &manifest, Names::Fewer(&let_go))? {
-            Some(_) => Ok(done),
+            Some(_) => {
+                self.inner.activity.kept_recipe();
+                Ok(done)
+            }
             None => Ok(Recast::Unchanged),
         }
     }
@@ -117,8 +119,8 @@ impl Store {
         let Some(pack) = reader.manifest().packs().min() else { return Ok(None) };
         let Some(row) = self.pack_row(pack)? else { return Ok(None) };
         steps.begin(Progress::TAKING_APART, reader.size_bytes())?;
-        let assembler = Assembler::for_upkeep(self.clone(), row.realm(), CutterParams::grid(0));
-        let mut making = Making::new(reader, assembler);
+        let assembler = |cutter| Assembler::for_upkeep(self.clone(), row.realm(), cutter);
+        let mut making = Making::new(reader, assembler(CutterParams::grid(0)), assembler(REST_CUTTER));
         for piece in pieces {
             let end = piece.at.checked_add(piece.bytes).filter(|_| piece.at >= making.at);
             if end.is_none_or(|end| piece.unpacked_bytes.is_none() && end > reader.size_bytes()) {
@@ -127,7 +129,7 @@ impl Store {
             making.rest_until(piece.at.min(reader.size_bytes()), steps)?;
             match piece.unpacked_bytes {
                 Some(plain_bytes) => making.unit(&piece, plain_bytes, steps)?,
-                None => making.plain(&piece, steps)?,
+                None => making.on_grid(&piece, steps)?,
             }
             if making.is_pointless() {
                 return Ok(None);
@@ -169,20 +171,19 @@ impl Store {
 struct Made {
     manifest: Manifest,
     done: Recast,
-    assembled: Assembled,
+    held: [Assembled; 2],
 }
 
 /// A recipe that is being made.
 struct Making<'r> {
     reader: &'r Reader,
-    assembler: Assembler,
+    /// What lies on the guest's grid.
+    plain: Assembler,
+    /// What does not.
+    rest: Assembler,
     at: u64,
     groups: Vec<Group>,
     group: Group,
-    /// Bytes of the group that are on the guest's grid, and stored.
-    plain_bytes: u64,
-    /// Bytes of the group that are not, and wait.
-    rest: Vec<u8>,
     tried: u64,
     units: u64,
     packed_bytes: u64,
@@ -191,15 +192,14 @@ struct Making<'r> {
 }
 
 impl<'r> Making<'r> {
-    fn new(reader: &'r Reader, assembler: Assembler) -> Making<'r> {
+    fn new(reader: &'r Reader, plain: Assembler, rest: Assembler) -> Making<'r> {
         Making {
             reader,
-            assembler,
+            plain,
+            rest,
             at: 0,
             groups: Vec::new(),
             group: Group::default(),
-            plain_bytes: 0,
-            rest: Vec::new(),
             tried: 0,
             units: 0,
             packed_bytes: 0,
@@ -212,20 +212,20 @@ impl<'r> Making<'r> {
     fn rest_until(&mut self, end: u64, steps: &mut Steps<'_, '_>) -> Result<(), Stop> {
         while self.at < end {
             let bytes = self.read((end - self.at).min(READ_BYTES))?;
-            self.rest.extend_from_slice(&bytes);
-            self.add(Step::Rest { bytes: bytes.len() as u32 })?;
+            self.rest.push(&bytes)?;
+            self.add(Step::Rest { bytes: bytes.len() as u32 });
             steps.step(bytes.len() as u64)?;
         }
         Ok(())
     }
 
     /// Takes a piece that lies on the guest's grid.
-    fn plain(&mut self, piece: &Piece, steps: &mut Steps<'_, '_>) -> Result<(), Stop> {
+    fn on_grid(&mut self, piece: &Piece, steps: &mut Steps<'_, '_>) -> Result<(), Stop> {
         let end = piece.at + piece.bytes;
         while self.at < end {
             let bytes = self.read((end - self.at).min(READ_BYTES))?;
-            self.assembler.push(&bytes)?;
-            self.add(Step::Plain { bytes: bytes.len() as u32 })?;
+            self.plain.push(&bytes)?;
+            self.add(Step::Plain { bytes: bytes.len() as u32 });
             steps.step(bytes.len() as u64)?;
         }
         Ok(())
@@ -243,8 +243,8 @@ impl<'r> Making<'r> {
         self.reader.read_at(piece.at, &mut packed)?;
         let Some(apart) = deflate::take_apart(&packed, plain_bytes as usize) else { return Ok(()) };
         self.at += apart.packed_bytes as u64;
-        self.assembler.push(&apart.plain)?;
-        self.rest.extend_from_slice(&apart.corrections);
+        self.plain.push(&apart.plain)?;
+        self.rest.push(&apart.corrections)?;
         self.units += 1;
         self.packed_bytes += apart.packed_bytes as u64;
         self.unpacked_bytes += apart.plain.len() as u64;
@@ -254,7 +254,7 @@ impl<'r> Making<'r> {
             plain_bytes: apart.plain.len() as u32,
             correction_bytes: apart.corrections.len() as u32,
             sum: sum(&packed[..apart.packed_bytes]),
-        })?;
+        });
         Ok(steps.step(apart.packed_bytes as u64)?)
     }
 
@@ -265,30 +265,19 @@ impl<'r> Making<'r> {
         Ok(read)
     }
 
-    fn add(&mut self, step: Step) -> Result<(), Error> {
-        self.plain_bytes += step.plain_bytes();
+    fn add(&mut self, step: Step) {
         match (self.group.steps.last_mut(), step) {
-            (Some(Step::Rest { bytes }), Step::Rest { bytes: more }) => *bytes += more,
-            (Some(Step::Plain { bytes }), Step::Plain { bytes: more }) => *bytes += more,
+            (Some(Step::Rest { bytes }), Step::Rest { bytes: more })
+            | (Some(Step::Plain { bytes }), Step::Plain { bytes: more })
+                if bytes.checked_add(more).is_some() =>
+            {
+                *bytes += more;
+            }
             _ => self.group.steps.push(step),
         }
-        let is_full = self.plain_bytes >= GROUP_PLAIN_BYTES
-            || self.rest.len() >= GROUP_REST_BYTES
-            || self.group.steps.len() >= GROUP_STEPS
-            // Off the grid nothing would be found again.
-            || !self.plain_bytes.is_multiple_of(BLOCK_BYTES);
-        if is_full { self.end_group() } else { Ok(()) }
-    }
-
-    fn end_group(&mut self) -> Result<(), Error> {
-        let bytes = self.plain_bytes + self.rest.len() as u64;
-        let filled = self.rest.len() as u64 + bytes.next_multiple_of(BLOCK_BYTES) - bytes;
-        self.rest.resize(filled as usize, 0);
-        self.assembler.push(&self.rest)?;
-        self.rest.clear();
-        self.plain_bytes = 0;
-        self.groups.push(std::mem::take(&mut self.group));
-        Ok(())
+        if self.group.steps.len() >= GROUP_STEPS {
+            self.groups.push(std::mem::take(&mut self.group));
+        }
     }
 
     fn is_pointless(&self) -> bool {
@@ -302,21 +291,27 @@ impl<'r> Making<'r> {
         if self.units == 0 || self.correction_bytes.saturating_mul(CORRECTIONS_SHARE) > self.packed_bytes {
             return Ok(None);
         }
-        self.end_group()?;
-        let mut assembled = self.assembler.finish()?;
-        if let Some(last) = assembled.last_pack.take() {
+        self.groups.push(std::mem::take(&mut self.group));
+        let recipe = Recipe { codec: PREFLATE_0_7, groups: self.groups };
+        let mut held = [self.plain.finish()?, self.rest.finish()?];
+        for last in held.iter_mut().filter_map(|assembled| assembled.last_pack.take()) {
             store.commit_pack(last)?;
         }
+        let mut extents = held[0].extents.clone();
+        let plain_bytes = recipe.plain_bytes();
+        match plain_bytes.next_multiple_of(BLOCK_BYTES) - plain_bytes {
+            0 => {}
+            filling => push_zeros(&mut extents, filling),
+        }
+        extents.extend_from_slice(&held[1].extents);
         let done = Recast::Done {
             units: self.units,
             packed_bytes: self.packed_bytes,
             plain_bytes: self.unpacked_bytes,
             correction_bytes: self.correction_bytes,
         };
-        let recipe = Some(Recipe { codec: PREFLATE_0_7, groups: self.groups });
-        let before = self.reader.manifest();
-        let extents = assembled.extents.clone();
-        let manifest = Manifest { cutter: assembled.cutter, extents, recipe, ..before.clone() };
-        Ok(Some(Made { manifest, done, assembled }))
+        let before = self.reader.manifest().clone();
+        let manifest = Manifest { cutter: held[0].cutter, extents, recipe: Some(recipe), ..before };
+        Ok(Some(Made { manifest, done, held }))
     }
 }

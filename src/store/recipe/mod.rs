@@ -2,8 +2,8 @@
 //!
 //! A compressed container is kept as what comes out of its units, which shares its chunks with every other image of the same
 //! disk, and as the little that it takes to make the very same units again ([`deflate`]). All that is stored for a stream is
-//! its *material*, in groups: what the units hold and what else is on the guest's grid, then the rest of the group, filled
-//! up with zeros to a block, so that the grid goes on. Extents of a manifest are those of the material.
+//! its *material*: everything that lies on the guest's grid, then, from the next block on, the rest. Extents of a manifest are
+//! those of the material.
 //!
 //! Invariants: a recipe makes the stream's bytes and no others: each unit is compared with its sum before it is handed out,
 //! and the whole with the stream's digest before the recipe counts. Must not know what a container is.
@@ -29,11 +29,11 @@ pub(super) const PREFLATE_0_7: u16 = 1;
 pub struct Recipe {
     /// How units are made again.
     pub codec: u16,
-    /// The groups of its material, in order.
+    /// Its steps, in groups that are found by where they begin.
     pub groups: Vec<Group>,
 }
 
-/// What is made of one group of the material.
+/// Steps that follow each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// In the stream's order.
@@ -43,7 +43,7 @@ pub struct Group {
 /// The next bytes of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
-    /// As they stand in the rest of the group.
+    /// As they stand in the rest.
     Rest {
         /// How many.
         bytes: u32,
@@ -53,7 +53,7 @@ pub enum Step {
         /// How many.
         bytes: u32,
     },
-    /// A unit, made of what it holds, on the guest's grid, and of corrections, in the rest of the group.
+    /// A unit, made of what it holds, on the guest's grid, and of corrections, in the rest.
     Packed {
         /// Its length in the stream.
         packed_bytes: u32,
@@ -98,6 +98,11 @@ impl Recipe {
     /// Bytes of the stream that it makes.
     pub(super) fn size_bytes(&self) -> u64 {
         self.groups.iter().flat_map(|group| &group.steps).map(Step::bytes).sum()
+    }
+
+    /// Bytes of the material that lie on the guest's grid.
+    pub(super) fn plain_bytes(&self) -> u64 {
+        self.groups.iter().flat_map(|group| &group.steps).map(Step::plain_bytes).sum()
     }
 
     /// Memory it takes, in bytes, about.

@@ -17,11 +17,11 @@ pub use reads::Reads;
 use super::stored::{Stored, refusal};
 use crate::base::Time;
 use crate::catalog::images;
-use crate::disk;
 use crate::disk::probe::Format;
+use crate::disk::{self, Budgets, Guest, Source};
 use crate::model::{ContentId, Image, Status};
-use crate::service::{Error, Service};
-use crate::store::{self, Recast, Watch};
+use crate::service::{Error, ErrorKind, Service};
+use crate::store::{Recast, Watch};
 
 /// Whether a store keeps compressed containers by recipes. They take less space where the same disks are there in other
 /// forms, and more time to download.
@@ -75,6 +75,8 @@ pub struct Tried(Arc<Mutex<HashSet<ContentId>>>);
 const TRIED_MAX: usize = 1 << 16;
 /// Streams that are chosen at once.
 const CHOSEN_MAX: usize = 1024;
+/// Compressed data that is less than one part in so many of what is not gains nothing.
+const PACKED_SHARE: u64 = 10;
 /// What is smaller gains nothing, in bytes.
 const SIZE_BYTES_MIN: u64 = 1 << 20;
 
@@ -132,25 +134,18 @@ impl Service {
     }
 
     fn keep_one(&self, content: &ContentId, format: Format, watch: &mut Watch<'_>) -> Result<Recast, Error> {
-        let reader = match self.store.reader_for_upkeep(content) {
-            Ok(reader) => reader,
-            // Deleted meanwhile, or it cannot be read now: a scrub says more about that.
-            Err(error @ (store::Error::Missing(_) | store::Error::Damaged { .. })) => {
+        let opened = self.store.reader_for_upkeep(content).map_err(Error::from);
+        let opened = opened.and_then(|reader| packed(format, Stored(reader), &self.rules.disks));
+        match opened {
+            Ok(Some(guest)) => Ok(self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch)?),
+            Ok(None) => Ok(Recast::Pointless),
+            // Deleted meanwhile, or not in order by today's rules: a scrub says more about what is damaged.
+            Err(error) if error.kind != ErrorKind::Unavailable => {
                 tracing::debug!(%error, %content, "an image is not kept by a recipe");
-                return Ok(Recast::Pointless);
+                Ok(Recast::Pointless)
             }
-            Err(error) => return Err(error.into()),
-        };
-        let guest = match disk::open(format, Stored(reader), &self.rules.disks) {
-            Ok(Some(guest)) => guest,
-            Ok(None) => return Ok(Recast::Pointless),
-            Err(error) => {
-                let error = refusal(error);
-                tracing::debug!(%error, %content, "an image is not kept by a recipe");
-                return Ok(Recast::Pointless);
-            }
-        };
-        Ok(self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch)?)
+            Err(error) => Err(error),
+        }
     }
 
     /// The next streams, some of them.
@@ -177,6 +172,14 @@ impl Service {
         })?;
         Ok(chosen)
     }
+}
+
+/// An opened container whose tables tell that there is something to gain.
+fn packed(format: Format, source: Stored, budgets: &Budgets) -> Result<Option<Box<dyn Guest>>, Error> {
+    let file_bytes = source.size_bytes();
+    let Some(guest) = disk::open(format, source, budgets).map_err(refusal)? else { return Ok(None) };
+    let survey = disk::survey(&*guest, file_bytes, format, budgets).map_err(refusal)?;
+    Ok((survey.packed_bytes > survey.plain_bytes / PACKED_SHARE).then_some(guest))
 }
 
 /// The container of an image that may have compressed units.

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::disk::{Codec, Guest, Place, ZLIB_HEADER_BYTES};
+use crate::disk::{Guest, Place};
 use crate::store::Piece;
 
 /// Parts that are looked at ahead: writers that work on several clusters at once put them down out of order.
@@ -43,14 +43,10 @@ fn part(place: Place, bytes: u64) -> Option<At> {
         Place::Zeros => None,
         Place::Plain(at) => Some(At { at, bytes, unpacked_bytes: None }),
         Place::Packed { unit, skip: 0 } => {
-            let header = match unit.codec {
-                Codec::Deflate => 0,
-                Codec::Zlib => ZLIB_HEADER_BYTES,
-                // What an encoder makes of it depends on its release.
-                Codec::Zstd => return None,
-            };
-            let bytes = unit.packed_bytes.checked_sub(header)?;
-            Some(At { at: unit.at + header, bytes, unpacked_bytes: Some(unit.bytes) })
+            // What a zstd encoder makes of a unit depends on its release.
+            let at = unit.deflate_at()?;
+            let bytes = unit.packed_bytes.checked_sub(at - unit.at)?;
+            Some(At { at, bytes, unpacked_bytes: Some(unit.bytes) })
         }
         Place::Packed { .. } => None,
     }
