@@ -9,6 +9,7 @@ pub mod custom_keys;
 mod description;
 mod error;
 pub mod events;
+pub mod exports;
 pub mod figures;
 mod hindrance;
 pub mod identity;
@@ -177,6 +178,8 @@ pub struct Service {
     web: Arc<Web>,
     /// Disks of images that are open.
     guests: images::Guests,
+    /// Disks that are open to whoever has their names.
+    exports: exports::Exports,
     /// Images whose data is fetched for their first read.
     fetches: images::Fetches,
     /// The stores that clients may choose from.
@@ -220,6 +223,7 @@ impl Service {
             regions: Arc::default(),
             web: Arc::default(),
             guests: images::Guests::default(),
+            exports: exports::Exports::default(),
             fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,
