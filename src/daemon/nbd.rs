@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -210,16 +210,25 @@ pub(super) async fn bind(nbd: &Nbd) -> Result<Option<Bound>, Error> {
 }
 
 /// Binds a socket in the place of one that nobody listens on. Names and certificates say who may have what, so that everybody
-/// may come; without those it is the owner's.
+/// may come; without those it is the owner's, from its first moment on.
 fn bind_socket(path: &Path, insecure: bool) -> std::io::Result<UnixListener> {
-    let is_left_over = std::os::unix::net::UnixStream::connect(path)
-        .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
-    if is_left_over {
-        std::fs::remove_file(path)?;
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => return Err(std::io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            // What is there and is no socket stays.
+            if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+                return Err(std::io::ErrorKind::AlreadyExists.into());
+            }
+        }
+        Err(error) => return Err(error),
     }
-    let listener = UnixListener::bind(path)?;
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(format!(".{}", std::process::id()));
+    let listener = UnixListener::bind(&fresh)?;
     let mode = if insecure { 0o600 } else { 0o666 };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(mode))?;
+    std::fs::rename(&fresh, path)?;
     Ok(listener)
 }
 
@@ -272,5 +281,22 @@ mod tests {
             nbd.tls_users = BTreeMap::from([("host".to_owned(), "ann".to_owned())]);
         });
         assert!(bad.unwrap_err().contains("USER@DOMAIN/PROJECT"));
+    }
+
+    #[tokio::test]
+    async fn a_socket_takes_the_place_of_a_dead_one_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nbd.sock");
+        let first = bind_socket(&path, false).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
+        assert_eq!(bind_socket(&path, false).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+        drop(first);
+        bind_socket(&path, true).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "mine").unwrap();
+        assert!(bind_socket(&path, false).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
     }
 }

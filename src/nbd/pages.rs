@@ -70,7 +70,7 @@ impl Pages {
         let units = bytes / UNIT_BYTES;
         Pages(Arc::new(Inner {
             shared: Arc::new(Semaphore::new(units)),
-            ration_units: units / RATION_SHARE,
+            ration_units: (units / RATION_SHARE).max(units_of(PIECE_BYTES) as usize),
             turns: Arc::new(Semaphore::new(TURNS)),
             spare: Mutex::default(),
             large_spare_max: bytes / SPARE_SHARE / PIECE_BYTES,
@@ -202,9 +202,9 @@ mod tests {
         let room = late.room(PIECE_BYTES).now_or_never().flatten();
         let page = late.page(room.unwrap(), PIECE_BYTES);
         assert_eq!(page.room_bytes(), PIECE_BYTES + HEADERS_BYTES);
-        assert!(late.room(1).now_or_never().is_none());
+        assert!(late.room(PIECE_BYTES).now_or_never().is_none());
         drop(page);
-        assert!(late.room(1).now_or_never().is_some());
+        assert!(late.room(PIECE_BYTES).now_or_never().is_some());
     }
 
     #[test]

@@ -282,3 +282,7 @@ impl Server {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -247,7 +247,7 @@ proptest! {
         flags in 0u16..64, command in 0u16..12, offset in prop_oneof![0u64..70_000, any::<u64>()],
         length in prop_oneof![0u32..70_000, any::<u32>()], is_structured: bool, is_writable: bool,
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
         runtime.block_on(async {
             let World { mut client, ended, .. } = begin(Plain::new(vec![3; 65_536], is_writable), is_structured);
             client.request(flags, command, 1, offset, length).await;
