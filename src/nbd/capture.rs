@@ -12,9 +12,9 @@ use tokio::task::spawn_blocking;
 use super::exports::Disk;
 use super::served::Offered;
 use super::wire::Errno;
-use crate::model::Image;
+use crate::model::{Image, ImageId};
 use crate::service::images::{BodyBroken, Change, Field, NewImage};
-use crate::service::{Error, ErrorKind, Service};
+use crate::service::{Actor, Error, ErrorKind, Service};
 
 /// Bytes of the disk that are read at once.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -24,29 +24,47 @@ const PIECE_BYTES: u64 = 1 << 20;
 /// # Errors
 /// As [`Service::create_image`] and [`Service::begin_upload`]; the image is deleted again.
 pub async fn capture(service: &Service, offered: Arc<Offered>, name: String) -> Result<Image, Error> {
-    let actor = offered.connection.actor.clone();
     let size = offered.size_bytes();
-    let (of_service, by) = (service.clone(), actor.clone());
-    let (id, upload) = blocking(move || {
+    let (of_service, by) = (service.clone(), offered.connection.actor.clone());
+    let (unfinished, upload) = blocking(move || {
         let fields = [
             Field::Name(Some(name)),
             Field::DiskFormat(Some("raw".into())),
             Field::ContainerFormat(Some("bare".into())),
         ];
         let changes = fields.into_iter().map(Change::Set).collect();
-        let image = of_service.create_image(&by, NewImage { id: None, changes })?;
-        Ok((image.id, of_service.begin_upload(&by, &image.id, Some(size))))
+        let id = of_service.create_image(&by, NewImage { id: None, changes })?.id;
+        let upload = of_service.begin_upload(&by, &id, Some(size));
+        Ok((Unfinished(Some((of_service, by, id))), upload))
     })
     .await?;
-    let stored = match upload {
-        Ok(upload) => upload.receive(Box::pin(pieces(offered))).await,
-        Err(error) => Err(error),
-    };
-    if stored.is_err() {
-        let of_service = service.clone();
-        blocking(move || of_service.delete_image(&actor, &id).map(drop)).await?;
+    let image = upload?.receive(Box::pin(pieces(offered))).await?;
+    unfinished.keep();
+    Ok(image)
+}
+
+/// An image that is taken away again unless it is kept.
+struct Unfinished(Option<(Service, Actor, ImageId)>);
+
+impl Unfinished {
+    fn keep(mut self) {
+        self.0 = None;
     }
-    stored
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Without a runtime the process is ending: the image is queued after the next start.
+        if let Some((service, actor, id)) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn_blocking(move || {
+                if let Err(error) = service.delete_image(&actor, &id) {
+                    tracing::warn!(image = %id, %error, "an image that was not captured whole stays");
+                }
+            });
+        }
+    }
 }
 
 /// The disk from its beginning to its end.

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use tokio::io::AsyncReadExt;
 
+use super::super::talk::OPTION_BYTES_MAX;
 use super::super::testing::{Client, One, Plain};
+use super::super::wire::info;
 use super::*;
 
 type Ended = io::Result<Outcome<Plain>>;

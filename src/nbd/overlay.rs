@@ -3,21 +3,12 @@
 //! Invariants: what all overlays hold is bounded, and what each of them does; a write that finds no room changes nothing, and is
 //! told so. Nothing is ever written anywhere else. Must not know who writes.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::exports::{Disk, Extent};
 use super::wire::Errno;
-
-/// What is written is kept in blocks of this size, in bytes: what guests write at once at least.
-const BLOCK_BYTES: u64 = 4096;
-/// What a block takes, in bytes, about.
-const BLOCK_COST: u64 = BLOCK_BYTES + 96;
-/// What a range of zeros takes, in bytes, about.
-const RANGE_COST: u64 = 96;
-/// Neighbouring blocks that are told of as one extent.
-const NEIGHBOURS_MAX: u64 = 4096;
+use super::written::{BLOCK_BYTES, BLOCK_COST, Found, RANGE_COST, Written};
 
 /// Memory for overlays. Cheap to share.
 #[derive(Debug, Clone)]
@@ -32,26 +23,6 @@ pub struct Overlay<B> {
     base: B,
     room: Overlays,
     written: RwLock<Written>,
-}
-
-/// What was written. No block is in both.
-#[derive(Default)]
-struct Written {
-    /// Blocks of data by their number.
-    data: BTreeMap<u64, Box<[u8]>>,
-    /// Ranges of blocks of zeros: the first, and the one behind the last. No two of them touch.
-    zeros: BTreeMap<u64, u64>,
-    /// Memory that was asked for all of it, in bytes.
-    held: u64,
-}
-
-/// What a block is.
-enum Found<'w> {
-    Data(&'w [u8]),
-    /// Zeros up to this block.
-    Zeros(u64),
-    /// Nothing was written up to this block.
-    Base(u64),
 }
 
 impl Overlays {
@@ -240,73 +211,6 @@ impl<B: Disk> Disk for Overlay<B> {
 impl<B> Drop for Overlay<B> {
     fn drop(&mut self) {
         self.room.give_back(self.written.get_mut().unwrap_or_else(PoisonError::into_inner).held);
-    }
-}
-
-impl Written {
-    fn cost(&self) -> u64 {
-        self.data.len() as u64 * BLOCK_COST + self.zeros.len() as u64 * RANGE_COST
-    }
-
-    fn find(&self, block: u64) -> Found<'_> {
-        if let Some(data) = self.data.get(&block) {
-            return Found::Data(data);
-        }
-        if let Some((_, end)) = self.zeros.range(..=block).next_back()
-            && *end > block
-        {
-            return Found::Zeros(*end);
-        }
-        let next_data = self.data.range(block..).next().map_or(u64::MAX, |(next, _)| *next);
-        let next_zeros = self.zeros.range(block..).next().map_or(u64::MAX, |(next, _)| *next);
-        Found::Base(next_data.min(next_zeros))
-    }
-
-    /// Where the blocks of data end that begin here, as far as one looks.
-    fn data_end(&self, block: u64) -> u64 {
-        let most = block.saturating_add(NEIGHBOURS_MAX);
-        let after = self.data.range(block..most).zip(block..).take_while(|((at, _), next)| *at == next);
-        block + after.count() as u64
-    }
-
-    fn put(&mut self, block: u64, bytes: Box<[u8]>) {
-        self.take_zeros(block, block + 1);
-        self.data.insert(block, bytes);
-    }
-
-    fn put_zeros(&mut self, first: u64, end: u64) {
-        if first >= end {
-            return;
-        }
-        while let Some(block) = self.data.range(first..end).next().map(|(block, _)| *block) {
-            self.data.remove(&block);
-        }
-        let (mut first, mut end) = (first, end);
-        // Those that it touches become one with it.
-        while let Some((from, to)) = self.zeros.range(..=end).next_back().map(|(from, to)| (*from, *to)) {
-            if to < first {
-                break;
-            }
-            self.zeros.remove(&from);
-            (first, end) = (first.min(from), end.max(to));
-        }
-        self.zeros.insert(first, end);
-    }
-
-    fn take_zeros(&mut self, first: u64, end: u64) {
-        let Some((from, to)) = self.zeros.range(..end).next_back().map(|(from, to)| (*from, *to)) else {
-            return;
-        };
-        if to <= first {
-            return;
-        }
-        self.zeros.remove(&from);
-        if from < first {
-            self.zeros.insert(from, first);
-        }
-        if end < to {
-            self.zeros.insert(end, to);
-        }
     }
 }
 

@@ -31,17 +31,18 @@ pub fn chunks(disk: &impl Disk, cookie: u64, span: Span, page: &mut Page) -> Res
     // Data and holes of the least length in turn take less than the room for headers.
     let stop = span.end.min(at + PIECE_BYTES as u64);
     while at < stop && page.room_bytes() > DATA_CHUNK_BYTES + CHUNK_BYTES + 12 {
-        let hole = zeros_at(disk, at, span.end)?;
-        if hole > 0 {
-            let next = at + hole;
-            page.push(&wire::chunk_header(cookie, chunk::OFFSET_HOLE, next == span.end, 12));
-            page.push(&at.to_be_bytes());
-            page.push(&(hole as u32).to_be_bytes());
-            at = next;
-            continue;
-        }
+        let known = match begins_with(disk, at, span.end)? {
+            Begins::Data(known) => known,
+            Begins::Hole(next) => {
+                page.push(&wire::chunk_header(cookie, chunk::OFFSET_HOLE, next == span.end, 12));
+                page.push(&at.to_be_bytes());
+                page.push(&((next - at) as u32).to_be_bytes());
+                at = next;
+                continue;
+            }
+        };
         let most = stop.min(at + (page.room_bytes() - DATA_CHUNK_BYTES) as u64);
-        let next = data_end(disk, at, most)?;
+        let next = data_end(disk, known, most)?;
         data_chunk(disk, cookie, Span { start: at, end: next }, next == span.end, page)?;
         at = next;
     }
@@ -68,25 +69,33 @@ pub fn simple(disk: &impl Disk, cookie: u64, span: Span, page: &mut Page) -> Res
     disk.read_at(span.start, page.extend((span.end - span.start) as usize))
 }
 
-/// How many zeros begin here that make a hole, up to `end`; 0 where none does.
-fn zeros_at(disk: &impl Disk, at: u64, end: u64) -> Result<u64, Errno> {
+/// What a stretch of a disk begins with.
+enum Begins {
+    /// Zeros that make a hole, up to here.
+    Hole(u64),
+    /// What is sent as it is, up to here at least.
+    Data(u64),
+}
+
+fn begins_with(disk: &impl Disk, at: u64, end: u64) -> Result<Begins, Errno> {
     let mut next = at;
     for _ in 0..LOOKS_MAX {
         let extent = disk.extent_at(next)?;
-        if !extent.is_zero {
-            break;
-        }
+        let before = next;
         next = next.saturating_add(extent.bytes).min(end);
+        if !extent.is_zero {
+            return Ok(if before - at >= HOLE_BYTES_MIN { Begins::Hole(before) } else { Begins::Data(next) });
+        }
         if next == end {
-            return Ok(next - at);
+            return Ok(Begins::Hole(end));
         }
     }
-    Ok(if next - at >= HOLE_BYTES_MIN { next - at } else { 0 })
+    Ok(if next - at >= HOLE_BYTES_MIN { Begins::Hole(next) } else { Begins::Data(next) })
 }
 
-/// Where the bytes that begin here end: where a hole begins, or at `most`.
-fn data_end(disk: &impl Disk, at: u64, most: u64) -> Result<u64, Errno> {
-    let mut next = at;
+/// Where bytes end that are sent as they are, and are known to be up to `known`: where a hole begins, or at `most`.
+fn data_end(disk: &impl Disk, known: u64, most: u64) -> Result<u64, Errno> {
+    let mut next = known;
     // Where the hole would begin.
     let mut zeros_from = None;
     for _ in 0..LOOKS_MAX {
@@ -95,14 +104,10 @@ fn data_end(disk: &impl Disk, at: u64, most: u64) -> Result<u64, Errno> {
         }
         let extent = disk.extent_at(next)?;
         let end = next.saturating_add(extent.bytes);
-        match (extent.is_zero, zeros_from) {
-            (true, None) if next > at => zeros_from = Some(next),
-            (false, _) => zeros_from = None,
-            _ => {}
-        }
-        if let Some(from) = zeros_from
-            && end - from >= HOLE_BYTES_MIN
-        {
+        let from = *zeros_from.get_or_insert(next);
+        if !extent.is_zero {
+            zeros_from = None;
+        } else if end - from >= HOLE_BYTES_MIN {
             return Ok(from.min(most));
         }
         next = end;

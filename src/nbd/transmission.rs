@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::exports::Disk;
 use super::negotiation::{Agreed, REQUEST_BYTES_MAX};
+use super::objections;
 use super::pages::{PIECE_BYTES, Pages, Ration};
 use super::replies::{self, Span};
 use super::wire::{self, Errno, REQUEST_BYTES, Request, command, command_flag};
@@ -41,22 +42,22 @@ pub enum Ended {
 }
 
 /// What a request needs to be answered.
-struct Line<W, D> {
+pub(super) struct Line<W, D> {
     disk: Arc<D>,
     is_structured: bool,
     has_allocation: bool,
-    pen: Mutex<Pen<W>>,
-    ration: Ration,
-    traffic: Arc<Traffic>,
+    pub(super) pen: Mutex<Pen<W>>,
+    pub(super) ration: Ration,
+    pub(super) traffic: Arc<Traffic>,
     /// Set once nothing can be written any more.
     broken: CancellationToken,
 }
 
 /// Who holds it may write.
-struct Pen<W> {
-    writer: W,
+pub(super) struct Pen<W> {
+    pub(super) writer: W,
     /// For long simple replies, which have to be written in one go.
-    piece: Vec<u8>,
+    pub(super) piece: Vec<u8>,
 }
 
 /// Answers requests until the client leaves, the connection breaks, or `stopped` ends; those in flight are answered first,
@@ -146,42 +147,14 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
         }
     }
 
-    /// Why a request makes no sense, if it does not.
-    fn objection(&self, request: &Request) -> Option<Errno> {
-        let (size, is_writable) = (self.disk.size_bytes(), self.disk.is_writable());
-        let changes = [command::WRITE, command::WRITE_ZEROES, command::TRIM].contains(&request.command);
-        let known = command_flag::FUA
-            | match request.command {
-                command::READ if self.is_structured => command_flag::DONT_FRAGMENT,
-                command::BLOCK_STATUS => command_flag::REQUEST_ONE,
-                command::WRITE_ZEROES => command_flag::NO_HOLE | command_flag::FAST_ZERO,
-                command::READ | command::WRITE | command::FLUSH | command::TRIM | command::CACHE => 0,
-                _ => return Some(Errno::Invalid),
-            };
-        let end = request.offset.checked_add(request.length.into());
-        let is_inside = end.is_some_and(|end| end <= size);
-        match request.command {
-            _ if request.flags & !known != 0 => Some(Errno::Invalid),
-            command::FLUSH => None,
-            _ if changes && !is_writable => Some(Errno::Permission),
-            _ if request.length == 0 => Some(Errno::Invalid),
-            command::WRITE | command::WRITE_ZEROES if !is_inside => Some(Errno::NoSpace),
-            _ if !is_inside => Some(Errno::Invalid),
-            command::READ if request.length > REQUEST_BYTES_MAX => Some(Errno::Invalid),
-            command::BLOCK_STATUS if !self.has_allocation => Some(Errno::Invalid),
-            command::READ
-                if request.has(command_flag::DONT_FRAGMENT) && request.length as usize > PIECE_BYTES =>
-            {
-                Some(Errno::Overflow)
-            }
-            _ => None,
-        }
-    }
-
     async fn answer(self: &Arc<Self>, request: Request) -> io::Result<()> {
         let span = Span { start: request.offset, end: request.offset.saturating_add(request.length.into()) };
         let done = match request.command {
-            _ if let Some(errno) = self.objection(&request) => Err(errno),
+            _ if let Some(errno) =
+                objections::to(&request, &*self.disk, self.is_structured, self.has_allocation) =>
+            {
+                Err(errno)
+            }
             command::READ if self.is_structured => return self.read(request, span).await,
             command::READ if request.length as usize > PIECE_BYTES => {
                 return self.read_long(request, span).await;
@@ -205,7 +178,7 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
     }
 
     /// Says whether a request without data was done.
-    async fn conclude(&self, request: Request, done: Result<(), Errno>) -> io::Result<()> {
+    pub(super) async fn conclude(&self, request: Request, done: Result<(), Errno>) -> io::Result<()> {
         let told_by_chunks = [command::READ, command::BLOCK_STATUS].contains(&request.command);
         match done {
             Ok(()) => self.write(&wire::simple_reply(request.cookie, 0)).await,
@@ -219,98 +192,6 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
         }
     }
 
-    async fn read(self: &Arc<Self>, request: Request, span: Span) -> io::Result<()> {
-        let mut rest = span;
-        while rest.start < rest.end {
-            let piece = (rest.end - rest.start).min(PIECE_BYTES as u64) as usize;
-            let Some(room) = self.ration.room(piece).await else { return Ok(()) };
-            let mut page = self.ration.page(room, piece);
-            let one = request.has(command_flag::DONT_FRAGMENT);
-            let read = self.blocking(move |disk| {
-                let next = match one {
-                    true => {
-                        replies::data_chunk(disk, request.cookie, rest, true, &mut page).map(|()| rest.end)
-                    }
-                    false => replies::chunks(disk, request.cookie, rest, &mut page),
-                }?;
-                Ok((page, next))
-            });
-            match read.await {
-                Ok((page, next)) => {
-                    self.write(&page).await?;
-                    self.traffic.sent(next - rest.start);
-                    rest.start = next;
-                }
-                Err(errno) => return self.conclude(request, Err(errno)).await,
-            }
-        }
-        Ok(())
-    }
-
-    async fn read_simple(self: &Arc<Self>, request: Request, span: Span) -> io::Result<()> {
-        let bytes = request.length as usize;
-        let Some(room) = self.ration.room(bytes).await else { return Ok(()) };
-        let mut page = self.ration.page(room, bytes);
-        let read = self.blocking(move |disk| {
-            replies::simple(disk, request.cookie, span, &mut page)?;
-            Ok(page)
-        });
-        match read.await {
-            Ok(page) => {
-                self.traffic.sent(bytes as u64);
-                self.write(&page).await
-            }
-            Err(errno) => self.conclude(request, Err(errno)).await,
-        }
-    }
-
-    /// A simple reply that does not fit into a page, written piece by piece. What cannot be read once it has begun
-    /// can be told by an end alone.
-    async fn read_long(self: &Arc<Self>, request: Request, span: Span) -> io::Result<()> {
-        let mut pen = self.pen.lock().await;
-        let mut at = span.start;
-        while at < span.end {
-            let bytes = (span.end - at).min(PIECE_BYTES as u64) as usize;
-            let mut piece = std::mem::take(&mut pen.piece);
-            piece.resize(PIECE_BYTES, 0);
-            let read = self.blocking(move |disk| {
-                disk.read_at(at, &mut piece[..bytes])?;
-                Ok(piece)
-            });
-            let piece = match read.await {
-                Ok(piece) => piece,
-                Err(errno) if at == span.start => {
-                    drop(pen);
-                    return self.conclude(request, Err(errno)).await;
-                }
-                Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
-            };
-            if at == span.start {
-                pen.writer.write_all(&wire::simple_reply(request.cookie, 0)).await?;
-            }
-            pen.writer.write_all(&piece[..bytes]).await?;
-            pen.piece = piece;
-            at += bytes as u64;
-        }
-        self.traffic.sent(request.length.into());
-        pen.writer.flush().await
-    }
-
-    /// Reads what a client says it will read, so that it is in memory when it does.
-    async fn bring_near(self: &Arc<Self>, span: Span) -> Result<(), Errno> {
-        let mut at = span.start;
-        // What is past this is more than memory keeps.
-        let end = span.end.min(at.saturating_add(REQUEST_BYTES_MAX.into()));
-        while at < end {
-            let bytes = (end - at).min(PIECE_BYTES as u64) as usize;
-            let Some(room) = self.ration.room(bytes).await else { return Err(Errno::Shutdown) };
-            let mut page = self.ration.page(room, bytes);
-            self.blocking(move |disk| disk.read_at(at, page.extend(bytes))).await?;
-            at += bytes as u64;
-        }
-        Ok(())
-    }
-
     /// Takes a write and its payload, one piece after the other, and answers it.
     async fn take<R: AsyncRead + Unpin>(
         self: &Arc<Self>,
@@ -318,7 +199,8 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
         reader: &mut R,
         payload: &mut Vec<u8>,
     ) -> io::Result<()> {
-        let mut done = self.objection(&request).map_or(Ok(()), Err);
+        let mut done = objections::to(&request, &*self.disk, self.is_structured, self.has_allocation)
+            .map_or(Ok(()), Err);
         let (mut at, mut rest) = (request.offset, request.length as usize);
         while rest > 0 {
             let bytes = rest.min(PIECE_BYTES);
@@ -341,14 +223,14 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
         self.conclude(request, done).await
     }
 
-    async fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) async fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let mut pen = self.pen.lock().await;
         pen.writer.write_all(bytes).await?;
         pen.writer.flush().await
     }
 
     /// Does something with the disk where blocking is allowed.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&D) -> Result<T, Errno> + Send + 'static,
     ) -> Result<T, Errno> {
