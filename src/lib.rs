@@ -1,7 +1,7 @@
 //! Tintype keeps machine images on one box: a deduplicating chunk store, a catalog of images
 //! and identities, and the protocols that real clients speak to them.
 //!
-//! The modules are layers, top to bottom: [`cli`] and [`daemon`] compose, [`api`] speaks,
+//! The modules are layers, top to bottom: [`cli`] and [`daemon`] compose, [`api`] and [`nbd`] speak,
 //! [`service`] decides, [`store`] keeps bytes beside [`catalog`] which keeps records, and
 //! [`db`], [`objects`], [`disk`], [`peers`] and [`keystone`] touch media, formats and other servers. Imports point down only;
 //! `tests/tidy` holds the table.
@@ -17,6 +17,7 @@ pub mod db;
 pub mod disk;
 pub mod keystone;
 pub mod model;
+pub mod nbd;
 pub mod objects;
 pub mod peers;
 pub mod service;

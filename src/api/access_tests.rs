@@ -298,7 +298,8 @@ async fn page() -> String {
                 let image = world.image(is_own, visibility, is_member, state);
                 let path = path.replace("{image}", &image.to_string());
                 let path = path.replace("{lab}", world.lab.as_str()).replace("{den}", world.den.as_str());
-                cells.push(world.ask(caller, method, &path, body).await);
+                let body = body.replace("{image}", &image.to_string());
+                cells.push(world.ask(caller, method, &path, &body).await);
             }
             // The first route shows the image.
             if (method, path) == ("GET", "/v2/images/{image}") && cells[0] == "200" {
@@ -387,7 +388,8 @@ async fn nobody_reaches_what_another_project_keeps_to_itself() {
                 let image = world.image(false, visibility, false, state);
                 let path = path.replace("{image}", &image.to_string());
                 let path = path.replace("{lab}", world.lab.as_str()).replace("{den}", world.den.as_str());
-                let answer = world.ask(caller, method, &path, body).await;
+                let body = body.replace("{image}", &image.to_string());
+                let answer = world.ask(caller, method, &path, &body).await;
                 // The image management API says 400 with a code of its own for what is not there, and refuses
                 // listings to who may not list.
                 let is_ims = path.contains("cloudimages") || path.starts_with(&format!("/v2/{}", world.lab));

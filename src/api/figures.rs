@@ -3,6 +3,7 @@
 
 use super::metrics::Figure;
 use crate::objects::{CacheTraffic, Traffic};
+use crate::service::exports::TrafficFigures;
 use crate::service::figures::Figures;
 
 /// What the store holds, did, and has left.
@@ -20,6 +21,7 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
         reachable,
         recognised,
         places_away,
+        disks,
     } = figures;
     let gauge = Figure::gauge;
     let counter = Figure::counter;
@@ -105,6 +107,7 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
     all.push(gauge("tintype_store_reachable", "Whether image data can be reached", (*reachable).into()));
     let help = "Whether the store's medium was recognised since the start";
     all.push(gauge("tintype_store_recognised", help, (*recognised).into()));
+    all.extend(of_disks(disks));
     all.push(gauge("tintype_places_away", "Stores beside the home that do not answer", *places_away));
     if let Some(traffic) = traffic {
         all.extend(of_bucket(traffic));
@@ -113,6 +116,22 @@ pub(super) fn of_store(figures: &Figures) -> Vec<Figure> {
         all.push(gauge("tintype_store_free_bytes", "Bytes the medium has left", free));
     }
     all
+}
+
+/// What passed between disks and those who have them.
+fn of_disks(disks: &TrafficFigures) -> Vec<Figure> {
+    let TrafficFigures { connections, connected, turned_away, requests, refused, sent_bytes, received_bytes } =
+        *disks;
+    let counter = Figure::counter;
+    vec![
+        Figure::gauge("tintype_nbd_connections", "Connections to disks that are open", connections),
+        counter("tintype_nbd_connected", "Connections that got a disk", connected),
+        counter("tintype_nbd_turned_away", "Connections that got none", turned_away),
+        counter("tintype_nbd_requests", "Requests to disks", requests),
+        counter("tintype_nbd_requests_failed", "Those that were answered with an error", refused),
+        counter("tintype_nbd_sent_bytes", "Bytes of disks that were sent, holes included", sent_bytes),
+        counter("tintype_nbd_received_bytes", "Bytes that were written to disks", received_bytes),
+    ]
 }
 
 /// What passed between the store and its bucket.

@@ -33,6 +33,10 @@ pub const PAGE_ROWS_MAX: usize = 1000;
 pub const IMS_PAGE_ROWS_DEFAULT: usize = 500;
 /// Largest value of `min_disk` and `min_ram` (Image API v2 schema: a signed 32-bit integer).
 pub const MIN_RESOURCE_MAX: u64 = 2_147_483_647;
+/// Disks that a project may have open at once to whoever has their names: enough for a fleet that boots, few enough to list.
+pub const PROJECT_EXPORTS_MAX: usize = 256;
+/// Likewise of the whole box.
+pub const EXPORTS_MAX: usize = 4096;
 /// Access keys of one user: enough for a fleet's services, few enough to list.
 pub const ACCESS_KEYS_PER_USER_MAX: usize = 64;
 /// Longest password that is hashed, in bytes; longer ones only cost the server time.

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod cached_images;
 pub mod credentials;
 pub mod custom_keys;
+pub mod disk_exports;
 pub mod domain_members;
 mod error;
 pub mod identity;
@@ -60,11 +61,11 @@ pub fn fact_tables() -> Vec<Table> {
 }
 
 /// Every table of the catalog that is no fact: indexes, tokens, the revision of rights, how far audit records were
-/// forwarded, notes on what was cached, limits that a Keystone told, which end with the file they are in, and what is left of an index of an older form.
+/// forwarded, notes on what was cached, disks that are open to whoever has their names, limits that a Keystone told, which end with the file they are in, and what is left of an index of an older form.
 pub fn derived_tables() -> Vec<Table> {
     let mut tables: Vec<Table> = indexes().iter().map(|index| index.derived).collect();
     tables.extend([tokens::TOKENS, identity::REVISION, audit::CURSOR, quotas::USAGE, quotas::TOLD]);
-    tables.push(cached_images::CACHED);
+    tables.extend([cached_images::CACHED, disk_exports::EXPORTS]);
     tables.extend(images::OLD_INDEXES);
     tables
 }

@@ -22,6 +22,7 @@ mod job;
 mod key;
 mod lines;
 mod metadefs;
+mod nbd;
 mod openapi;
 mod output;
 mod policy;
@@ -112,6 +113,9 @@ enum Ask {
     /// Metadata definitions: what may be said about images and other resources
     #[command(subcommand)]
     Metadefs(metadefs::Metadefs),
+    /// Disks of images over NBD
+    #[command(subcommand)]
+    Nbd(nbd::Nbd),
     /// Keys that programs sign their requests with
     #[command(subcommand)]
     AccessKey(access_key::AccessKey),
@@ -192,6 +196,7 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
         Ask::Policy(policy) => policy.run(&client, output).await,
         Ask::Quota(quota) => quota.run(&client, output).await,
         Ask::Metadefs(metadefs) => metadefs.run(&client, output).await,
+        Ask::Nbd(nbd) => nbd.run(&client, output).await,
         Ask::AccessKey(key) => key.run(&client, output).await,
         Ask::CustomKey(key) => key.run(&client, output).await,
         Ask::Key(key) => key.run(&client, target, output).await,

@@ -21,6 +21,12 @@ pub struct Serve {
     /// URL clients reach this server by, where it is not the Host they name
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Serve disks over NBD, too: at ADDR:PORT, or at unix:/PATH
+    #[arg(long, value_name = "ADDR:PORT")]
+    nbd: Option<String>,
+    /// Serve every image's disk over NBD to whoever connects, on loopback or a Unix socket only
+    #[arg(long)]
+    nbd_insecure: bool,
     /// File of a sealed store's master key [default: store.key_file, the systemd credential
     /// "tintype-key", TINTYPE_STORE_KEY or store.key_command, whichever is set]
     #[arg(long, value_name = "FILE")]
@@ -36,6 +42,8 @@ impl Serve {
         let mut flags = Vec::new();
         flags.extend(self.listen.map(|listen| ("server.listen", listen)));
         flags.extend(self.public_url.map(|url| ("server.public_url", url)));
+        flags.extend(self.nbd.map(|listen| ("nbd.listen", listen)));
+        flags.extend(self.nbd_insecure.then(|| ("nbd.insecure", "true".to_owned())));
         flags.extend(key_file_flag(self.key_file)?);
         let settings = target.settings(flags)?;
         Ok(serve(&settings, |ready| announce(ready, output))?)
@@ -51,6 +59,7 @@ fn announce(ready: &Ready<'_>, output: Output) {
             "data": ready.dir.path(),
             "clouds": clouds,
             "keystone": ready.keystone,
+            "nbd": ready.nbd,
             "pid": std::process::id(),
         });
         format!("{facts}\n")
@@ -67,9 +76,13 @@ fn announce(ready: &Ready<'_>, output: Output) {
             true => format!("  console        {}/console/\n", ready.url),
             false => String::new(),
         };
+        let disks = match ready.nbd {
+            Some(place) => format!("  disks          {place}\n"),
+            None => String::new(),
+        };
         format!(
             "Tintype listens on {url}\n  data           {data}\n{password}  clients        \
-             export OS_CLIENT_CONFIG_FILE={clouds} OS_CLOUD=tintype\n{console}",
+             export OS_CLIENT_CONFIG_FILE={clouds} OS_CLOUD=tintype\n{console}{disks}",
             url = ready.url,
             data = ready.dir.path().display(),
             clouds = clouds.display(),

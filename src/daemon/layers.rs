@@ -89,9 +89,14 @@ fn merge(table: &mut Table, known: &[String], path: &str, value: Value) -> Resul
     if place.type_str() != value.type_str() {
         return Err(format!("{path}: expected {}, found {}", a(place), a(&value)));
     }
-    let Value::Table(part) = value else {
-        *place = value;
-        return Ok(());
+    // Where the default names no key, the keys are the operator's own.
+    let is_open = place.as_table().is_some_and(Table::is_empty);
+    let part = match value {
+        Value::Table(part) if !is_open => part,
+        value => {
+            *place = value;
+            return Ok(());
+        }
     };
     part.into_iter().try_for_each(|(key, value)| merge(table, known, &format!("{path}.{key}"), value))
 }
@@ -203,6 +208,15 @@ mod tests {
         assert_eq!(settings.server.drain_s, 2);
         assert_eq!(settings.server.listen, "127.0.0.1:3");
         assert_eq!(settings.store, Settings::default().store);
+    }
+
+    #[test]
+    fn a_map_takes_keys_of_the_operators_own() {
+        let text = "[nbd]\ntls_cert = \"c\"\ntls_key = \"k\"\ntls_client_ca = \"a\"\n\
+                    tls_users = { \"host.example\" = \"ann@Default/lab\" }\n";
+        assert_eq!(file(text).unwrap().nbd.tls_users["host.example"], "ann@Default/lab");
+        let error = file("[nbd]\ntls_users = { host = 1 }\n").unwrap_err();
+        assert!(error.contains("tls_users"), "{error}");
     }
 
     #[test]

@@ -36,6 +36,13 @@ const CONNECTION_COST: u64 = 512 << 10;
 /// What a connection holds of that while all are in use: half of them, those that download, a frame each.
 const CONNECTION_HELD: u64 = 64 << 10;
 
+/// Where disks are served, one byte in so many of what transfers may hold is for replies on their way.
+const REPLIES_SHARE: u64 = 8;
+/// A connection to a disk holds two pieces beside that: there may be one for this much of the ceiling.
+const DISK_CONNECTION_COST: u64 = 4 << 20;
+/// What it holds of that.
+const DISK_CONNECTION_HELD: u64 = 512 << 10;
+
 /// The shares, in bytes unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shares {
@@ -47,6 +54,10 @@ pub(super) struct Shares {
     pub sending: usize,
     /// Tables and decoded parts of disks, and as many for tables of those that are open.
     pub disks: usize,
+    /// Replies about disks that are on their way; 0 where no disks are served.
+    pub disk_replies: usize,
+    /// Connections to disks at once, in number.
+    pub disk_connections_max: usize,
     /// What one connection may buffer each way.
     pub connection_buffer: usize,
     /// Connections open at once, in number.
@@ -62,15 +73,23 @@ pub(super) fn divide(settings: &Settings) -> Shares {
     let is_bucket = medium::is_bucket(settings);
     let connections_max = settings.server.connections_max.min((ceiling / CONNECTION_COST) as usize);
     let connections = connections_max as u64 * CONNECTION_HELD;
-    let fixed = PROGRAM_BYTES + connections + if is_bucket { BUCKET_BYTES } else { 0 };
+    let disk_connections_max = match settings.nbd.is_on() {
+        true => settings.nbd.connections_max.min((ceiling / DISK_CONNECTION_COST) as usize),
+        false => 0,
+    };
+    let to_disks = disk_connections_max as u64 * DISK_CONNECTION_HELD;
+    let fixed = PROGRAM_BYTES + connections + to_disks + if is_bucket { BUCKET_BYTES } else { 0 };
     let transfers = (ceiling.saturating_sub(fixed + catalog_cache) / TRANSFERS_SHARE).max(TRANSFERS_MIN);
     let sending = if is_bucket { transfers / SENDING_SHARE } else { 0 };
+    let disk_replies = if settings.nbd.is_on() { transfers / REPLIES_SHARE } else { 0 };
     let connection = (ceiling / CONNECTION_SHARE).clamp(CONNECTION_BYTES_MIN, CONNECTION_BYTES_MAX);
     Shares {
         catalog_cache: catalog_cache as usize,
-        store: (transfers - sending - 2 * (transfers / DISKS_SHARE)) as usize,
+        store: (transfers - sending - disk_replies - 2 * (transfers / DISKS_SHARE)) as usize,
         sending: sending as usize,
         disks: (transfers / DISKS_SHARE) as usize,
+        disk_replies: disk_replies as usize,
+        disk_connections_max,
         connection_buffer: connection as usize,
         connections_max,
         extents_max: (transfers / EXTENT_SHARE) as usize,
@@ -82,7 +101,14 @@ mod tests {
     use super::*;
 
     fn shares(ceiling: u64, is_bucket: bool) -> Shares {
+        shares_beside(ceiling, is_bucket, false)
+    }
+
+    fn shares_beside(ceiling: u64, is_bucket: bool, serves_disks: bool) -> Shares {
         let mut settings = Settings::default();
+        if serves_disks {
+            settings.nbd.listen = "127.0.0.1:10809".into();
+        }
         settings.store.memory_bytes = ceiling;
         if is_bucket {
             settings.store.location = "s3://images/box".into();
@@ -102,6 +128,19 @@ mod tests {
                 assert_eq!(sending > 0, is_bucket);
             }
         }
+    }
+
+    #[test]
+    fn p5_disks_that_are_served_have_their_share_of_the_ceiling() {
+        for ceiling in [64 << 20, 256 << 20, 4 << 30] {
+            let Shares { catalog_cache, store, disks, disk_replies, disk_connections_max, .. } =
+                shares_beside(ceiling, false, true);
+            let held = disk_connections_max as u64 * DISK_CONNECTION_HELD + disk_replies as u64;
+            let all = (catalog_cache + 2 * (store + 2 * disks)) as u64 + PROGRAM_BYTES + held;
+            assert!(all <= ceiling, "{all} of {ceiling}");
+            assert!(store >= 3 << 20 && disk_replies >= 768 << 10 && disk_connections_max >= 16);
+        }
+        assert_eq!(shares(256 << 20, false).disk_connections_max, 0);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod layers;
 pub mod master_key;
 mod medium;
 mod memory;
+mod nbd;
 mod peers;
 mod places;
 mod policy;

@@ -27,6 +27,7 @@ use super::jobs;
 use super::key_deletion;
 use super::keystone;
 use super::memory;
+use super::nbd;
 use super::reclaim::{self, Pace};
 use super::resealing;
 use super::rewriting::{self, Hours};
@@ -57,6 +58,8 @@ pub struct Ready<'a> {
     pub keystone: Option<&'a str>,
     /// Whether there is a web console.
     pub console: bool,
+    /// Where disks are served, if they are, as clients write it without a name of a disk.
+    pub nbd: Option<&'a str>,
 }
 
 /// Serves until SIGTERM or SIGINT, then drains and closes. A second signal ends the drain.
@@ -97,12 +100,14 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     let address = public.local_addr().map_err(Error::Process)?;
     let control_path = parts.dir.control_socket();
     let control = bind_control(&control_path).map_err(|e| Error::listen(control_path.display(), e))?;
+    let shares = memory::divide(settings);
+    let disk_options = nbd::options(settings, &shares)?;
+    let disks = nbd::bind(&settings.nbd).await?;
     let url = local_url(address);
     parts.write_clouds(&url, settings)?;
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let shares = memory::divide(settings);
     let options = server::Options {
         connections_max: shares.connections_max,
         header_timeout: Duration::from_secs(settings.server.header_timeout_s),
@@ -112,6 +117,13 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     let router = parts.router(settings);
     tasks.spawn(server::serve(Listener::Tcp(public), router.clone(), options, stop.clone()));
     tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
+    let mut disk_socket = None;
+    if let Some(nbd::Bound { listener, place, file }) = disks {
+        parts.service.exports().are_served_at(place);
+        disk_socket = file;
+        let service = parts.service.clone();
+        tasks.spawn(crate::nbd::server::serve(listener, service, disk_options, stop.clone()));
+    }
     let expiry = Duration::from_secs(settings.images.upload_expiry_s);
     tasks.spawn(expiry::run(parts.service.clone(), expiry, stop.clone()));
     tasks.spawn(audit::run(parts.service.clone(), settings.audit.clone(), stop.clone()));
@@ -124,7 +136,9 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     // It opens nothing as long as a cloud has the users.
     let new_password = parts.admin_password.as_deref().filter(|_| parts.fresh && keystone.is_none());
     let console = settings.console.enabled;
-    ready(&Ready { address, url, dir: &parts.dir, new_password, keystone, console });
+    let place = parts.service.exports().place();
+    let nbd = place.as_deref();
+    ready(&Ready { address, url, dir: &parts.dir, new_password, keystone, console, nbd });
     notify(&[NotifyState::Ready]);
 
     let outcome = tokio::select! {
@@ -139,7 +153,8 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
         () = tasks.wait() => {}
         () = signals.next() => tracing::warn!("second signal: not waiting for running requests"),
     }
-    remove_control(&control_path);
+    remove_socket(&control_path);
+    disk_socket.iter().for_each(|path| remove_socket(path));
     outcome
 }
 
@@ -181,17 +196,17 @@ async fn poisoned(parts: &Parts) -> String {
 
 /// Binds the control socket for the owner only, in the place of one a crash left behind.
 fn bind_control(path: &Path) -> io::Result<UnixListener> {
-    remove_control(path);
+    remove_socket(path);
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
-fn remove_control(path: &Path) {
+fn remove_socket(path: &Path) {
     if let Err(error) = std::fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(%error, path = %path.display(), "cannot remove the control socket");
+        tracing::warn!(%error, path = %path.display(), "cannot remove a socket");
     }
 }
 

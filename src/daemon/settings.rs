@@ -14,6 +14,7 @@ use super::exchange::{self, ExchangeBucket};
 use super::images::Images;
 use super::imports::Imports;
 use super::keystone::KeystoneSettings;
+use super::nbd::Nbd;
 use super::peers::{self, PeerBox};
 use super::places::{self, PlaceSettings};
 use super::policy::Policy;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub imports: Imports,
     /// Long work that clients ask for.
     pub jobs: Jobs,
+    /// Disks, block by block.
+    pub nbd: Nbd,
     /// Buckets that images are exchanged through.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exchange: Vec<ExchangeBucket>,
@@ -615,6 +618,7 @@ impl Settings {
         self.disks.check()?;
         self.bucket.check()?;
         self.jobs.check()?;
+        self.nbd.check(identity.mode)?;
         self.imports.check()?;
         exchange::check(&self.exchange)?;
         peers::check(&self.peer)?;

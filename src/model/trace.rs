@@ -58,6 +58,9 @@ operations! {
     CacheImage "cacheImage" Images "image",
     DropCachedImage "dropCachedImage" Images "image",
     ClearCache "clearCache" Box "cache",
+    OpenDiskExport "openDiskExport" Images "diskExport",
+    CloseDiskExport "closeDiskExport" Images "diskExport",
+    ConnectDisk "connectDisk" Images "image",
     AddMember "addMember" Images "image",
     UpdateMember "updateMember" Images "image",
     DeleteMember "deleteMember" Images "image",
@@ -227,6 +230,8 @@ words! {
         Native "native",
         /// The audit query API.
         Cts "cts",
+        /// Disks, block by block.
+        Nbd "nbd",
     }
 }
 

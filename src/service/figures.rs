@@ -3,6 +3,7 @@
 //! Invariant: they name no image, user or project, and cost a row and a few numbers in memory,
 //! however much is stored; so they need no actor.
 
+use super::exports::TrafficFigures;
 use super::{Error, Service};
 use crate::base::Time;
 use crate::catalog::quotas;
@@ -37,6 +38,8 @@ pub struct Figures {
     pub recognised: bool,
     /// Stores beside the home that cannot be reached, as far as is known without asking.
     pub places_away: u64,
+    /// What passed between disks and those who have them.
+    pub disks: TrafficFigures,
 }
 
 impl Service {
@@ -58,6 +61,7 @@ impl Service {
             reachable: self.store.trouble().is_none(),
             recognised: self.store.is_entered(),
             places_away: self.store.places_away(),
+            disks: self.exports.traffic().figures(),
         })
     }
 }

@@ -9,6 +9,7 @@ pub mod custom_keys;
 mod description;
 mod error;
 pub mod events;
+pub mod exports;
 pub mod figures;
 mod hindrance;
 pub mod identity;
@@ -181,6 +182,8 @@ pub struct Service {
     reads: images::Reads,
     /// Streams that recipes are not for.
     recipes_tried: images::Tried,
+    /// Disks that are open to whoever has their names.
+    exports: exports::Exports,
     /// Images whose data is fetched for their first read.
     fetches: images::Fetches,
     /// The stores that clients may choose from.
@@ -227,6 +230,7 @@ impl Service {
             guests: images::Guests::default(),
             reads: images::Reads::new(now),
             recipes_tried: images::Tried::default(),
+            exports: exports::Exports::default(),
             fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,

@@ -12,7 +12,7 @@ pub(super) enum State {
 }
 
 /// Routes about one image: method, path, body, and the state that the image is in.
-pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 49] = [
+pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 50] = [
     ("GET", "/v2/images/{image}", "", State::Filled),
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
     (
@@ -24,6 +24,7 @@ pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 49] = [
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/owner","value":"x"}]"#, State::Filled),
     ("DELETE", "/v2/images/{image}", "", State::Filled),
     ("GET", "/v2/images/{image}/file", "", State::Filled),
+    ("POST", "/tintype/v1/nbd/exports", r#"{"image":"{image}"}"#, State::Filled),
     ("PUT", "/v2/images/{image}/file", "data", State::Empty),
     ("PUT", "/v2/images/{image}/stage", "data", State::Empty),
     ("POST", "/v2/images/{image}/import", r#"{"method":{"name":"glance-direct"}}"#, State::Empty),
@@ -92,7 +93,7 @@ const LIMITS: &str = concat!(
 );
 
 /// All other routes whose answer depends on who asks.
-pub(super) const ROUTES: [(&str, &str, &str); 201] = [
+pub(super) const ROUTES: [(&str, &str, &str); 203] = [
     ("GET", "/v2/images", ""),
     ("POST", "/v2/images", "{}"),
     ("POST", "/v2/images", r#"{"visibility":"public"}"#),
@@ -301,6 +302,8 @@ pub(super) const ROUTES: [(&str, &str, &str); 201] = [
     ("GET", "/tintype/v1/families", ""),
     ("GET", "/tintype/v1/users/x/lock", ""),
     ("DELETE", "/tintype/v1/users/x/lock", ""),
+    ("GET", "/tintype/v1/nbd/exports", ""),
+    ("DELETE", "/tintype/v1/nbd/exports/x", ""),
     ("GET", "/tintype/v1/access-keys", ""),
     ("POST", "/tintype/v1/access-keys", r#"{"user":"admin","project":"admin"}"#),
     ("PATCH", "/tintype/v1/access-keys/x", r#"{"enabled":true}"#),

@@ -211,6 +211,8 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("POST", ["access-keys"]) => does(Operation::CreateAccessKey, ""),
         ("PATCH", ["access-keys", id]) => does(Operation::UpdateAccessKey, id),
         ("DELETE", ["access-keys", id]) => does(Operation::DeleteAccessKey, id),
+        ("POST", ["nbd", "exports"]) => does(Operation::OpenDiskExport, ""),
+        ("DELETE", ["nbd", "exports", export]) => does(Operation::CloseDiskExport, export),
         ("POST", ["custom-keys"]) => does(Operation::CreateCustomKey, ""),
         ("PATCH", ["custom-keys", key]) | ("POST", ["custom-keys", key, "rotate"]) => {
             does(Operation::UpdateCustomKey, key)

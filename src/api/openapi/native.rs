@@ -31,6 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
         jobs(),
         access_keys(),
         custom_keys(),
+        disk_exports(),
         limits(),
         policies(),
         super::upkeep::operations(),
@@ -191,6 +192,24 @@ fn access_keys() -> Vec<Operation> {
         get("/tintype/v1/access-keys/{access}", "Show an access key").gives(200, key()),
         patch("/tintype/v1/access-keys/{access}", "Change an access key").takes(change).gives(200, key()),
         delete("/tintype/v1/access-keys/{access}", "Delete an access key").gives_nothing(204),
+    ]
+}
+
+fn disk_exports() -> Vec<Operation> {
+    let export = || reference("DiskExport");
+    let new = closed([
+        must("image", uuid()),
+        may("ttl_s", nullable(between(1, 15_552_000))),
+        may("writable", nullable(flag())),
+        may("capture", nullable(text())),
+    ]);
+    vec![
+        get("/tintype/v1/nbd/exports", "List the disks that are open to whoever has their names")
+            .gives(200, closed([must("exports", list(export()))])),
+        post("/tintype/v1/nbd/exports", "Open an image's disk, and tell its name")
+            .takes(new)
+            .gives(201, export()),
+        delete("/tintype/v1/nbd/exports/{export}", "Close a disk").gives_nothing(204),
     ]
 }
 

@@ -15,6 +15,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("Job", job()),
         ("AccessKey", access_key()),
         ("CustomKey", custom_key()),
+        ("DiskExport", disk_export()),
         ("Quotas", quotas()),
         ("Policy", policy()),
         ("PolicyDocument", document()),
@@ -47,6 +48,23 @@ fn job() -> Value {
         must("images", list(uuid())),
         must("parent", nullable(text())),
         must("attempts", whole()),
+    ])
+}
+
+fn disk_export() -> Value {
+    closed([
+        must("id", text()),
+        must("image_id", uuid()),
+        must("image", nullable(text())),
+        must("writable", flag()),
+        must("capture", nullable(text())),
+        must("user_id", nullable(text())),
+        must("project_id", text()),
+        must("opened_at", time()),
+        must("expires_at", time()),
+        must("connections", whole()),
+        may("name", text()),
+        may("uri", text()),
     ])
 }
 

@@ -9,6 +9,7 @@ pub(super) mod cached_image;
 pub(super) mod credential;
 pub(super) mod custom_key;
 pub(super) mod deleted_image;
+pub(super) mod disk_export;
 pub(super) mod identity;
 pub(super) mod image;
 pub(super) mod job;

@@ -17,7 +17,7 @@ use super::super::failure::{Failure, Remedy};
 use super::super::output::Output;
 use super::super::progress::Progress;
 use super::new::NewImage;
-use super::send::Sending;
+use super::send::{Data, Sending};
 
 /// Bytes read at once.
 pub(super) const READ_BYTES: usize = 1 << 20;
@@ -65,8 +65,9 @@ impl Import {
         let reply = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?;
         let created = reply.json().await?;
         let id = super::id(&created)?;
+        let file = Data::File(self.file.clone());
         let sent = match total {
-            Some(total) => match Sending::begin(client, &self.file, id, total, self.store.as_deref()).await {
+            Some(total) => match Sending::begin(client, file, id, total, self.store.as_deref()).await {
                 Ok(sending) => sending.run(client).await,
                 // Nothing has arrived that could be gone on with.
                 Err(failure) => Err(failure.with(Remedy::None)),

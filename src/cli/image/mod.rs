@@ -1,5 +1,6 @@
 //! `tintype image …`: one file per command; here is what they share.
 
+mod capture;
 mod copy;
 mod delete;
 mod deleted;
@@ -37,6 +38,8 @@ pub enum Image {
     Show(show::Show),
     /// Make an image of a file, or of standard input
     Import(import::Import),
+    /// Make an image of an NBD server's disk, a block device or a sparse file, without reading its holes
+    Capture(capture::Capture),
     /// Write an image's data to a file, or to standard output
     Save(save::Save),
     /// Have the box make an image of a file in a bucket, or the images of a machine from a backup there
@@ -76,6 +79,7 @@ impl Image {
             Image::Families => families::run(client, output).await,
             Image::Show(show) => show.run(client, output).await,
             Image::Import(import) => import.run(client, output).await,
+            Image::Capture(capture) => capture.run(client, output).await,
             Image::Save(save) => save.run(client, output).await,
             Image::Fetch(fetch) => fetch.run(client, output).await,
             Image::Export(export) => export.run(client, output).await,
@@ -98,7 +102,7 @@ const FAMILY: &str = "family:";
 
 /// The latest image of a family (`family:NAME`), or else the one that [`find`] finds. For commands that change nothing:
 /// which image is the latest may change at any time.
-async fn find_to_read(client: &Client, name: &str) -> Result<Value, Failure> {
+pub(super) async fn find_to_read(client: &Client, name: &str) -> Result<Value, Failure> {
     match name.strip_prefix(FAMILY) {
         Some(family) => latest(client, family).await,
         None => find(client, name).await,
@@ -162,6 +166,6 @@ async fn print_made(client: &Client, output: Output, job: &Value) -> Result<(), 
     }
 }
 
-fn id(image: &Value) -> Result<&str, Failure> {
+pub(super) fn id(image: &Value) -> Result<&str, Failure> {
     image["id"].as_str().ok_or_else(|| Failure::failed("the server's answer names no image id"))
 }

@@ -19,6 +19,7 @@ mod groups;
 mod implied;
 mod limits;
 mod locks;
+mod named;
 mod password;
 mod password_rules;
 mod projects;

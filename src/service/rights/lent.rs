@@ -46,7 +46,8 @@ fn service_type(interface: Interface) -> Option<&'static str> {
         Interface::Ims => Some("ims"),
         Interface::Native => Some("tintype"),
         Interface::Cts => Some("cts"),
-        Interface::None => None,
+        // Nobody gets there with what was lent.
+        Interface::Nbd | Interface::None => None,
     }
 }
 

@@ -1,0 +1,165 @@
+//! `tintype image capture`: a disk of another NBD server, a block device or a sparse file becomes an image, without its holes
+//! being read.
+//!
+//! It goes up as `image import` does, in parts that outlive broken connections. Invariant: zeros that the disk tells of are made
+//! here, and everything else is read.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{io, result};
+
+use clap::Args;
+use http::Method;
+use rustix::fs::{SeekFrom, seek};
+
+use super::super::client::{Api, Client};
+use super::super::failure::Failure;
+use super::super::output::Output;
+use super::new::NewImage;
+use super::send::{Data, Sending};
+use crate::disk::{Source, Stretch};
+use crate::nbd::client::{Address, Remote};
+
+/// Arguments of `tintype image capture`.
+#[derive(Args)]
+pub struct Capture {
+    /// nbd://HOST[:PORT]/NAME, nbd+unix:///NAME?socket=PATH, a block device, or a file
+    from: String,
+    #[command(flatten)]
+    new: NewImage,
+    /// Store its data in this store of the box; without it in the default one
+    #[arg(long)]
+    store: Option<String>,
+}
+
+impl Capture {
+    /// Registers the image and sends its data. Nothing is left of it when that fails.
+    ///
+    /// # Errors
+    /// When the disk cannot be read, or the box refuses.
+    pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let (file, disk) = self.open().await?;
+        let mut record = self.new.record(&file);
+        self.new.seal(client, &mut record).await?;
+        let created = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?.json().await?;
+        let id = super::id(&created)?;
+        let total = disk.size_bytes();
+        let sent = match Sending::begin(client, Data::Disk(disk), id, total, self.store.as_deref()).await {
+            Ok(sending) => sending.run(client).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = sent {
+            // Best effort: the capture's own failure is what the person must see.
+            let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
+            return Err(failure);
+        }
+        output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
+    }
+
+    /// The disk, and the file that names and formats come from where nobody says.
+    async fn open(&self) -> Result<(PathBuf, Arc<dyn Source>), Failure> {
+        let (from, is_named) = (self.from.clone(), self.new.name.is_some());
+        let opened = tokio::task::spawn_blocking(move || open(&from, is_named)).await;
+        opened.unwrap_or_else(|died| Err(Failure::failed(died.to_string())))
+    }
+}
+
+fn open(from: &str, is_named: bool) -> Result<(PathBuf, Arc<dyn Source>), Failure> {
+    match Address::parse(from) {
+        Some(address) => {
+            // The name of an export may be a secret.
+            if !is_named {
+                return Err(Failure::usage(
+                    "an NBD server's disk has no name for the image: give it a --name",
+                ));
+            }
+            let address = address.map_err(Failure::usage)?;
+            let remote = Remote::connect(&address).map_err(|e| Failure::failed(format!("{from}: {e}")))?;
+            Ok((PathBuf::from("disk"), Arc::new(remote)))
+        }
+        None => {
+            let path = Path::new(from);
+            let disk = Local::open(path).map_err(|e| Failure::file(path, &e))?;
+            Ok((path.to_owned(), Arc::new(disk)))
+        }
+    }
+}
+
+/// A file or a block device.
+struct Local {
+    file: File,
+    size_bytes: u64,
+}
+
+impl Local {
+    fn open(path: &Path) -> io::Result<Local> {
+        let file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        // Devices tell their length by where they end.
+        let size_bytes = seek(&file, SeekFrom::End(0))?;
+        Ok(Local { file, size_bytes })
+    }
+
+    /// Where what is alike from `at` on ends, and whether it is a hole.
+    fn seek(&self, at: u64) -> result::Result<(u64, bool), rustix::io::Errno> {
+        match seek(&self.file, SeekFrom::Data(at)) {
+            Ok(data) if data > at => Ok((data, true)),
+            Ok(_) => Ok((seek(&self.file, SeekFrom::Hole(at))?, false)),
+            // No data follows.
+            Err(rustix::io::Errno::NXIO) => Ok((self.size_bytes, true)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Source for Local {
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, at)
+    }
+
+    fn stretch_at(&self, at: u64) -> Stretch {
+        let rest = self.size_bytes.saturating_sub(at);
+        match self.seek(at) {
+            Ok((end, is_zero)) => Stretch { bytes: end.saturating_sub(at).clamp(1, rest.max(1)), is_zero },
+            // A device that knows no holes.
+            Err(_) => Stretch { bytes: rest, is_zero: false },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sparse_file_tells_its_holes_or_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        let file = File::create(&path).unwrap();
+        file.set_len(10 << 20).unwrap();
+        file.write_all_at(&[7; 4096], 4 << 20).unwrap();
+        let disk = Local::open(&path).unwrap();
+        assert_eq!(disk.size_bytes(), 10 << 20);
+        let (mut at, mut zeros) = (0, 0);
+        while at < disk.size_bytes() {
+            let Stretch { bytes, is_zero } = disk.stretch_at(at);
+            assert!(!is_zero || at + bytes <= 4 << 20 || at >= (4 << 20) + 4096);
+            (at, zeros) = (at + bytes, zeros + if is_zero { bytes } else { 0 });
+        }
+        assert_eq!(at, 10 << 20);
+        // Not every file system keeps holes.
+        assert!(zeros == 0 || zeros >= 9 << 20, "{zeros}");
+        let mut read = vec![0; 4096];
+        disk.read_exact_at(4 << 20, &mut read).unwrap();
+        assert_eq!(read, vec![7; 4096]);
+        assert!(Local::open(dir.path()).is_err());
+    }
+}

@@ -1,0 +1,144 @@
+//! `tintype nbd`: disks of images, open block by block to whoever has the address that is printed.
+
+use clap::{Args, Subcommand};
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::client::{Api, Client};
+use super::failure::Failure;
+use super::image;
+use super::output::Output;
+use crate::service::exports::export_id_of;
+
+/// Disks of images over NBD (tintype serve --nbd).
+#[derive(Subcommand)]
+pub enum Nbd {
+    /// Open an image's disk for a while to whoever has the address that this prints, once
+    Open(Open),
+    /// List what is open: your own, or everything for administrators
+    List,
+    /// Close a disk, and end its connections
+    Close(Which),
+}
+
+/// Says what, and how long.
+#[derive(Args)]
+pub struct Open {
+    /// Id or name of the image, or family:NAME
+    image: String,
+    /// How long one may connect: a number and s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
+    ttl: i64,
+    /// Let each connection write to a copy of its own, which is thrown away at its end
+    #[arg(long)]
+    writable: bool,
+    /// Keep what a connection wrote, as an image of this name, when it ends in good order
+    #[arg(long, value_name = "NAME", requires = "writable")]
+    capture: Option<String>,
+}
+
+/// Names one export.
+#[derive(Args)]
+pub struct Which {
+    /// Its id, as "tintype nbd list" has it, or its address
+    export: String,
+}
+
+impl Nbd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the box refuses.
+    pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        match self {
+            Nbd::Open(open) => open.run(client, output).await,
+            Nbd::List => list(client, output).await,
+            Nbd::Close(which) => which.close(client, output).await,
+        }
+    }
+}
+
+impl Open {
+    async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let image = image::find_to_read(client, &self.image).await?;
+        let asked = json!({
+            "image": image::id(&image)?,
+            "ttl_s": self.ttl,
+            "writable": self.writable,
+            "capture": self.capture,
+        });
+        let reply = client.call_json(Method::POST, Api::Native, "/nbd/exports", &asked).await?;
+        output.record(&reply.json().await?)
+    }
+}
+
+impl Which {
+    async fn close(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let id = id_of(&self.export);
+        let path = format!("/nbd/exports/{}", utf8_percent_encode(&id, NON_ALPHANUMERIC));
+        client.call(Method::DELETE, Api::Native, &path).await?;
+        output.done(&format!("Closed {id}"), &json!({"closed": id}))
+    }
+}
+
+async fn list(client: &Client, output: Output) -> Result<(), Failure> {
+    let mut answer = client.get(Api::Native, "/nbd/exports").await?;
+    let exports = answer.get_mut("exports").map(Value::take);
+    let columns = [
+        ("Id", "id"),
+        ("Image", "image"),
+        ("Image id", "image_id"),
+        ("Writable", "writable"),
+        ("Captured as", "capture"),
+        ("Expires", "expires_at"),
+        ("Connections", "connections"),
+    ];
+    output.rows(exports.as_ref().and_then(Value::as_array).map_or(&[], Vec::as_slice), &columns)
+}
+
+/// The id of what is named. The name in an address is a secret, and does not leave for that.
+fn id_of(named: &str) -> String {
+    match named.split_once("://") {
+        None => named.to_owned(),
+        Some((_, rest)) => {
+            let path = rest.split('?').next().unwrap_or_default();
+            export_id_of(path.rsplit('/').next().unwrap_or_default())
+        }
+    }
+}
+
+/// Reads a time such as `90s`, `15m`, `1h` or `7d`.
+fn seconds(text: &str) -> Result<i64, String> {
+    let refused = || format!("\"{text}\" is not a number and s, m, h or d, such as 90m");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(refused)?;
+    let unit_s = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(refused()),
+    };
+    let number: u32 = number.parse().map_err(|_| refused())?;
+    Ok(i64::from(number) * unit_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_leads_to_its_id() {
+        assert_eq!(id_of("00ff"), "00ff");
+        let ids = ["nbd://box:10809/NAME", "nbd+unix:///NAME?socket=/run/a/b"].map(id_of);
+        assert_eq!(ids, [export_id_of("NAME"), export_id_of("NAME")]);
+    }
+
+    #[test]
+    fn times_are_a_number_and_a_unit() {
+        assert_eq!(["90s", "15m", "1h", "7d"].map(|text| seconds(text).unwrap()), [90, 900, 3600, 604_800]);
+        for bad in ["", "h", "1", "-1h", "1w", "1.5h", "ü"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Disks that are open, block by block, to whoever has a name for them. The name itself is nowhere: its hash is.
+
+use crate::base::Time;
+use crate::model::{ImageId, ProjectId, UserId};
+
+/// The BLAKE3 hash of an export's name.
+pub type ExportHash = [u8; 32];
+
+/// Bytes of the hash that people call an export by.
+const ID_BYTES: usize = 8;
+
+/// An image's disk under a secret name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DiskExport {
+    /// The name's hash.
+    pub hash: ExportHash,
+    /// The image.
+    pub image: ImageId,
+    /// Whose rights it has.
+    pub opener: Opener,
+    /// When it was opened.
+    pub opened_at: Time,
+    /// From when on nobody connects to it any more.
+    pub expires_at: Time,
+    /// Whether each connection may write to a copy of its own.
+    pub is_writable: bool,
+    /// The name of the image that is made of what a connection wrote; without one that is thrown away.
+    pub capture: Option<String>,
+}
+
+/// Who opened an export.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opener {
+    /// The user; `None` is the local administrator.
+    pub user: Option<UserId>,
+    /// Where.
+    pub project: ProjectId,
+}
+
+impl DiskExport {
+    /// What people call it by. It follows from the hash, and leads to no name.
+    pub fn id(&self) -> String {
+        export_id(&self.hash)
+    }
+}
+
+/// What people call the export by whose name has this hash.
+pub fn export_id(hash: &ExportHash) -> String {
+    hash.iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,219 @@
+//! A disk that takes writes and keeps them to itself: blocks in memory over a disk that does not change.
+//!
+//! Invariants: what all overlays hold is bounded, and what each of them does; a write that finds no room changes nothing, and is
+//! told so. Nothing is ever written anywhere else. Must not know who writes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::exports::{Disk, Extent};
+use super::wire::Errno;
+use super::written::{BLOCK_BYTES, BLOCK_COST, Found, RANGE_COST, Written};
+
+/// Memory for overlays. Cheap to share.
+#[derive(Debug, Clone)]
+pub struct Overlays {
+    each_bytes_max: u64,
+    all_bytes_max: u64,
+    held: Arc<AtomicU64>,
+}
+
+/// A disk under an overlay.
+pub struct Overlay<B> {
+    base: B,
+    room: Overlays,
+    written: RwLock<Written>,
+}
+
+impl Overlays {
+    /// Room for each overlay and for all of them, in bytes.
+    pub fn new(each_bytes_max: u64, all_bytes_max: u64) -> Overlays {
+        Overlays { each_bytes_max, all_bytes_max, held: Arc::default() }
+    }
+
+    /// Takes room, where there is.
+    fn take(&self, held: u64, more: u64) -> Result<(), Errno> {
+        if held + more > self.each_bytes_max {
+            return Err(Errno::NoSpace);
+        }
+        let fits = |all: u64| all.checked_add(more).filter(|all| *all <= self.all_bytes_max);
+        match self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Errno::NoSpace),
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl<B: Disk> Overlay<B> {
+    /// Nothing was written yet.
+    pub fn new(base: B, room: Overlays) -> Overlay<B> {
+        Overlay { base, room, written: RwLock::default() }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Written> {
+        self.written.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Written> {
+        self.written.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what was written, with room for this much more of it.
+    fn change(
+        &self,
+        written: &mut Written,
+        more: u64,
+        change: impl FnOnce(&mut Written) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        self.room.take(written.held, more)?;
+        written.held += more;
+        let changed = change(written);
+        let cost = written.cost();
+        // A range that was split may take what a block gave back: the room asked for covers both.
+        self.room.give_back(written.held.saturating_sub(cost));
+        written.held = written.held.min(cost);
+        changed
+    }
+
+    /// A block as it is, or as it would be read.
+    fn block(&self, written: &Written, block: u64) -> Result<Box<[u8]>, Errno> {
+        let mut bytes = vec![0; BLOCK_BYTES as usize].into_boxed_slice();
+        match written.find(block) {
+            Found::Data(data) => bytes.copy_from_slice(data),
+            Found::Zeros(_) => {}
+            Found::Base(_) => {
+                let at = block * BLOCK_BYTES;
+                let here = (self.size_bytes() - at).min(BLOCK_BYTES) as usize;
+                self.base.read_at(at, &mut bytes[..here])?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Writes a part of a block.
+    fn patch(&self, written: &mut Written, at: u64, data: &[u8]) -> Result<(), Errno> {
+        let (block, skip) = (at / BLOCK_BYTES, (at % BLOCK_BYTES) as usize);
+        if data.len() as u64 == BLOCK_BYTES {
+            written.put(block, data.into());
+            return Ok(());
+        }
+        let mut bytes = self.block(written, block)?;
+        bytes[skip..skip + data.len()].copy_from_slice(data);
+        written.put(block, bytes);
+        Ok(())
+    }
+}
+
+impl<B: Disk> Disk for Overlay<B> {
+    fn size_bytes(&self) -> u64 {
+        self.base.size_bytes()
+    }
+
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn description(&self) -> String {
+        self.base.description()
+    }
+
+    fn extent_at(&self, at: u64) -> Result<Extent, Errno> {
+        let written = self.read();
+        let block = at / BLOCK_BYTES;
+        let rest = self.size_bytes() - at;
+        let up_to = |end: u64| end.saturating_mul(BLOCK_BYTES).saturating_sub(at).min(rest);
+        Ok(match written.find(block) {
+            Found::Data(_) => Extent { bytes: up_to(written.data_end(block)), is_zero: false },
+            Found::Zeros(end) => Extent { bytes: up_to(end), is_zero: true },
+            Found::Base(end) => {
+                let Extent { bytes, is_zero } = self.base.extent_at(at)?;
+                Extent { bytes: bytes.min(up_to(end)), is_zero }
+            }
+        })
+    }
+
+    fn read_at(&self, mut at: u64, mut out: &mut [u8]) -> Result<(), Errno> {
+        let written = self.read();
+        while !out.is_empty() {
+            let (block, skip) = (at / BLOCK_BYTES, (at % BLOCK_BYTES) as usize);
+            let found = written.find(block);
+            let end = match &found {
+                Found::Data(_) => block + 1,
+                Found::Zeros(end) | Found::Base(end) => *end,
+            };
+            let here = end.saturating_mul(BLOCK_BYTES).saturating_sub(at).min(out.len() as u64) as usize;
+            let (now, later) = std::mem::take(&mut out).split_at_mut(here);
+            match found {
+                Found::Data(data) => now.copy_from_slice(&data[skip..skip + here]),
+                Found::Zeros(_) => now.fill(0),
+                Found::Base(_) => self.base.read_at(at, now)?,
+            }
+            at += here as u64;
+            out = later;
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, at: u64, data: &[u8]) -> Result<(), Errno> {
+        let mut written = self.write();
+        let blocks = at / BLOCK_BYTES..(at + data.len() as u64).div_ceil(BLOCK_BYTES);
+        let known = written.data.range(blocks.clone()).count() as u64;
+        let more = (blocks.end - blocks.start - known) * BLOCK_COST + RANGE_COST;
+        self.change(&mut written, more, |written| {
+            let (mut at, mut rest) = (at, data);
+            while !rest.is_empty() {
+                let here = ((BLOCK_BYTES - at % BLOCK_BYTES) as usize).min(rest.len());
+                let (now, later) = rest.split_at(here);
+                self.patch(written, at, now)?;
+                (at, rest) = (at + here as u64, later);
+            }
+            Ok(())
+        })
+    }
+
+    fn zero(&self, at: u64, bytes: u64) -> Result<(), Errno> {
+        const NOTHING: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
+        let mut written = self.write();
+        let end = at + bytes;
+        let whole = at.div_ceil(BLOCK_BYTES)..match end == self.size_bytes() {
+            // What would follow the disk's end is nobody's.
+            true => end.div_ceil(BLOCK_BYTES),
+            false => end / BLOCK_BYTES,
+        };
+        self.change(&mut written, 2 * BLOCK_COST + 3 * RANGE_COST, |written| {
+            if whole.start > whole.end || (whole.start == whole.end && bytes < BLOCK_BYTES) {
+                // It lies within one block, or on the seam of two.
+                let seam = (whole.start * BLOCK_BYTES).clamp(at, end);
+                for (from, to) in [(at, seam), (seam, end)] {
+                    if from < to {
+                        self.patch(written, from, &NOTHING[..(to - from) as usize])?;
+                    }
+                }
+                return Ok(());
+            }
+            let (first, last) = (whole.start * BLOCK_BYTES, (whole.end * BLOCK_BYTES).min(end));
+            if at < first {
+                self.patch(written, at, &NOTHING[..(first - at) as usize])?;
+            }
+            if last < end {
+                self.patch(written, last, &NOTHING[..(end - last) as usize])?;
+            }
+            written.put_zeros(whole.start, whole.end);
+            Ok(())
+        })
+    }
+}
+
+impl<B> Drop for Overlay<B> {
+    fn drop(&mut self) {
+        self.room.give_back(self.written.get_mut().unwrap_or_else(PoisonError::into_inner).held);
+    }
+}
+
+#[cfg(test)]
+#[path = "overlay_tests.rs"]
+mod tests;

@@ -1,0 +1,150 @@
+//! Connections to a real box: who is left, who is turned away, and what ends those that have a disk.
+
+use bytes::Bytes;
+use futures::stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+use super::super::wire::{self, command, option};
+use super::*;
+use crate::service::exports::NewExport;
+use crate::service::images::{Change, Field, NewImage};
+use crate::service::testing;
+
+const DATA: [u8; 10_000] = [7; 10_000];
+
+struct World {
+    service: Service,
+    dir: tempfile::TempDir,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl World {
+    fn new(connections_max: usize, handshake_ms: u64) -> World {
+        let (service, dir, stop) =
+            (testing::service().0, tempfile::tempdir().unwrap(), CancellationToken::new());
+        service.exports().are_served_at("nbd+unix:///?socket=nbd".into());
+        let options = Options {
+            connections_max,
+            handshake_timeout: Duration::from_millis(handshake_ms),
+            drain_deadline: Duration::from_secs(5),
+            pages_bytes: 1 << 20,
+            overlays: Overlays::new(1 << 20, 1 << 20),
+            tls: None,
+            insecure: false,
+        };
+        let listener = Listener::Unix(UnixListener::bind(dir.path().join("nbd")).unwrap());
+        let served = tokio::spawn(serve(listener, service.clone(), options, stop.clone()));
+        World { service, dir, stop, served }
+    }
+
+    async fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.dir.path().join("nbd")).await.unwrap()
+    }
+
+    /// The id and the name of an export of an image that was just stored.
+    async fn export(&self, is_writable: bool, capture: Option<&str>) -> (String, String) {
+        let admin = self.service.local_admin().unwrap();
+        let fields = [Field::DiskFormat(Some("raw".into())), Field::ContainerFormat(Some("bare".into()))];
+        let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };
+        let image = self.service.create_image(&admin, new).unwrap();
+        let upload = self.service.begin_upload(&admin, &image.id, None).unwrap();
+        upload.receive(stream::iter([Ok(Bytes::from_static(&DATA))])).await.unwrap();
+        let capture = capture.map(str::to_owned);
+        let new = NewExport { image: image.id, life_s: 60, is_writable, capture };
+        let (known, name) = self.service.open_export(&admin, new).unwrap();
+        (known.export.id(), name)
+    }
+
+    /// A connection that has a disk.
+    async fn at_disk(&self, name: &str) -> UnixStream {
+        let mut client = self.connect().await;
+        client.read_exact(&mut [0; 18]).await.unwrap();
+        client.write_u32(3).await.unwrap();
+        client.write_u64(wire::OPTION).await.unwrap();
+        client.write_u32(option::EXPORT_NAME).await.unwrap();
+        client.write_u32(name.len() as u32).await.unwrap();
+        client.write_all(name.as_bytes()).await.unwrap();
+        assert_eq!(client.read_u64().await.unwrap(), DATA.len() as u64);
+        client.read_u16().await.unwrap();
+        client
+    }
+}
+
+async fn ask(client: &mut UnixStream, command: u16, offset: u64, length: u32) {
+    let mut request = wire::REQUEST.to_be_bytes().to_vec();
+    request.extend([0, 0]);
+    request.extend(command.to_be_bytes());
+    request.extend(5u64.to_be_bytes());
+    request.extend(offset.to_be_bytes());
+    request.extend(length.to_be_bytes());
+    client.write_all(&request).await.unwrap();
+}
+
+async fn is_over(client: &mut UnixStream) -> bool {
+    client.read(&mut [0; 64]).await.is_ok_and(|read| read == 0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_silent_is_left_and_one_too_many_is_turned_away_at_once() {
+    let world = World::new(1, 300);
+    let mut silent = world.connect().await;
+    silent.read_exact(&mut [0; 18]).await.unwrap();
+    assert!(is_over(&mut world.connect().await).await);
+    assert!(is_over(&mut silent).await);
+    // Who has a disk may be silent.
+    let (_, name) = world.export(false, None).await;
+    let mut idle = world.at_disk(&name).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    ask(&mut idle, command::READ, 0, 100).await;
+    let mut read = [0; 116];
+    idle.read_exact(&mut read).await.unwrap();
+    assert_eq!(read[16..], DATA[..100]);
+    let figures = world.service.exports().traffic().figures();
+    assert_eq!((figures.connections, figures.connected, figures.turned_away), (1, 1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_an_export_and_stopping_end_connections() {
+    let world = World::new(8, 5000);
+    let (id, name) = world.export(false, None).await;
+    let (_, other) = world.export(false, None).await;
+    let (mut closed, mut stopped) = (world.at_disk(&name).await, world.at_disk(&other).await);
+    ask(&mut closed, command::FLUSH, 0, 0).await;
+    closed.read_exact(&mut [0; 16]).await.unwrap();
+    world.service.close_export(&world.service.local_admin().unwrap(), &id).unwrap();
+    assert!(is_over(&mut closed).await);
+    ask(&mut stopped, command::FLUSH, 0, 0).await;
+    stopped.read_exact(&mut [0; 16]).await.unwrap();
+    world.stop.cancel();
+    assert!(is_over(&mut stopped).await);
+    world.served.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_is_kept_when_the_client_leaves_in_good_order_alone() {
+    let world = World::new(8, 5000);
+    let (_, name) = world.export(true, Some("kept")).await;
+    for leaves in [false, true] {
+        let mut client = world.at_disk(&name).await;
+        ask(&mut client, command::WRITE, 50, 100).await;
+        client.write_all(&[3; 100]).await.unwrap();
+        client.read_exact(&mut [0; 16]).await.unwrap();
+        if leaves {
+            ask(&mut client, command::DISCONNECT, 0, 0).await;
+            assert!(is_over(&mut client).await);
+        }
+    }
+    world.stop.cancel();
+    let World { service, served, .. } = world;
+    served.await.unwrap();
+    let admin = service.local_admin().unwrap();
+    let open = service.find_disk(&admin, "kept", Source::Socket).unwrap().open;
+    let mut read = DATA;
+    open.disk.read_at(0, &mut read).unwrap();
+    let mut expected = DATA;
+    expected[50..150].fill(3);
+    assert!(read == expected);
+}

@@ -1,0 +1,134 @@
+//! Connecting to a disk: by the secret name of an export, or as a user who may read the image.
+//!
+//! Two steps: a disk is found for whoever asks about it, which leaves no trace, and a connection is attached once it will be
+//! used, which is on record. Invariant: rights are looked at in the first step, and whether the export is still open in the
+//! second one again.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Exports, hash_of, open_now};
+use crate::model::identity::Scope;
+use crate::model::{DiskExport, ExportHash, ImageId, Interface, Operation};
+use crate::service::audit::Act;
+use crate::service::images::{Filters, Listing, OpenDisk};
+use crate::service::{Actor, Error, ErrorKind, Origin, Service, Source};
+
+/// A disk that somebody may have.
+pub struct Connection {
+    /// The image and its disk.
+    pub open: OpenDisk,
+    /// Who acts.
+    pub actor: Actor,
+    /// The export that led to it; `None` where a user asked for the image itself.
+    pub export: Option<DiskExport>,
+}
+
+/// A connection that is counted and on record, until it is dropped.
+pub struct Attached {
+    exports: Exports,
+    hash: Option<ExportHash>,
+    closing: CancellationToken,
+}
+
+impl Attached {
+    /// Ends when the export is closed.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some(hash) = &self.hash {
+            self.exports.leave(hash);
+        }
+    }
+}
+
+impl Service {
+    /// The disk behind an export's name, for whoever connects from `source`. Blocks on the medium.
+    ///
+    /// # Errors
+    /// `NotFound` for a name that opens nothing, for whatever reason; `Unavailable` where it may open something later.
+    pub fn find_export(&self, name: &str, source: Source) -> Result<Connection, Error> {
+        let none = || Error::not_found("no such export of a disk is open");
+        let read = self.db.read()?;
+        let export = open_now(&read, &hash_of(name), self.clock.now())?.ok_or_else(none)?;
+        let scope = Scope::Project(export.opener.project.clone());
+        let actor = match &export.opener.user {
+            None => Actor::local_admin(export.opener.project.clone()),
+            Some(user) => {
+                let worth = self.worth(&read, user, Some(&scope))?.ok_or_else(none)?;
+                worth.actor(Some(scope))
+            }
+        };
+        drop(read);
+        let actor = coming_from(actor, source);
+        let open = self.open_disk(&actor, &export.image).map_err(|error| match error.kind {
+            ErrorKind::NotFound | ErrorKind::Forbidden | ErrorKind::Unauthenticated | ErrorKind::Gone => {
+                none()
+            }
+            _ => error,
+        })?;
+        Ok(Connection { open, actor, export: Some(export) })
+    }
+
+    /// The disk of an image, by its id or a name that no other image has that the caller may see. Blocks on the medium.
+    ///
+    /// # Errors
+    /// As [`Service::open_disk`]; `Conflict` for a name that several images have.
+    pub fn find_disk(&self, actor: &Actor, name: &str, source: Source) -> Result<Connection, Error> {
+        let actor = coming_from(actor.clone(), source);
+        let id = match ImageId::parse(name) {
+            Some(id) => id,
+            None => self.image_called(&actor, name)?,
+        };
+        let open = self.open_disk(&actor, &id)?;
+        Ok(Connection { open, actor, export: None })
+    }
+
+    fn image_called(&self, actor: &Actor, name: &str) -> Result<ImageId, Error> {
+        let filters = Filters { names: Some(vec![name.to_owned()]), ..Filters::default() };
+        let found = self.list_images(actor, Listing { filters, limit: 2, ..Listing::default() })?;
+        match found.as_slice() {
+            [] => Err(Error::not_found(format!("no image is called {name:?}"))),
+            [image] => Ok(image.id),
+            _ => Err(Error::conflict(format!("several images are called {name:?}; name one by its id"))),
+        }
+    }
+
+    /// Records that a connection begins, and counts it.
+    ///
+    /// # Errors
+    /// `NotFound` when the export was closed meanwhile, or when the catalog fails.
+    pub fn attach(&self, connection: &Connection) -> Result<Attached, Error> {
+        let hash = connection.export.as_ref().map(|export| export.hash);
+        // Counted before it is looked whether the export is still open: who closes it ends this too.
+        let closing = hash.map_or_else(CancellationToken::new, |hash| self.exports.join(hash));
+        let attached = Attached { exports: self.exports.clone(), hash, closing };
+        let mut act = Act::new(Operation::ConnectDisk);
+        act.image(&connection.open.image);
+        if let Some(export) = &connection.export {
+            act.say(format!("by export {}", export.id()));
+        }
+        let now = self.clock.now();
+        self.recorded(&connection.actor, act, move |txn, _| match hash {
+            Some(hash) if open_now(txn, &hash, now)?.is_none() => {
+                Err(Error::not_found("no such export of a disk is open"))
+            }
+            _ => Ok(()),
+        })?;
+        Ok(attached)
+    }
+}
+
+/// The caller, as its records and the conditions of its policies see it.
+fn coming_from(actor: Actor, source: Source) -> Actor {
+    let address: Option<IpAddr> = source.address();
+    let origin = Origin::new(Interface::Nbd, source, String::new(), String::new());
+    let rights = actor.rights.asked_from(address);
+    Actor { origin: Arc::new(origin), rights, ..actor }
+}

@@ -1,0 +1,131 @@
+//! Exports of disks: who may open, see and close them, and what a name is worth when somebody connects.
+
+use bytes::Bytes;
+use futures::stream;
+
+use super::*;
+use crate::model::identity::Scope;
+use crate::model::{Image, Status};
+use crate::service::images::{Change, Field, NewImage};
+use crate::service::testing::{member, service};
+use crate::service::{ErrorKind, Source};
+
+const NOBODY: Source = Source::Socket;
+
+async fn image(service: &Service, actor: &Actor, name: &str) -> Image {
+    let fields = [
+        Field::Name(Some(name.into())),
+        Field::DiskFormat(Some("raw".into())),
+        Field::ContainerFormat(Some("bare".into())),
+    ];
+    let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };
+    let image = service.create_image(actor, new).unwrap();
+    let upload = service.begin_upload(actor, &image.id, None).unwrap();
+    upload.receive(stream::iter([Ok(Bytes::from(vec![7; 10_000]))])).await.unwrap()
+}
+
+fn new(image: &Image) -> NewExport {
+    NewExport { image: image.id, life_s: 60, is_writable: false, capture: None }
+}
+
+fn served() -> (Service, std::sync::Arc<crate::service::testing::ManualClock>) {
+    let (service, clock) = service();
+    service.exports().are_served_at("nbd://127.0.0.1:1".into());
+    (service, clock)
+}
+
+fn kind<T>(outcome: Result<T, Error>) -> ErrorKind {
+    outcome.err().unwrap().kind
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_opens_the_disk_until_it_ends_or_is_closed() {
+    let (service, clock) = served();
+    let admin = service.local_admin().unwrap();
+    let image = image(&service, &admin, "disk").await;
+    let (known, name) = service.open_export(&admin, new(&image)).unwrap();
+    let found = service.find_export(&name, NOBODY).unwrap();
+    assert_eq!((found.open.image.id, found.open.disk.size_bytes()), (image.id, 10_000));
+    assert_eq!(kind(service.find_export(&known.export.id(), NOBODY)), ErrorKind::NotFound);
+    let attached = service.attach(&found).unwrap();
+    assert_eq!(service.open_exports(&admin).unwrap()[0].connections, 1);
+    service.close_export(&admin, &known.export.id()).unwrap();
+    assert!(attached.closing().is_cancelled());
+    assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
+    // Whoever had found it by then does not get in either.
+    assert_eq!(kind(service.attach(&found)), ErrorKind::NotFound);
+    drop(attached);
+    assert!(service.open_exports(&admin).unwrap().is_empty() && service.exports().live().is_empty());
+
+    let (_, name) = service.open_export(&admin, new(&image)).unwrap();
+    clock.step_seconds(61);
+    assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
+    assert!(service.open_exports(&admin).unwrap().is_empty());
+    // The next one to be opened clears what has ended.
+    service.open_export(&admin, new(&image)).unwrap();
+    assert_eq!(disk_exports::list(&service.db.read().unwrap()).unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_worth_what_its_opener_may_do_then() {
+    let (service, _) = served();
+    let admin = service.local_admin().unwrap();
+    let project = admin.project().unwrap().clone();
+    let named = service.actor_called("admin", "Default", "admin").unwrap();
+    assert_eq!(named.scope, Some(Scope::Project(project)));
+    let image = image(&service, &named, "disk").await;
+    let (known, name) = service.open_export(&named, new(&image)).unwrap();
+    assert_eq!(known.export.opener.user.as_ref(), Some(&named.user));
+    assert!(service.find_export(&name, NOBODY).is_ok());
+    service.delete_image(&admin, &image.id).unwrap();
+    assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
+    assert_eq!(kind(service.actor_called("nobody", "Default", "admin")), ErrorKind::Unauthenticated);
+    // A user who is gone may do nothing.
+    let lost = self::image(&service, &member("p"), "lost").await;
+    let (_, name) = service.open_export(&member("p"), new(&lost)).unwrap();
+    assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_neither_see_nor_close_nor_open_what_is_not_theirs() {
+    let (service, _) = served();
+    let (ours, theirs) = (member("p"), member("q"));
+    let image = image(&service, &ours, "disk").await;
+    assert_eq!(kind(service.open_export(&theirs, new(&image))), ErrorKind::NotFound);
+    let (known, _) = service.open_export(&ours, new(&image)).unwrap();
+    assert!(service.open_exports(&theirs).unwrap().is_empty());
+    assert_eq!(kind(service.close_export(&theirs, &known.export.id())), ErrorKind::NotFound);
+    assert_eq!(service.open_exports(&ours).unwrap().len(), 1);
+    let admin = service.local_admin().unwrap();
+    assert_eq!(service.open_exports(&admin).unwrap().len(), 1);
+    service.close_export(&admin, &known.export.id()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_is_found_by_id_or_by_a_name_that_one_image_has() {
+    let (service, _) = served();
+    let actor = member("p");
+    let one = image(&service, &actor, "disk").await;
+    assert_eq!(service.find_disk(&actor, "disk", NOBODY).unwrap().open.image.id, one.id);
+    assert_eq!(service.find_disk(&actor, &one.id.to_string(), NOBODY).unwrap().open.image.id, one.id);
+    assert_eq!(kind(service.find_disk(&member("q"), "disk", NOBODY)), ErrorKind::NotFound);
+    assert_eq!(kind(service.find_disk(&actor, "", NOBODY)), ErrorKind::NotFound);
+    let two = image(&service, &actor, "disk").await;
+    assert_eq!(two.status, Status::Active);
+    assert_eq!(kind(service.find_disk(&actor, "disk", NOBODY)), ErrorKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_has_so_many_open_and_no_more() {
+    let (service, _) = served();
+    let actor = member("p");
+    let image = image(&service, &actor, "disk").await;
+    for life_s in [0, -1, EXPORT_LIFE_S.end() + 1] {
+        let outcome = service.open_export(&actor, NewExport { life_s, ..new(&image) });
+        assert_eq!(kind(outcome), ErrorKind::Invalid);
+    }
+    for _ in 0..PROJECT_EXPORTS_MAX {
+        service.open_export(&actor, new(&image)).unwrap();
+    }
+    assert_eq!(kind(service.open_export(&actor, new(&image))), ErrorKind::TooLarge);
+}
