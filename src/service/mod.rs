@@ -177,6 +177,8 @@ pub struct Service {
     web: Arc<Web>,
     /// Disks of images that are open.
     guests: images::Guests,
+    /// What was found inside images lately.
+    inspections: images::Inspections,
     /// Images whose data is fetched for their first read.
     fetches: images::Fetches,
     /// The stores that clients may choose from.
@@ -220,6 +222,7 @@ impl Service {
             regions: Arc::default(),
             web: Arc::default(),
             guests: images::Guests::default(),
+            inspections: images::Inspections::default(),
             fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,

@@ -7,6 +7,7 @@ mod export;
 mod families;
 mod fetch;
 mod import;
+mod inspect;
 mod list;
 mod new;
 mod patience;
@@ -15,6 +16,7 @@ mod save;
 mod send;
 mod show;
 mod stores;
+mod tree;
 mod verify;
 
 use clap::Subcommand;
@@ -34,6 +36,12 @@ pub enum Image {
     Families,
     /// Show one image
     Show(show::Show),
+    /// Tell what lies inside an image: partitions, system, kernels, and what to do about it
+    Inspect(inspect::Inspect),
+    /// List a directory of an image's disk
+    Ls(tree::Ls),
+    /// Write a file of an image's disk to standard output
+    Cat(tree::Cat),
     /// Make an image of a file, or of standard input
     Import(import::Import),
     /// Write an image's data to a file, or to standard output
@@ -70,6 +78,9 @@ impl Image {
             Image::List(list) => list.run(client, output).await,
             Image::Families => families::run(client, output).await,
             Image::Show(show) => show.run(client, output).await,
+            Image::Inspect(inspect) => inspect.run(client, output).await,
+            Image::Ls(ls) => ls.run(client, output).await,
+            Image::Cat(cat) => cat.run(client).await,
             Image::Import(import) => import.run(client, output).await,
             Image::Save(save) => save.run(client, output).await,
             Image::Fetch(fetch) => fetch.run(client, output).await,

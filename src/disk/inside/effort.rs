@@ -21,7 +21,7 @@ pub struct Allowance {
 
 impl Allowance {
     /// For a look at a whole disk: what distributions install takes a hundredth of it.
-    pub const LOOK: Allowance = Allowance { reads: 40_000, bytes: 512 << 20, steps: 2_000_000 };
+    pub const LOOK: Allowance = Allowance { reads: 20_000, bytes: 512 << 20, steps: 2_000_000 };
     /// For finding one file, or reading a piece of it.
     pub const PIECE: Allowance = Allowance { reads: 8_000, bytes: 64 << 20, steps: 400_000 };
 }

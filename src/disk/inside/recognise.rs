@@ -96,7 +96,7 @@ pub fn recognise(part: &Part) -> Result<Option<Recognised>, Fault> {
     let count = usize::try_from(part.size_bytes()).unwrap_or(usize::MAX).min(HEAD_BYTES);
     let head = part.bytes(0, count)?;
     // What encrypts or gathers others first: it may have been made over an older file system.
-    let by_head: [fn(&[u8]) -> Option<Recognised>; 14] = [
+    let by_head: [of::Probe; 14] = [
         of::luks,
         of::lvm,
         of::xfs,

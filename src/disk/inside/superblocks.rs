@@ -7,8 +7,10 @@ use uuid::{Uuid, uuid};
 use super::recognise::{Kind, Recognised};
 use crate::disk::fields::{Fields, array};
 
+/// Tells what bytes are the beginning of.
+pub(super) type Probe = fn(&[u8]) -> Option<Recognised>;
 /// A probe of bytes that lie further from the start: from where, how many, and the probe.
-type Further = (u64, usize, fn(&[u8]) -> Option<Recognised>);
+type Further = (u64, usize, Probe);
 
 /// Marks past the head.
 pub(super) const FURTHER: [Further; 2] = [(64 << 10, 8 << 10, ufs), (128 << 10, 128 << 10, zfs)];

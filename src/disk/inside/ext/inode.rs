@@ -32,14 +32,14 @@ impl Ext {
         let descriptor_at = u64::from(group) * superblock.descriptor_bytes;
         let mut descriptor = vec![0; superblock.descriptor_bytes as usize];
         let block = superblock.descriptors_block + descriptor_at / superblock.block_bytes;
-        self.block(block, descriptor_at % superblock.block_bytes, &mut descriptor)?;
+        self.of_table(block, descriptor_at % superblock.block_bytes, &mut descriptor)?;
         let fields = Fields(&descriptor);
         let high = if superblock.is_64_bit { u64::from(fields.le32(0x28)) << 32 } else { 0 };
         let table = high | u64::from(fields.le32(8));
         let at = u64::from(within) * superblock.inode_bytes;
         let block = table.saturating_add(at / superblock.block_bytes);
         let mut bytes = [0; READ_BYTES];
-        self.block(block, at % superblock.block_bytes, &mut bytes)?;
+        self.of_table(block, at % superblock.block_bytes, &mut bytes)?;
         Ok(Inode::of(&bytes))
     }
 }

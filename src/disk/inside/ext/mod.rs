@@ -9,6 +9,7 @@
 mod directory;
 mod inode;
 mod map;
+mod recent;
 mod superblock;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub(super) use inode::Inode;
 use super::fault::Fault;
 use super::part::Part;
 use super::tree::{FileSystem, LINK_BYTES_MAX, Listing, Node, Remark, Spot, Usage};
+use recent::Recent;
 use superblock::Superblock;
 
 /// The inode of the topmost directory.
@@ -27,13 +29,14 @@ const ROOT: u32 = 2;
 pub(super) struct Ext {
     part: Part,
     superblock: Superblock,
+    tables: Recent,
 }
 
 impl Ext {
     /// Opens what lies in a part.
     pub(super) fn open(part: Part) -> Result<Ext, Fault> {
         let superblock = Superblock::read(&part)?;
-        let ext = Ext { part, superblock };
+        let ext = Ext { part, superblock, tables: Recent::default() };
         ext.inode(ROOT)?;
         Ok(ext)
     }
@@ -44,6 +47,15 @@ impl Ext {
             return Err(Fault::broken(format!("block {block} does not lie in the file system")));
         }
         self.part.read(block * self.superblock.block_bytes + skip, out)
+    }
+
+    /// A part of a block of a table, which is kept for whoever asks for another part of it.
+    fn of_table(&self, block: u64, skip: u64, out: &mut [u8]) -> Result<(), Fault> {
+        let kept = self.tables.get_or_read(block, || self.whole_block(block))?;
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let found = skip.checked_add(out.len()).and_then(|end| kept.get(skip..end));
+        out.copy_from_slice(found.ok_or_else(|| Fault::broken("an entry of a table leaves its block"))?);
+        Ok(())
     }
 
     /// A whole block.
@@ -107,6 +119,8 @@ impl FileSystem for Ext {
             }
             !is_cut
         })?;
+        // In the order in which their inodes lie.
+        found.sort_by_key(|(_, number)| *number);
         let mut listing = Listing { entries: Vec::new(), is_cut };
         for (name, number) in found {
             listing.entries.push(super::tree::Entry { name, node: self.node(number)? });

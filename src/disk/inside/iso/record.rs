@@ -69,7 +69,7 @@ impl<'b> Record<'b> {
     pub(super) fn system_use(&self) -> &'b [u8] {
         // A name of an even length has a zero after it.
         let end = NAME_AT + self.name_bytes();
-        self.0.get(end + usize::from(self.name_bytes() % 2 == 0)..).unwrap_or_default()
+        self.0.get(end + usize::from(self.name_bytes().is_multiple_of(2))..).unwrap_or_default()
     }
 
     fn name(&self) -> &'b [u8] {
