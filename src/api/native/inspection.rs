@@ -16,7 +16,6 @@ use crate::api::routing::{Routes, get};
 use crate::base::limits::JSON_BODY_BYTES_MAX;
 use crate::disk::inside::partitions::TableKind;
 use crate::model::Image;
-use crate::service::Error;
 use crate::service::images::{Driver, DriverState, Finding, Inspection, Kernel, Mount, Volume};
 
 /// What is asked for.
@@ -37,8 +36,7 @@ async fn show(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (actor, id) = (signed_in(&state, &request.into_parts().0).await?, image_id(&image)?);
-    // Held while the disk is looked into: looks are as many at once as the medium's readers.
-    let _turn = state.service.store().turn().await.map_err(Error::from)?;
+    let _turn = state.service.look_turn().await?;
     let (image, inspection) = state.blocking(move |service| service.inspect_image(&actor, &id)).await?;
     Ok(Json(body(&image, &inspection)).into_response())
 }
@@ -55,7 +53,7 @@ async fn describe(
         .map_err(|error| Refusal::new(error.status(), error.message()))?;
     let asked: Asked =
         if sent.is_empty() { Asked::default() } else { bodies::parse_into(&sent).map_err(Refusal::bad)? };
-    let _turn = state.service.store().turn().await.map_err(Error::from)?;
+    let _turn = state.service.look_turn().await?;
     let described =
         state.blocking(move |service| service.describe_image(&actor, &id, asked.overwrite)).await?;
     let answer = json!({

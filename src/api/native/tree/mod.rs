@@ -78,7 +78,11 @@ async fn below(
 async fn respond(state: &ApiState, id: ImageId, path: String, parts: Parts) -> Result<Response, Refusal> {
     let actor = signed_in(state, &parts).await?;
     let volume = volume(&parts)?;
-    let turn = state.service.store().turn().await.map_err(Error::from)?;
+    let turn = match volume {
+        Some(_) => state.service.store().turn().await.map_err(Error::from)?,
+        // The system's root is found by a look at the disk.
+        None => state.service.look_turn().await?,
+    };
     let (tree, opened) = state
         .blocking(move |service| {
             let tree = service.open_tree(&actor, &id, volume)?;

@@ -25,6 +25,8 @@ mod volumes;
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 pub use findings::{Code, Finding, Severity};
 pub(in crate::service) use kept::Inspections;
 pub use proposing::Described;
@@ -43,6 +45,14 @@ use look::Look;
 type Aspect = fn(&Look<'_>, &mut Inspection) -> Result<(), Fault>;
 
 impl Service {
+    /// Waits for a turn to look into a disk, which is held until that is done.
+    ///
+    /// # Errors
+    /// `Unavailable` while the server stops.
+    pub async fn look_turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.inspections.turn().await
+    }
+
     /// What lies inside an image. Blocks on the medium.
     ///
     /// # Errors
