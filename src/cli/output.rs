@@ -35,6 +35,18 @@ impl Output {
         self.line(&table.build().with(Style::sharp()).to_string())
     }
 
+    /// Prints a list of objects as a table below a heading; nothing where there are none. For pages of several tables.
+    ///
+    /// # Errors
+    /// When standard output is gone.
+    pub fn section(self, heading: &str, objects: &[Value], columns: &[Column]) -> Result<(), Failure> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        self.line(&format!("\n{heading}"))?;
+        self.rows(objects, columns)
+    }
+
     /// Prints a list of objects as comma-separated values (RFC 4180), some members of each.
     ///
     /// # Errors

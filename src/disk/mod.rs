@@ -10,6 +10,7 @@ mod fields;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod guest;
+pub mod inside;
 mod iso;
 mod kept;
 pub mod probe;

@@ -184,6 +184,8 @@ pub struct Service {
     recipes_tried: images::Tried,
     /// Disks that are open to whoever has their names.
     exports: exports::Exports,
+    /// What was found inside images lately.
+    inspections: images::Inspections,
     /// Images whose data is fetched for their first read.
     fetches: images::Fetches,
     /// The stores that clients may choose from.
@@ -231,6 +233,7 @@ impl Service {
             reads: images::Reads::new(now),
             recipes_tried: images::Tried::default(),
             exports: exports::Exports::default(),
+            inspections: images::Inspections::default(),
             fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,

@@ -12,7 +12,7 @@ pub(super) enum State {
 }
 
 /// Routes about one image: method, path, body, and the state that the image is in.
-pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 50] = [
+pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 55] = [
     ("GET", "/v2/images/{image}", "", State::Filled),
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
     (
@@ -66,6 +66,11 @@ pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 50] = [
         State::Filled,
     ),
     ("GET", "/tintype/v1/images/{image}/file", "", State::Filled),
+    ("GET", "/tintype/v1/images/{image}/inspection", "", State::Filled),
+    ("POST", "/tintype/v1/images/{image}/inspection", "", State::Filled),
+    ("GET", "/tintype/v1/images/{image}/tree", "", State::Filled),
+    ("GET", "/tintype/v1/images/{image}/tree/", "", State::Filled),
+    ("GET", "/tintype/v1/images/{image}/tree/etc", "", State::Filled),
     ("GET", "/tintype/v1/images/{image}/uploads", "", State::Empty),
     ("HEAD", "/tintype/v1/images/{image}/uploads/33ad552d1149471c8190ff6776174a00", "", State::Empty),
     ("PATCH", "/tintype/v1/images/{image}/uploads/33ad552d1149471c8190ff6776174a00", "", State::Empty),

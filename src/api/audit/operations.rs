@@ -224,6 +224,7 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("POST", ["deleted-images", id, "restore"]) => does(Operation::UndeleteImage, id),
         ("DELETE", ["deleted-images", id]) => does(Operation::PurgeImage, id),
         ("POST", ["images", id, "copies"]) => does(Operation::CopyImageToStore, id),
+        ("POST", ["images", id, "inspection"]) => does(Operation::UpdateImage, id),
         (_, ["images", id, "uploads", ..]) => does(Operation::UpdateImage, id),
         ("POST", ["metadefs"]) => does(Operation::LoadMetadef, ""),
         ("PATCH", ["quotas", "default"]) => does(Operation::SetQuotas, "default"),
@@ -266,6 +267,9 @@ mod tests {
         assert_eq!(found(Method::PUT, "/v2/images/x/tags/a%2Fb"), does(Operation::AddTag, "x"));
         assert_eq!(found(Method::POST, "/v2/p/images/resource_instances/action"), Known::Reads);
         assert_eq!(found(Method::PUT, "/v3/system/users/u/roles/r"), does(Operation::GrantRole, "u"));
+        let inspection = "/tintype/v1/images/x/inspection";
+        assert_eq!(found(Method::GET, inspection), Known::Reads);
+        assert_eq!(found(Method::POST, inspection), does(Operation::UpdateImage, "x"));
         let tag = "/v2/metadefs/namespaces/OS%3A%3AX/tags/t";
         assert_eq!(found(Method::POST, tag), does(Operation::UpdateMetadef, "OS::X"));
         assert_eq!(found(Method::POST, "/nothing"), Known::Unknown);

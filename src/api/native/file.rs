@@ -26,7 +26,7 @@ use crate::service::{Actor, Error};
 
 /// What of the data is asked for, after all conditions.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     /// All of it.
     Whole,
     /// A part of it.
@@ -106,7 +106,7 @@ pub(super) async fn download(
 }
 
 /// What the conditions and the range of a request come to (RFC 9110, section 13.2.2).
-fn wanted(method: &Method, headers: &HeaderMap, tag: Option<&str>, size: u64) -> Wanted {
+pub(super) fn wanted(method: &Method, headers: &HeaderMap, tag: Option<&str>, size: u64) -> Wanted {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if text(IF_MATCH).is_some_and(|tags| !names(tags, tag, false)) {
         return Wanted::Changed;
@@ -143,7 +143,8 @@ fn disposition(name: &str, format: Option<&str>) -> String {
     )
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+/// Sets a header whose value fits one.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }

@@ -1,7 +1,7 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts; [`copies`] has it in more stores; [`extents`] tells where there is data, and where two images differ; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`nbd`]: disks that are open to whoever has their names. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! [`uploads`] takes it in parts; [`inspection`] tells what lies inside it, [`tree`] hands single files of that out; [`copies`] has it in more stores; [`extents`] tells where there is data, and where two images differ; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`nbd`]: disks that are open to whoever has their names. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
 //! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
 //! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
 //! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
@@ -17,6 +17,7 @@ mod extents;
 mod families;
 mod file;
 mod gc;
+mod inspection;
 mod jobs;
 mod keys;
 mod locks;
@@ -27,6 +28,7 @@ mod places;
 mod policies;
 mod quotas;
 mod scrub;
+mod tree;
 mod uploads;
 mod work;
 
@@ -66,6 +68,7 @@ pub(super) fn routes() -> Routes {
         .merge(deleted_images::routes())
         .merge(extents::routes())
         .merge(families::routes())
+        .merge(inspection::routes())
         .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
@@ -75,6 +78,7 @@ pub(super) fn routes() -> Routes {
         .merge(places::routes())
         .merge(policies::routes())
         .merge(quotas::routes())
+        .merge(tree::routes())
         .merge(uploads::routes())
 }
 

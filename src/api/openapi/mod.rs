@@ -10,6 +10,7 @@ mod identity_records;
 mod ims;
 mod metadefs;
 mod native;
+mod native_inside;
 mod native_records;
 mod operation;
 mod registry;

@@ -27,6 +27,7 @@ fn refusal() -> Value {
 pub(super) fn operations() -> Vec<Operation> {
     let all = [
         images(),
+        super::native_inside::operations(),
         uploads(),
         jobs(),
         access_keys(),

@@ -207,11 +207,12 @@ impl Operation {
     fn responses(&self, api: &Api) -> Value {
         let mut responses = std::collections::BTreeMap::new();
         for (status, content) in &self.answers {
-            let mut response = json!({"description": reason(*status)});
+            let response = responses
+                .entry(status.to_string())
+                .or_insert_with(|| json!({"description": reason(*status)}));
             if let Some((media, content)) = content {
                 response["content"][*media] = content.clone();
             }
-            responses.insert(status.to_string(), response);
         }
         for status in self.all_refusals(api) {
             let refusal = json!({"$ref": format!("#/components/responses/{}", api.refusal_name(status))});

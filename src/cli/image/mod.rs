@@ -9,6 +9,7 @@ mod extents;
 mod families;
 mod fetch;
 mod import;
+mod inspect;
 mod list;
 mod new;
 mod patience;
@@ -17,6 +18,7 @@ mod save;
 mod send;
 mod show;
 mod stores;
+mod tree;
 mod verify;
 
 use clap::Subcommand;
@@ -36,6 +38,12 @@ pub enum Image {
     Families,
     /// Show one image
     Show(show::Show),
+    /// Tell what lies inside an image: partitions, system, kernels, and what to do about it
+    Inspect(inspect::Inspect),
+    /// List a directory of an image's disk
+    Ls(tree::Ls),
+    /// Write a file of an image's disk to standard output
+    Cat(tree::Cat),
     /// Make an image of a file, or of standard input
     Import(import::Import),
     /// Make an image of an NBD server's disk, a block device or a sparse file, without reading its holes
@@ -78,6 +86,9 @@ impl Image {
             Image::List(list) => list.run(client, output).await,
             Image::Families => families::run(client, output).await,
             Image::Show(show) => show.run(client, output).await,
+            Image::Inspect(inspect) => inspect.run(client, output).await,
+            Image::Ls(ls) => ls.run(client, output).await,
+            Image::Cat(cat) => cat.run(client).await,
             Image::Import(import) => import.run(client, output).await,
             Image::Capture(capture) => capture.run(client, output).await,
             Image::Save(save) => save.run(client, output).await,

@@ -4,11 +4,12 @@
 //! and what was decoded of it; tables of all open disks together stay within a bound. Must not know who reads.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::stored::{Stored, refusal};
 use crate::disk::probe::Format;
-use crate::disk::{self, Budgets, Extent, Guest, Place, Raw, View};
+use crate::disk::{self, Budgets, Extent, Guest, Place, Raw, Source, Stretch, View};
 use crate::model::{ContentId, Image, ImageId};
 use crate::service::{Actor, Error, ErrorKind, Service};
 use crate::store::{Reader, Spot};
@@ -110,6 +111,28 @@ impl GuestDisk {
     /// As [`GuestDisk::extent_at`]; when the range does not lie on the disk.
     pub fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Error> {
         self.view.read_at(at, out).map_err(refusal)
+    }
+}
+
+/// Its bytes as readers of what lies on a disk take them.
+impl Source for GuestDisk {
+    fn size_bytes(&self) -> u64 {
+        GuestDisk::size_bytes(self)
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        self.view.read_at(at, out).map_err(|error| match error {
+            disk::Error::Source(error) => error,
+            refused => io::Error::other(refused),
+        })
+    }
+
+    fn stretch_at(&self, at: u64) -> Stretch {
+        match self.view.extent_at(at) {
+            Ok(extent) => Stretch { bytes: extent.bytes, is_zero: extent.is_zero },
+            // Reading it tells what is wrong.
+            Err(_) => Stretch { bytes: GuestDisk::size_bytes(self).saturating_sub(at), is_zero: false },
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod families;
 mod fields;
 mod guests;
 mod importing;
+mod inspecting;
 mod looking;
 mod members;
 mod own;
@@ -48,6 +49,11 @@ pub(super) use guests::Guests;
 pub use guests::{GuestDisk, OpenDisk};
 pub use importing::{Destination, ImportMethod, ImportRules, NewIntake, TaskFilter, TaskState};
 pub(super) use importing::{conclude, give_back, take_back};
+pub(super) use inspecting::Inspections;
+pub use inspecting::{
+    Boot, CloudInit, Described, Driver, DriverState, Finding, Inspection, Kernel, Mount, OpenFile, OpenTree,
+    Severity, System, Volume,
+};
 pub use own::{Kind, Label};
 pub use protection::Protections;
 pub use read::Listing;

@@ -1,0 +1,75 @@
+//! FAT as it is read, and what is refused of it.
+
+use super::super::fixtures::{Content, chain, fat};
+use super::super::part::tests::disk;
+use super::super::recognise::{Kind, recognise};
+use super::super::tree::Tree;
+use super::super::{Fault, mount};
+use crate::disk::fixtures::put;
+
+fn usual() -> Vec<u8> {
+    let long: &[u8] = &[5; 1300];
+    fat(&[
+        ("/EFI/BOOT/BOOTX64.EFI", Content::File(long)),
+        ("/EFI/a rather long name.conf", Content::File(b"x=1\n")),
+        ("/README.TXT", Content::File(b"read me")),
+    ])
+}
+
+fn open(image: Vec<u8>) -> Result<Tree, Fault> {
+    mount(&disk(image), Kind::Fat).map(|tree| tree.expect("it is read"))
+}
+
+#[test]
+fn files_are_found_whatever_the_case_of_their_names() {
+    let tree = open(usual()).unwrap();
+    assert_eq!(tree.read("/readme.txt", 100).unwrap().unwrap(), b"read me");
+    assert_eq!(tree.read("/efi/boot/bootx64.efi", 1 << 20).unwrap().unwrap(), vec![5; 1300]);
+    assert_eq!(tree.read("/EFI/A RATHER long name.conf", 100).unwrap().unwrap(), b"x=1\n");
+    let listing = tree.list("/EFI", 100).unwrap().unwrap();
+    let names: Vec<&str> = listing.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["BOOT", "a rather long name.conf"]);
+    assert!(tree.find("/EFI/nothing").unwrap().is_none());
+}
+
+#[test]
+fn it_tells_its_label_its_id_and_its_room() {
+    let found = recognise(&disk(usual())).unwrap().unwrap();
+    assert_eq!((found.name, found.label.as_deref()), ("vfat", Some("EFI SYSTEM")));
+    assert_eq!(found.id.as_deref(), Some("1234-5678"));
+    let usage = open(usual()).unwrap().usage().unwrap();
+    // Of 1000 clusters, two directories, and files of three, one and one.
+    assert_eq!((usage.size_bytes, usage.free_bytes), (Some(1000 * 512), Some(993 * 512)));
+}
+
+#[test]
+fn chains_that_are_short_or_bite_their_tail_end() {
+    let mut short = usual();
+    chain(&mut short, 3, 0xfff);
+    let mut looped = usual();
+    (2..7).for_each(|cluster| chain(&mut looped, cluster, 2));
+    let mut outside = usual();
+    (2..7).for_each(|cluster| chain(&mut outside, cluster, 0x800));
+    for image in [short, looped, outside] {
+        let tree = open(image).unwrap();
+        for path in ["/EFI/BOOT/BOOTX64.EFI", "/EFI/nothing", "/README.TXT"] {
+            // Whatever comes of it, it comes.
+            let _ = tree.read(path, 1 << 20);
+            let _ = tree.list(path, 1 << 20);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let with = |at: usize, bytes: &[u8]| {
+        let mut image = usual();
+        put(&mut image, at, bytes);
+        matches!(open(image), Err(Fault::Broken(_)))
+    };
+    assert!(with(11, &[0, 0]));
+    assert!(with(13, &[0]));
+    assert!(with(19, &u16::MAX.to_le_bytes()));
+    assert!(with(22, &1_u16.to_le_bytes()));
+    assert!(with(14, &u16::MAX.to_le_bytes()));
+}

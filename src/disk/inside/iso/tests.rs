@@ -1,0 +1,68 @@
+//! Discs as they are read, and what is refused of them.
+
+use super::super::fixtures::{Content, iso};
+use super::super::part::tests::disk;
+use super::super::recognise::Kind;
+use super::super::tree::{NodeKind, Tree};
+use super::super::{Fault, mount};
+use crate::disk::fixtures::put;
+
+const FILES: [(&str, Content<'_>); 4] = [
+    ("/dists/bookworm/Release", Content::File(b"Suite: stable\n")),
+    ("/dists/stable", Content::Link("bookworm")),
+    ("/pool/package.deb", Content::File(&[3; 5000])),
+    ("/top", Content::Link("../pool/./package.deb")),
+];
+
+fn open(image: Vec<u8>) -> Result<Tree, Fault> {
+    mount(&disk(image), Kind::Iso).map(|tree| tree.expect("it is read"))
+}
+
+#[test]
+fn files_have_the_names_and_links_of_rock_ridge() {
+    let tree = open(iso(&FILES, true)).unwrap();
+    assert_eq!(tree.read("/dists/stable/Release", 100).unwrap().unwrap(), b"Suite: stable\n");
+    assert_eq!(tree.read("/top", 1 << 20).unwrap().unwrap(), vec![3; 5000]);
+    let listing = tree.list("/dists", 10).unwrap().unwrap();
+    let kinds: Vec<(&str, NodeKind)> =
+        listing.entries.iter().map(|entry| (entry.name.as_str(), entry.node.kind)).collect();
+    assert_eq!(kinds, [("bookworm", NodeKind::Directory), ("stable", NodeKind::Link)]);
+    assert_eq!(tree.target(&listing.entries[1].node).unwrap(), "bookworm");
+    assert_eq!(tree.find("/pool/package.deb").unwrap().unwrap().node.mode, Some(0o644));
+    // Those names are compared as they are.
+    assert!(tree.find("/dists/bookworm/release").unwrap().is_none());
+}
+
+#[test]
+fn plain_names_are_shown_in_small_letters_without_their_version() {
+    let tree = open(iso(&[("/DISTS/Release", Content::File(b"x"))], false)).unwrap();
+    let listing = tree.list("/dists", 10).unwrap().unwrap();
+    assert_eq!(listing.entries[0].name, "release");
+    assert_eq!(tree.read("/Dists/RELEASE", 10).unwrap().unwrap(), b"x");
+}
+
+#[test]
+fn a_directory_that_is_in_itself_ends_with_the_path() {
+    let mut image = iso(&[("/a/file", Content::File(b"x"))], false);
+    // The only directory leads back to the topmost one.
+    let root = 18 * 2048;
+    let at = root + 34 + 34;
+    put(&mut image, at + 2, &18_u32.to_le_bytes());
+    let tree = open(image).unwrap();
+    assert_eq!(tree.find("/a/a/a/a").unwrap().unwrap().path, "/a/a/a/a");
+    let endless = "/a".repeat(5000);
+    assert!(matches!(tree.find(&endless), Err(Fault::TooMuch(_))));
+}
+
+#[test]
+fn what_lies_past_the_end_is_refused_where_it_is_read() {
+    let mut image = iso(&[("/file", Content::File(b"x"))], false);
+    let at = 18 * 2048 + 34 + 34;
+    put(&mut image, at + 2, &u32::MAX.to_le_bytes());
+    let tree = open(image.clone()).unwrap();
+    assert!(matches!(tree.read("/file", 10), Err(Fault::Broken(_))));
+    put(&mut image, 16 * 2048 + 156 + 2, &u32::MAX.to_le_bytes());
+    assert!(open(image.clone()).is_err());
+    put(&mut image, 16 * 2048, b"\x02");
+    assert!(matches!(open(image), Err(Fault::Broken(_))));
+}
