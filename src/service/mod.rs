@@ -66,6 +66,8 @@ pub struct Rules {
     pub require_format_match: bool,
     /// How much an image may ask of whoever looks into it.
     pub disks: Budgets,
+    /// What images that leave in another format may hold in memory.
+    pub exports: images::ExportRules,
     /// Whose images share their data's chunks.
     pub dedup_scope: DedupScope,
     /// Whose images have a key domain of their own in a sealed box.
@@ -126,6 +128,7 @@ impl Default for Rules {
             image_bytes_max: 1 << 40,
             require_format_match: true,
             disks: Budgets::default(),
+            exports: images::ExportRules::default(),
             dedup_scope: DedupScope::Store,
             key_domains: KeyDomains::Store,
             project_keys_max: 100,
@@ -177,6 +180,8 @@ pub struct Service {
     web: Arc<Web>,
     /// Disks of images that are open.
     guests: images::Guests,
+    /// Images that leave in another format.
+    exports: images::Exports,
     /// Images whose data is fetched for their first read.
     fetches: images::Fetches,
     /// The stores that clients may choose from.
@@ -197,6 +202,7 @@ impl Service {
         events::log(&db, &store);
         let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
         let replays = identity::Replays::new(clock.now());
+        let exports = images::Exports::new(&rules.exports, store.clone());
         let attempts = identity::Attempts::new(rules.attempts, &*entropy);
         Service {
             db,
@@ -220,6 +226,7 @@ impl Service {
             regions: Arc::default(),
             web: Arc::default(),
             guests: images::Guests::default(),
+            exports,
             fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,

@@ -25,6 +25,7 @@ mod places;
 mod policies;
 mod quotas;
 mod scrub;
+mod sending;
 mod uploads;
 mod work;
 

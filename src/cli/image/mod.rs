@@ -1,5 +1,6 @@
 //! `tintype image …`: one file per command; here is what they share.
 
+mod arrival;
 mod copy;
 mod delete;
 mod deleted;
@@ -16,6 +17,7 @@ mod send;
 mod show;
 mod stores;
 mod verify;
+mod wanted;
 
 use clap::Subcommand;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

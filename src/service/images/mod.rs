@@ -9,6 +9,7 @@ mod caching;
 mod create;
 mod delete;
 mod download;
+mod exporting;
 mod families;
 mod fields;
 mod guests;
@@ -39,6 +40,8 @@ pub use crate::catalog::images::{
 pub use caching::{CacheListing, CacheTarget, WholeDownload};
 pub use create::NewImage;
 pub use download::Download;
+pub(super) use exporting::Exports;
+pub use exporting::{Export, ExportRules};
 pub use families::{DEPRECATED_PROPERTY, FAMILY_PROPERTY, Family, FamilyEntry, Unfit};
 pub use fields::{Change, Existing, Field, may_be_injected};
 pub(super) use guests::Guests;
