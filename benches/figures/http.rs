@@ -94,6 +94,34 @@ impl Connection {
         Ok((first.unwrap_or_default().as_secs_f64(), start.elapsed().as_secs_f64()))
     }
 
+    /// Asks for data of a length that the server says, and writes it down; seconds to the first byte, and to the last.
+    pub fn save(
+        &mut self,
+        path: &str,
+        token: &str,
+        file: &mut std::fs::File,
+    ) -> Result<(f64, f64), Box<dyn Error>> {
+        let start = Instant::now();
+        self.begin("GET", path, token, "", 0)?;
+        let (answer, mut rest) = self.head()?;
+        if answer.status != 200 {
+            return Err(format!("{path} answered {}", answer.status).into());
+        }
+        let mut first = None;
+        while rest > 0 {
+            let piece = self.stream.fill_buf()?;
+            let got = piece.len().min(rest);
+            if got == 0 {
+                return Err("the server hung up".into());
+            }
+            first.get_or_insert_with(|| start.elapsed());
+            file.write_all(&piece[..got])?;
+            self.stream.consume(got);
+            rest -= got;
+        }
+        Ok((first.unwrap_or_default().as_secs_f64(), start.elapsed().as_secs_f64()))
+    }
+
     /// Reads an answer to its end.
     pub fn answer(&mut self) -> Result<Answer, Box<dyn Error>> {
         let (answer, bytes) = self.head()?;

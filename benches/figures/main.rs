@@ -8,6 +8,7 @@
 mod ceiling;
 mod dense;
 mod download;
+mod exports;
 mod http;
 mod identity;
 #[path = "../catalog/images.rs"]
@@ -39,13 +40,14 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 17] = [
+const PARTS: [Part; 18] = [
     ("ingest", ingest::run),
     ("known", known::run),
     ("sealed", sealed::run),
     ("upload", upload::run),
     ("quick", quick::run),
     ("download", download::run),
+    ("exports", exports::run),
     ("random", random::run),
     ("start", start::run),
     ("jobs", jobs::run),

@@ -29,6 +29,7 @@ use crate::base::{OsEntropy, SystemClock};
 use crate::db::{self, CatalogFile, Db, Form};
 use crate::model::{DigestChoice, HashAlgorithm};
 use crate::service::identity::{AttemptRules, Password, PasswordCost, PasswordRules};
+use crate::service::images::ExportRules;
 use crate::service::jobs::JobRules;
 use crate::service::{self, DedupScope, KeyDomains, Rules, Service};
 use crate::store::{self, MasterKey, ParityRatio, RewritePolicy, Store, Vault, VerifyHits};
@@ -308,11 +309,13 @@ fn rewrite_policy(settings: &settings::Reclaim) -> RewritePolicy {
 }
 
 fn rules(settings: &Settings) -> Result<Rules, Error> {
+    let shares = memory::divide(settings);
     Ok(Rules {
         token_ttl_s: settings.identity.token_ttl_s,
         image_bytes_max: settings.images.bytes_max,
         require_format_match: settings.images.require_format_match,
-        disks: settings.disks.budgets(memory::divide(settings).disks),
+        disks: settings.disks.budgets(shares.disks),
+        exports: ExportRules { ahead_bytes: shares.exports as u64, layout_bytes: shares.layouts as u64 },
         dedup_scope: match settings.dedup.scope {
             settings::DedupScope::Store => DedupScope::Store,
             settings::DedupScope::Domain => DedupScope::Domain,

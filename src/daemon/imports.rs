@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::settings::Settings;
+use crate::disk::writing::Form;
 use crate::service::images::{ImportMethod, ImportRules, may_be_injected};
 use crate::web::{Filter, FilterRules, Web};
 
@@ -36,6 +37,8 @@ pub struct Imports {
     pub patch_locations: bool,
     /// Whether data in a wrapper is unwrapped.
     pub decompress: bool,
+    /// Format that imported disks are stored in, whatever they come in: raw, qcow2; empty for that one.
+    pub convert: String,
     /// Properties that are put on imported images.
     pub inject: BTreeMap<String, String>,
     /// Roles of callers whose images have none put on.
@@ -56,6 +59,7 @@ impl Default for Imports {
             web_store: String::new(),
             patch_locations: false,
             decompress: false,
+            convert: String::new(),
             inject: BTreeMap::new(),
             inject_roles_except: texts(&["admin"]),
         }
@@ -89,6 +93,9 @@ impl Imports {
                 "imports.patch_locations: name the store of such locations (imports.web_store)".into()
             );
         }
+        if !self.convert.is_empty() && self.form().is_none() {
+            return Err(format!("imports.convert: \"{}\" is neither raw nor qcow2, nor empty", self.convert));
+        }
         self.inject.iter().try_for_each(|(name, value)| {
             may_be_injected(name, value).map_err(|why| format!("imports.inject: \"{name}\": {why}"))
         })
@@ -102,9 +109,14 @@ impl Imports {
             web_store: (!self.web_store.is_empty()).then(|| self.web_store.clone()),
             patch_locations: self.patch_locations,
             decompress: self.decompress,
+            convert: self.form(),
             inject: self.inject.clone(),
             inject_roles_except: self.inject_roles_except.iter().map(|role| role.to_lowercase()).collect(),
         }
+    }
+
+    fn form(&self) -> Option<Form> {
+        [Form::Raw, Form::Qcow2].into_iter().find(|form| form.as_str() == self.convert)
     }
 
     fn methods(&self) -> Result<Vec<ImportMethod>, String> {

@@ -23,6 +23,11 @@ const SENDING_SHARE: u64 = 4;
 /// Of what transfers may hold, one byte in so many is for tables and decoded parts of disks, and as many for the tables
 /// of those that are open.
 const DISKS_SHARE: u64 = 32;
+/// The same for layouts of files of other formats that disks leave as.
+const LAYOUTS_SHARE: u64 = 64;
+/// Of what transfers may hold beyond the least, one byte in so many is for parts of such files that were made and not taken
+/// yet. Without any, each reader gets them one by one.
+const EXPORTS_SHARE: u64 = 8;
 /// An image may fall into one piece for this much of what transfers may hold, in bytes.
 const EXTENT_SHARE: u64 = 64;
 /// A connection's buffer is one byte in so many, within bounds.
@@ -58,6 +63,10 @@ pub(super) struct Shares {
     pub disk_replies: usize,
     /// Connections to disks at once, in number.
     pub disk_connections_max: usize,
+    /// Layouts of files in other formats.
+    pub layouts: usize,
+    /// Parts of files in other formats, made and not taken yet.
+    pub exports: usize,
     /// What one connection may buffer each way.
     pub connection_buffer: usize,
     /// Connections open at once, in number.
@@ -82,12 +91,16 @@ pub(super) fn divide(settings: &Settings) -> Shares {
     let transfers = (ceiling.saturating_sub(fixed + catalog_cache) / TRANSFERS_SHARE).max(TRANSFERS_MIN);
     let sending = if is_bucket { transfers / SENDING_SHARE } else { 0 };
     let disk_replies = if settings.nbd.is_on() { transfers / REPLIES_SHARE } else { 0 };
+    let (disks, layouts) = (transfers / DISKS_SHARE, transfers / LAYOUTS_SHARE);
+    let exports = (transfers - TRANSFERS_MIN) / EXPORTS_SHARE;
     let connection = (ceiling / CONNECTION_SHARE).clamp(CONNECTION_BYTES_MIN, CONNECTION_BYTES_MAX);
     Shares {
         catalog_cache: catalog_cache as usize,
-        store: (transfers - sending - disk_replies - 2 * (transfers / DISKS_SHARE)) as usize,
+        store: (transfers - sending - disk_replies - 2 * disks - layouts - exports) as usize,
         sending: sending as usize,
-        disks: (transfers / DISKS_SHARE) as usize,
+        disks: disks as usize,
+        layouts: layouts as usize,
+        exports: exports as usize,
         disk_replies: disk_replies as usize,
         disk_connections_max,
         connection_buffer: connection as usize,
@@ -120,10 +133,10 @@ mod tests {
     fn p5_the_shares_stay_below_the_ceiling() {
         for ceiling in [64 << 20, 128 << 20, 256 << 20, 4 << 30] {
             for is_bucket in [false, true] {
-                let Shares { catalog_cache, store, sending, disks, .. } = shares(ceiling, is_bucket);
-                assert!(
-                    (catalog_cache + 2 * (store + sending + 2 * disks)) as u64 + PROGRAM_BYTES <= ceiling
-                );
+                let Shares { catalog_cache, store, sending, disks, layouts, exports, .. } =
+                    shares(ceiling, is_bucket);
+                let transfers = store + sending + 2 * disks + layouts + exports;
+                assert!((catalog_cache + 2 * transfers) as u64 + PROGRAM_BYTES <= ceiling);
                 assert!(store >= 4 << 20 && catalog_cache >= 4 << 20);
                 assert_eq!(sending > 0, is_bucket);
             }

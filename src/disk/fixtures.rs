@@ -5,7 +5,7 @@ use crate::disk::probe::Format;
 use crate::disk::{Budgets, Code, Error, Guest, View, open};
 
 /// The whole disk of an image.
-pub(super) fn read(format: Format, image: Vec<u8>) -> Result<Vec<u8>, Error> {
+pub(crate) fn read(format: Format, image: Vec<u8>) -> Result<Vec<u8>, Error> {
     let budgets = Budgets::default();
     let guest = open(format, image, &budgets)?.expect("it is a container");
     let mut disk = vec![0xaa; guest.size_bytes() as usize];

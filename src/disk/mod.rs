@@ -26,6 +26,7 @@ mod vhdx;
 mod view;
 mod vmdk;
 pub mod wrapping;
+pub mod writing;
 
 pub use budgets::Budgets;
 pub use containers::open;

@@ -17,7 +17,7 @@ const ISO_DESCRIPTORS: std::ops::Range<usize> = 16..24;
 
 /// Something a stream can be recognised as.
 #[allow(missing_docs)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     Qcow2,
     Vmdk,

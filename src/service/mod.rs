@@ -67,6 +67,8 @@ pub struct Rules {
     pub require_format_match: bool,
     /// How much an image may ask of whoever looks into it.
     pub disks: Budgets,
+    /// What images that leave in another format may hold in memory.
+    pub exports: images::ExportRules,
     /// Whose images share their data's chunks.
     pub dedup_scope: DedupScope,
     /// Whose images have a key domain of their own in a sealed box.
@@ -127,6 +129,7 @@ impl Default for Rules {
             image_bytes_max: 1 << 40,
             require_format_match: true,
             disks: Budgets::default(),
+            exports: images::ExportRules::default(),
             dedup_scope: DedupScope::Store,
             key_domains: KeyDomains::Store,
             project_keys_max: 100,
@@ -186,6 +189,8 @@ pub struct Service {
     exports: exports::Exports,
     /// What was found inside images lately.
     inspections: images::Inspections,
+    /// Images that leave in another format.
+    exports: images::Exports,
     /// Images whose data is fetched for their first read.
     fetches: images::Fetches,
     /// The stores that clients may choose from.
@@ -207,6 +212,7 @@ impl Service {
         let passwords = identity::Hasher::new(rules.password_cost, rules.password_hashes_at_once);
         let now = clock.now();
         let replays = identity::Replays::new(now);
+        let exports = images::Exports::new(&rules.exports, store.clone());
         let attempts = identity::Attempts::new(rules.attempts, &*entropy);
         Service {
             db,
@@ -234,6 +240,7 @@ impl Service {
             recipes_tried: images::Tried::default(),
             exports: exports::Exports::default(),
             inspections: images::Inspections::default(),
+            exports,
             fetches: images::Fetches::default(),
             stores: stores::Stores::default(),
             cloud: None,

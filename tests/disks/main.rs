@@ -4,9 +4,11 @@
 //! `tests/run disks` installs them and runs all.
 
 mod guests;
+mod making;
 mod matrix;
 mod refused;
 mod tools;
+mod written;
 
 use tintype::disk::probe::Format;
 use tintype::disk::{self, Budgets, Error, Guest, View};

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::api::signature::tests::{Signer, Sketch};
-use crate::disk::fixtures::empty_qcow2;
+use crate::disk::fixtures::{self, empty_qcow2};
+use crate::disk::probe;
 use crate::model::quota::{Limit, Resource};
 use crate::service::testing::{self, work_off};
 
@@ -357,7 +358,6 @@ async fn a_registered_image_is_filled_exported_and_copied() {
         (json!({"bucket_url": "out:a b", "file_format": "qcow2"}), "IMG.0175"),
         (json!({"bucket_url": "out:../a", "file_format": "qcow2"}), "IMG.0075"),
         (json!({"bucket_url": "in:a", "file_format": "qcow2"}), "IMG.0069"),
-        (json!({"bucket_url": "out:a", "file_format": "vhd"}), "IMG.0072"),
         (json!({"bucket_url": "out:a", "file_format": "zvhd"}), "IMG.0072"),
         (json!({"bucket_url": "out:a", "file_format": "qed"}), "IMG.0072"),
         (json!({"bucket_url": "out:a", "file_format": "qcow2", "is_quick_export": true}), "IMG.0072"),
@@ -379,6 +379,17 @@ async fn a_registered_image_is_filled_exported_and_copied() {
     let quick = json!({"bucket_url": "out:c", "is_quick_export": true});
     let job = began(&client, "POST", &format!("/v2.1/cloudimages/{id}/file"), &quick).await;
     assert_eq!(done(&client, &job).await["status"], "SUCCESS");
+
+    for (format, kind) in
+        [("raw", None), ("vhd", Some(probe::Format::Vhd)), ("vmdk", Some(probe::Format::Vmdk))]
+    {
+        let to = json!({"bucket_url": format!("out:a.{format}"), "file_format": format});
+        let ended = began(&client, "POST", &file, &to).await;
+        assert_eq!(done(&client, &ended).await["status"], "SUCCESS", "{format}");
+        let written = std::fs::read(outer.path().join(format!("out/a.{format}"))).unwrap();
+        let disk = kind.map(|kind| fixtures::read(kind, written.clone()).unwrap()).unwrap_or(written);
+        assert!(disk == vec![0; 1 << 20], "{format}");
+    }
 
     let copy = format!("/v1/cloudimages/{id}/copy");
     refused(&client, "POST", &copy, &json!({}), "IMG.0013").await;

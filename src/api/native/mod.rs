@@ -29,6 +29,7 @@ mod policies;
 mod quotas;
 mod scrub;
 mod tree;
+mod sending;
 mod uploads;
 mod work;
 

@@ -8,6 +8,7 @@ use super::schema::{
     any, between, closed, flag, list, map, may, must, name, nullable, open, reference, text, time, uuid,
     whole, word,
 };
+use crate::disk::writing::Form;
 use crate::model::quota::{Limit, Resource};
 
 /// The protocol.
@@ -62,16 +63,20 @@ fn images() -> Vec<Operation> {
     ]);
     let outcome = word(&["created", "skipped", "merged", "overwritten"]);
     vec![
-        get("/tintype/v1/images/{image}/file", "Download an image's data, with entity tags and ranges")
-            .header("Range", text())
-            .header("If-Match", text())
-            .header("If-None-Match", text())
-            .header("If-Range", text())
-            .refuses(&[410, 412, 416])
-            .gives_bytes(200, "application/octet-stream")
-            .gives_nothing(204)
-            .gives_bytes(206, "application/octet-stream")
-            .gives_nothing(304),
+        get(
+            "/tintype/v1/images/{image}/file",
+            "Download an image's data, in any format, with entity tags and ranges",
+        )
+        .query("format", word(&Form::ALL.map(Form::as_str)))
+        .header("Range", text())
+        .header("If-Match", text())
+        .header("If-None-Match", text())
+        .header("If-Range", text())
+        .refuses(&[410, 412, 413, 415, 416])
+        .gives_bytes(200, "application/octet-stream")
+        .gives_nothing(204)
+        .gives_bytes(206, "application/octet-stream")
+        .gives_nothing(304),
         post("/tintype/v1/images/{image}/copies", "Copy an image's data to more stores")
             .takes(copies)
             .gives(202, closed([must("job_id", text())])),

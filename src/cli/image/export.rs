@@ -16,19 +16,25 @@ pub struct Export {
     image: String,
     /// Where to, as BUCKET:FILE ("tintype image places" lists buckets); nothing is overwritten
     to: String,
+    /// Format that the file is to have; as the image is stored without
+    #[arg(long, value_parser = ["raw", "qcow2", "vhd", "vmdk"])]
+    format: Option<String>,
     #[command(flatten)]
     patience: Patience,
 }
 
 impl Export {
-    /// Has the box write the data, as it is stored.
+    /// Has the box write the data: as it is stored, or in another format.
     ///
     /// # Errors
     /// When the box refuses, or the job does not succeed.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let image = super::find_to_read(client, &self.image).await?;
         let path = format!("/v1/cloudimages/{}/file", super::id(&image)?);
-        let asked = json!({"bucket_url": self.to, "is_quick_export": true});
+        let asked = match &self.format {
+            Some(format) => json!({"bucket_url": self.to, "file_format": format}),
+            None => json!({"bucket_url": self.to, "is_quick_export": true}),
+        };
         let answer = client.call_json(Method::POST, Api::Management, &path, &asked).await?.json().await?;
         output.record(&self.patience.follow(client, following::job_of(&answer)?).await?)
     }

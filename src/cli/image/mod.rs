@@ -1,6 +1,7 @@
 //! `tintype image …`: one file per command; here is what they share.
 
 mod capture;
+mod arrival;
 mod copy;
 mod delete;
 mod deleted;
@@ -20,6 +21,7 @@ mod show;
 mod stores;
 mod tree;
 mod verify;
+mod wanted;
 
 use clap::Subcommand;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -115,7 +115,7 @@ fn geometry_bytes(footer: &Fields) -> u64 {
 }
 
 /// The ones' complement of the sum of all bytes but the four of the checksum itself.
-pub(super) fn checksum(bytes: &[u8], at: usize) -> u32 {
+pub(in crate::disk) fn checksum(bytes: &[u8], at: usize) -> u32 {
     let counted = bytes.iter().enumerate().filter(|(place, _)| !(at..at + 4).contains(place));
     !counted.fold(0_u32, |sum, (_, byte)| sum.wrapping_add(u32::from(*byte)))
 }

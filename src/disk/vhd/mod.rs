@@ -9,6 +9,7 @@ mod tests;
 use std::sync::Arc;
 
 use self::blocks::Blocks;
+pub(in crate::disk) use self::footer::checksum;
 use self::footer::{Footer, Kind};
 use super::budgets::Budgets;
 use super::guest::{Guest, Place, Run};

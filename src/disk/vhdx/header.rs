@@ -2,9 +2,9 @@
 //!
 //! Source: MS-VHDX 2.2. All numbers are little-endian.
 
-use crc_fast::{CrcAlgorithm, Digest};
-use uuid::{Uuid, uuid};
+use uuid::Uuid;
 
+use super::format::{BAT, METADATA, checksum};
 use crate::disk::fields::{Fields, array};
 use crate::disk::probe::Format;
 use crate::disk::refusal::{Code, Error};
@@ -21,8 +21,6 @@ const REGIONS_BYTES: usize = 64 << 10;
 const REGIONS_MAGIC: &[u8] = b"regi";
 const REGIONS_MAX: u32 = 2047;
 const CHECKSUM_AT: usize = 4;
-const BAT: Uuid = uuid!("2dc27766-f623-4200-9d64-115e9bfd4a08");
-const METADATA: Uuid = uuid!("8b7ca206-4790-4b9a-b8fe-575f050f886e");
 
 /// Where the log is, and which entries in it count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,17 +43,6 @@ pub(super) struct Region {
 pub(super) struct Regions {
     pub(super) bat: Region,
     pub(super) metadata: Region,
-}
-
-/// CRC-32C of a structure whose checksum, at `at`, counts as zeros.
-pub(super) fn checksum(bytes: &[u8], at: usize) -> u32 {
-    let (before, rest) = bytes.split_at(at.min(bytes.len()));
-    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
-    for part in [before, &[0; 4], rest.get(4..).unwrap_or_default()] {
-        digest.update(part);
-    }
-    // Of an algorithm of 32 bits.
-    digest.finalize() as u32
 }
 
 /// A name as the format has it.

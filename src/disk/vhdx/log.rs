@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::header::{Log, checksum, name};
+use super::format::checksum;
+use super::header::{Log, name};
 use super::overlay::{Changes, Overlay, SECTOR};
 use crate::disk::budgets::Budgets;
 use crate::disk::fields::Fields;

@@ -4,6 +4,7 @@
 
 use uuid::{Uuid, uuid};
 
+use super::format::{DISK_ID, DISK_SIZE, FILE_PARAMETERS, LOGICAL_SECTOR, PHYSICAL_SECTOR};
 use super::header::{MIB, Region, name};
 use crate::disk::budgets::Budgets;
 use crate::disk::fields::Fields;
@@ -19,11 +20,6 @@ const REQUIRED: u32 = 1 << 2;
 const HAS_PARENT: u32 = 1 << 1;
 const BLOCK_BYTES: std::ops::RangeInclusive<u64> = MIB..=256 * MIB;
 
-const FILE_PARAMETERS: Uuid = uuid!("caa16737-fa36-4d43-b3b6-33f0aa44e76b");
-const DISK_SIZE: Uuid = uuid!("2fa54224-cd1b-4876-b211-5dbed83bf4b8");
-const DISK_ID: Uuid = uuid!("beca12ab-b2e6-4523-93ef-c309e000c746");
-const LOGICAL_SECTOR: Uuid = uuid!("8141bf1d-a96f-4709-ba47-f233a8faab5f");
-const PHYSICAL_SECTOR: Uuid = uuid!("cda348c7-445d-4471-9cc9-e9885251c556");
 const PARENT_LOCATOR: Uuid = uuid!("a8d35f2d-b30b-454d-abf7-d3d84834ab0c");
 
 /// What the metadata says, found in order.

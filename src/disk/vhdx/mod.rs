@@ -1,5 +1,6 @@
 //! Microsoft's VHDX: a disk of one file that needs no other, as it is when its log has been replayed.
 
+pub(in crate::disk) mod format;
 mod header;
 mod log;
 mod metadata;

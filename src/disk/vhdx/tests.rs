@@ -29,7 +29,7 @@ const PRESENT: u64 = 6;
 
 fn sealed(structure: &mut [u8]) {
     put(structure, 4, &[0; 4]);
-    let sum = header::checksum(structure, 4);
+    let sum = format::checksum(structure, 4);
     put(structure, 4, &sum.to_le_bytes());
 }
 

@@ -53,7 +53,10 @@ pub(super) enum What {
 
 /// The disks that are open.
 #[derive(Clone, Default)]
-pub struct Guests(Arc<Mutex<HashMap<ContentId, Weak<GuestDisk>>>>);
+pub struct Guests(Arc<Mutex<HashMap<Key, Weak<GuestDisk>>>>);
+
+/// The data, and what it is read as.
+type Key = (ContentId, Option<Format>);
 
 impl GuestDisk {
     /// The stream that it is read from: equal ones have equal bytes.
@@ -144,12 +147,21 @@ impl Service {
     /// something that is no disk; `Unavailable` while too many large disks are open.
     pub fn open_disk(&self, actor: &Actor, id: &ImageId) -> Result<OpenDisk, Error> {
         let download = self.download_image(actor, id)?;
-        let container = container_of(&download.image)?;
+        // Before the data: where it is none, that is what to say.
+        container_of(&download.image)?;
         let Some(reader) = download.reader else {
             return Err(Error::conflict(format!("image {id} has no data")));
         };
-        let disk = self.guests.open(reader, container, &self.rules.disks)?;
+        let disk = self.guest_disk(&download.image, reader)?;
         Ok(OpenDisk { image: download.image, disk })
+    }
+
+    /// The disk of an image whose data this is. Blocks on the medium.
+    ///
+    /// # Errors
+    /// As [`Service::open_disk`].
+    pub(super) fn guest_disk(&self, image: &Image, reader: Reader) -> Result<Arc<GuestDisk>, Error> {
+        self.guests.open(reader, container_of(image)?, &self.rules.disks)
     }
 }
 
@@ -162,13 +174,13 @@ impl Guests {
         budgets: &Budgets,
     ) -> Result<Arc<GuestDisk>, Error> {
         let content = reader.content();
-        if let Some(disk) = self.find(&content) {
+        if let Some(disk) = self.find(&content, container) {
             return Ok(disk);
         }
         let disk = Arc::new(GuestDisk::new(reader, container, budgets)?);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody may have been faster.
-        if let Some(disk) = open.get(&content).and_then(Weak::upgrade) {
+        if let Some(disk) = shared(&open, &content, container) {
             return Ok(disk);
         }
         open.retain(|_, disk| disk.strong_count() > 0);
@@ -178,13 +190,22 @@ impl Guests {
             let message = format!("{} disks are open, and there is no memory for one more now", others.len());
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
-        open.insert(content, Arc::downgrade(&disk));
+        open.insert(key, Arc::downgrade(&disk));
         Ok(disk)
     }
 
-    fn find(&self, content: &ContentId) -> Option<Arc<GuestDisk>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(content)?.upgrade()
+    fn find(&self, content: &ContentId, container: Option<Format>) -> Option<Arc<GuestDisk>> {
+        shared(&self.0.lock().unwrap_or_else(PoisonError::into_inner), content, container)
     }
+}
+
+/// The disk of a stream that is open, where it is read as the same: records may call equal data by different formats.
+fn shared(
+    open: &HashMap<ContentId, Weak<GuestDisk>>,
+    content: &ContentId,
+    container: Option<Format>,
+) -> Option<Arc<GuestDisk>> {
+    open.get(content).and_then(Weak::upgrade).filter(|disk| disk.container == container)
 }
 
 impl GuestDisk {
@@ -203,7 +224,7 @@ impl GuestDisk {
 }
 
 /// What wraps the disk of an image, by its record, which the data was compared with when it came.
-fn container_of(image: &Image) -> Result<Option<Format>, Error> {
+pub(super) fn container_of(image: &Image) -> Result<Option<Format>, Error> {
     match image.container_format.as_deref() {
         Some("bare") => {}
         other => return Err(no_disk(other.unwrap_or("of no container format"))),
@@ -214,13 +235,15 @@ fn container_of(image: &Image) -> Result<Option<Format>, Error> {
         Some("vhd") => Some(Format::Vhd),
         Some("vhdx") => Some(Format::Vhdx),
         Some("vdi") => Some(Format::Vdi),
-        _ => None,
+        Some("raw" | "iso" | "ami" | "ari" | "aki") | None => None,
+        Some(other) => return Err(no_disk(other)),
     })
 }
 
 fn no_disk(what: &str) -> Error {
     let message = format!(
-        "the data is {what}, which is not read as a disk: that is possible where container_format is bare"
+        "the data is {what}, which is not read as a disk: that is possible where container_format is bare, and disk_format \
+         raw, iso, qcow2, vmdk, vhd, vhdx or vdi"
     );
     Error::new(ErrorKind::UnsupportedContent, message)
 }

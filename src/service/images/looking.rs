@@ -8,7 +8,7 @@ use super::stored::{Stored, refusal};
 use crate::disk::probe::Format;
 use crate::disk::{self, Budgets, Iso, Source};
 use crate::service::{Error, Service};
-use crate::store::{Reach, Receipt};
+use crate::store::{Reach, Reader, Receipt};
 
 /// What a stream is by its start and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,14 +26,25 @@ impl Service {
     /// # Errors
     /// `UnsupportedContent` with what is not in order; what the store refuses with.
     pub(super) fn look_into(&self, judged: Judged, receipt: &Receipt) -> Result<Option<u64>, Error> {
-        let Some(format) = judged.container else { return Ok(judged.virtual_size) };
-        let look = |reader| look(format, Stored(reader), &self.rules.disks).map_err(refusal);
-        let looked = self.store.inspect(receipt).map_err(Error::from).and_then(look);
+        if judged.container.is_none() {
+            return Ok(judged.virtual_size);
+        }
+        let looked = self.store.inspect(receipt).map_err(Error::from);
+        let looked = looked.and_then(|reader| self.look_through(judged, reader));
         if looked.is_err() {
             // Its manifest has no row to be found by.
             self.litter.left(Reach::Everything);
         }
         looked
+    }
+
+    /// The same of a stream that is kept.
+    ///
+    /// # Errors
+    /// As [`Service::look_into`].
+    pub(super) fn look_through(&self, judged: Judged, reader: Reader) -> Result<Option<u64>, Error> {
+        let Some(format) = judged.container else { return Ok(judged.virtual_size) };
+        look(format, Stored(reader), &self.rules.disks).map_err(refusal)
     }
 }
 

@@ -227,7 +227,7 @@ impl Upload {
         let judged = screen.finish(received)?;
         let verified = verification.finish()?;
         let (service, id, token) = (self.service.clone(), self.image, self.token);
-        let record = in_background(move || service.final_record(&id, &token)).await?;
+        let record = in_background(move || service.final_record(&id, &token, None)).await?;
         let receipt = ingest.finish(record).await?;
         let (service, actor, id, token) = (self.service.clone(), self.actor.clone(), self.image, self.token);
         in_background(move || {
@@ -259,10 +259,18 @@ impl Drop for Upload {
 
 impl Service {
     /// The record that is kept beside the content.
-    pub(super) fn final_record(&self, id: &ImageId, token: &[u8; 16]) -> Result<Vec<u8>, Error> {
+    pub(super) fn final_record(
+        &self,
+        id: &ImageId,
+        token: &[u8; 16],
+        disk_format: Option<&str>,
+    ) -> Result<Vec<u8>, Error> {
         let mut image = owned(&self.db.read()?, id, token)?.ok_or_else(|| gone(id))?;
         image.status = Status::Active;
         image.upload = None;
+        if let Some(format) = disk_format {
+            image.disk_format = Some(format.to_owned());
+        }
         Ok(images::encode(&image))
     }
 

@@ -21,7 +21,7 @@ use futures::{Stream, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::file::{Wanted, set, wanted};
+use super::sending::{Wanted, set, wanted};
 use super::named::Path;
 use super::{image_id, signed_in};
 use crate::api::context::ApiState;
@@ -137,7 +137,7 @@ fn volume(parts: &Parts) -> Result<Option<u32>, Refusal> {
 /// Hands out a file, or a part of it; to HEAD only what would come.
 fn serve(state: &ApiState, tree: &OpenTree, file: OpenFile, parts: &Parts) -> Result<Response, Refusal> {
     let (size, tag) = (file.size_bytes(), tag(tree, &file));
-    let (status, range) = match wanted(&parts.method, &parts.headers, tag.as_deref(), size) {
+    let (status, range) = match wanted(&parts.method, &parts.headers, tag.as_deref(), Some(size)) {
         Wanted::Whole => (StatusCode::OK, ByteRange::whole(size)),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Unchanged => (StatusCode::NOT_MODIFIED, ByteRange { start: 0, end: 0 }),

@@ -28,12 +28,17 @@ pub(in crate::service::images) struct Landing {
     pub copies: Vec<(StorePlace, Receipt)>,
     /// Stores that its task goes on to copy it to.
     pub pending: Vec<String>,
+    /// What the data is, where it was made into something else than the image says.
+    pub disk_format: Option<&'static str>,
 }
 
 impl Landing {
     /// What it makes of an image that has become active with its first stream.
     pub(in crate::service::images) fn apply(&self, image: &mut Image) {
         image.place = self.place.unwrap_or(image.place);
+        if let Some(format) = self.disk_format {
+            image.disk_format = Some(format.to_owned());
+        }
         let copies = self.copies.iter();
         let copies = copies.map(|(place, receipt)| DataCopy { place: *place, content: receipt.content() });
         image.copies.extend(copies);

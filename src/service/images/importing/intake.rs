@@ -89,25 +89,15 @@ impl Service {
                 true => service.wrapper_of(&upload)?,
                 false => None,
             };
-            Ok(Some((Staged { upload, wrapper }, image.place)))
+            let form = service.conversion(&image)?;
+            Ok(Some((Staged { upload, wrapper, form }, image.place)))
         })
         .await;
         match begun {
             Ok(Some((staged, place))) if is_in_place(&staged, place, intake) => {
                 self.finish_intake(job, intake, staged).await
             }
-            Ok(Some((staged, _))) => {
-                let (job, landing) = self.land(job, intake, &staged).await;
-                let landing = match landing {
-                    Ok(landing) => landing,
-                    Err(error) => return (job, Err(error)),
-                };
-                let (job, stored) = self.store_anew(job, staged, landing).await;
-                match stored {
-                    Ok(_) => self.figures_of(job, id).await,
-                    Err(error) => (job, Err(error)),
-                }
-            }
+            Ok(Some((staged, _))) => self.finish_anew(job, intake, staged).await,
             Ok(None) => self.figures_of(job, id).await,
             Err(error) => (job, Err(error)),
         }
@@ -143,7 +133,7 @@ impl Service {
         };
         if let Some(upload) = kept.clone().filter(has_all) {
             // What is left to do asks nothing of the server.
-            return self.finish_intake(job, &intake, Staged { upload, wrapper: None }).await;
+            return self.finish_kept(job, &intake, upload).await;
         }
         let from = match (&kept, &intake.stamp) {
             (Some(upload), Some(stamp)) if upload.received_bytes > 0 => {
@@ -201,6 +191,10 @@ impl Service {
             Ok(ready) => ready,
             Err(error) => return (job, Err(error)),
         };
+        let form = match self.conversion_of(intake.image).await {
+            Ok(form) => form,
+            Err(error) => return (job, Err(error)),
+        };
         let part = match self.part_of(&job, upload, Landing::default()).await {
             Ok(part) => part,
             Err(error) => return (job, Err(error)),
@@ -208,8 +202,8 @@ impl Service {
         let (pieces, pouring) =
             Pouring { body, wrapper, job, phase: "fetching", done_bytes: offset, total_bytes: size_bytes }
                 .start();
-        // Where more than one store waits for it, all of it is there first.
-        let taken = match intake.further().is_empty() {
+        // Where more than one store waits for it, or another form, all of it is there first.
+        let taken = match intake.further().is_empty() && form.is_none() {
             true => part.take_in(pieces).await,
             false => part.take_in_short(pieces).await,
         };
@@ -223,7 +217,7 @@ impl Service {
         match outcome {
             Ok(upload) if upload.complete => self.figures_of(job, upload.image).await,
             Ok(upload) if has_all(&upload) && !job.was_stopped() => {
-                self.finish_intake(job, &intake, Staged { upload, wrapper: None }).await
+                self.finish_kept(job, &intake, upload).await
             }
             Ok(upload) if upload.declared_bytes.is_none() && !job.was_stopped() => {
                 self.end_unmeasured(job, &intake, upload).await
@@ -238,7 +232,30 @@ impl Service {
         let service = self.clone();
         let declared = in_background(move || service.declare_all(upload)).await;
         match declared {
-            Ok(upload) => self.finish_intake(job, intake, Staged { upload, wrapper: None }).await,
+            Ok(upload) => self.finish_kept(job, intake, upload).await,
+            Err(error) => (job, Err(error)),
+        }
+    }
+
+    /// Makes the image active with what was fetched, in the form that it is to have.
+    async fn finish_kept(&self, job: JobAtWork, intake: &Intake, upload: PartialUpload) -> Tried {
+        match self.conversion_of(intake.image).await {
+            Ok(None) => self.finish_intake(job, intake, Staged { upload, wrapper: None, form: None }).await,
+            Ok(form) => self.finish_anew(job, intake, Staged { upload, wrapper: None, form }).await,
+            Err(error) => (job, Err(error)),
+        }
+    }
+
+    /// Makes the image active with what is there already, stored anew.
+    async fn finish_anew(&self, job: JobAtWork, intake: &Intake, staged: Staged) -> Tried {
+        let (job, landing) = self.land(job, intake, &staged).await;
+        let landing = match landing {
+            Ok(landing) => landing,
+            Err(error) => return (job, Err(error)),
+        };
+        let (job, stored) = self.store_anew(job, staged, landing).await;
+        match stored {
+            Ok(_) => self.figures_of(job, intake.image).await,
             Err(error) => (job, Err(error)),
         }
     }
@@ -301,7 +318,9 @@ impl Service {
 
 /// Whether what was staged is what the image is to have, and lies where it is to lie.
 fn is_in_place(staged: &Staged, place: StorePlace, intake: &Intake) -> bool {
-    staged.wrapper.is_none() && intake.places.first().is_none_or(|first| *first == place)
+    staged.wrapper.is_none()
+        && staged.form.is_none()
+        && intake.places.first().is_none_or(|first| *first == place)
 }
 
 /// Whether all has arrived.

@@ -1,12 +1,15 @@
 //! The Image API's imports: data is staged, or fetched by the box, and then made an image's by a job.
 //!
-//! [`stage`] takes a client's data in; [`order`] takes requests, [`targets`] the stores they name; [`intake`] does the work, and
-//! [`spreading`] what is left of it in further stores; [`holding`] marks images that tasks hold; [`tasks`] tells of it all.
+//! [`stage`] takes a client's data in; [`order`] takes requests, [`targets`] the stores they name; [`intake`] does the work, with [`unwrapping`] and [`converting`] where the
+//! data is not stored as it came, and [`spreading`] what is left of it in further stores; [`holding`] marks images that tasks hold; [`tasks`] tells of it all.
 //! Invariants: staged data is what an upload in parts keeps, a published stream that the image does not name yet, so
 //! that nothing is written twice and no other file exists; an image that an import fills carries the job's id, and
 //! is queued again in the commit that records that the job did not succeed.
 
 mod across;
+mod converting;
+#[cfg(test)]
+mod converting_tests;
 mod holding;
 mod intake;
 mod locations;
@@ -39,6 +42,7 @@ use super::upload::{owned, put_back};
 use crate::base::Time;
 use crate::catalog::images;
 use crate::db::WriteTxn;
+use crate::disk::writing::Form;
 use crate::model::job::{DataOrigin, Intake, JobId};
 use crate::model::{ImageId, Status};
 use crate::service::stores::Stores;
@@ -92,6 +96,8 @@ pub struct ImportRules {
     pub web_store: Option<String>,
     /// Whether data in a wrapper (gz, xz, zst) is unwrapped.
     pub decompress: bool,
+    /// The form that disks are stored in, whatever they come in.
+    pub convert: Option<Form>,
     /// Properties that are put on imported images.
     pub inject: BTreeMap<String, String>,
     /// Roles, in lower case, of callers whose images have none put on.
@@ -107,6 +113,7 @@ impl Default for ImportRules {
             patch_locations: false,
             web_store: None,
             decompress: false,
+            convert: None,
             inject: BTreeMap::new(),
             inject_roles_except: ["admin".to_owned()].into(),
         }

@@ -13,6 +13,7 @@ use super::pouring::{Body, Pouring};
 use super::unwrapping::Staged;
 use super::{Landing, has_reached};
 use crate::catalog::images;
+use crate::disk::writing::Form;
 use crate::model::job::Intake;
 use crate::model::{ByteRange, Image, ImageId, PartialUpload, StorePlace};
 use crate::service::images::upload::{gone, in_background, owned};
@@ -47,9 +48,10 @@ impl Service {
         staged: &Staged,
     ) -> (JobAtWork, Result<Landing, Error>) {
         let (place, further) = (intake.places.first().copied(), intake.further());
+        let disk_format = staged.form.map(Form::disk_format);
         if !intake.must_all {
             let pending = self.stores().names_at(further);
-            return (job, Ok(Landing { place, pending, copies: Vec::new() }));
+            return (job, Ok(Landing { place, pending, copies: Vec::new(), disk_format }));
         }
         let (mut job, mut copies) = (job, Copies::new());
         for place in further {
@@ -69,10 +71,10 @@ impl Service {
                 return (job, Err(error));
             }
         }
-        (job, Ok(Landing { place, copies, pending: Vec::new() }))
+        (job, Ok(Landing { place, copies, pending: Vec::new(), disk_format }))
     }
 
-    /// Stores what an upload keeps once more, out of its wrapper if it is in one, in another place.
+    /// Stores what an upload keeps once more, as the image is to have it, in another place.
     async fn copy_aside(
         &self,
         job: JobAtWork,
@@ -80,15 +82,19 @@ impl Service {
         place: StorePlace,
     ) -> (JobAtWork, Result<Receipt, Error>) {
         let (service, upload) = (self.clone(), staged.upload.clone());
+        let disk_format = staged.form.map(Form::disk_format);
         let opened = in_background(move || {
             let image = owned(&service.db.read()?, &upload.image, &upload.token)?;
             let image = image.ok_or_else(|| gone(&upload.image))?;
             let ingest = service.store().ingest(service.stream_scope(&image)?.at(place))?;
-            let record = service.final_record(&upload.image, &upload.token)?;
-            Ok((service.kept_data(&upload)?, ingest, record))
+            Ok((ingest, service.final_record(&upload.image, &upload.token, disk_format)?))
         });
-        let (body, ingest, record) = match opened.await {
+        let (ingest, record) = match opened.await {
             Ok(opened) => opened,
+            Err(error) => return (job, Err(error)),
+        };
+        let (body, total_bytes) = match self.staged_data(staged).await {
+            Ok(data) => data,
             Err(error) => return (job, Err(error)),
         };
         let pouring = Pouring {
@@ -97,7 +103,7 @@ impl Service {
             job,
             phase: "copying to another store",
             done_bytes: 0,
-            total_bytes: staged.wrapper.is_none().then_some(staged.upload.received_bytes),
+            total_bytes,
         };
         let (pieces, pouring) = pouring.start();
         let stored = store_all(pieces, ingest, record).await;

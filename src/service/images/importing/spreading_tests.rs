@@ -208,7 +208,7 @@ async fn p2_copies_that_a_crash_cut_off_are_made_anew_and_nothing_is_left_over()
     let mut image = b.image(&id);
     image.status = Status::Importing;
     b.service.db.write(move |txn| Ok::<_, Error>(images::update(txn, &image)?)).unwrap();
-    let (job, landing) = b.service.land(job, &intake, &Staged { upload, wrapper: None }).await;
+    let (job, landing) = b.service.land(job, &intake, &Staged { upload, wrapper: None, form: None }).await;
     assert_eq!(landing.unwrap().copies.len(), 2);
     assert_eq!((packs(&b.cold), packs(&b.warm)), (1, 1), "they are there, and nothing names them");
     assert_eq!(b.said(&id, PENDING).unwrap(), "main");

@@ -1,5 +1,5 @@
-//! Imports of data that is stored anew: wrapped data, which is unwrapped on its way in, and what was staged elsewhere than it
-//! is to lie.
+//! Imports of data that is stored anew: wrapped data, which is unwrapped on its way in, disks that are to have another format,
+//! and what was staged elsewhere than it is to lie.
 //!
 //! Invariant: staged data stays what the upload keeps until the commit that makes the image active with what was in it, so
 //! that an import that ends with its process begins again from there.
@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use super::Landing;
 use super::pouring::{Body, Pouring};
 use crate::disk::wrapping::Wrapper;
+use crate::disk::writing::Form;
 use crate::model::PartialUpload;
 use crate::service::images::upload::in_background;
 use crate::service::jobs::{JobAtWork, asker};
@@ -18,10 +19,13 @@ use crate::service::{Error, Service};
 /// What an image with this container format is to stay as it is, as the reference has it.
 const STAYS_WRAPPED: &str = "compressed";
 
-/// Staged data, and the wrapper it is in if there is one.
+/// Staged data, and what becomes of it before it is the image's.
 pub(super) struct Staged {
     pub upload: PartialUpload,
+    /// The wrapper that it is in.
     pub wrapper: Option<Wrapper>,
+    /// The form that the disk in it is to have.
+    pub form: Option<Form>,
 }
 
 impl Service {
@@ -39,28 +43,35 @@ impl Service {
         Ok(Wrapper::of(&head))
     }
 
-    /// Makes the image active with what was staged for it, stored anew: out of its wrapper, or in another place.
+    /// Makes the image active with what was staged for it, stored anew: out of its wrapper, in another form, or in another place.
     pub(super) async fn store_anew(
         &self,
         job: JobAtWork,
         staged: Staged,
         landing: Landing,
     ) -> (JobAtWork, Result<PartialUpload, Error>) {
-        let Staged { upload, wrapper } = staged;
+        let (body, total_bytes) = match self.staged_data(&staged).await {
+            Ok(data) => data,
+            Err(error) => return (job, Err(error)),
+        };
+        let Staged { upload, wrapper, form } = staged;
         let turn = self.turns.take(upload.token).await;
         let (service, asker) = (self.clone(), asker(&job.job()));
         let opened = in_background(move || {
-            let body = service.kept_data(&upload)?;
             // As if nothing had come: what did is the source.
             let anew = PartialUpload { declared_bytes: None, received_bytes: 0, checkpoint: None, ..upload };
-            Ok((body, service.take_up_upload_landing(&asker, anew, turn, landing)?))
+            service.take_up_upload_landing(&asker, anew, turn, landing)
         });
-        let (body, part) = match opened.await {
-            Ok(opened) => opened,
+        let part = match opened.await {
+            Ok(part) => part,
             Err(error) => return (job, Err(error)),
         };
-        let phase = if wrapper.is_some() { "unwrapping" } else { "importing" };
-        let pouring = Pouring { body, wrapper, job, phase, done_bytes: 0, total_bytes: None };
+        let phase = match (wrapper, form) {
+            (Some(_), _) => "unwrapping",
+            (None, Some(_)) => "converting",
+            (None, None) => "importing",
+        };
+        let pouring = Pouring { body, wrapper, job, phase, done_bytes: 0, total_bytes };
         let (pieces, pouring) = pouring.start();
         let taken = part.take_aside(pieces).await;
         let poured = match pouring.await {

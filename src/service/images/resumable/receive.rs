@@ -125,7 +125,10 @@ impl Service {
     ) -> Result<Part, Error> {
         let id = &upload.image;
         let read = self.db.read()?;
-        let image = owned(&read, id, &upload.token)?.ok_or_else(|| gone(id))?;
+        let mut image = owned(&read, id, &upload.token)?.ok_or_else(|| gone(id))?;
+        if let Some(format) = landing.disk_format {
+            image.disk_format = Some(format.to_owned());
+        }
         let room = Room { image: *id, token: upload.token, reserved_bytes: quotas::reserved(&read, id)? };
         // What a client fills is compared by that client.
         let expected = match upload.is_of_job() {
@@ -172,7 +175,11 @@ impl Service {
     }
 
     /// Shows a screening what it has seen of the bytes before this part.
-    fn screen_again(&self, screen: &mut Screen, kept: &ContentId) -> Result<(), Error> {
+    pub(in crate::service::images) fn screen_again(
+        &self,
+        screen: &mut Screen,
+        kept: &ContentId,
+    ) -> Result<(), Error> {
         let reader = self.store.reader(kept)?;
         let size = reader.size_bytes();
         let mut head = vec![0; size.min(HEAD_BYTES as u64) as usize];
@@ -378,7 +385,8 @@ impl Part {
             Err(refusal) => return Err(give_up(service, actor, upload, refusal).await),
         };
         let (asked, id, token) = (service.clone(), upload.image, upload.token);
-        let record = in_background(move || asked.final_record(&id, &token)).await?;
+        let format = landing.disk_format;
+        let record = in_background(move || asked.final_record(&id, &token, format)).await?;
         let receipt = ingest.finish(record).await?;
         if let Some(refusal) = differs(expected.as_ref(), &receipt) {
             return Err(give_up(service, actor, upload, refusal).await);

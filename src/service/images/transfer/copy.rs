@@ -81,7 +81,7 @@ impl Service {
         if job.step(&Step { phase: "copying", done: 0, total: origin.size_bytes }).is_break() {
             return Ok(Way::Done(Figures::new()));
         }
-        let (scope, record) = (self.stream_scope(&image)?, self.final_record(&id, &token)?);
+        let (scope, record) = (self.stream_scope(&image)?, self.final_record(&id, &token, None)?);
         // Chunks are shared where they lie.
         let content = origin.copy_at(scope.place()).unwrap_or(content);
         match self.store.copy(&content, scope, record.clone())? {

@@ -64,7 +64,9 @@ impl Service {
         drop(read);
         let reader =
             self.reader_of(&image)?.ok_or_else(|| Error::conflict(format!("image {id} has no data")))?;
-        let outgoing = formats::outgoing(&image, reader, format.as_deref())?;
+        let Some(outgoing) = formats::outgoing(self, &image, reader, format.as_deref(), job)? else {
+            return Ok(0);
+        };
         match write(&*medium, &key, &*outgoing, job) {
             Err(error) if is_taken(&error) && (is_another || asked.attempts > 1) => {
                 // An earlier try may have come as far as that, and not have heard of it.

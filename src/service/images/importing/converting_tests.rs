@@ -1,0 +1,118 @@
+//! Imported disks that are stored in one format, whatever they come in.
+
+use super::super::looking::tests::qcow2;
+use super::tests::{chunks, data, order, read, registered, shown, stage, with_server};
+use super::*;
+use crate::disk::{fixtures, probe};
+use crate::model::job::{Job, JobState};
+use crate::service::testing::{self, member, rules, work_off};
+use crate::service::{Rules, Service};
+
+fn converting(form: Form) -> Service {
+    let imports = ImportRules { convert: Some(form), decompress: true, ..ImportRules::default() };
+    testing::service_with(Rules { imports, ..rules() }).0
+}
+
+async fn imported(service: &Service, id: &ImageId, staged: &[u8]) -> Job {
+    let owner = member("one");
+    stage(service, &owner, id, staged).await.unwrap();
+    let job = order(service, &owner, id, DataOrigin::Staged).unwrap();
+    work_off(service).await;
+    service.job(&owner, job.id).unwrap()
+}
+
+/// A qcow2 with a cluster of data, and its disk.
+fn container() -> (Vec<u8>, Vec<u8>) {
+    let mut file = qcow2();
+    file[3 * 4096..].fill(7);
+    (file, [vec![7; 4096], vec![0; 3 * 4096]].concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_is_stored_as_the_disk_that_is_in_it() {
+    let (service, owner) = (converting(Form::Raw), member("one"));
+    let (file, disk) = container();
+    let id = registered(&service, &owner, Some("qcow2"));
+    let job = imported(&service, &id, &file).await;
+    assert_eq!((job.state, job.error.clone()), (JobState::Succeeded, None));
+    let image = shown(&service, &owner, &id);
+    let size = Some(disk.len() as u64);
+    assert_eq!((image.status, image.disk_format.as_deref()), (Status::Active, Some("raw")));
+    assert_eq!((image.size_bytes, image.virtual_size_bytes), (size, size));
+    assert_eq!(image.digests.unwrap().blake3, *blake3::hash(&disk).as_bytes());
+    assert!(read(&service, &owner, &id) == disk);
+    // Nothing is kept of what was staged.
+    assert_eq!(service.store.stats().unwrap().contents, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_is_stored_as_the_container_that_is_wanted() {
+    let (service, owner) = (converting(Form::Qcow2), member("one"));
+    let disk = [data(1, 300_000), vec![0; 1 << 20], data(2, 700 * 512)].concat();
+    let disk = [&disk[..], &vec![0; disk.len().next_multiple_of(512) - disk.len()]].concat();
+    let id = registered(&service, &owner, Some("raw"));
+    let job = imported(&service, &id, &disk).await;
+    assert_eq!((job.state, job.error.clone()), (JobState::Succeeded, None));
+    let image = shown(&service, &owner, &id);
+    assert_eq!(image.disk_format.as_deref(), Some("qcow2"));
+    assert_eq!(image.virtual_size_bytes, Some(disk.len() as u64));
+    let file = read(&service, &owner, &id);
+    assert_eq!(image.size_bytes, Some(file.len() as u64));
+    assert!(fixtures::read(probe::Format::Qcow2, file).unwrap() == disk);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_box_fetches_is_converted_too() {
+    let (service, base, _) = with_server(converting(Form::Qcow2)).await;
+    let owner = member("one");
+    let id = registered(&service, &owner, Some("raw"));
+    let job = order(&service, &owner, &id, DataOrigin::Web { url: format!("{base}/plain") }).unwrap();
+    work_off(&service).await;
+    let job = service.job(&owner, job.id).unwrap();
+    assert_eq!((job.state, job.error.clone()), (JobState::Succeeded, None));
+    let image = shown(&service, &owner, &id);
+    assert_eq!(image.disk_format.as_deref(), Some("qcow2"));
+    let disk = fixtures::read(probe::Format::Qcow2, read(&service, &owner, &id)).unwrap();
+    assert_eq!(Some(disk.len() as u64), image.virtual_size_bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_disk_or_has_the_format_stays_as_it_came() {
+    let (service, owner) = (converting(Form::Qcow2), member("one"));
+    let (file, _) = container();
+    let id = registered(&service, &owner, Some("qcow2"));
+    assert_eq!(imported(&service, &id, &file).await.state, JobState::Succeeded);
+    assert!(read(&service, &owner, &id) == file);
+    let opaque = data(3, 5000);
+    let id = registered(&service, &owner, Some("ploop"));
+    assert_eq!(imported(&service, &id, &opaque).await.state, JobState::Succeeded);
+    assert!(read(&service, &owner, &id) == opaque);
+    assert_eq!(shown(&service, &owner, &id).disk_format.as_deref(), Some("ploop"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s31_a_container_that_is_not_in_order_is_not_converted() {
+    let (service, owner) = (converting(Form::Raw), member("one"));
+    let (mut file, _) = container();
+    // The first-level table leads out of the file.
+    file[4096..4104].copy_from_slice(&(1_u64 << 40).to_be_bytes());
+    for staged in [file, data(4, 100_000)] {
+        let id = registered(&service, &owner, Some("qcow2"));
+        let job = imported(&service, &id, &staged).await;
+        assert_eq!(job.state, JobState::Failed);
+        assert!(job.error.unwrap().message.contains("qcow2"));
+        let image = shown(&service, &owner, &id);
+        assert_eq!((image.status, image.disk_format.as_deref()), (Status::Queued, Some("qcow2")));
+    }
+    assert_eq!(chunks(&service), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staged_disk_in_a_wrapper_is_refused_with_what_to_do() {
+    let (service, owner) = (converting(Form::Raw), member("one"));
+    let wrapped = zstd::encode_all(&container().0[..], 1).unwrap();
+    let id = registered(&service, &owner, Some("qcow2"));
+    let job = imported(&service, &id, &wrapped).await;
+    assert_eq!(job.state, JobState::Failed);
+    assert!(job.error.unwrap().message.contains("unwrap it before"));
+}
