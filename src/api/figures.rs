@@ -3,7 +3,7 @@
 
 use super::metrics::Figure;
 use crate::objects::{CacheTraffic, Traffic};
-use crate::service::exports::TrafficFigures;
+use crate::service::disk_exports::TrafficFigures;
 use crate::service::figures::Figures;
 
 /// What the store holds, did, and has left.

@@ -9,7 +9,7 @@ use super::client::{Api, Client};
 use super::failure::Failure;
 use super::image;
 use super::output::Output;
-use crate::service::exports::export_id_of;
+use crate::service::disk_exports::export_id_of;
 
 /// Disks of images over NBD (tintype serve --nbd).
 #[derive(Subcommand)]

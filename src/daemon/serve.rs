@@ -119,7 +119,7 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
     let mut disk_socket = None;
     if let Some(nbd::Bound { listener, place, file }) = disks {
-        parts.service.exports().are_served_at(place);
+        parts.service.disk_exports().are_served_at(place);
         disk_socket = file;
         let service = parts.service.clone();
         tasks.spawn(crate::nbd::server::serve(listener, service, disk_options, stop.clone()));
@@ -136,7 +136,7 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
     // It opens nothing as long as a cloud has the users.
     let new_password = parts.admin_password.as_deref().filter(|_| parts.fresh && keystone.is_none());
     let console = settings.console.enabled;
-    let place = parts.service.exports().place();
+    let place = parts.service.disk_exports().place();
     let nbd = place.as_deref();
     ready(&Ready { address, url, dir: &parts.dir, new_password, keystone, console, nbd });
     notify(&[NotifyState::Ready]);

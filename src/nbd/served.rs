@@ -12,7 +12,7 @@ use super::overlay::{Overlay, Overlays};
 use super::pages::Pages;
 use super::wire::Errno;
 use crate::model::Status;
-use crate::service::exports::Connection;
+use crate::service::disk_exports::Connection;
 use crate::service::images::{GuestDisk, Listing};
 use crate::service::{Actor, Error, ErrorKind, Service, Source};
 

@@ -24,7 +24,7 @@ use super::pages::Pages;
 use super::served::{Client, Offered, Shelf};
 use super::tls::Tls;
 use super::transmission::{self, Ended};
-use crate::service::exports::Attached;
+use crate::service::disk_exports::Attached;
 use crate::service::{Error, Service, Source};
 
 /// Pause after the system could not give a connection.
@@ -88,7 +88,7 @@ pub async fn serve(listener: Listener, service: Service, options: Options, stop:
         };
         let Ok(slot) = slots.clone().try_acquire_owned() else {
             // Connections to disks last: to wait for one to end would look like a server that hangs.
-            server.service.exports().traffic().turned_away();
+            server.service.disk_exports().traffic().turned_away();
             tracing::warn!(source = source.text(), "turned away: nbd.connections_max are connected");
             continue;
         };
@@ -150,7 +150,7 @@ struct Server {
 impl Server {
     /// Serves one connection to its end.
     async fn welcome(self, stream: Box<dyn Duplex>, source: Source) {
-        let traffic = self.service.exports().traffic().clone();
+        let traffic = self.service.disk_exports().traffic().clone();
         traffic.opened();
         let chosen = tokio::select! {
             () = self.stop.cancelled() => None,
@@ -226,7 +226,7 @@ impl Server {
 
     /// Serves a disk, and makes an image of what was written to it where that was asked for.
     async fn attend(&self, stream: Box<dyn Duplex>, agreed: Agreed<Offered>, source: Source) {
-        let (offered, traffic) = (agreed.disk.clone(), self.service.exports().traffic().clone());
+        let (offered, traffic) = (agreed.disk.clone(), self.service.disk_exports().traffic().clone());
         let attached = match self.attach(offered.clone()).await {
             Ok(attached) => attached,
             Err(error) => {

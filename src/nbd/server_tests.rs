@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::super::wire::{self, command, option};
 use super::*;
-use crate::service::exports::NewExport;
+use crate::service::disk_exports::NewExport;
 use crate::service::images::{Change, Field, NewImage};
 use crate::service::testing;
 
@@ -25,7 +25,7 @@ impl World {
     fn new(connections_max: usize, handshake_ms: u64) -> World {
         let (service, dir, stop) =
             (testing::service().0, tempfile::tempdir().unwrap(), CancellationToken::new());
-        service.exports().are_served_at("nbd+unix:///?socket=nbd".into());
+        service.disk_exports().are_served_at("nbd+unix:///?socket=nbd".into());
         let options = Options {
             connections_max,
             handshake_timeout: Duration::from_millis(handshake_ms),
@@ -54,7 +54,7 @@ impl World {
         upload.receive(stream::iter([Ok(Bytes::from_static(&DATA))])).await.unwrap();
         let capture = capture.map(str::to_owned);
         let new = NewExport { image: image.id, life_s: 60, is_writable, capture };
-        let (known, name) = self.service.open_export(&admin, new).unwrap();
+        let (known, name) = self.service.open_disk_export(&admin, new).unwrap();
         (known.export.id(), name)
     }
 
@@ -102,7 +102,7 @@ async fn who_is_silent_is_left_and_one_too_many_is_turned_away_at_once() {
     let mut read = [0; 116];
     idle.read_exact(&mut read).await.unwrap();
     assert_eq!(read[16..], DATA[..100]);
-    let figures = world.service.exports().traffic().figures();
+    let figures = world.service.disk_exports().traffic().figures();
     assert_eq!((figures.connections, figures.connected, figures.turned_away), (1, 1, 2));
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: they name no image, user or project, and cost a row and a few numbers in memory,
 //! however much is stored; so they need no actor.
 
-use super::exports::TrafficFigures;
+use super::disk_exports::TrafficFigures;
 use super::{Error, Service};
 use crate::base::Time;
 use crate::catalog::quotas;
@@ -61,7 +61,7 @@ impl Service {
             reachable: self.store.trouble().is_none(),
             recognised: self.store.is_entered(),
             places_away: self.store.places_away(),
-            disks: self.exports.traffic().figures(),
+            disks: self.disk_exports.traffic().figures(),
         })
     }
 }

@@ -7,9 +7,9 @@ mod actor;
 pub mod audit;
 pub mod custom_keys;
 mod description;
+pub mod disk_exports;
 mod error;
 pub mod events;
-pub mod exports;
 pub mod figures;
 mod hindrance;
 pub mod identity;
@@ -186,7 +186,7 @@ pub struct Service {
     /// Streams that recipes are not for.
     recipes_tried: images::Tried,
     /// Disks that are open to whoever has their names.
-    exports: exports::Exports,
+    disk_exports: disk_exports::Exports,
     /// What was found inside images lately.
     inspections: images::Inspections,
     /// Images that leave in another format.
@@ -238,7 +238,7 @@ impl Service {
             guests: images::Guests::default(),
             reads: images::Reads::new(now),
             recipes_tried: images::Tried::default(),
-            exports: exports::Exports::default(),
+            disk_exports: disk_exports::Exports::default(),
             inspections: images::Inspections::default(),
             exports,
             fetches: images::Fetches::default(),

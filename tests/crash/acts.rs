@@ -133,7 +133,7 @@ pub enum Part {
 }
 
 /// What a deflate stream of a body holds.
-const CLUSTER_BYTES: usize = 64 << 10;
+const CLUSTER_BYTES: usize = 8 << 10;
 
 /// The deflate streams of [`Part::Packed`].
 fn units(label: u64, count: u64) -> impl Iterator<Item = Vec<u8>> {

@@ -323,7 +323,7 @@ fn recipes() -> Workload {
             Act::Rewrite,
         ],
         recovery: vec![Act::Recipe(0, parts(1))],
-        stride: 1,
+        stride: 3,
     }
 }
 

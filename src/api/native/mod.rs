@@ -28,8 +28,8 @@ mod places;
 mod policies;
 mod quotas;
 mod scrub;
-mod tree;
 mod sending;
+mod tree;
 mod uploads;
 mod work;
 

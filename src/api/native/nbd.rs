@@ -13,7 +13,7 @@ use super::named::Path;
 use super::{image_id, read, signed_in};
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, delete, get};
-use crate::service::exports::{KnownExport, NewExport};
+use crate::service::disk_exports::{KnownExport, NewExport};
 
 /// How long an export is open where nobody says, in seconds.
 const LIFE_S: i64 = 3600;
@@ -38,7 +38,7 @@ struct New {
 
 async fn list(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let actor = signed_in(&state, &request.into_parts().0).await?;
-    let exports = state.blocking(move |service| service.open_exports(&actor)).await?;
+    let exports = state.blocking(move |service| service.open_disk_exports(&actor)).await?;
     let exports: Vec<Value> = exports.iter().map(body).collect();
     Ok(Json(json!({"exports": exports})).into_response())
 }
@@ -54,10 +54,10 @@ async fn open(State(state): State<ApiState>, request: Request) -> Result<Respons
         is_writable: new.writable.unwrap_or(false),
         capture: new.capture,
     };
-    let (known, name) = state.blocking(move |service| service.open_export(&actor, new)).await?;
+    let (known, name) = state.blocking(move |service| service.open_disk_export(&actor, new)).await?;
     let mut body = body(&known);
     let reached = state.base_url(&parts.uri, &parts.headers);
-    if let Some(place) = state.service.exports().place() {
+    if let Some(place) = state.service.disk_exports().place() {
         body["uri"] = uri(&reached_by(&place, &reached), &name).into();
     }
     body["name"] = name.into();

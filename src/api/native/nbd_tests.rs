@@ -46,7 +46,7 @@ async fn an_export_is_opened_listed_and_closed() {
     let asked = json!({"image": image});
     let (status, refused) = ask(&state, "POST", PATH, &asked, true).await;
     assert_eq!(status, 409, "{refused}");
-    state.service.exports().are_served_at("nbd://0.0.0.0:10809".into());
+    state.service.disk_exports().are_served_at("nbd://0.0.0.0:10809".into());
     let (status, opened) = ask(&state, "POST", PATH, &asked, true).await;
     assert_eq!((status, &opened["image"], &opened["writable"]), (201, &json!("disk"), &json!(false)));
     let name = opened["name"].as_str().unwrap();
@@ -61,13 +61,13 @@ async fn an_export_is_opened_listed_and_closed() {
     let path = format!("{PATH}/{}", opened["id"].as_str().unwrap());
     assert_eq!(ask(&state, "DELETE", &path, &Value::Null, true).await.0, 204);
     assert_eq!(ask(&state, "DELETE", &path, &Value::Null, true).await.0, 404);
-    assert_eq!(opened["id"], crate::service::exports::export_id_of(name));
+    assert_eq!(opened["id"], crate::service::disk_exports::export_id_of(name));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_and_bad_bodies_are_turned_away() {
     let state = state();
-    state.service.exports().are_served_at("nbd://127.0.0.1:1".into());
+    state.service.disk_exports().are_served_at("nbd://127.0.0.1:1".into());
     let image = image(&state).await;
     for (method, path) in [("GET", PATH), ("POST", PATH), ("DELETE", "/tintype/v1/nbd/exports/x")] {
         assert_eq!(ask(&state, method, path, &json!({}), false).await.0, 401, "{method} {path}");

@@ -1,7 +1,7 @@
 //! `tintype image …`: one file per command; here is what they share.
 
-mod capture;
 mod arrival;
+mod capture;
 mod copy;
 mod delete;
 mod deleted;

@@ -173,14 +173,15 @@ impl Guests {
         container: Option<Format>,
         budgets: &Budgets,
     ) -> Result<Arc<GuestDisk>, Error> {
-        let content = reader.content();
-        if let Some(disk) = self.find(&content, container) {
+        // Records may call equal data by different formats.
+        let key = (reader.content(), container);
+        if let Some(disk) = self.find(&key) {
             return Ok(disk);
         }
         let disk = Arc::new(GuestDisk::new(reader, container, budgets)?);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody may have been faster.
-        if let Some(disk) = shared(&open, &content, container) {
+        if let Some(disk) = open.get(&key).and_then(Weak::upgrade) {
             return Ok(disk);
         }
         open.retain(|_, disk| disk.strong_count() > 0);
@@ -194,18 +195,9 @@ impl Guests {
         Ok(disk)
     }
 
-    fn find(&self, content: &ContentId, container: Option<Format>) -> Option<Arc<GuestDisk>> {
-        shared(&self.0.lock().unwrap_or_else(PoisonError::into_inner), content, container)
+    fn find(&self, key: &Key) -> Option<Arc<GuestDisk>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key)?.upgrade()
     }
-}
-
-/// The disk of a stream that is open, where it is read as the same: records may call equal data by different formats.
-fn shared(
-    open: &HashMap<ContentId, Weak<GuestDisk>>,
-    content: &ContentId,
-    container: Option<Format>,
-) -> Option<Arc<GuestDisk>> {
-    open.get(content).and_then(Weak::upgrade).filter(|disk| disk.container == container)
 }
 
 impl GuestDisk {

@@ -21,8 +21,8 @@ use futures::{Stream, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::sending::{Wanted, set, wanted};
 use super::named::Path;
+use super::sending::{Wanted, set, wanted};
 use super::{image_id, signed_in};
 use crate::api::context::ApiState;
 use crate::api::query;

@@ -30,7 +30,7 @@ fn new(image: &Image) -> NewExport {
 
 fn served() -> (Service, std::sync::Arc<crate::service::testing::ManualClock>) {
     let (service, clock) = service();
-    service.exports().are_served_at("nbd://127.0.0.1:1".into());
+    service.disk_exports().are_served_at("nbd://127.0.0.1:1".into());
     (service, clock)
 }
 
@@ -43,26 +43,28 @@ async fn a_name_opens_the_disk_until_it_ends_or_is_closed() {
     let (service, clock) = served();
     let admin = service.local_admin().unwrap();
     let image = image(&service, &admin, "disk").await;
-    let (known, name) = service.open_export(&admin, new(&image)).unwrap();
+    let (known, name) = service.open_disk_export(&admin, new(&image)).unwrap();
     let found = service.find_export(&name, NOBODY).unwrap();
     assert_eq!((found.open.image.id, found.open.disk.size_bytes()), (image.id, 10_000));
     assert_eq!(kind(service.find_export(&known.export.id(), NOBODY)), ErrorKind::NotFound);
     let attached = service.attach(&found).unwrap();
-    assert_eq!(service.open_exports(&admin).unwrap()[0].connections, 1);
+    assert_eq!(service.open_disk_exports(&admin).unwrap()[0].connections, 1);
     service.close_export(&admin, &known.export.id()).unwrap();
     assert!(attached.closing().is_cancelled());
     assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
     // Whoever had found it by then does not get in either.
     assert_eq!(kind(service.attach(&found)), ErrorKind::NotFound);
     drop(attached);
-    assert!(service.open_exports(&admin).unwrap().is_empty() && service.exports().live().is_empty());
+    assert!(
+        service.open_disk_exports(&admin).unwrap().is_empty() && service.disk_exports().live().is_empty()
+    );
 
-    let (_, name) = service.open_export(&admin, new(&image)).unwrap();
+    let (_, name) = service.open_disk_export(&admin, new(&image)).unwrap();
     clock.step_seconds(61);
     assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
-    assert!(service.open_exports(&admin).unwrap().is_empty());
+    assert!(service.open_disk_exports(&admin).unwrap().is_empty());
     // The next one to be opened clears what has ended.
-    service.open_export(&admin, new(&image)).unwrap();
+    service.open_disk_export(&admin, new(&image)).unwrap();
     assert_eq!(disk_exports::list(&service.db.read().unwrap()).unwrap().len(), 1);
 }
 
@@ -74,7 +76,7 @@ async fn a_name_is_worth_what_its_opener_may_do_then() {
     let named = service.actor_called("admin", "Default", "admin").unwrap();
     assert_eq!(named.scope, Some(Scope::Project(project)));
     let image = image(&service, &named, "disk").await;
-    let (known, name) = service.open_export(&named, new(&image)).unwrap();
+    let (known, name) = service.open_disk_export(&named, new(&image)).unwrap();
     assert_eq!(known.export.opener.user.as_ref(), Some(&named.user));
     assert!(service.find_export(&name, NOBODY).is_ok());
     service.delete_image(&admin, &image.id).unwrap();
@@ -82,7 +84,7 @@ async fn a_name_is_worth_what_its_opener_may_do_then() {
     assert_eq!(kind(service.actor_called("nobody", "Default", "admin")), ErrorKind::Unauthenticated);
     // A user who is gone may do nothing.
     let lost = self::image(&service, &member("p"), "lost").await;
-    let (_, name) = service.open_export(&member("p"), new(&lost)).unwrap();
+    let (_, name) = service.open_disk_export(&member("p"), new(&lost)).unwrap();
     assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
 }
 
@@ -91,13 +93,13 @@ async fn others_neither_see_nor_close_nor_open_what_is_not_theirs() {
     let (service, _) = served();
     let (ours, theirs) = (member("p"), member("q"));
     let image = image(&service, &ours, "disk").await;
-    assert_eq!(kind(service.open_export(&theirs, new(&image))), ErrorKind::NotFound);
-    let (known, _) = service.open_export(&ours, new(&image)).unwrap();
-    assert!(service.open_exports(&theirs).unwrap().is_empty());
+    assert_eq!(kind(service.open_disk_export(&theirs, new(&image))), ErrorKind::NotFound);
+    let (known, _) = service.open_disk_export(&ours, new(&image)).unwrap();
+    assert!(service.open_disk_exports(&theirs).unwrap().is_empty());
     assert_eq!(kind(service.close_export(&theirs, &known.export.id())), ErrorKind::NotFound);
-    assert_eq!(service.open_exports(&ours).unwrap().len(), 1);
+    assert_eq!(service.open_disk_exports(&ours).unwrap().len(), 1);
     let admin = service.local_admin().unwrap();
-    assert_eq!(service.open_exports(&admin).unwrap().len(), 1);
+    assert_eq!(service.open_disk_exports(&admin).unwrap().len(), 1);
     service.close_export(&admin, &known.export.id()).unwrap();
 }
 
@@ -121,11 +123,11 @@ async fn a_project_has_so_many_open_and_no_more() {
     let actor = member("p");
     let image = image(&service, &actor, "disk").await;
     for life_s in [0, -1, EXPORT_LIFE_S.end() + 1] {
-        let outcome = service.open_export(&actor, NewExport { life_s, ..new(&image) });
+        let outcome = service.open_disk_export(&actor, NewExport { life_s, ..new(&image) });
         assert_eq!(kind(outcome), ErrorKind::Invalid);
     }
     for _ in 0..PROJECT_EXPORTS_MAX {
-        service.open_export(&actor, new(&image)).unwrap();
+        service.open_disk_export(&actor, new(&image)).unwrap();
     }
-    assert_eq!(kind(service.open_export(&actor, new(&image))), ErrorKind::TooLarge);
+    assert_eq!(kind(service.open_disk_export(&actor, new(&image))), ErrorKind::TooLarge);
 }

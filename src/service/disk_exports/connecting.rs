@@ -107,8 +107,8 @@ impl Service {
     pub fn attach(&self, connection: &Connection) -> Result<Attached, Error> {
         let hash = connection.export.as_ref().map(|export| export.hash);
         // Counted before it is looked whether the export is still open: who closes it ends this too.
-        let closing = hash.map_or_else(CancellationToken::new, |hash| self.exports.join(hash));
-        let attached = Attached { exports: self.exports.clone(), hash, closing };
+        let closing = hash.map_or_else(CancellationToken::new, |hash| self.disk_exports.join(hash));
+        let attached = Attached { exports: self.disk_exports.clone(), hash, closing };
         let mut act = Act::new(Operation::ConnectDisk);
         act.image(&connection.open.image);
         if let Some(export) = &connection.export {

@@ -127,8 +127,8 @@ impl Exports {
 
 impl Service {
     /// Who is connected to disks, where they are served, and what passed.
-    pub fn exports(&self) -> &Exports {
-        &self.exports
+    pub fn disk_exports(&self) -> &Exports {
+        &self.disk_exports
     }
 
     /// Opens the disk of an image for whoever has the name that is answered, which is told here only.
@@ -137,7 +137,7 @@ impl Service {
     /// As [`Service::open_disk`]; `Invalid` for a life out of range, or a capture of what cannot be written; `TooLarge` when
     /// the project, or the box, has too many; `Conflict` where no disks are served, or a cloud has the users; `Forbidden` for whoever acts with an
     /// application credential.
-    pub fn open_export(&self, actor: &Actor, new: NewExport) -> Result<(KnownExport, String), Error> {
+    pub fn open_disk_export(&self, actor: &Actor, new: NewExport) -> Result<(KnownExport, String), Error> {
         actor.rights.expect_own("an export of a disk")?;
         let opener = self.opener(actor)?;
         if !EXPORT_LIFE_S.contains(&new.life_s) {
@@ -156,7 +156,7 @@ impl Service {
         }
         // What cannot be read as a disk is not opened.
         let image = self.open_disk(actor, &new.image)?.image;
-        if self.exports.place().is_none() {
+        if self.disk_exports.place().is_none() {
             return Err(Error::conflict(
                 "this server serves no disks: start it with --nbd, or set nbd.listen",
             ));
@@ -196,14 +196,14 @@ impl Service {
     ///
     /// # Errors
     /// When the catalog fails.
-    pub fn open_exports(&self, actor: &Actor) -> Result<Vec<KnownExport>, Error> {
+    pub fn open_disk_exports(&self, actor: &Actor) -> Result<Vec<KnownExport>, Error> {
         let (read, now) = (self.db.read()?, self.clock.now());
         let mut all = disk_exports::list(&read)?;
         all.retain(|export| now < export.expires_at && is_own(actor, export));
         all.sort_by_key(|export| export.opened_at);
         let known = |export: DiskExport| {
             let image = images::get(&read, &export.image)?;
-            let connections = self.exports.connections(&export.hash);
+            let connections = self.disk_exports.connections(&export.hash);
             Ok(KnownExport { image_name: image.and_then(|image| image.name), connections, export })
         };
         all.into_iter().map(known).collect()
@@ -224,7 +224,7 @@ impl Service {
             describe(act, &export);
             Ok(export.hash)
         })?;
-        self.exports.close(&hash);
+        self.disk_exports.close(&hash);
         Ok(())
     }
 
