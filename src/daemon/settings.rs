@@ -14,6 +14,7 @@ use super::exchange::{self, ExchangeBucket};
 use super::images::Images;
 use super::imports::Imports;
 use super::keystone::KeystoneSettings;
+use super::links::Links;
 use super::peers::{self, PeerBox};
 use super::places::{self, PlaceSettings};
 use super::policy::Policy;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub images: Images,
     /// How much an image may ask of whoever looks into it.
     pub disks: Disks,
+    /// Links to images, for fetchers without a token.
+    pub links: Links,
     /// The record of what was done.
     pub audit: Audit,
     /// Imports of the Image API.
@@ -582,6 +585,7 @@ impl Settings {
         identity.keystone.check(identity.mode)?;
         self.images.check()?;
         self.disks.check()?;
+        self.links.check()?;
         self.bucket.check()?;
         self.jobs.check()?;
         self.imports.check()?;

@@ -1,7 +1,7 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`uploads`] takes it in parts; [`copies`] has it in more stores; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! [`links`] does so for fetchers without a token, [`uploads`] takes it in parts; [`copies`] has it in more stores; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
 //! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
 //! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
 //! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
@@ -18,6 +18,7 @@ mod file;
 mod gc;
 mod jobs;
 mod keys;
+mod links;
 mod locks;
 mod metadefs;
 mod named;
@@ -67,6 +68,7 @@ pub(super) fn routes() -> Routes {
         .merge(audit::routes())
         .merge(jobs::routes())
         .merge(keys::routes())
+        .merge(links::routes())
         .merge(locks::routes())
         .merge(metadefs::routes())
         .merge(places::routes())

@@ -10,6 +10,7 @@ mod identity_records;
 mod ims;
 mod metadefs;
 mod native;
+mod native_links;
 mod native_records;
 mod operation;
 mod registry;

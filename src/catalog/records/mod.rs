@@ -11,6 +11,7 @@ pub(super) mod custom_key;
 pub(super) mod deleted_image;
 pub(super) mod identity;
 pub(super) mod image;
+pub(super) mod image_link;
 pub(super) mod job;
 pub(super) mod location;
 pub(super) mod member;
