@@ -61,9 +61,9 @@ impl Link {
                 made["net"].as_str().map_or_else(String::new, |net| format!(", from {}", printable(net)));
             eprintln!("Good until {}{net}. Whoever has it may download the image.", text("expires_at"));
             eprintln!("End it before with: tintype image unlink {id} {}", text("id"));
-            if !client.works_off_jobs() {
+            if leads_here(&text("url")) {
                 eprintln!(
-                    "No server runs here now. Without server.public_url the address names none: put the server's in."
+                    "The address leads to this machine alone: for fetchers elsewhere set server.public_url."
                 );
             }
         }
@@ -106,6 +106,12 @@ impl Unlink {
         let facts: Value = json!({"revoked": self.link});
         output.done(&format!("Revoked link {}", printable(&self.link)), &facts)
     }
+}
+
+/// Whether an address is one by which only this machine reaches itself.
+fn leads_here(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, behind)| behind);
+    ["127.", "[::1]", "localhost"].iter().any(|local| host.starts_with(local))
 }
 
 /// Seconds, with a unit behind or none.

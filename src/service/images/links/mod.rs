@@ -4,6 +4,8 @@
 //! maker may do when it is used, and never more than a download of its one image; its signature is told once, to its maker, and
 //! kept nowhere; what a project may have of them is bounded, and each ends by itself. Must not know what addresses look like.
 
+#[cfg(test)]
+mod ending_tests;
 mod signing;
 #[cfg(test)]
 mod tests;

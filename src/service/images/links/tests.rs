@@ -1,4 +1,4 @@
-//! The promises of links: what they give, to whom, for how long, and what ends them.
+//! The promises of links: what they give, to whom and for how long, and who makes and sees them.
 
 use std::sync::Arc;
 
@@ -9,19 +9,17 @@ use super::*;
 use crate::base::OsEntropy;
 use crate::model::identity::{Project, Role, Scope, User};
 use crate::model::{Interface, ProjectId, UserId};
-use crate::service::identity::{
-    Grant, NewApplicationCredential, NewProject, NewUser, ProjectChange, UserChange,
-};
+use crate::service::identity::{Grant, NewProject, NewUser};
 use crate::service::images::{Change, Field, NewImage};
 use crate::service::testing::{ManualClock, rules, sealed_service, service, service_with};
 use crate::service::{Origin, Rules, Source};
 
-struct World {
-    service: Service,
+pub(super) struct World {
+    pub(super) service: Service,
     clock: Arc<ManualClock>,
-    admin: Actor,
-    ann: Actor,
-    image: ImageId,
+    pub(super) admin: Actor,
+    pub(super) ann: Actor,
+    pub(super) image: ImageId,
 }
 
 /// A member of a project of its own.
@@ -49,13 +47,13 @@ fn member(service: &Service, name: &str) -> Actor {
     acting(service, &user.id, &project.id, None).unwrap()
 }
 
-fn grant(service: &Service, user: &UserId, project: &ProjectId) -> Grant {
+pub(super) fn grant(service: &Service, user: &UserId, project: &ProjectId) -> Grant {
     let rows = service.db.read().unwrap();
     let role = crate::catalog::identity::find::<Role>(&rows, "", "member").unwrap().unwrap().id;
     Grant { user: user.clone(), scope: Scope::Project(project.clone()), role }
 }
 
-fn acting(
+pub(super) fn acting(
     service: &Service,
     user: &UserId,
     project: &ProjectId,
@@ -65,17 +63,17 @@ fn acting(
 }
 
 impl World {
-    async fn new() -> World {
+    pub(super) async fn new() -> World {
         World::of(service()).await
     }
 
-    async fn of((service, clock): (Service, Arc<ManualClock>)) -> World {
+    pub(super) async fn of((service, clock): (Service, Arc<ManualClock>)) -> World {
         let (admin, ann) = (service.local_admin().unwrap(), member(&service, "ann"));
         let image = image(&service, &ann, Some(b"some data".to_vec())).await;
         World { service, clock, admin, ann, image }
     }
 
-    fn make(&self, net: Option<&str>) -> MadeLink {
+    pub(super) fn make(&self, net: Option<&str>) -> MadeLink {
         self.service.create_image_link(&self.ann, &self.image, new(600, net)).unwrap()
     }
 
@@ -88,12 +86,12 @@ impl World {
         Ok(())
     }
 
-    fn gives(&self, made: &MadeLink) -> Result<(), LinkRefusal> {
+    pub(super) fn gives(&self, made: &MadeLink) -> Result<(), LinkRefusal> {
         self.gives_at(made, "192.0.2.7")
     }
 
     /// Why a link does not give the image, as records have it.
-    fn closed(&self, made: &MadeLink) -> String {
+    pub(super) fn closed(&self, made: &MadeLink) -> String {
         match self.gives(made) {
             Err(LinkRefusal::Closed(why)) => why,
             other => panic!("{other:?}"),
@@ -112,11 +110,11 @@ async fn image(service: &Service, owner: &Actor, data: Option<Vec<u8>>) -> Image
     id
 }
 
-fn new(ttl_s: i64, net: Option<&str>) -> NewLink {
+pub(super) fn new(ttl_s: i64, net: Option<&str>) -> NewLink {
     NewLink { ttl_s, format: None, net: net.map(|net| net.parse().unwrap()) }
 }
 
-fn kind<T>(outcome: Result<T, Error>) -> ErrorKind {
+pub(super) fn kind<T>(outcome: Result<T, Error>) -> ErrorKind {
     outcome.err().map(|error| error.kind).unwrap()
 }
 
@@ -193,72 +191,6 @@ async fn a_link_for_a_network_is_for_nobody_else() {
         let refused = world.service.use_image_link(&made.link.id, &made.signature, &local);
         assert!(matches!(refused, Err(LinkRefusal::Closed(_))));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_link_ends_with_its_image_and_rests_while_that_is_deactivated() {
-    let world = World::of(service_with(Rules { retain_deleted_s: 3600, ..rules() })).await;
-    let of_admin = world.service.create_image_link(&world.admin, &world.image, new(600, None)).unwrap();
-    let of_ann = world.make(None);
-    world.service.deactivate_image(&world.admin, &world.image).unwrap();
-    // The administrator itself could read it.
-    world.service.download_image(&world.admin, &world.image).unwrap();
-    for made in [&of_admin, &of_ann] {
-        assert!(world.closed(made).contains("is deactivated"));
-    }
-    let refused = world.service.create_image_link(&world.admin, &world.image, new(600, None));
-    assert_eq!(kind(refused), ErrorKind::Conflict);
-    world.service.reactivate_image(&world.admin, &world.image).unwrap();
-    world.gives(&of_admin).unwrap();
-    world.service.delete_image(&world.ann, &world.image).unwrap();
-    world.service.undelete_image(&world.ann, &world.image).unwrap();
-    for made in [&of_admin, &of_ann] {
-        assert!(
-            matches!(world.gives(made), Err(LinkRefusal::Unknown)),
-            "a deleted image takes its links along"
-        );
-    }
-    let rows = world.service.db.read().unwrap();
-    assert_eq!(crate::catalog::differing_indexes(&rows).unwrap(), Vec::<&str>::new());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_link_is_worth_what_its_maker_may_do_now() {
-    let world = World::new().await;
-    let (service, admin, made) = (&world.service, &world.admin, world.make(None));
-    let (user, project) = (world.ann.user.clone(), world.ann.project().unwrap().clone());
-    let user_is = |enabled| UserChange { enabled: Some(enabled), ..UserChange::default() };
-    service.update_user(admin, &user, user_is(false)).unwrap();
-    world.closed(&made);
-    service.update_user(admin, &user, user_is(true)).unwrap();
-    world.gives(&made).unwrap();
-    let project_is = |enabled| ProjectChange { enabled: Some(enabled), ..ProjectChange::default() };
-    service.update_project(admin, &project, project_is(false)).unwrap();
-    world.closed(&made);
-    service.update_project(admin, &project, project_is(true)).unwrap();
-    world.gives(&made).unwrap();
-    service.revoke_role(admin, grant(service, &user, &project)).unwrap();
-    world.closed(&made);
-    service.grant_role(admin, grant(service, &user, &project)).unwrap();
-    world.gives(&made).unwrap();
-    service.delete_user(admin, &user).unwrap();
-    world.closed(&made);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_link_ends_with_the_application_credential_that_it_was_made_with() {
-    let world = World::new().await;
-    let (user, project) = (world.ann.user.clone(), world.ann.project().unwrap().clone());
-    let new_credential =
-        NewApplicationCredential { name: "maas".into(), ..NewApplicationCredential::default() };
-    let (known, _) = world.service.create_application_credential(&world.ann, &user, new_credential).unwrap();
-    let id = known.credential.id;
-    let program = acting(&world.service, &user, &project, Some(&id)).unwrap();
-    let made = world.service.create_image_link(&program, &world.image, new(600, None)).unwrap();
-    assert_eq!(made.link.maker, LinkMaker::User(user.clone(), Some(id.clone())));
-    world.gives(&made).unwrap();
-    world.service.delete_application_credential(&world.ann, &user, &id).unwrap();
-    world.closed(&made);
 }
 
 #[tokio::test(flavor = "multi_thread")]
