@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 
 use super::context::{ApiState, PLAIN_REQUEST_ID, REQUEST_ID, RequestId};
+use super::secret_paths;
 
 /// Longest request id that is adopted from a client, its `req-` included.
 const REQUEST_ID_CHARS_MAX: usize = 64;
@@ -20,7 +21,7 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 /// The one layer around all routes.
 pub async fn pass(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let started = tokio::time::Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), secret_paths::shown(request.uri().path()).into_owned());
     let (id, adopted) = request_id(&state, request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = if adopted {

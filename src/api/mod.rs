@@ -31,6 +31,7 @@ mod operations;
 mod print;
 mod query;
 mod routing;
+mod secret_paths;
 pub mod server;
 mod signature;
 mod table;

@@ -1,4 +1,4 @@
-//! Records: images, members, identities, tokens, access keys, application credentials, custom keys, metadata definitions,
+//! Records: images, links to them, members, identities, tokens, access keys, application credentials, custom keys, metadata definitions,
 //! jobs, audit. Has never heard of a chunk.
 //!
 //! An interface of operations in domain types; redb (behind [`crate::db`]) is its one
@@ -16,6 +16,7 @@ pub mod disk_exports;
 pub mod domain_members;
 mod error;
 pub mod identity;
+pub mod image_links;
 pub mod images;
 mod index;
 pub mod jobs;
@@ -44,6 +45,7 @@ pub fn fact_tables() -> Vec<Table> {
         custom_keys::CUSTOM_KEYS,
         credentials::CREDENTIALS,
         passwords::LIVES,
+        image_links::IMAGE_LINKS,
     ];
     [
         &images::FACTS[..],
@@ -105,6 +107,7 @@ fn indexes() -> Vec<Index> {
         &[custom_keys::INDEX, jobs::INDEX, application_credentials::INDEX, credentials::INDEX],
         &identity::INDEXES,
         &tokens::INDEXES,
+        &image_links::INDEXES,
     ]
     .concat()
 }

@@ -108,7 +108,12 @@ pub fn open(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
 impl Parts {
     /// Everything the box answers.
     pub fn router(&self, settings: &Settings) -> Router {
-        let public_url = settings.public_url().map(str::to_owned);
+        self.router_at(settings.public_url(), settings)
+    }
+
+    /// The same for callers that are told addresses below `url`; below the one that they came to, where there is none.
+    pub fn router_at(&self, url: Option<&str>, settings: &Settings) -> Router {
+        let public_url = url.map(str::to_owned);
         api::router_with(ApiState { service: self.service.clone(), public_url }, settings.console.enabled)
     }
 
@@ -316,6 +321,7 @@ fn rules(settings: &Settings) -> Result<Rules, Error> {
         require_format_match: settings.images.require_format_match,
         disks: settings.disks.budgets(shares.disks),
         exports: ExportRules { ahead_bytes: shares.exports as u64, layout_bytes: shares.layouts as u64 },
+        links: settings.links.rules(),
         dedup_scope: match settings.dedup.scope {
             settings::DedupScope::Store => DedupScope::Store,
             settings::DedupScope::Domain => DedupScope::Domain,

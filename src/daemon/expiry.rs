@@ -1,5 +1,5 @@
-//! Ends uploads in parts for which nothing has come for too long, and purges deleted images that were retained for long
-//! enough.
+//! Ends uploads in parts for which nothing has come for too long, purges deleted images that were retained for long
+//! enough, and removes links whose time is over.
 //!
 //! Invariant: a look that fails is made again; stopping does not wait for the next one.
 
@@ -32,6 +32,13 @@ pub async fn run(service: Service, expiry: Duration, stop: CancellationToken) {
             Ok(Ok(images)) => tracing::info!(images, "purged deleted images that had been retained"),
             Ok(Err(error)) => tracing::warn!(%error, "deleted images stay for now; it is tried again"),
             Err(died) => tracing::error!(%died, "purging deleted images panicked; it is tried again"),
+        }
+        let looked = service.clone();
+        match tokio::task::spawn_blocking(move || looked.purge_ended_links()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(links)) => tracing::info!(links, "removed links to images that had expired"),
+            Ok(Err(error)) => tracing::warn!(%error, "expired links stay for now; it is tried again"),
+            Err(died) => tracing::error!(%died, "removing expired links panicked; it is tried again"),
         }
         tokio::select! {
             () = tokio::time::sleep(interval) => {}

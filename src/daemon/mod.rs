@@ -20,6 +20,7 @@ mod key_deletion;
 pub mod keys;
 mod keystone;
 pub mod layers;
+mod links;
 pub mod master_key;
 mod medium;
 mod memory;

@@ -115,8 +115,10 @@ async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>))
         connection_buffer_bytes: shares.connection_buffer,
     };
     let router = parts.router(settings);
-    tasks.spawn(server::serve(Listener::Tcp(public), router.clone(), options, stop.clone()));
-    tasks.spawn(server::serve(Listener::Control(control), router, options, stop.clone()));
+    // Whoever comes through the socket came to no address: links that it makes are for others.
+    let control_router = parts.router_at(Some(settings.public_url().unwrap_or(&url)), settings);
+    tasks.spawn(server::serve(Listener::Tcp(public), router, options, stop.clone()));
+    tasks.spawn(server::serve(Listener::Control(control), control_router, options, stop.clone()));
     let mut disk_socket = None;
     if let Some(nbd::Bound { listener, place, file }) = disks {
         parts.service.disk_exports().are_served_at(place);

@@ -15,6 +15,7 @@ use super::images::Images;
 use super::imports::Imports;
 use super::keystone::KeystoneSettings;
 use super::nbd::Nbd;
+use super::links::Links;
 use super::peers::{self, PeerBox};
 use super::places::{self, PlaceSettings};
 use super::policy::Policy;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub images: Images,
     /// How much an image may ask of whoever looks into it.
     pub disks: Disks,
+    /// Links to images, for fetchers without a token.
+    pub links: Links,
     /// The record of what was done.
     pub audit: Audit,
     /// Imports of the Image API.
@@ -616,6 +619,7 @@ impl Settings {
         identity.keystone.check(identity.mode)?;
         self.images.check()?;
         self.disks.check()?;
+        self.links.check()?;
         self.bucket.check()?;
         self.jobs.check()?;
         self.nbd.check(identity.mode)?;

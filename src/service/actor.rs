@@ -39,6 +39,12 @@ impl Actor {
         }
     }
 
+    /// Whether it is the local administrator, who never comes over the network, whatever a cloud calls its users.
+    pub fn is_local_admin(&self) -> bool {
+        let local = self.project().map(|project| Actor::local_admin(project.clone()));
+        local.is_some_and(|local| self.user == local.user) && self.origin.source.address().is_none()
+    }
+
     /// The box itself, for records of what nobody asked for. It may do nothing that anybody is asked about.
     pub fn system() -> Actor {
         Actor {

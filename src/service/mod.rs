@@ -93,6 +93,8 @@ pub struct Rules {
     pub jobs: jobs::JobRules,
     /// What imports of the Image API may do.
     pub imports: images::ImportRules,
+    /// How long links to images live, and how many there may be.
+    pub links: images::LinkRules,
     /// What the operator wants of signatures of images.
     pub signatures: images::SignatureRules,
     /// Properties of images that not everybody may set, change, remove or see; `None` where everybody may.
@@ -142,6 +144,7 @@ impl Default for Rules {
             attempts: identity::AttemptRules::default(),
             jobs: jobs::JobRules::default(),
             imports: images::ImportRules::default(),
+            links: images::LinkRules::default(),
             signatures: images::SignatureRules::default(),
             protections: None,
         }

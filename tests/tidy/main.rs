@@ -210,6 +210,7 @@ const UNRECORDED: [(&str, usize, &str); 22] = [
         "keys whose time has come: each is recorded in the same transaction",
     ),
     ("src/service/images/retained.rs", 1, "images whose time has come: likewise"),
+    ("src/service/images/links/mod.rs", 1, "links whose time has come: the record of each says when that is"),
     ("src/service/identity/access_keys/temporary.rs", 1, "the root that a box makes with its first key"),
     ("src/service/identity/access_keys/signed.rs", 1, "the day of a key's last use"),
     (

@@ -12,7 +12,7 @@ pub(super) enum State {
 }
 
 /// Routes about one image: method, path, body, and the state that the image is in.
-pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 55] = [
+pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 58] = [
     ("GET", "/v2/images/{image}", "", State::Filled),
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
     (
@@ -71,6 +71,9 @@ pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 55] = [
     ("GET", "/tintype/v1/images/{image}/tree", "", State::Filled),
     ("GET", "/tintype/v1/images/{image}/tree/", "", State::Filled),
     ("GET", "/tintype/v1/images/{image}/tree/etc", "", State::Filled),
+    ("GET", "/tintype/v1/images/{image}/links", "", State::Filled),
+    ("POST", "/tintype/v1/images/{image}/links", r#"{"ttl_s":60}"#, State::Filled),
+    ("DELETE", "/tintype/v1/images/{image}/links/33ad552d1149471c8190ff6776174a00", "", State::Filled),
     ("GET", "/tintype/v1/images/{image}/uploads", "", State::Empty),
     ("HEAD", "/tintype/v1/images/{image}/uploads/33ad552d1149471c8190ff6776174a00", "", State::Empty),
     ("PATCH", "/tintype/v1/images/{image}/uploads/33ad552d1149471c8190ff6776174a00", "", State::Empty),

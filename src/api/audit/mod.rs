@@ -21,6 +21,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::context::{ApiState, Credentials, LocalAdmin, RequestId, authenticate};
+use super::secret_paths;
 use super::signature::claimed_access;
 use crate::model::Operation;
 use crate::service::audit::Refused;
@@ -32,6 +33,10 @@ pub use mask::masked;
 /// Longest answer that is read for what it says of a refusal, in bytes.
 const ANSWER_BYTES_MAX: u64 = 4096;
 
+/// Goes along with an answer that does not say why it refuses: what records of it say.
+#[derive(Debug, Clone)]
+pub(super) struct Why(pub String);
+
 /// The layer around all routes.
 pub async fn pass(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -39,7 +44,7 @@ pub async fn pass(State(state): State<ApiState>, mut request: Request, next: Nex
         operations::interface(&path),
         source(&request),
         request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
-        format!("{method} {path}"),
+        format!("{method} {}", secret_paths::shown(&path)),
     ));
     request.extensions_mut().insert(origin.clone());
     let access = claimed_access(request.headers().get(AUTHORIZATION));
@@ -58,7 +63,7 @@ pub async fn pass(State(state): State<ApiState>, mut request: Request, next: Nex
     }
     let Some(mut refused) = refusal(&method, &path, &origin, status, access) else { return response };
     let (response, told) = read(response).await;
-    refused.message = told;
+    refused.message = response.extensions().get::<Why>().map_or(told, |Why(why)| why.clone());
     let recorded = state.blocking(move |service| service.record_refusal(&origin, refused)).await;
     if let Err(error) = recorded {
         tracing::warn!(%error, "a refusal was not recorded");
@@ -109,6 +114,8 @@ fn refusal(
         };
     }
     match operations::find(method, path) {
+        // Whoever may have the image and asks for a part that it has not was not refused anything.
+        Known::Does(Operation::UseImageLink, _) if status != StatusCode::NOT_FOUND => None,
         Known::Does(operation, resource_id) => {
             Some(Refused { operation: Some(operation), resource_id, ..refused })
         }

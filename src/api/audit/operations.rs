@@ -36,8 +36,11 @@ pub(super) fn interface(path: &str) -> Interface {
 pub(super) fn find(method: &Method, path: &str) -> Known {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         // A copy of the key ring leaves the box.
-        return match path {
-            "/tintype/v1/key/backup" => Known::Does(Operation::BackupKeyRing, String::new()),
+        // So does what a link leads to.
+        let link = path.strip_prefix("/tintype/v1/links/").and_then(|behind| behind.split('/').next());
+        return match (path, link) {
+            ("/tintype/v1/key/backup", _) => Known::Does(Operation::BackupKeyRing, String::new()),
+            (_, Some(link)) => does(Operation::UseImageLink, link),
             _ => Known::Reads,
         };
     }
@@ -225,6 +228,8 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("DELETE", ["deleted-images", id]) => does(Operation::PurgeImage, id),
         ("POST", ["images", id, "copies"]) => does(Operation::CopyImageToStore, id),
         ("POST", ["images", id, "inspection"]) => does(Operation::UpdateImage, id),
+        ("POST", ["images", _, "links"]) => does(Operation::CreateImageLink, ""),
+        ("DELETE", ["images", _, "links", link]) => does(Operation::DeleteImageLink, link),
         (_, ["images", id, "uploads", ..]) => does(Operation::UpdateImage, id),
         ("POST", ["metadefs"]) => does(Operation::LoadMetadef, ""),
         ("PATCH", ["quotas", "default"]) => does(Operation::SetQuotas, "default"),

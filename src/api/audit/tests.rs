@@ -150,6 +150,8 @@ impl Box_ {
             ("PUT", format!("/v2/images/{two}/file"), octets, format!("{{\"password\":\"{MARK}\"}}")),
             ("POST", format!("/v2/images/{filled}/actions/deactivate"), "", String::new()),
             ("POST", format!("/v2/images/{filled}/actions/reactivate"), "", String::new()),
+            ("POST", format!("/tintype/v1/images/{filled}/links"), JSON, json!({"ttl_s": 60}).to_string()),
+            ("DELETE", format!("/tintype/v1/images/{filled}/links/x"), "", String::new()),
             ("POST", shared.clone(), JSON, json!({"member": "m"}).to_string()),
             ("PUT", format!("{shared}/friend"), JSON, json!({"status": "accepted"}).to_string()),
             ("DELETE", format!("{shared}/friend"), "", String::new()),

@@ -25,6 +25,18 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, message)
     }
 
+    /// Whether it tells that something is not there, or not for the caller.
+    pub(super) fn hides(&self) -> bool {
+        let hidden =
+            [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::GONE];
+        hidden.contains(&self.status)
+    }
+
+    /// What it says.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// No such path.
     pub(super) fn no_path() -> Refusal {
         Refusal::new(StatusCode::NOT_FOUND, "the resource could not be found")

@@ -48,16 +48,28 @@ pub(super) async fn download(
         return Err(Refusal::bad("the query is format=FORMAT, or nothing"));
     };
     let form = asked.format.as_deref().map(form).transpose()?;
-    let mut download = open(&state, actor.clone(), id).await?;
+    send(&state, &parts, &actor, &id, form).await
+}
+
+/// Hands out what the caller may download of an image, in a form or as it is stored.
+pub(super) async fn send(
+    state: &ApiState,
+    parts: &Parts,
+    actor: &Actor,
+    id: &ImageId,
+    form: Option<Form>,
+) -> Result<Response, Refusal> {
+    let id = *id;
+    let mut download = open(state, actor.clone(), id).await?;
     if download.awaits_data() {
         state.service.fetch_by_reference(&id).await?;
-        download = open(&state, actor.clone(), id).await?;
+        download = open(state, actor.clone(), id).await?;
     }
     let Download { image, reader: Some(reader) } = download else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     if let Some(form) = form {
-        return made(&state, &parts, (&actor, &id), form).await;
+        return made(state, parts, (actor, &id), form).await;
     }
     let sending = Sending {
         image: &image,
@@ -66,7 +78,7 @@ pub(super) async fn download(
         has_ranges: true,
         ending: None,
     };
-    sending.answer(&parts, |range| {
+    sending.answer(parts, |range| {
         let bytes = reader
             .stream(range)
             .inspect_err(move |error| tracing::error!(image = %id, %error, "a download ends early"));
@@ -99,7 +111,7 @@ async fn made(
 }
 
 /// The form of that name.
-fn form(name: &str) -> Result<Form, Refusal> {
+pub(super) fn form(name: &str) -> Result<Form, Refusal> {
     Form::parse(name).ok_or_else(|| {
         let forms = Form::ALL.map(Form::as_str).join(", ");
         Refusal::bad(format!("format \"{name}\" is none that images leave in: there are {forms}"))

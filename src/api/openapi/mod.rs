@@ -11,6 +11,7 @@ mod ims;
 mod metadefs;
 mod native;
 mod native_inside;
+mod native_links;
 mod native_records;
 mod operation;
 mod registry;

@@ -1,5 +1,5 @@
-//! The native API as it is described: images, jobs, keys, quotas and rights. What looks after the box is in
-//! [`upkeep`](super::upkeep), what is printed in [`native_records`](super::native_records).
+//! The native API as it is described: images, jobs, keys, quotas and rights. Links are in
+//! [`native_links`](super::native_links), what looks after the box in [`upkeep`](super::upkeep), what is printed in [`native_records`](super::native_records).
 
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let all = [
         images(),
         super::native_inside::operations(),
+        super::native_links::operations(),
         uploads(),
         jobs(),
         access_keys(),

@@ -16,12 +16,12 @@ mod tests;
 
 use std::ops::{Bound, ControlFlow};
 
-use super::cached_images;
 use super::error::Error;
 use super::index::{self, Index, Row};
 use super::members;
 use super::quotas;
 use super::records::image::ImageRecord;
+use super::{cached_images, image_links};
 use crate::db::codec::{self, Unreadable};
 use crate::db::{Db, Rows, Table, WriteTxn};
 use crate::model::quota::Usage;
@@ -115,7 +115,7 @@ pub fn update(txn: &WriteTxn, image: &Image) -> Result<(), Error> {
     rows::replace(txn, Some(&old), Some(image))
 }
 
-/// Removes the image, its members and index rows; keeps the id as used. Gives back what it was.
+/// Removes the image, its members, links to it and index rows; keeps the id as used. Gives back what it was.
 ///
 /// # Errors
 /// When the database fails.
@@ -127,6 +127,7 @@ pub fn delete(txn: &WriteTxn, id: &ImageId) -> Result<Option<Image>, Error> {
 fn take_out(txn: &WriteTxn, id: &ImageId, remains: fn(&Image) -> Usage) -> Result<Option<Image>, Error> {
     let Some(old) = get(txn, id)? else { return Ok(None) };
     members::delete_all(txn, id)?;
+    image_links::delete_of_image(txn, id)?;
     cached_images::remove(txn, id)?;
     quotas::leave(txn, &old, remains(&old))?;
     rows::replace(txn, Some(&old), None)?;

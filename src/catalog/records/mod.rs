@@ -12,6 +12,7 @@ pub(super) mod deleted_image;
 pub(super) mod disk_export;
 pub(super) mod identity;
 pub(super) mod image;
+pub(super) mod image_link;
 pub(super) mod job;
 pub(super) mod location;
 pub(super) mod member;

@@ -11,6 +11,7 @@ mod families;
 mod fetch;
 mod import;
 mod inspect;
+mod link;
 mod list;
 mod new;
 mod patience;
@@ -52,6 +53,12 @@ pub enum Image {
     Capture(capture::Capture),
     /// Write an image's data to a file, or to standard output
     Save(save::Save),
+    /// Make an address by which whoever has it downloads an image for a while, without a token
+    Link(link::Link),
+    /// List the links to an image
+    Links(link::Links),
+    /// End a link to an image
+    Unlink(link::Unlink),
     /// Have the box make an image of a file in a bucket, or the images of a machine from a backup there
     Fetch(fetch::Fetch),
     /// Have the box write an image's data to a file in a bucket
@@ -94,6 +101,9 @@ impl Image {
             Image::Import(import) => import.run(client, output).await,
             Image::Capture(capture) => capture.run(client, output).await,
             Image::Save(save) => save.run(client, output).await,
+            Image::Link(link) => link.run(client, output).await,
+            Image::Links(links) => links.run(client, output).await,
+            Image::Unlink(unlink) => unlink.run(client, output).await,
             Image::Fetch(fetch) => fetch.run(client, output).await,
             Image::Export(export) => export.run(client, output).await,
             Image::Copy(copy) => copy.run(client, output).await,

@@ -8,8 +8,8 @@ use super::application_credentials::lend;
 use super::standing::{Place, Standing, role_names, standing};
 use crate::catalog::identity as catalog;
 use crate::db::ReadTxn;
-use crate::model::UserId;
 use crate::model::identity::{Role, Scope, Token};
+use crate::model::{ApplicationCredentialId, ProjectId, UserId};
 use crate::service::rights::{Action, Actions, Asked, Groups, Lent, Overrides, Rights, Rulebook};
 use crate::service::{Actor, Error, Service};
 
@@ -60,12 +60,43 @@ impl Service {
     /// # Errors
     /// As [`Service::worth`].
     pub(super) fn worth_of_token(&self, rows: &ReadTxn, token: &Token) -> Result<Option<Worth>, Error> {
-        let Some(standing) = standing(rows, &token.user, token.scope.as_ref())? else { return Ok(None) };
-        let Some(id) = &token.application_credential else { return self.worth_of(rows, standing, None) };
+        self.worth_lent(rows, &token.user, token.scope.as_ref(), token.application_credential.as_ref())
+    }
+
+    /// The same of who acts for a user, perhaps with what the user lent to an application credential.
+    fn worth_lent(
+        &self,
+        rows: &ReadTxn,
+        user: &UserId,
+        scope: Option<&Scope>,
+        credential: Option<&ApplicationCredentialId>,
+    ) -> Result<Option<Worth>, Error> {
+        let Some(standing) = standing(rows, user, scope)? else { return Ok(None) };
+        let Some(id) = credential else { return self.worth_of(rows, standing, None) };
         match lend(rows, standing, id, self.clock.now())? {
             Some((standing, lent)) => self.worth_of(rows, standing, Some(Arc::new(lent))),
             None => Ok(None),
         }
+    }
+
+    /// A user who once asked for something in a project, with the rights that are left of it now: what somebody who comes with
+    /// the user's word may do. `None` when that is nothing, or a cloud has the users, whose rights nobody tells without a token.
+    ///
+    /// # Errors
+    /// As [`Service::worth`].
+    pub(in crate::service) fn acting_for(
+        &self,
+        rows: &ReadTxn,
+        user: &UserId,
+        project: &ProjectId,
+        credential: Option<&ApplicationCredentialId>,
+    ) -> Result<Option<Actor>, Error> {
+        if self.keystone_url().is_some() {
+            return Ok(None);
+        }
+        let scope = Scope::Project(project.clone());
+        let worth = self.worth_lent(rows, user, Some(&scope), credential)?;
+        Ok(worth.map(|worth| worth.actor(Some(scope))))
     }
 
     fn worth_of(

@@ -16,6 +16,7 @@ mod fields;
 mod guests;
 mod importing;
 mod inspecting;
+mod links;
 mod looking;
 mod members;
 mod own;
@@ -57,6 +58,7 @@ pub use inspecting::{
     Boot, CloudInit, Described, Driver, DriverState, Finding, Inspection, Kernel, Mount, OpenFile, OpenTree,
     Severity, System, Volume,
 };
+pub use links::{LinkRefusal, LinkRules, LinkSignature, MadeLink, NewLink, TTL_MIN_S};
 pub use own::{Kind, Label};
 pub use protection::Protections;
 pub use read::Listing;

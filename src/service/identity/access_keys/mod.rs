@@ -195,7 +195,7 @@ impl Service {
     }
 
     /// What secrets follow from now; `None` in a sealed box that never had a key.
-    pub(super) fn access_root(&self, rows: &impl Rows) -> Result<Option<AccessRoot>, Error> {
+    pub(in crate::service) fn access_root(&self, rows: &impl Rows) -> Result<Option<AccessRoot>, Error> {
         match &self.access_root {
             Some(root) if !self.store.is_sealed() => Ok(Some(root.as_ref().clone())),
             _ => Ok(access_keys::root(rows)?.map(AccessRoot::new)),
@@ -203,13 +203,20 @@ impl Service {
     }
 
     /// As [`Service::access_root`], making `fresh` the root of a sealed box that has none.
-    pub(super) fn make_access_root(&self, txn: &WriteTxn, fresh: &AccessRoot) -> Result<AccessRoot, Error> {
+    pub(in crate::service) fn make_access_root(
+        &self,
+        txn: &WriteTxn,
+        fresh: &AccessRoot,
+    ) -> Result<AccessRoot, Error> {
         if let Some(root) = self.access_root(txn)? {
             return Ok(root);
         }
         if !self.store.is_sealed() {
             // In the clear it would lie in the store's log, where a bucket's owner can read it.
-            return Err(Error::conflict("this box was composed without a root for access keys"));
+            return Err(Error::conflict(
+                "this box was composed without a root, which access keys follow from and links are signed with: start it from its \
+                 data directory",
+            ));
         }
         access_keys::put_root(txn, fresh.bytes())?;
         Ok(fresh.clone())

@@ -70,6 +70,11 @@ impl AccessRoot {
         *blake3::keyed_hash(&self.0, &[b"security token ", words].concat()).as_bytes()
     }
 
+    /// The key that links to images are signed with.
+    pub(in crate::service) fn key_of_links(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(*blake3::keyed_hash(&self.0, b"image links").as_bytes())
+    }
+
     /// The key that seals what one credential says.
     pub(in crate::service::identity) fn key_of_blob(&self, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(*blake3::keyed_hash(&self.0, &[b"credential blob ", &salt[..]].concat()).as_bytes())

@@ -14,7 +14,7 @@ use crate::model::trace::Interface;
 use crate::model::{AccessRule, GroupId, ProjectId, Status};
 use crate::service::audit::Query;
 use crate::service::identity::NewAccessKey;
-use crate::service::images::{NewImage, Recipient};
+use crate::service::images::{NewImage, NewLink, Recipient};
 use crate::service::rights::{Action, NewAttachment, NewPolicy, Resource, Simulation};
 use crate::service::testing::{ManualClock, buckets, service};
 use crate::service::{Actor, Origin, Service, Source};
@@ -293,6 +293,17 @@ async fn what_rests_on_identities_of_the_box_says_so() {
         assert!(error.message.contains(&world.fake.url), "{error}");
         assert!(world.service.create_temporary_key(actor, 900).is_err());
     }
+    // Nobody tells the rights that a user of the cloud's has left when a link is used.
+    let image = crate::model::ImageId(uuid::Uuid::nil());
+    let link = |actor| {
+        world.service.create_image_link(actor, &image, NewLink { ttl_s: 60, format: None, net: None })
+    };
+    assert_eq!(link(&ann).err().unwrap().kind, ErrorKind::Conflict);
+    assert_eq!(
+        link(&admin).err().unwrap().kind,
+        ErrorKind::NotFound,
+        "the local administrator's are its own"
+    );
     let asked = Simulation {
         user: "admin".into(),
         action: "ims:images:get".into(),

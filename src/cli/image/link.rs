@@ -1,0 +1,150 @@
+//! `tintype image link`, `links` and `unlink`: addresses for fetchers that send no token.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::super::client::{Api, Client};
+use super::super::failure::Failure;
+use super::super::output::{Output, printable};
+use crate::disk::writing::Form;
+
+/// Arguments of `tintype image link`.
+#[derive(Args)]
+pub struct Link {
+    /// Id, name, or family:NAME for the latest of a family (the link stays with that image)
+    image: String,
+    /// How long the link lives, such as 90s, 30m, 12h or 7d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
+    ttl: i64,
+    /// Format that it gives the image in; as it is stored without
+    #[arg(long, value_parser = PossibleValuesParser::new(Form::ALL.map(Form::as_str)))]
+    format: Option<String>,
+    /// Network that it may be used from, such as 10.0.0.0/8; from anywhere without
+    #[arg(long, value_name = "CIDR")]
+    net: Option<String>,
+}
+
+/// Arguments of `tintype image links`.
+#[derive(Args)]
+pub struct Links {
+    /// Id or name of the image
+    image: String,
+}
+
+/// Arguments of `tintype image unlink`.
+#[derive(Args)]
+pub struct Unlink {
+    /// Id or name of the image
+    image: String,
+    /// Id of the link, as "image links" lists it
+    link: String,
+}
+
+impl Link {
+    /// Has the box make a link. Standard output has its address alone.
+    ///
+    /// # Errors
+    /// When the box refuses.
+    pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let image = super::find_to_read(client, &self.image).await?;
+        let id = super::id(&image)?;
+        let asked = json!({"ttl_s": self.ttl, "format": self.format, "net": self.net});
+        let path = format!("/images/{id}/links");
+        let made = client.call_json(Method::POST, Api::Native, &path, &asked).await?.json().await?;
+        let text = |member: &str| printable(made[member].as_str().unwrap_or_default());
+        output.done(&text("url"), &made)?;
+        if !output.json {
+            let net =
+                made["net"].as_str().map_or_else(String::new, |net| format!(", from {}", printable(net)));
+            eprintln!("Good until {}{net}. Whoever has it may download the image.", text("expires_at"));
+            eprintln!("End it before with: tintype image unlink {id} {}", text("id"));
+            if leads_here(&text("url")) {
+                eprintln!(
+                    "The address leads to this machine alone: for fetchers elsewhere set server.public_url."
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Links {
+    /// Lists the links to an image.
+    ///
+    /// # Errors
+    /// When the box refuses.
+    pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let image = super::find(client, &self.image).await?;
+        let answer = client.get(Api::Native, &format!("/images/{}/links", super::id(&image)?)).await?;
+        let links = answer["links"].as_array().map_or(&[][..], Vec::as_slice);
+        let columns = [
+            ("ID", "id"),
+            ("Format", "format"),
+            ("From", "net"),
+            ("User", "user_id"),
+            ("Created", "created_at"),
+            ("Expires", "expires_at"),
+            ("First used", "first_used_at"),
+        ];
+        output.rows(links, &columns)
+    }
+}
+
+impl Unlink {
+    /// Ends a link.
+    ///
+    /// # Errors
+    /// When the box refuses.
+    pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let image = super::find(client, &self.image).await?;
+        let link = utf8_percent_encode(&self.link, NON_ALPHANUMERIC);
+        let path = format!("/images/{}/links/{link}", super::id(&image)?);
+        client.call(Method::DELETE, Api::Native, &path).await?;
+        let facts: Value = json!({"revoked": self.link});
+        output.done(&format!("Revoked link {}", printable(&self.link)), &facts)
+    }
+}
+
+/// Whether an address is one by which only this machine reaches itself.
+fn leads_here(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, behind)| behind);
+    ["127.", "[::1]", "localhost"].iter().any(|local| host.starts_with(local))
+}
+
+/// Seconds, with a unit behind or none.
+fn seconds(text: &str) -> Result<i64, String> {
+    let (number, unit_s) = match text.chars().last() {
+        Some('s') => (&text[..text.len() - 1], 1),
+        Some('m') => (&text[..text.len() - 1], 60),
+        Some('h') => (&text[..text.len() - 1], 3600),
+        Some('d') => (&text[..text.len() - 1], 86_400),
+        _ => (text, 1),
+    };
+    let seconds = number.parse::<u32>().ok().and_then(|number| i64::from(number).checked_mul(unit_s));
+    seconds.ok_or_else(|| "a time is a number with s, m, h or d behind it, such as 12h".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, expected) in [
+            ("90s", 90),
+            ("30m", 1800),
+            ("12h", 43_200),
+            ("7d", 604_800),
+            ("60", 60),
+            ("4294967295d", 371_085_174_288_000),
+        ] {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "h", "-1h", "1.5h", "1w", "4294967296", "1 h", "1ü"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}
