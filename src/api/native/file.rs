@@ -71,7 +71,13 @@ pub(super) async fn send(
     if let Some(form) = form {
         return made(state, parts, (actor, &id), form).await;
     }
-    let sending = Sending { image: &image, tag: tag(&image), size: Some(reader.size_bytes()), ending: None };
+    let sending = Sending {
+        image: &image,
+        tag: tag(&image),
+        size: Some(reader.size_bytes()),
+        has_ranges: true,
+        ending: None,
+    };
     sending.answer(parts, |range| {
         let bytes = reader
             .stream(range)
@@ -94,7 +100,9 @@ async fn made(
     }
     let (id, tag) = (*id, format!("\"{}\"", export.tag()));
     let (size, ending) = (export.size_bytes(), Some(form.disk_format()));
-    Sending { image: &export.image, tag: Some(tag), size, ending }.answer(parts, |range| {
+    let sending =
+        Sending { image: &export.image, tag: Some(tag), size, has_ranges: form != Form::Vmdk, ending };
+    sending.answer(parts, |range| {
         let bytes = export
             .stream(range)?
             .inspect_err(move |error| tracing::error!(image = %id, %error, "an export ends early"));

@@ -85,6 +85,7 @@ async fn an_image_leaves_in_every_format_with_its_length_and_a_name() {
         let named = format!("filename=\"disk.{}\"", form.disk_format());
         assert!(whole.header(CONTENT_DISPOSITION).contains(&named), "{}", whole.header(CONTENT_DISPOSITION));
         assert_eq!(head.header(ETAG), whole.header(ETAG));
+        assert_eq!(head.header(ACCEPT_RANGES), if form == Form::Vmdk { "none" } else { "bytes" });
         if !form.is_compressed() {
             assert_eq!(head.header(CONTENT_LENGTH), whole.body.len().to_string(), "{}", form.as_str());
         }

@@ -24,8 +24,10 @@ pub(super) struct Sending<'i> {
     pub(super) image: &'i Image,
     /// Its entity tag, with quotes.
     pub(super) tag: Option<String>,
-    /// Its length; `None` while nobody knows it, which leaves no ranges.
+    /// Its length; `None` while nobody knows it.
     pub(super) size: Option<u64>,
+    /// Whether parts of it can be asked for, once its length is known.
+    pub(super) has_ranges: bool,
     /// What its name ends with.
     pub(super) ending: Option<&'static str>,
 }
@@ -80,7 +82,7 @@ impl Sending<'_> {
         if let Some(tag) = &self.tag {
             set(headers, ETAG, tag);
         }
-        let ranges = if self.size.is_some() { "bytes" } else { "none" };
+        let ranges = if self.has_ranges { "bytes" } else { "none" };
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static(ranges));
         if status == StatusCode::NOT_MODIFIED {
             return;

@@ -80,7 +80,7 @@ impl Target {
             Ok::<_, crate::daemon::Error>((router, parts))
         });
         let (router, parts) = opened.await.map_err(|e| Failure::failed(e.to_string()))??;
-        Ok(Client { way: Way::Here { router, parts } })
+        Ok(Client { way: Way::Here { router, parts: Box::new(parts) } })
     }
 
     async fn connect_net(&self) -> Result<Client, Failure> {

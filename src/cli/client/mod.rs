@@ -58,7 +58,7 @@ enum Way {
     /// A running server on this machine, named by its data directory.
     Socket { path: PathBuf, _dir: crate::daemon::data_dir::DataDir },
     /// No server runs: the routes, in this process.
-    Here { router: Router, parts: Parts },
+    Here { router: Router, parts: Box<Parts> },
     /// The network.
     Net { http: reqwest::Client, credentials: credentials::Credentials, session: Session },
 }

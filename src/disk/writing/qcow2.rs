@@ -100,7 +100,7 @@ impl Front {
             let groups = self.groups[from..].iter().take_while(|group| **group < (at + 1) * L2_ENTRIES);
             let entries = groups
                 .zip(from as u64..)
-                .map(|(group, place)| (group % L2_ENTRIES, (self.second_at() + place) * CLUSTER | COPIED));
+                .map(|(group, place)| (group % L2_ENTRIES, plain((self.second_at() + place) * CLUSTER)));
             fill(&mut made, entries);
         } else {
             let place = usize::try_from(cluster - self.second_at()).unwrap_or(usize::MAX);
@@ -132,7 +132,7 @@ pub(super) fn fill(table: &mut Structure, entries: impl Iterator<Item = (u64, u6
     entries.for_each(|(index, entry)| table.put(index * 8, &entry.to_be_bytes()));
 }
 
-/// An entry of a second-level table for a cluster that is as the guest has it.
+/// An entry of a table for a cluster of the file that nothing else refers to.
 pub(super) fn plain(at: u64) -> u64 {
     at | COPIED
 }

@@ -1,12 +1,14 @@
 //! A file that goes out as it is packed: its length is known when it ends.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::flow::{Crew, Flow, Held, pieces};
-use super::layouts::Layouts;
+use super::layouts::{Kept, Layouts};
 use super::measuring::{Packing, whole};
 use crate::disk::writing::{Names, VmdkStream};
 use crate::service::Error;
@@ -16,7 +18,8 @@ struct Going {
     flow: Flow<Packing>,
     /// `None` when its end is out.
     file: Option<VmdkStream>,
-    _room: OwnedSemaphorePermit,
+    /// Where the data is, and room for the tables.
+    _held: (Arc<Kept>, OwnedSemaphorePermit),
 }
 
 /// The bytes of a VMDK.
@@ -27,13 +30,14 @@ pub(super) fn stream(
     crew: Crew,
     packing: Packing,
     names: &Names,
-    layouts: Layouts,
+    layouts: &Layouts,
+    kept: Arc<Kept>,
 ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
     let room = layouts.reserve_stream(&packing.blocks)?;
     let begun = VmdkStream::begin(&packing.blocks, names);
     let (file, front) = begun.map_err(|unfit| Error::invalid(unfit.to_string()))?;
     let all = whole(&packing.blocks);
-    let going = Going { flow: Flow::new(crew, packing, all), file: Some(file), _room: room };
+    let going = Going { flow: Flow::new(crew, packing, all), file: Some(file), _held: (kept, room) };
     let rest = pieces(going, |mut going| async { going.next().await.map(|made| (made, going)) });
     Ok(stream::iter([Ok(Bytes::from(front))]).chain(rest).boxed())
 }

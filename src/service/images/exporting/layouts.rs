@@ -119,7 +119,9 @@ impl Layouts {
         self.kept
             .get_or_insert_async(&key(&packing.disk, form, true), async {
                 let blocks = &packing.blocks;
-                let room = self.reserve(blocks.kept_bytes() + Sizes::bytes_for(blocks.count()))?;
+                // All that the layout can take: afterwards somebody else might have it.
+                let tables = 2 * VmdkStream::bytes_for(blocks) + Sizes::bytes_for(blocks.count());
+                let room = self.reserve(OWN_BYTES + blocks.kept_bytes() + tables)?;
                 let sizes = measuring::measure(crew.clone(), packing.clone(), step).await?;
                 let digest = blocks.digest();
                 let layout = writing::layout(form, Blocks::clone(blocks), Some(sizes), names);
@@ -158,15 +160,15 @@ impl Layouts {
         Ok(blocks)
     }
 
-    /// Takes room for what was made; `room` is what was taken for it before, which may be too much.
+    /// Takes room for what was made, where none was taken before.
     fn keep(&self, made: Made, digest: [u8; 32], room: Option<OwnedSemaphorePermit>) -> Result<Kept, Error> {
         let bytes = OWN_BYTES
             + match &made {
                 Made::File(layout) => layout.kept_bytes(),
                 Made::Shape(blocks) => blocks.kept_bytes(),
             };
-        drop(room);
-        Ok(Kept { made, digest, bytes, _room: self.reserve(bytes)? })
+        let room = room.map_or_else(|| self.reserve(bytes), Ok)?;
+        Ok(Kept { made, digest, bytes, _room: room })
     }
 
     /// Room for the tables of a file that goes out in one pass.

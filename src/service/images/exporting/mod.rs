@@ -149,7 +149,7 @@ impl Export {
                     blocks: blocks.clone(),
                     as_: Packed::Grain,
                 };
-                in_one_pass::stream(crew, packing, &self.names, self.exports.layouts.clone())
+                in_one_pass::stream(crew, packing, &self.names, &self.exports.layouts, self.kept.clone())
             }
             Made::Shape(_) => {
                 Err(Error::new(ErrorKind::Internal, "the length of its parts must be known first"))
