@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::signing::{LinkKey, LinkSignature};
 use super::{access, describe};
 use crate::base::Time;
-use crate::catalog::image_links;
+use crate::catalog::{identity, image_links};
 use crate::db::ReadTxn;
+use crate::model::identity::User;
 use crate::model::image_link::{ImageLink, LinkId, LinkMaker};
 use crate::model::{DomainId, Image, ImageId, Operation, Status, UserId};
 use crate::service::audit::Act;
@@ -60,7 +61,7 @@ impl Service {
     ) -> Result<(Actor, ImageLink), LinkRefusal> {
         let rows = self.db.read().map_err(Error::from)?;
         let link = self.signed_link(&rows, id, signature)?.ok_or(LinkRefusal::Unknown)?;
-        origin.set_caller(caller(&link));
+        origin.set_caller(caller(&rows, &link)?);
         expect_open(&link, origin.source.address(), self.clock.now())?;
         let actor = self.maker_of(&rows, &link, origin)?;
         let image = expect_downloadable(&rows, &actor, &link.image)?;
@@ -136,13 +137,20 @@ fn expect_downloadable(rows: &ReadTxn, actor: &Actor, id: &ImageId) -> Result<Im
     Ok(image)
 }
 
-/// The maker as records of a refusal name it.
-fn caller(link: &ImageLink) -> Caller {
-    let user = match &link.maker {
-        LinkMaker::LocalAdmin => Actor::local_admin(link.project.clone()).user,
-        LinkMaker::User(user, _) => user.clone(),
-    };
-    Caller { user, domain: DomainId(String::new()), project: Some(link.project.clone()) }
+/// The maker as records of a refusal name it, also when it may do nothing any more.
+fn caller(rows: &ReadTxn, link: &ImageLink) -> Result<Caller, Error> {
+    let project = Some(link.project.clone());
+    Ok(match &link.maker {
+        LinkMaker::LocalAdmin => {
+            let Actor { user, user_domain: domain, .. } = Actor::local_admin(link.project.clone());
+            Caller { user, domain, project }
+        }
+        LinkMaker::User(user, _) => {
+            let known = identity::get::<User>(rows, user)?;
+            let domain = known.map_or_else(|| DomainId(String::new()), |known| known.domain);
+            Caller { user: user.clone(), domain, project }
+        }
+    })
 }
 
 /// What is looked at in the place of a link that is not there, so that its absence takes no less time.
