@@ -38,6 +38,7 @@ mod scrub;
 pub mod serve;
 pub mod settings;
 mod shipping;
+mod store_settings;
 mod sweeping;
 mod syslog;
 pub mod telemetry;

@@ -255,7 +255,7 @@ impl<'r> Making<'r> {
             correction_bytes: apart.corrections.len() as u32,
             sum: sum(&packed[..apart.packed_bytes]),
         });
-        Ok(steps.step(apart.packed_bytes as u64)?)
+        steps.step(apart.packed_bytes as u64)
     }
 
     fn read(&mut self, bytes: u64) -> Result<Vec<u8>, Error> {
