@@ -24,6 +24,7 @@ mod places;
 mod planted;
 mod power;
 mod rebuild;
+mod recipes;
 mod rights;
 mod sealing;
 mod shelf;

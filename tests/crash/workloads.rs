@@ -5,6 +5,7 @@ use tintype::store::Activity;
 use crate::acts::{Act, Part};
 use crate::every_step::{Before, Workload, prepared, run, undisturbed};
 use crate::machine::{Build, PIECE_BYTES};
+use crate::recipes;
 
 const KIB: usize = 1 << 10;
 
@@ -310,23 +311,6 @@ fn compaction() -> Workload {
     }
 }
 
-/// A compressed container that is kept by a recipe beside another, read by a copy that stays when it goes.
-fn recipes() -> Workload {
-    let parts = |label| vec![Part::Noise(label, 5000), Part::Packed(label, 3), Part::Noise(label + 9, 700)];
-    Workload {
-        name: "recipes",
-        before: Before::Done([filled(0, parts(1)), filled(1, parts(2)), vec![Act::Create(2)]].concat()),
-        acts: vec![
-            Act::Recipe(0, parts(1)),
-            Act::Upload(2, parts(2), vec![Act::Recipe(1, parts(2))]),
-            Act::Delete(1),
-            Act::Rewrite,
-        ],
-        recovery: vec![Act::Recipe(0, parts(1))],
-        stride: 3,
-    }
-}
-
 /// Data that arrives twice at once, so that neither upload finds all of the other's: it is shared
 /// afterwards, and one of the two images deleted.
 fn duplicates() -> Workload {
@@ -510,7 +494,7 @@ fn domains_sealed() {
 fn undisturbed_they_do_what_they_are_for() {
     type Count = fn(&Activity) -> u64;
     let cases: [(Workload, Count); 9] = [
-        (recipes(), |did| did.kept_recipes / 2),
+        (recipes::recipes(), |did| did.kept_recipes / 2),
         (compaction(), |did| did.compacted_packs),
         (recompression(), |did| did.recompressed_packs),
         (duplicates(), |did| did.shared_streams),
@@ -539,16 +523,6 @@ fn compaction_plain() {
 #[test]
 fn compaction_sealed() {
     run(&compaction(), true);
-}
-
-#[test]
-fn p2_recipes_plain() {
-    run(&recipes(), false);
-}
-
-#[test]
-fn p2_recipes_sealed() {
-    run(&recipes(), true);
 }
 
 #[test]
