@@ -180,6 +180,7 @@ impl Layout {
                     }
                 }
                 Segment::Packed { plain, corrections, packed_bytes, sum, skip } => {
+                    composition.expect_known()?;
                     let all = |range| Ok::<_, Error>(self.plan_stored(range, u64::MAX)?.parts);
                     let (plain, corrections) = (all(plain)?, all(corrections)?);
                     let within = ByteRange { start: skip, end: skip + wanted };

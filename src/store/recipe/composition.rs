@@ -2,7 +2,7 @@
 
 use super::super::cutter::BLOCK_BYTES;
 use super::super::error::Error;
-use super::{Recipe, Step};
+use super::{PREFLATE_0_7, Recipe, Step};
 use crate::model::ByteRange;
 
 /// A recipe made ready for look-ups by offset.
@@ -78,6 +78,17 @@ impl Composition {
         &self.recipe
     }
 
+    /// Refuses units that are made by means that this release does not have.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`].
+    pub fn expect_known(&self) -> Result<(), Error> {
+        match self.recipe.codec {
+            PREFLATE_0_7 => Ok(()),
+            other => Err(Error::NewerFormat { found: other.into(), supported: PREFLATE_0_7.into() }),
+        }
+    }
+
     /// Memory it takes, in bytes, about.
     pub fn weight(&self) -> usize {
         self.recipe.weight() + self.groups.capacity() * size_of::<Begins>()
@@ -141,8 +152,7 @@ fn segment(step: &Step, skip: u64, Begins { plain, rest, .. }: Begins) -> Segmen
     }
 }
 
-/// Refuses a recipe that does not make a stream of `size_bytes` of `material_bytes`, or by means that this release does not
-/// have.
+/// Refuses a recipe that does not make a stream of `size_bytes` of `material_bytes`.
 pub(super) fn expect_sound(recipe: &Recipe, size_bytes: u64, material_bytes: u64) -> Result<(), Error> {
     let made = recipe.size_bytes();
     let needs = Composition::new(recipe.clone()).material_bytes();

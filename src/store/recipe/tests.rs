@@ -173,6 +173,13 @@ async fn ended_at_any_step_it_leaves_the_stream_as_it_was() {
     }
 }
 
+#[test]
+fn units_of_a_later_release_are_not_made_by_guess() {
+    let of = |codec| Composition::new(Recipe { codec, groups: Vec::new() }).expect_known();
+    assert!(of(PREFLATE_0_7).is_ok());
+    assert!(matches!(of(2), Err(Error::NewerFormat { found: 2, supported: 1 })));
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         (0..5000_u32).prop_map(|bytes| Step::Rest { bytes }),

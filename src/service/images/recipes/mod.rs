@@ -109,11 +109,13 @@ impl Service {
         which: Which,
         watch: &mut Watch<'_>,
     ) -> Result<Kept, Error> {
-        let mut kept = Kept::default();
+        let (mut kept, mut looked_at) = (Kept::default(), 0);
         loop {
             let chosen = self.choose(which)?;
-            if chosen.is_empty() {
-                return Ok(kept);
+            looked_at += chosen.len();
+            // What was forgotten of those that were tried would be chosen again, for ever.
+            if chosen.is_empty() || looked_at > TRIED_MAX {
+                return Ok(Kept { ended_early: !chosen.is_empty(), ..kept });
             }
             for (content, format) in chosen {
                 match self.keep_one(&content, format, watch)? {
