@@ -19,8 +19,6 @@ from services import TintypeServer
 BLOCK, DEPTH, SECONDS = 4096, 16, 5
 # Clients that read the same disk at once.
 CROWD = 32
-# Processor time that two equal passes may differ by, in seconds: a disk that costs less to decode tells nothing.
-NOISE_S = 0.5
 
 
 class Ours:
@@ -47,6 +45,11 @@ class Ours:
     def processor(self):
         """Seconds of processors that the server has taken."""
         return processor_of(self.server.process.pid)
+
+    def read_bytes(self):
+        """Bytes that the server has read from files; what comes from sockets does not count."""
+        lines = pathlib.Path(f'/proc/{self.server.process.pid}/io').read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith('rchar:'))
 
     def stop(self):
         self.server.stop()
@@ -148,17 +151,16 @@ def disks(context, first):
 
 
 def together(context, packed):
-    """A crowd on a server that has just started, beside one client on another: what is decoded once is paid once."""
+    """A crowd on a server that has just started, beside one client on another: what is read from packs for all of them is
+    read, opened and decompressed once, as far as they keep together."""
     spent = {}
     for clients in (1, CROWD):
         server = Ours(context.binary, context.work / f'crowd-{clients}')
         server.start({'packed': packed})
+        before = server.read_bytes()
         seconds, processor = crowd(server, 'packed', clients)
-        again, warm = crowd(server, 'packed', clients)
-        spent[clients] = processor - warm
-        note(f'{clients} clients: {seconds:.2f} s ({processor:.2f} of processors), again {again:.2f} s ({warm:.2f})')
+        spent[clients] = server.read_bytes() - before
+        note(f'{clients} clients: {seconds:.2f} s ({processor:.2f} of processors), {spent[clients] / 1e6:.1f} MB read of packs')
         server.stop()
-    # What the first pass costs beyond a second one is decoding, where that is more than two passes differ by anyway.
-    told = min(spent.values()) >= NOISE_S
-    row(f'{CROWD} clients of one compressed disk: processors for decoding', f'{spent[CROWD]:.2f} s',
-        f'one client: {spent[1]:.2f} s', spent[CROWD] / spent[1] if told else 0, 2 if told else None, at_most=True)
+    row(f'{CROWD} clients of one compressed disk: bytes of packs that are read', f'{spent[CROWD] / 1e6:.1f} MB',
+        f'one client: {spent[1] / 1e6:.1f} MB', spent[CROWD] / spent[1], 2, at_most=True)

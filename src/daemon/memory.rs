@@ -43,10 +43,10 @@ const CONNECTION_HELD: u64 = 64 << 10;
 
 /// Where disks are served, one byte in so many of what transfers may hold is for replies on their way.
 const REPLIES_SHARE: u64 = 8;
-/// A connection to a disk holds two pieces beside that: there may be one for this much of the ceiling.
+/// A connection to a disk holds two pieces, and replies that are written together, beside that: there may be one for this much of the ceiling.
 const DISK_CONNECTION_COST: u64 = 4 << 20;
 /// What it holds of that.
-const DISK_CONNECTION_HELD: u64 = 512 << 10;
+const DISK_CONNECTION_HELD: u64 = 576 << 10;
 
 /// The shares, in bytes unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

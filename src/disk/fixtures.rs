@@ -4,12 +4,16 @@ use crate::disk::fields::Fields;
 use crate::disk::probe::Format;
 use crate::disk::{Budgets, Code, Error, Guest, View, open};
 
-/// The whole disk of an image.
+/// The whole disk of an image, which is the same whichever way it is read.
 pub(crate) fn read(format: Format, image: Vec<u8>) -> Result<Vec<u8>, Error> {
     let budgets = Budgets::default();
     let guest = open(format, image, &budgets)?.expect("it is a container");
     let mut disk = vec![0xaa; guest.size_bytes() as usize];
-    View::new(guest, &budgets).read_at(0, &mut disk)?;
+    let view = View::new(guest, &budgets);
+    view.read_at(0, &mut disk)?;
+    assert!(view.pieces_at(0, disk.len())?.concat() == disk, "in pieces");
+    let mut near = vec![0x55; disk.len()];
+    assert!(!view.read_near(0, &mut near) || near == disk, "from memory");
     Ok(disk)
 }
 

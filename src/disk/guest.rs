@@ -35,11 +35,15 @@ pub trait Guest: Send + Sync {
     fn size_bytes(&self) -> u64;
 
     /// The run that begins at byte `at` of the guest's disk, which lies before its end. Where the container has it, a
-    /// run is as long as what lies there in one piece.
+    /// run is as long as what lies there in one piece; nobody looks further than `wanted` bytes for that.
     ///
     /// # Errors
     /// When a table that leads there is not in order, or cannot be read.
-    fn run_at(&self, at: u64) -> Result<Run, Error>;
+    fn run_at(&self, at: u64, wanted: u64) -> Result<Run, Error>;
+
+    /// The same without reading anything that is not in memory: `None` where that would be needed, or something is not in
+    /// order.
+    fn run_near(&self, at: u64, wanted: u64) -> Option<Run>;
 
     /// Memory that it takes for as long as it is open, in bytes: tables that are not shared [pieces](super::Pieces).
     fn kept_bytes(&self) -> u64;
@@ -53,8 +57,12 @@ impl<G: Guest + ?Sized> Guest for Box<G> {
         (**self).size_bytes()
     }
 
-    fn run_at(&self, at: u64) -> Result<Run, Error> {
-        (**self).run_at(at)
+    fn run_at(&self, at: u64, wanted: u64) -> Result<Run, Error> {
+        (**self).run_at(at, wanted)
+    }
+
+    fn run_near(&self, at: u64, wanted: u64) -> Option<Run> {
+        (**self).run_near(at, wanted)
     }
 
     fn kept_bytes(&self) -> u64 {

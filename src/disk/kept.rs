@@ -2,6 +2,7 @@
 //!
 //! Invariant: a piece is found only by the container that it was kept for. Must not know what a piece is.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -53,6 +54,25 @@ impl std::fmt::Debug for Pieces {
     }
 }
 
+/// How far a look at a container goes for what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To memory alone: nothing is waited for.
+    Memory,
+    /// To the container's bytes, wherever they are.
+    Medium,
+}
+
+impl Reach {
+    /// Refuses where something has to be read that is not kept.
+    pub(super) fn expect_medium(self) -> Result<(), Error> {
+        match self {
+            Reach::Medium => Ok(()),
+            Reach::Memory => Err(io::Error::from(io::ErrorKind::WouldBlock).into()),
+        }
+    }
+}
+
 /// Pieces of one container, by where they begin in it.
 pub(super) struct Kept {
     shared: Arc<Shared>,
@@ -60,6 +80,27 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// The piece that begins there, if it is kept; otherwise made, as far as the reach goes.
+    ///
+    /// # Errors
+    /// As [`Kept::get_or_make`]; `WouldBlock` where the reach does not go that far.
+    pub(super) fn get(
+        &self,
+        at: u64,
+        reach: Reach,
+        make: impl FnOnce() -> Result<Vec<u8>, Error>,
+    ) -> Result<Arc<Vec<u8>>, Error> {
+        match self.find(at) {
+            Some(piece) => Ok(piece),
+            None => reach.expect_medium().and_then(|()| self.get_or_make(at, make)),
+        }
+    }
+
+    /// The piece that begins there, if it is kept.
+    pub(super) fn find(&self, at: u64) -> Option<Arc<Vec<u8>>> {
+        self.shared.cache.get(&(self.container, at))
+    }
+
     /// The piece that begins there, made unless it is kept. Whoever asks for it meanwhile waits for the same one.
     ///
     /// # Errors

@@ -19,10 +19,15 @@ impl<S: Source> Guest for Raw<S> {
         self.0.size_bytes()
     }
 
-    fn run_at(&self, at: u64) -> Result<Run, Error> {
+    fn run_at(&self, at: u64, _: u64) -> Result<Run, Error> {
         let stretch = self.0.stretch_at(at);
         let place = if stretch.is_zero { Place::Zeros } else { Place::Plain(at) };
         Ok(Run { bytes: stretch.bytes, place })
+    }
+
+    fn run_near(&self, at: u64, wanted: u64) -> Option<Run> {
+        // All that leads there is in memory.
+        self.run_at(at, wanted).ok()
     }
 
     fn kept_bytes(&self) -> u64 {

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::probe::Format;
 use super::refusal::{Code, Error, Refusal};
 
@@ -25,6 +27,23 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the bytes cannot be had.
     fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// Fills `out` as [`Source::read_exact_at`] does, with what is in memory; `false`, and anything in `out`, where that is not all.
+    /// Waits for nothing.
+    fn read_near_at(&self, _at: u64, _out: &mut [u8]) -> bool {
+        false
+    }
+
+    /// The `bytes` from `at` on, which lie within the source, in pieces that follow each other: as they lie in memory, where
+    /// they do.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    fn pieces_at(&self, at: u64, bytes: usize) -> io::Result<Vec<Bytes>> {
+        let mut read = vec![0; bytes];
+        self.read_exact_at(at, &mut read)?;
+        Ok(vec![read.into()])
+    }
 
     /// What begins at byte `at`, which lies within the source. Where nothing is known of the bytes, they are no zeros.
     fn stretch_at(&self, at: u64) -> Stretch {
@@ -55,6 +74,14 @@ impl<S: Source + ?Sized> Source for &S {
         (**self).read_exact_at(at, out)
     }
 
+    fn read_near_at(&self, at: u64, out: &mut [u8]) -> bool {
+        (**self).read_near_at(at, out)
+    }
+
+    fn pieces_at(&self, at: u64, bytes: usize) -> io::Result<Vec<Bytes>> {
+        (**self).pieces_at(at, bytes)
+    }
+
     fn stretch_at(&self, at: u64) -> Stretch {
         (**self).stretch_at(at)
     }
@@ -77,6 +104,14 @@ impl<S: Source + ?Sized> Source for Arc<S> {
         (**self).read_exact_at(at, out)
     }
 
+    fn read_near_at(&self, at: u64, out: &mut [u8]) -> bool {
+        (**self).read_near_at(at, out)
+    }
+
+    fn pieces_at(&self, at: u64, bytes: usize) -> io::Result<Vec<Bytes>> {
+        (**self).pieces_at(at, bytes)
+    }
+
     fn stretch_at(&self, at: u64) -> Stretch {
         (**self).stretch_at(at)
     }
@@ -93,6 +128,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 impl Source for Vec<u8> {
     fn size_bytes(&self) -> u64 {
         self.len() as u64
+    }
+
+    fn read_near_at(&self, at: u64, out: &mut [u8]) -> bool {
+        self.read_exact_at(at, out).is_ok()
     }
 
     fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {

@@ -28,7 +28,7 @@ pub fn survey(
     let most = file_bytes.saturating_mul(budgets.ratio_max);
     let (mut survey, mut at) = (Survey::default(), 0);
     while at < guest.size_bytes() {
-        let run = guest.run_at(at)?;
+        let run = guest.run_at(at, u64::MAX)?;
         match run.place {
             Place::Zeros => {}
             Place::Plain(_) => survey.plain_bytes += run.bytes,

@@ -98,22 +98,28 @@ impl<S: Source> Guest for Vdi<S> {
         self.size_bytes
     }
 
-    fn run_at(&self, at: u64) -> Result<Run, Error> {
+    fn run_at(&self, at: u64, wanted: u64) -> Result<Run, Error> {
         let (mut block, within) = (at / self.block_bytes, at % self.block_bytes);
         let (left, first) = (self.size_bytes.saturating_sub(at), self.entry(block));
+        let most = left.min(wanted);
         let mut bytes = self.block_bytes - within;
         if first >= ZEROS {
-            while bytes < left && self.entry(block + 1) >= ZEROS {
+            while bytes < most && self.entry(block + 1) >= ZEROS {
                 (block, bytes) = (block + 1, bytes + self.block_bytes);
             }
             return Ok(Run { bytes: bytes.min(left), place: Place::Zeros });
         }
         let mut number = first;
-        while bytes < left && number < ZEROS - 1 && self.entry(block + 1) == number + 1 {
+        while bytes < most && number < ZEROS - 1 && self.entry(block + 1) == number + 1 {
             (block, number, bytes) = (block + 1, number + 1, bytes + self.block_bytes);
         }
         let start = self.data_at + u64::from(first) * self.block_bytes;
         Ok(Run { bytes: bytes.min(left), place: Place::Plain(start + within) })
+    }
+
+    fn run_near(&self, at: u64, wanted: u64) -> Option<Run> {
+        // All that leads there is in memory.
+        self.run_at(at, wanted).ok()
     }
 
     fn kept_bytes(&self) -> u64 {

@@ -59,7 +59,7 @@ fn blocks_read_in_the_disks_order_and_the_others_as_zeros() {
     let (image, disk) = good();
     assert_eq!(read(image.clone()).unwrap(), disk);
     let guest = Vdi::open(image, &Budgets::default()).unwrap();
-    let run = |at: usize| guest.run_at(at as u64).unwrap();
+    let run = |at: usize| guest.run_at(at as u64, u64::MAX).unwrap();
     let second = (DATA_AT + BLOCK) as u64;
     assert_eq!(run(10), Run { bytes: 2 * BLOCK as u64 - 10, place: Place::Plain(second + 10) });
     assert_eq!(run(2 * BLOCK), Run { bytes: 2 * BLOCK as u64, place: Place::Zeros });

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::budgets::Budgets;
-use super::guest::{Guest, Place};
+use super::guest::{Guest, Place, Run};
 use super::kept::Kept;
 use super::refusal::Error;
 use super::units::Unit;
@@ -40,13 +42,27 @@ impl<G: Guest> View<G> {
     /// # Errors
     /// When the container is not in order there, or cannot be read.
     pub fn extent_at(&self, at: u64) -> Result<Extent, Error> {
-        let run = self.guest.run_at(at)?;
-        Ok(match run.place {
-            Place::Zeros => Extent { bytes: run.bytes, is_zero: true },
-            Place::Packed { .. } => Extent { bytes: run.bytes, is_zero: false },
+        self.extent(|wanted| self.guest.run_at(at, wanted))
+    }
+
+    /// The same where nothing has to be read for it that is not in memory.
+    pub fn extent_near(&self, at: u64) -> Option<Extent> {
+        let near =
+            |wanted| self.guest.run_near(at, wanted).ok_or_else(|| std::io::ErrorKind::WouldBlock.into());
+        self.extent(|wanted| near(wanted).map_err(|error: std::io::Error| error.into())).ok()
+    }
+
+    /// What a place is, whose run of some length `run` gives.
+    fn extent(&self, run: impl Fn(u64) -> Result<Run, Error>) -> Result<Extent, Error> {
+        // A container may be one run, of whose pieces each is looked at: no more of it than there is in one.
+        let first = run(1)?;
+        Ok(match first.place {
+            Place::Zeros => Extent { bytes: run(u64::MAX)?.bytes, is_zero: true },
+            Place::Packed { .. } => Extent { bytes: first.bytes, is_zero: false },
             Place::Plain(from) => {
                 let stretch = self.guest.source().stretch_at(from);
-                Extent { bytes: run.bytes.min(stretch.bytes), is_zero: stretch.is_zero }
+                let bytes = run(stretch.bytes)?.bytes.min(stretch.bytes);
+                Extent { bytes, is_zero: stretch.is_zero }
             }
         })
     }
@@ -56,25 +72,15 @@ impl<G: Guest> View<G> {
     /// # Errors
     /// When the container is not in order there, or cannot be read; when the range does not lie on the disk.
     pub fn read_at(&self, mut at: u64, mut out: &mut [u8]) -> Result<(), Error> {
-        let size = self.guest.size_bytes();
-        if at.checked_add(out.len() as u64).is_none_or(|end| end > size) {
-            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-        }
+        self.expect_on_disk(at, out.len())?;
         while !out.is_empty() {
-            let run = self.guest.run_at(at)?;
-            let here = usize::try_from(run.bytes).unwrap_or(usize::MAX).min(out.len());
+            let run = self.guest.run_at(at, out.len() as u64)?;
+            let here = in_memory(run.bytes).min(out.len());
             let (now, later) = std::mem::take(&mut out).split_at_mut(here);
             match run.place {
                 Place::Zeros => now.fill(0),
                 Place::Plain(from) => self.guest.source().read_exact_at(from, now)?,
-                Place::Packed { unit, skip } => {
-                    let decoded = self.unit(&unit)?;
-                    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-                    let found = skip.checked_add(here).and_then(|end| decoded.get(skip..end));
-                    now.copy_from_slice(
-                        found.ok_or(std::io::ErrorKind::UnexpectedEof).map_err(std::io::Error::from)?,
-                    );
-                }
+                Place::Packed { unit, skip } => now.copy_from_slice(part(&self.unit(&unit)?, skip, here)?),
             }
             at += here as u64;
             out = later;
@@ -82,7 +88,87 @@ impl<G: Guest> View<G> {
         Ok(())
     }
 
+    /// The same with what is in memory; `false`, and anything in `out`, where that is not all. Waits for nothing.
+    pub fn read_near(&self, mut at: u64, mut out: &mut [u8]) -> bool {
+        if self.expect_on_disk(at, out.len()).is_err() {
+            return false;
+        }
+        while !out.is_empty() {
+            let Some(run) = self.guest.run_near(at, out.len() as u64) else { return false };
+            let here = in_memory(run.bytes).min(out.len());
+            let (now, later) = std::mem::take(&mut out).split_at_mut(here);
+            match run.place {
+                Place::Zeros => now.fill(0),
+                Place::Plain(from) if self.guest.source().read_near_at(from, now) => {}
+                Place::Packed { unit, skip }
+                    if let Some(kept) = self.units.find(unit.at)
+                        && let Ok(part) = part(&kept, skip, here) =>
+                {
+                    now.copy_from_slice(part);
+                }
+                Place::Plain(_) | Place::Packed { .. } => return false,
+            }
+            at += here as u64;
+            out = later;
+        }
+        true
+    }
+
+    /// The `bytes` from `at` on, in pieces that follow each other: as they lie in memory, where they do.
+    ///
+    /// # Errors
+    /// As [`View::read_at`].
+    pub fn pieces_at(&self, mut at: u64, bytes: usize) -> Result<Vec<Bytes>, Error> {
+        self.expect_on_disk(at, bytes)?;
+        let (mut pieces, mut left) = (Vec::new(), bytes);
+        while left > 0 {
+            let run = self.guest.run_at(at, left as u64)?;
+            let here = in_memory(run.bytes).min(left);
+            match run.place {
+                Place::Zeros => pieces.push(vec![0; here].into()),
+                Place::Plain(from) => pieces.extend(self.guest.source().pieces_at(from, here)?),
+                Place::Packed { unit, skip } => {
+                    let unit = self.unit(&unit)?;
+                    part(&unit, skip, here)?;
+                    let skip = in_memory(skip);
+                    pieces.push(Bytes::from_owner(Decoded(unit)).slice(skip..skip + here));
+                }
+            }
+            at += here as u64;
+            left -= here;
+        }
+        Ok(pieces)
+    }
+
+    fn expect_on_disk(&self, at: u64, bytes: usize) -> std::io::Result<()> {
+        let size = self.guest.size_bytes();
+        match at.checked_add(bytes as u64) {
+            Some(end) if end <= size => Ok(()),
+            _ => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
     fn unit(&self, unit: &Unit) -> Result<Arc<Vec<u8>>, Error> {
         self.units.get_or_make(unit.at, || unit.decode(self.guest.source()))
     }
+}
+
+/// A decoded unit that is sent as it is.
+struct Decoded(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Decoded {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// So many bytes of a unit.
+fn part(unit: &[u8], skip: u64, bytes: usize) -> std::io::Result<&[u8]> {
+    let skip = in_memory(skip);
+    let found = skip.checked_add(bytes).and_then(|end| unit.get(skip..end));
+    found.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+}
+
+fn in_memory(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -38,6 +38,16 @@ pub trait Disk: Send + Sync {
     /// When it cannot be read.
     fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Errno>;
 
+    /// What [`Disk::extent_at`] tells, where that can be told without waiting for anything.
+    fn extent_near(&self, _at: u64) -> Option<Extent> {
+        None
+    }
+
+    /// What [`Disk::read_at`] does, without waiting for anything: `false`, and anything in `out`, where memory has not all.
+    fn read_near(&self, _at: u64, _out: &mut [u8]) -> bool {
+        false
+    }
+
     /// Writes at byte `at`. The range lies on the disk.
     ///
     /// # Errors

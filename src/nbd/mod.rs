@@ -8,6 +8,7 @@
 mod capture;
 pub mod client;
 mod exports;
+mod near;
 mod negotiation;
 mod objections;
 mod options;

@@ -106,6 +106,54 @@ impl<B: Disk> Overlay<B> {
         written.put(block, bytes);
         Ok(())
     }
+
+    /// What begins at byte `at`, where `base` tells what lies below.
+    fn extent(
+        &self,
+        written: &Written,
+        at: u64,
+        base: impl FnOnce(u64) -> Result<Extent, Errno>,
+    ) -> Result<Extent, Errno> {
+        let block = at / BLOCK_BYTES;
+        let rest = self.size_bytes() - at;
+        let up_to = |end: u64| end.saturating_mul(BLOCK_BYTES).saturating_sub(at).min(rest);
+        Ok(match written.find(block) {
+            Found::Data(_) => Extent { bytes: up_to(written.data_end(block)), is_zero: false },
+            Found::Zeros(end) => Extent { bytes: up_to(end), is_zero: true },
+            Found::Base(end) => {
+                let Extent { bytes, is_zero } = base(at)?;
+                Extent { bytes: bytes.min(up_to(end)), is_zero }
+            }
+        })
+    }
+
+    /// Fills `out` from byte `at` on, where `base` reads what lies below.
+    fn fill(
+        &self,
+        written: &Written,
+        mut at: u64,
+        mut out: &mut [u8],
+        base: impl Fn(u64, &mut [u8]) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        while !out.is_empty() {
+            let (block, skip) = (at / BLOCK_BYTES, (at % BLOCK_BYTES) as usize);
+            let found = written.find(block);
+            let end = match &found {
+                Found::Data(_) => block + 1,
+                Found::Zeros(end) | Found::Base(end) => *end,
+            };
+            let here = end.saturating_mul(BLOCK_BYTES).saturating_sub(at).min(out.len() as u64) as usize;
+            let (now, later) = std::mem::take(&mut out).split_at_mut(here);
+            match found {
+                Found::Data(data) => now.copy_from_slice(&data[skip..skip + here]),
+                Found::Zeros(_) => now.fill(0),
+                Found::Base(_) => base(at, now)?,
+            }
+            at += here as u64;
+            out = later;
+        }
+        Ok(())
+    }
 }
 
 impl<B: Disk> Disk for Overlay<B> {
@@ -122,40 +170,23 @@ impl<B: Disk> Disk for Overlay<B> {
     }
 
     fn extent_at(&self, at: u64) -> Result<Extent, Errno> {
-        let written = self.read();
-        let block = at / BLOCK_BYTES;
-        let rest = self.size_bytes() - at;
-        let up_to = |end: u64| end.saturating_mul(BLOCK_BYTES).saturating_sub(at).min(rest);
-        Ok(match written.find(block) {
-            Found::Data(_) => Extent { bytes: up_to(written.data_end(block)), is_zero: false },
-            Found::Zeros(end) => Extent { bytes: up_to(end), is_zero: true },
-            Found::Base(end) => {
-                let Extent { bytes, is_zero } = self.base.extent_at(at)?;
-                Extent { bytes: bytes.min(up_to(end)), is_zero }
-            }
-        })
+        self.extent(&self.read(), at, |at| self.base.extent_at(at))
     }
 
-    fn read_at(&self, mut at: u64, mut out: &mut [u8]) -> Result<(), Errno> {
-        let written = self.read();
-        while !out.is_empty() {
-            let (block, skip) = (at / BLOCK_BYTES, (at % BLOCK_BYTES) as usize);
-            let found = written.find(block);
-            let end = match &found {
-                Found::Data(_) => block + 1,
-                Found::Zeros(end) | Found::Base(end) => *end,
-            };
-            let here = end.saturating_mul(BLOCK_BYTES).saturating_sub(at).min(out.len() as u64) as usize;
-            let (now, later) = std::mem::take(&mut out).split_at_mut(here);
-            match found {
-                Found::Data(data) => now.copy_from_slice(&data[skip..skip + here]),
-                Found::Zeros(_) => now.fill(0),
-                Found::Base(_) => self.base.read_at(at, now)?,
-            }
-            at += here as u64;
-            out = later;
-        }
-        Ok(())
+    fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Errno> {
+        self.fill(&self.read(), at, out, |at, out| self.base.read_at(at, out))
+    }
+
+    fn extent_near(&self, at: u64) -> Option<Extent> {
+        // Who writes may wait for the disk below.
+        let written = self.written.try_read().ok()?;
+        self.extent(&written, at, |at| self.base.extent_near(at).ok_or(Errno::Io)).ok()
+    }
+
+    fn read_near(&self, at: u64, out: &mut [u8]) -> bool {
+        let Ok(written) = self.written.try_read() else { return false };
+        let base = |at, out: &mut [u8]| if self.base.read_near(at, out) { Ok(()) } else { Err(Errno::Io) };
+        self.fill(&written, at, out, base).is_ok()
     }
 
     fn write_at(&self, at: u64, data: &[u8]) -> Result<(), Errno> {

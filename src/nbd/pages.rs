@@ -14,7 +14,7 @@ pub const PIECE_BYTES: usize = 256 << 10;
 /// Headers beside it, in bytes.
 pub const HEADERS_BYTES: usize = 4 << 10;
 /// Data of a small page, in bytes: most reads of a guest fit.
-const SMALL_BYTES: usize = 16 << 10;
+pub const SMALL_BYTES: usize = 16 << 10;
 /// What memory is counted in.
 const UNIT_BYTES: usize = 1 << 10;
 /// One client has no more than one in so many of what all share.
@@ -152,6 +152,11 @@ impl Page {
         let from = self.filled;
         self.filled = (from + bytes).min(self.bytes.len());
         &mut self.bytes[from..self.filled]
+    }
+
+    /// Takes back all that was added.
+    pub fn clear(&mut self) {
+        self.filled = 0;
     }
 
     /// Bytes that fit yet.

@@ -1,5 +1,6 @@
 //! Reads: in chunks with their holes, in one reply, or ahead of who will read.
 //!
+//! What memory has is read at once; for all else a thread waits that may.
 //! Invariant: a page is asked for before anything is read into it, and is given back when it was written. Must not know which
 //! requests there are beside reads.
 
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::exports::Disk;
+use super::near::Near;
 use super::negotiation::REQUEST_BYTES_MAX;
-use super::pages::PIECE_BYTES;
+use super::pages::{PIECE_BYTES, Page};
 use super::replies::{self, Span};
 use super::transmission::Line;
 use super::wire::{self, Errno, Request, command_flag};
@@ -22,17 +24,15 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
             let piece = (rest.end - rest.start).min(PIECE_BYTES as u64) as usize;
             let Some(room) = self.ration.room(piece).await else { return Ok(()) };
             let mut page = self.ration.page(room, piece);
-            let one = request.has(command_flag::DONT_FRAGMENT);
-            let read = self.blocking(move |disk| {
-                let next = match one {
-                    true => {
-                        replies::data_chunk(disk, request.cookie, rest, true, &mut page).map(|()| rest.end)
-                    }
-                    false => replies::chunks(disk, request.cookie, rest, &mut page),
-                }?;
-                Ok((page, next))
-            });
-            match read.await {
+            let read = match fill(&Near(&*self.disk), &request, rest, &mut page) {
+                Ok(next) => Ok((page, next)),
+                Err(_) => {
+                    page.clear();
+                    let read = move |disk: &D| fill(disk, &request, rest, &mut page).map(|next| (page, next));
+                    self.blocking(read).await
+                }
+            };
+            match read {
                 Ok((page, next)) => {
                     self.write(&page).await?;
                     self.traffic.sent(next - rest.start);
@@ -48,11 +48,16 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
         let bytes = request.length as usize;
         let Some(room) = self.ration.room(bytes).await else { return Ok(()) };
         let mut page = self.ration.page(room, bytes);
-        let read = self.blocking(move |disk| {
-            replies::simple(disk, request.cookie, span, &mut page)?;
-            Ok(page)
-        });
-        match read.await {
+        let read = match replies::simple(&Near(&*self.disk), request.cookie, span, &mut page) {
+            Ok(()) => Ok(page),
+            Err(_) => {
+                page.clear();
+                let cookie = request.cookie;
+                let read = move |disk: &D| replies::simple(disk, cookie, span, &mut page).map(|()| page);
+                self.blocking(read).await
+            }
+        };
+        match read {
             Ok(page) => {
                 self.traffic.sent(bytes as u64);
                 self.write(&page).await
@@ -106,5 +111,13 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
             at += bytes as u64;
         }
         Ok(())
+    }
+}
+
+/// Fills a page with the beginning of what a structured reply has to say about `rest`; says where the next one goes on.
+fn fill(disk: &impl Disk, request: &Request, rest: Span, page: &mut Page) -> Result<u64, Errno> {
+    match request.has(command_flag::DONT_FRAGMENT) {
+        true => replies::data_chunk(disk, request.cookie, rest, true, page).map(|()| rest.end),
+        false => replies::chunks(disk, request.cookie, rest, page),
     }
 }

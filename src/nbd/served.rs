@@ -180,6 +180,15 @@ impl Disk for GuestView {
         self.disk.read_at(at, out).map_err(|error| failed(&error))
     }
 
+    fn extent_near(&self, at: u64) -> Option<Extent> {
+        let extent = self.disk.extent_near(at)?;
+        Some(Extent { bytes: extent.bytes, is_zero: extent.is_zero })
+    }
+
+    fn read_near(&self, at: u64, out: &mut [u8]) -> bool {
+        self.disk.read_near(at, out)
+    }
+
     fn write_at(&self, _: u64, _: &[u8]) -> Result<(), Errno> {
         Err(Errno::Permission)
     }
@@ -217,6 +226,14 @@ impl Disk for Offered {
 
     fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Errno> {
         self.disk().read_at(at, out)
+    }
+
+    fn extent_near(&self, at: u64) -> Option<Extent> {
+        self.disk().extent_near(at)
+    }
+
+    fn read_near(&self, at: u64, out: &mut [u8]) -> bool {
+        self.disk().read_near(at, out)
     }
 
     fn write_at(&self, at: u64, data: &[u8]) -> Result<(), Errno> {

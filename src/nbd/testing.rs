@@ -1,5 +1,6 @@
 //! Disks and exports in memory, and a client that says what a test wants, for tests of the protocol.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -13,11 +14,21 @@ pub struct Plain {
     is_writable: bool,
     /// From here on nothing can be read.
     pub broken_from: u64,
+    /// From here on reads have to wait.
+    pub near_until: u64,
+    /// Reads that waited.
+    pub waited: AtomicU64,
 }
 
 impl Plain {
     pub fn new(bytes: Vec<u8>, is_writable: bool) -> Plain {
-        Plain { bytes: Mutex::new(bytes), is_writable, broken_from: u64::MAX }
+        Plain {
+            bytes: Mutex::new(bytes),
+            is_writable,
+            broken_from: u64::MAX,
+            near_until: 0,
+            waited: AtomicU64::new(0),
+        }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -45,7 +56,20 @@ impl Disk for Plain {
         Ok(Extent { bytes: end - at, is_zero })
     }
 
+    fn extent_near(&self, at: u64) -> Option<Extent> {
+        self.extent_at(at).ok().filter(|_| at < self.near_until)
+    }
+
+    fn read_near(&self, at: u64, out: &mut [u8]) -> bool {
+        let is_near = at + out.len() as u64 <= self.near_until;
+        if is_near {
+            out.copy_from_slice(&self.bytes.lock().unwrap()[at as usize..at as usize + out.len()]);
+        }
+        is_near
+    }
+
     fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Errno> {
+        self.waited.fetch_add(1, Ordering::Relaxed);
         if at + out.len() as u64 > self.broken_from {
             return Err(Errno::Io);
         }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::exports::Disk;
+use super::near::Together;
 use super::negotiation::{Agreed, REQUEST_BYTES_MAX};
 use super::objections;
 use super::pages::{PIECE_BYTES, Pages, Ration};
@@ -43,7 +44,7 @@ pub enum Ended {
 
 /// What a request needs to be answered.
 pub(super) struct Line<W, D> {
-    disk: Arc<D>,
+    pub(super) disk: Arc<D>,
     is_structured: bool,
     has_allocation: bool,
     pub(super) pen: Mutex<Pen<W>>,
@@ -107,18 +108,31 @@ where
 impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
     async fn requests<R: AsyncRead + Unpin>(
         self: Arc<Self>,
-        reader: &mut R,
+        reader: &mut BufReader<R>,
         slots: &Arc<Semaphore>,
         tasks: &TaskTracker,
     ) -> Ended {
-        let mut payload = Vec::new();
+        let (mut payload, mut together) = (Vec::new(), Together::default());
         loop {
+            // Who asks for more at once is answered for all of it at once.
+            if (together.is_full() || reader.buffer().len() < REQUEST_BYTES)
+                && self.write_together(&mut together).await.is_err()
+            {
+                return Ended::Broken;
+            }
             let mut header = [0; REQUEST_BYTES];
             if reader.read_exact(&mut header).await.is_err() {
                 return Ended::Broken;
             }
             let Some(request) = Request::parse(&header) else { return Ended::Broken };
             self.traffic.asked();
+            if self.answers_near(&request, &mut together) {
+                continue;
+            }
+            // What comes now may wait.
+            if self.write_together(&mut together).await.is_err() {
+                return Ended::Broken;
+            }
             match request.command {
                 command::DISCONNECT => return Ended::Left,
                 // More than anybody is told to send.
@@ -145,6 +159,26 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
                 }
             }
         }
+    }
+
+    /// Whether a request was answered from memory; its reply is still to be written.
+    fn answers_near(&self, request: &Request, together: &mut Together) -> bool {
+        let is_read = request.command == command::READ
+            && objections::to(request, &*self.disk, self.is_structured, self.has_allocation).is_none();
+        let is_answered = is_read && together.add(&*self.disk, request, self.is_structured);
+        if is_answered {
+            self.traffic.sent(request.length.into());
+        }
+        is_answered
+    }
+
+    async fn write_together(&self, together: &mut Together) -> io::Result<()> {
+        if together.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(together.replies()).await;
+        together.clear();
+        written
     }
 
     async fn answer(self: &Arc<Self>, request: Request) -> io::Result<()> {

@@ -84,6 +84,55 @@ async fn reads_come_as_data_and_holes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_memory_has_is_answered_without_waiting_for_the_disk() {
+    for is_structured in [false, true] {
+        let bytes: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
+        let mut disk = Plain::new(bytes.clone(), false);
+        disk.near_until = 600_000;
+        let World { mut client, disk, .. } = begin(disk, is_structured);
+        let reads = [(0, 4096), (599_000, 2000), (1, 500_000), (4096, 16_384), (590_000, 4096), (700_000, 9)];
+        let mut seen = std::collections::BTreeMap::new();
+        for round in 0..30 {
+            for (cookie, (offset, length)) in reads.into_iter().enumerate() {
+                client.request(0, command::READ, 10 * round + cookie as u64, offset, length).await;
+            }
+            // One that makes no sense stands behind the others.
+            client.request(0, command::READ, 10 * round + 9, 1_000_000, 1).await;
+            let mut gone = 0;
+            while gone < 7 {
+                let (cookie, data, is_last) = match is_structured {
+                    true => {
+                        let chunk = client.chunk().await;
+                        assert_eq!(chunk.kind == chunk::ERROR, chunk.cookie % 10 == 9);
+                        (chunk.cookie, chunk.data.get(8..).map(<[u8]>::to_vec), chunk.is_last)
+                    }
+                    false => {
+                        let (cookie, error) = client.simple().await;
+                        assert_eq!(error != 0, cookie % 10 == 9);
+                        let length = reads.get(cookie as usize % 10).map_or(0, |(_, length)| *length);
+                        let mut data = vec![0; length as usize];
+                        client.0.read_exact(&mut data).await.unwrap();
+                        (cookie, Some(data), true)
+                    }
+                };
+                seen.entry(cookie).or_insert_with(Vec::new).extend(data.unwrap_or_default());
+                gone += u32::from(is_last);
+            }
+        }
+        assert_eq!(seen.len(), 30 * 7);
+        for (cookie, data) in seen {
+            if let Some((offset, length)) = reads.get(cookie as usize % 10) {
+                assert!(data == bytes[*offset as usize..(*offset + u64::from(*length)) as usize], "{cookie}");
+            }
+        }
+        let waited = disk.waited.load(std::sync::atomic::Ordering::Relaxed);
+        // Two go past what is near; a long simple reply is read piece by piece, and always waits.
+        let wanted = if is_structured { 2 } else { 4 };
+        assert_eq!(waited, 30 * wanted, "structured: {is_structured}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn simple_replies_are_in_one_piece_however_long() {
     let bytes: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
     let World { mut client, ended, .. } = begin(Plain::new(bytes.clone(), false), false);

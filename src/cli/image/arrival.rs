@@ -4,12 +4,14 @@ use futures::StreamExt;
 use http::header::{ETAG, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use super::super::client::{Api, Client};
 use super::super::failure::Failure;
 use super::super::progress::Progress;
+use super::holes::Next;
 use super::patience::Patience;
+use super::sink::Sink;
 use super::verify::Verify;
 use super::wanted::Wanted;
 
@@ -64,12 +66,12 @@ impl Arrival {
     pub(super) async fn take(
         &mut self,
         client: &Client,
-        sink: &mut (dyn AsyncWrite + Send + Unpin),
+        sink: &mut Sink,
         cannot: impl Fn(&std::io::Error) -> Failure,
     ) -> Result<(), Failure> {
         let mut patience = Patience::default();
         loop {
-            let outcome = self.take_once(client, sink, &cannot).await;
+            let outcome = self.take_on(client, sink, &cannot).await;
             // Also what a broken transfer brought.
             sink.flush().await.map_err(|e| cannot(&e))?;
             let Err(failure) = outcome else { return Ok(()) };
@@ -78,22 +80,50 @@ impl Arrival {
         }
     }
 
-    /// Takes the rest in one request.
-    async fn take_once(
+    /// Takes the rest, unless something goes wrong: holes as they are told, and a request for what lies between two of them.
+    async fn take_on(
         &mut self,
         client: &Client,
-        sink: &mut (dyn AsyncWrite + Send + Unpin),
+        sink: &mut Sink,
         cannot: impl Fn(&std::io::Error) -> Failure,
     ) -> Result<(), Failure> {
-        if self.arrived > 0 && self.wanted.total() == Some(self.arrived) {
-            return Ok(());
+        loop {
+            if self.arrived > 0 && self.wanted.total() == Some(self.arrived) {
+                return Ok(());
+            }
+            match self.wanted.holes.next(self.arrived) {
+                Next::Hole(bytes) => {
+                    sink.skip(bytes).await.map_err(|e| cannot(&e))?;
+                    self.verify.zeros(bytes);
+                    self.arrived += bytes;
+                    self.progress.add(bytes);
+                }
+                Next::Data(end) => {
+                    self.take_data(client, end, sink, &cannot).await?;
+                    if end.is_none() {
+                        return Ok(());
+                    }
+                }
+            }
         }
+    }
+
+    /// Takes what comes up to a byte, in one request.
+    async fn take_data(
+        &mut self,
+        client: &Client,
+        end: Option<u64>,
+        sink: &mut Sink,
+        cannot: impl Fn(&std::io::Error) -> Failure,
+    ) -> Result<(), Failure> {
         if self.arrived > 0 && !self.wanted.has_ranges {
             return Err(Failure::failed("what is packed on its way cannot be gone on with; save it again"));
         }
-        let range = format!("bytes={}-", self.arrived);
+        let is_part = self.arrived > 0 || end.is_some();
+        let last = end.map(|end| (end - 1).to_string()).unwrap_or_default();
+        let range = format!("bytes={}-{last}", self.arrived);
         let mut headers = Vec::new();
-        if self.arrived > 0 {
+        if is_part {
             headers.push((RANGE, range.as_str()));
             headers.extend(self.tag.as_deref().map(|tag| (IF_RANGE, tag)));
         }
@@ -102,16 +132,22 @@ impl Arrival {
         if reply.status() == StatusCode::NO_CONTENT {
             return Err(Failure::failed("the image has no data yet"));
         }
-        if self.arrived > 0 && reply.status() != StatusCode::PARTIAL_CONTENT {
+        if is_part && reply.status() != StatusCode::PARTIAL_CONTENT {
             return Err(Failure::failed("the image's data changed while it arrived; save it again"));
         }
         self.tag = reply.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let mut pieces = reply.bytes();
         while let Some(piece) = pieces.next().await {
             let piece = piece?;
-            sink.write_all(&piece).await.map_err(|e| cannot(&e))?;
+            sink.write(&piece).await.map_err(|e| cannot(&e))?;
             self.pass(&piece);
         }
-        Ok(())
+        match end {
+            // What goes on behind the hole would go to another place.
+            Some(end) if end != self.arrived => {
+                Err(Failure::failed(format!("the data ends at byte {}, before a hole", self.arrived)))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::super::client::Client;
 use super::super::failure::{Failure, Remedy};
 use super::super::output::Output;
 use super::arrival::Arrival;
+use super::sink::Sink;
 use super::wanted::Wanted;
 use crate::disk::writing::Form;
 
@@ -43,9 +44,13 @@ impl Save {
             None => Wanted::stored(id, &image),
             Some(format) => Wanted::formed(client, id, format).await?,
         };
+        let wanted = match is_bare_disk(self.format.as_deref(), &image) {
+            true => wanted.with_holes(client, id).await,
+            false => wanted,
+        };
         if self.file == Path::new("-") {
             let mut arrival = Arrival::new(wanted);
-            let out = &mut tokio::io::stdout();
+            let out = &mut Sink::Out(tokio::io::stdout());
             arrival.take(client, out, |e: &std::io::Error| Failure::output(e)).await?;
             return arrival.finish();
         }
@@ -53,6 +58,14 @@ impl Save {
         let written = write_file(client, &self.file, wanted).await?;
         let sentence = format!("Saved {id} to {} ({written} bytes, {checked})", self.file.display());
         output.done(&sentence, &facts(id, &self, written))
+    }
+}
+
+/// Whether what comes is a guest's disk, byte for byte.
+fn is_bare_disk(format: Option<&str>, image: &Value) -> bool {
+    match format {
+        Some(format) => format == Form::Raw.as_str(),
+        None => image["disk_format"] == "raw" && image["container_format"] == "bare",
     }
 }
 
@@ -81,16 +94,17 @@ async fn write_file(client: &Client, path: &Path, wanted: Wanted) -> Result<u64,
     let mut options = File::options();
     // What cannot be gone on with begins anew.
     let options = options.read(true).create(true);
-    let options = if wanted.has_ranges { options.append(true) } else { options.write(true).truncate(true) };
+    let options = options.write(true).truncate(!wanted.has_ranges);
     let mut file = options.open(&part).await.map_err(|e| cannot(&e))?;
     let mut arrival = Arrival::new(wanted);
     arrival.count(&mut file).await.map_err(|e| cannot(&e))?;
-    match arrival.take(client, &mut file, cannot).await {
+    let mut sink = Sink::File(file);
+    match arrival.take(client, &mut sink, cannot).await {
         Err(failure) if failure.remedy != Remedy::None && arrival.can_go_on() => {
             let message = format!("{failure}; what has arrived is kept: the same command goes on");
             Err(Failure { message, ..failure })
         }
-        taken => settle(taken, arrival, &mut file, &part, path).await,
+        taken => settle(taken, arrival, &mut sink, &part, path).await,
     }
 }
 
@@ -98,7 +112,7 @@ async fn write_file(client: &Client, path: &Path, wanted: Wanted) -> Result<u64,
 async fn settle(
     taken: Result<(), Failure>,
     arrival: Arrival,
-    file: &mut File,
+    sink: &mut Sink,
     part: &Path,
     path: &Path,
 ) -> Result<u64, Failure> {
@@ -108,7 +122,7 @@ async fn settle(
         let _ = tokio::fs::remove_file(part).await;
         return Err(failure);
     }
-    file.sync_all().await.map_err(|e| Failure::file(part, &e))?;
+    sink.end(written).await.map_err(|e| Failure::file(part, &e))?;
     tokio::fs::rename(part, path).await.map_err(|e| Failure::file(path, &e))?;
     Ok(written)
 }
@@ -128,8 +142,6 @@ fn part_of(path: &Path, mark: Option<&str>) -> Result<PathBuf, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
-
     use super::*;
 
     #[tokio::test]
@@ -145,13 +157,13 @@ mod tests {
         let save = async |image: &Value| {
             let wanted = Wanted::stored("x", image);
             let part = part_of(&path, wanted.mark.as_deref())?;
-            let mut file = File::create(&part).await.unwrap();
+            let mut sink = Sink::File(File::create(&part).await.unwrap());
             let mut arrival = Arrival::new(wanted);
             for piece in [&b"a"[..], b"bc"] {
-                file.write_all(piece).await.unwrap();
+                sink.write(piece).await.unwrap();
                 arrival.pass(piece);
             }
-            settle(Ok(()), arrival, &mut file, &part, &path).await
+            settle(Ok(()), arrival, &mut sink, &part, &path).await
         };
         for good in good {
             assert_eq!(save(&good).await.ok(), Some(3), "{good}");

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256, Sha512};
 
 use super::super::failure::Failure;
 
+/// What zeros are hashed in.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// The strongest digest that the record has, of those that can be computed here.
 pub enum Verify {
     /// SHA-512.
@@ -36,6 +39,19 @@ impl Verify {
             Verify::Sha256(hash) => hash.update(bytes),
             Verify::Md5(hash) => hash.update(bytes),
             Verify::Length => {}
+        }
+    }
+
+    /// Takes so many zeros.
+    pub fn zeros(&mut self, bytes: u64) {
+        if matches!(self, Verify::Length) {
+            return;
+        }
+        let mut left = bytes;
+        while left > 0 {
+            let now = left.min(ZEROS.len() as u64);
+            self.update(&ZEROS[..now as usize]);
+            left -= now;
         }
     }
 

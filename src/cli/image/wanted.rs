@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Api, Client};
 use super::super::failure::Failure;
+use super::holes::Holes;
 
 /// Data that is to arrive.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) tag: Option<String>,
     /// Whether a part of it can be asked for.
     pub(super) has_ranges: bool,
+    /// Where it has nothing.
+    pub(super) holes: Holes,
 }
 
 impl Wanted {
@@ -31,6 +34,7 @@ impl Wanted {
             mark: image["os_hash_value"].as_str().map(str::to_owned),
             tag: None,
             has_ranges: true,
+            holes: Holes::default(),
         }
     }
 
@@ -54,7 +58,19 @@ impl Wanted {
             let range = text(reply.headers(), CONTENT_RANGE).and_then(|range| range.rsplit_once('/'));
             size = range.and_then(|(_, size)| size.parse::<u64>().ok());
         }
-        Ok(Wanted { path, expected: json!({"size": size}), mark: tag.clone(), tag, has_ranges })
+        Ok(Wanted {
+            path,
+            expected: json!({"size": size}),
+            mark: tag.clone(),
+            tag,
+            has_ranges,
+            holes: Holes::default(),
+        })
+    }
+
+    /// The same with its holes, where the data is the disk itself.
+    pub(super) async fn with_holes(self, client: &Client, id: &str) -> Wanted {
+        Wanted { holes: Holes::of_disk(client, id).await, ..self }
     }
 
     /// Its length, where that is known.

@@ -17,7 +17,7 @@ pub use self::header::Notes;
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
-use super::kept::Kept;
+use super::kept::{Kept, Reach};
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -56,7 +56,7 @@ impl<S: Source> Qcow2<S> {
     }
 
     /// The second-level table of an entry of the first level.
-    fn table(&self, index: u64) -> Result<Option<Arc<Vec<u8>>>, Error> {
+    fn table(&self, index: u64, reach: Reach) -> Result<Option<Arc<Vec<u8>>>, Error> {
         let at = usize::try_from(index).ok().and_then(|index| index.checked_mul(8));
         let entry = at.map(|at| Fields(&self.l1).be64(at)).unwrap_or_default();
         let wrong =
@@ -66,7 +66,7 @@ impl<S: Source> Qcow2<S> {
             return Ok(None);
         }
         self.expect_cluster(at).map_err(wrong)?;
-        let table = self.tables.get_or_make(at, || {
+        let table = self.tables.get(at, reach, || {
             let bytes = self.header.cluster_bytes();
             self.file().table("l2 table", at, bytes, bytes)
         })?;
@@ -130,29 +130,15 @@ impl<S: Source> Qcow2<S> {
         }
     }
 
-    /// Bytes of the file; what a last cluster lacks reads as zeros.
-    fn plain(&self, at: u64, bytes: u64) -> Run {
-        match self.source.size_bytes().saturating_sub(at) {
-            0 => Run { bytes, place: Place::Zeros },
-            there => Run { bytes: bytes.min(there), place: Place::Plain(at) },
-        }
-    }
-}
-
-impl<S: Source> Guest for Qcow2<S> {
-    fn size_bytes(&self) -> u64 {
-        self.header.size_bytes
-    }
-
-    fn run_at(&self, at: u64) -> Result<Run, Error> {
+    fn run(&self, at: u64, wanted: u64, reach: Reach) -> Result<Run, Error> {
         let (bits, per_table) = (self.header.cluster_bits, self.header.l2_entries());
         let left = self.header.size_bytes.saturating_sub(at);
         let first = at >> bits;
         let mut index = first / per_table;
-        let Some(table) = self.table(index)? else {
+        let Some(table) = self.table(index, reach)? else {
             // As far as the first level has nothing: tables may be few and the disk large.
-            while ((index + 1) * per_table) << bits < self.header.size_bytes
-                && self.table(index + 1)?.is_none()
+            while ((index + 1) * per_table) << bits < self.header.size_bytes.min(at.saturating_add(wanted))
+                && self.table(index + 1, reach)?.is_none()
             {
                 index += 1;
             }
@@ -161,7 +147,7 @@ impl<S: Source> Guest for Qcow2<S> {
         };
         let mut run = self.run_in(self.cluster(&table, first)?, at % self.header.cluster_bytes());
         let mut next = first + 1;
-        while run.bytes < left && !next.is_multiple_of(per_table) {
+        while run.bytes < left.min(wanted) && !next.is_multiple_of(per_table) {
             // A run that ends within its cluster goes on with something else.
             if at + run.bytes != next << bits {
                 break;
@@ -179,6 +165,28 @@ impl<S: Source> Guest for Qcow2<S> {
             next += 1;
         }
         Ok(Run { bytes: run.bytes.min(left), ..run })
+    }
+
+    /// Bytes of the file; what a last cluster lacks reads as zeros.
+    fn plain(&self, at: u64, bytes: u64) -> Run {
+        match self.source.size_bytes().saturating_sub(at) {
+            0 => Run { bytes, place: Place::Zeros },
+            there => Run { bytes: bytes.min(there), place: Place::Plain(at) },
+        }
+    }
+}
+
+impl<S: Source> Guest for Qcow2<S> {
+    fn size_bytes(&self) -> u64 {
+        self.header.size_bytes
+    }
+
+    fn run_at(&self, at: u64, wanted: u64) -> Result<Run, Error> {
+        self.run(at, wanted, Reach::Medium)
+    }
+
+    fn run_near(&self, at: u64, wanted: u64) -> Option<Run> {
+        self.run(at, wanted, Reach::Memory).ok()
     }
 
     fn kept_bytes(&self) -> u64 {

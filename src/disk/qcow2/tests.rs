@@ -88,13 +88,31 @@ fn every_kind_of_cluster_reads_as_it_should() {
         assert_eq!(part, disk[at..at + bytes], "{bytes} from {at}");
     }
     assert!(view.read_at(disk.len() as u64, &mut [0]).is_err());
-    let run = |at: usize| view.guest().run_at(at as u64).unwrap();
+    let run = |at: usize| view.guest().run_at(at as u64, u64::MAX).unwrap();
     assert_eq!(run(0), Run { bytes: 2 * CLUSTER as u64, place: Place::Plain(DATA_AT as u64) });
     assert_eq!(run(2 * CLUSTER), Run { bytes: 2 * CLUSTER as u64, place: Place::Zeros });
     assert!(matches!(
         run(4 * CLUSTER + 9).place,
         Place::Packed { skip: 9, unit: Unit { codec: Codec::Deflate, .. } }
     ));
+}
+
+#[test]
+fn what_is_read_from_memory_is_what_was_read_before() {
+    let (image, disk) = plain();
+    let budgets = Budgets::default();
+    let view = View::new(Qcow2::open(image, &budgets).unwrap(), &budgets);
+    let mut near = vec![0; disk.len()];
+    assert!(!view.read_near(0, &mut near[..1]) && view.extent_near(0).is_none(), "its table is not there");
+    view.read_at(0, &mut near[..1]).unwrap();
+    assert!(view.read_near(0, &mut near[..4 * CLUSTER]), "plain clusters");
+    assert_eq!(near[..4 * CLUSTER], disk[..4 * CLUSTER]);
+    assert_eq!(view.extent_near(17), Some(view.extent_at(17).unwrap()));
+    assert!(!view.read_near(0, &mut near), "a compressed one was not decoded yet");
+    view.read_at(0, &mut vec![0; disk.len()]).unwrap();
+    assert!(view.read_near(0, &mut near));
+    assert_eq!(near, disk);
+    assert!(!view.read_near(1, &mut near), "it goes past the end");
 }
 
 #[test]

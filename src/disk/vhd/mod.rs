@@ -13,7 +13,7 @@ pub(in crate::disk) use self::footer::checksum;
 use self::footer::{Footer, Kind};
 use super::budgets::Budgets;
 use super::guest::{Guest, Place, Run};
-use super::kept::Kept;
+use super::kept::{Kept, Reach};
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -59,18 +59,18 @@ impl<S: Source> Vhd<S> {
         self.footer.geometry_bytes
     }
 
-    fn bitmap(&self, at: u64, bytes: u64) -> Result<Arc<Vec<u8>>, Error> {
+    fn bitmap(&self, at: u64, bytes: u64, reach: Reach) -> Result<Arc<Vec<u8>>, Error> {
         let file = Structures::new(&self.source, Format::Vhd);
         // It lies in the file: the table was checked.
-        self.bitmaps.get_or_make(at, || file.table("sector bitmap", at, bytes, bytes))
+        self.bitmaps.get(at, reach, || file.table("sector bitmap", at, bytes, bytes))
     }
 
-    fn run_in(&self, blocks: &Blocks, at: u64) -> Result<Run, Error> {
+    fn run_in(&self, blocks: &Blocks, at: u64, reach: Reach) -> Result<Run, Error> {
         let (block, within) = (at / blocks.block_bytes, at % blocks.block_bytes);
         let Some(start) = blocks.at(block) else {
             return Ok(Run { bytes: blocks.block_bytes - within, place: Place::Zeros });
         };
-        let bitmap = self.bitmap(start, blocks.bitmap_bytes)?;
+        let bitmap = self.bitmap(start, blocks.bitmap_bytes, reach)?;
         let is_written = |sector: u64| {
             let byte = usize::try_from(sector / 8).ok().and_then(|at| bitmap.get(at)).copied().unwrap_or(0);
             byte >> (7 - sector % 8) & 1 == 1
@@ -85,6 +85,15 @@ impl<S: Source> Vhd<S> {
         };
         Ok(Run { bytes: end * SECTOR - within, place })
     }
+
+    fn run(&self, at: u64, reach: Reach) -> Result<Run, Error> {
+        let left = self.footer.size_bytes.saturating_sub(at);
+        let run = match &self.blocks {
+            None => Run { bytes: left, place: Place::Plain(at) },
+            Some(blocks) => self.run_in(blocks, at, reach)?,
+        };
+        Ok(Run { bytes: run.bytes.min(left), ..run })
+    }
 }
 
 impl<S: Source> Guest for Vhd<S> {
@@ -92,13 +101,12 @@ impl<S: Source> Guest for Vhd<S> {
         self.footer.size_bytes
     }
 
-    fn run_at(&self, at: u64) -> Result<Run, Error> {
-        let left = self.footer.size_bytes.saturating_sub(at);
-        let run = match &self.blocks {
-            None => Run { bytes: left, place: Place::Plain(at) },
-            Some(blocks) => self.run_in(blocks, at)?,
-        };
-        Ok(Run { bytes: run.bytes.min(left), ..run })
+    fn run_at(&self, at: u64, _: u64) -> Result<Run, Error> {
+        self.run(at, Reach::Medium)
+    }
+
+    fn run_near(&self, at: u64, _: u64) -> Option<Run> {
+        self.run(at, Reach::Memory).ok()
     }
 
     fn kept_bytes(&self) -> u64 {

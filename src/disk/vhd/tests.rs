@@ -112,7 +112,7 @@ fn a_dynamic_disk_is_its_written_sectors_and_zeros() {
     let (image, disk) = dynamic();
     assert_eq!(read(image.clone()).unwrap(), disk);
     let guest = Vhd::open(image, &Budgets::default()).unwrap();
-    let run = |at: usize| guest.run_at(at as u64).unwrap();
+    let run = |at: usize| guest.run_at(at as u64, u64::MAX).unwrap();
     let first = (FIRST_AT + EACH + 512) as u64;
     assert_eq!(run(100), Run { bytes: BLOCK as u64 - 100, place: Place::Plain(first + 100) });
     assert_eq!(run(BLOCK + 1), Run { bytes: BLOCK as u64 - 1, place: Place::Zeros });

@@ -100,12 +100,12 @@ impl<S: Source> Guest for Vhdx<S> {
         self.metadata.size_bytes
     }
 
-    fn run_at(&self, at: u64) -> Result<Run, Error> {
+    fn run_at(&self, at: u64, wanted: u64) -> Result<Run, Error> {
         let (each, left) = (self.metadata.block_bytes, self.metadata.size_bytes.saturating_sub(at));
         let (mut block, within) = (at / each, at % each);
         let first = self.block(block)?;
         let mut bytes = each - within;
-        while bytes < left {
+        while bytes < left.min(wanted) {
             let continues = match (first, self.block(block + 1)?) {
                 (Block::Zeros, Block::Zeros) => true,
                 (Block::At(from), Block::At(next)) => from + within + bytes == next,
@@ -121,6 +121,11 @@ impl<S: Source> Guest for Vhdx<S> {
             Block::At(from) => Place::Plain(from + within),
         };
         Ok(Run { bytes: bytes.min(left), place })
+    }
+
+    fn run_near(&self, at: u64, wanted: u64) -> Option<Run> {
+        // All that leads there is in memory.
+        self.run_at(at, wanted).ok()
     }
 
     fn kept_bytes(&self) -> u64 {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use bytes::Bytes;
+
 use crate::disk::source::{Source, Stretch};
 
 pub(super) const SECTOR: usize = 4096;
@@ -106,6 +108,21 @@ impl<S: Source> Source for Overlay<S> {
             out[(from - at) as usize..(to - at) as usize].copy_from_slice(written);
         }
         Ok(())
+    }
+
+    fn read_near_at(&self, at: u64, out: &mut [u8]) -> bool {
+        let there = self.source.size_bytes().saturating_sub(at);
+        self.is_untouched() && out.len() as u64 <= there && self.source.read_near_at(at, out)
+    }
+
+    fn pieces_at(&self, at: u64, bytes: usize) -> io::Result<Vec<Bytes>> {
+        let there = self.source.size_bytes().saturating_sub(at);
+        if self.is_untouched() && bytes as u64 <= there {
+            return self.source.pieces_at(at, bytes);
+        }
+        let mut read = vec![0; bytes];
+        self.read_exact_at(at, &mut read)?;
+        Ok(vec![read.into()])
     }
 
     fn origin_at(&self, at: u64) -> Option<u64> {

@@ -118,7 +118,7 @@ fn blocks_read_as_data_or_zeros() {
     let (image, disk) = good();
     assert!(read(image.clone()).unwrap() == disk);
     let guest = Vhdx::open(image, &Budgets::default()).unwrap();
-    let run = |at: usize| guest.run_at(at as u64).unwrap();
+    let run = |at: usize| guest.run_at(at as u64, u64::MAX).unwrap();
     assert_eq!(run(3), Run { bytes: BLOCK as u64 - 3, place: Place::Plain(DATA_AT as u64 + 3) });
     assert_eq!(run(BLOCK), Run { bytes: 2 * BLOCK as u64, place: Place::Zeros });
     assert_eq!(run(3 * BLOCK).bytes, 4096);

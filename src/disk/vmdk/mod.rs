@@ -10,7 +10,7 @@ use self::header::{Header, SECTOR, TABLE_ENTRIES};
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
-use super::kept::Kept;
+use super::kept::{Kept, Reach};
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -62,7 +62,7 @@ impl<S: Source> Vmdk<S> {
     }
 
     /// The entry of a grain.
-    fn entry(&self, grain: u64) -> Result<u32, Error> {
+    fn entry(&self, grain: u64, reach: Reach) -> Result<u32, Error> {
         let (table, within) = (grain / TABLE_ENTRIES, grain % TABLE_ENTRIES);
         let place = usize::try_from(table * 4).unwrap_or(usize::MAX);
         let at = u64::from(Fields(&self.directory).le32(place)) * SECTOR;
@@ -70,11 +70,11 @@ impl<S: Source> Vmdk<S> {
             return Ok(0);
         }
         let entries =
-            self.tables.get_or_make(at, || self.file().table("grain table", at, TABLE_BYTES, TABLE_BYTES))?;
+            self.tables.get(at, reach, || self.file().table("grain table", at, TABLE_BYTES, TABLE_BYTES))?;
         Ok(Fields(&entries).le32(within as usize * 4))
     }
 
-    fn place(&self, grain: u64, entry: u32) -> Result<Place, Error> {
+    fn place(&self, grain: u64, entry: u32, reach: Reach) -> Result<Place, Error> {
         match entry {
             0 => return Ok(Place::Zeros),
             ZERO_GRAIN if self.header.has_zero_grains => return Ok(Place::Zeros),
@@ -86,12 +86,41 @@ impl<S: Source> Vmdk<S> {
         }
         let at = u64::from(entry) * SECTOR;
         if self.header.is_compressed {
+            reach.expect_medium()?;
             return Ok(Place::Packed { unit: self.unit(grain, at)?, skip: 0 });
         }
         // Of the last grain, what the disk has.
         let bytes = self.header.grain_bytes.min(self.header.size_bytes - grain * self.header.grain_bytes);
         self.file().expect_inside("grain table", at, bytes)?;
         Ok(Place::Plain(at))
+    }
+
+    fn run(&self, at: u64, wanted: u64, reach: Reach) -> Result<Run, Error> {
+        let (each, left) = (self.header.grain_bytes, self.header.size_bytes.saturating_sub(at));
+        let (mut grain, within) = (at / each, at % each);
+        let first = self.place(grain, self.entry(grain, reach)?, reach)?;
+        let mut bytes = each - within;
+        let place = match first {
+            Place::Zeros => Place::Zeros,
+            Place::Plain(from) => Place::Plain(from + within),
+            Place::Packed { unit, .. } => Place::Packed { unit, skip: within },
+        };
+        // As far as the table goes: the next one may be read anew.
+        while bytes < left.min(wanted) && !(grain + 1).is_multiple_of(TABLE_ENTRIES) {
+            let continues = match (place, self.entry(grain + 1, reach)?) {
+                (Place::Zeros, 0) => true,
+                (Place::Zeros, ZERO_GRAIN) => self.header.has_zero_grains,
+                (Place::Plain(from), entry) => from + bytes == u64::from(entry) * SECTOR,
+                _ => false,
+            };
+            if !continues {
+                break;
+            }
+            grain += 1;
+            self.place(grain, self.entry(grain, reach)?, reach)?;
+            bytes += each;
+        }
+        Ok(Run { bytes: bytes.min(left), place })
     }
 
     fn unit(&self, grain: u64, at: u64) -> Result<Unit, Error> {
@@ -120,32 +149,12 @@ impl<S: Source> Guest for Vmdk<S> {
         self.header.size_bytes
     }
 
-    fn run_at(&self, at: u64) -> Result<Run, Error> {
-        let (each, left) = (self.header.grain_bytes, self.header.size_bytes.saturating_sub(at));
-        let (mut grain, within) = (at / each, at % each);
-        let first = self.place(grain, self.entry(grain)?)?;
-        let mut bytes = each - within;
-        let place = match first {
-            Place::Zeros => Place::Zeros,
-            Place::Plain(from) => Place::Plain(from + within),
-            Place::Packed { unit, .. } => Place::Packed { unit, skip: within },
-        };
-        // As far as the table goes: the next one may be read anew.
-        while bytes < left && !(grain + 1).is_multiple_of(TABLE_ENTRIES) {
-            let continues = match (place, self.entry(grain + 1)?) {
-                (Place::Zeros, 0) => true,
-                (Place::Zeros, ZERO_GRAIN) => self.header.has_zero_grains,
-                (Place::Plain(from), entry) => from + bytes == u64::from(entry) * SECTOR,
-                _ => false,
-            };
-            if !continues {
-                break;
-            }
-            grain += 1;
-            self.place(grain, self.entry(grain)?)?;
-            bytes += each;
-        }
-        Ok(Run { bytes: bytes.min(left), place })
+    fn run_at(&self, at: u64, wanted: u64) -> Result<Run, Error> {
+        self.run(at, wanted, Reach::Medium)
+    }
+
+    fn run_near(&self, at: u64, wanted: u64) -> Option<Run> {
+        self.run(at, wanted, Reach::Memory).ok()
     }
 
     fn kept_bytes(&self) -> u64 {

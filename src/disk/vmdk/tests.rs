@@ -113,7 +113,7 @@ fn a_sparse_disk_is_its_grains_and_zeros() {
     let (image, disk) = good();
     assert_eq!(read(image.clone()).unwrap(), disk);
     let guest = Vmdk::open(image, &Budgets::default()).unwrap();
-    let run = |at: usize| guest.run_at(at as u64).unwrap();
+    let run = |at: usize| guest.run_at(at as u64, u64::MAX).unwrap();
     assert_eq!(run(5), Run { bytes: 2 * GRAIN as u64 - 5, place: Place::Plain(DATA_AT as u64 + 5) });
     assert_eq!(run(2 * GRAIN), Run { bytes: 2 * GRAIN as u64, place: Place::Zeros });
     assert_eq!(run(4 * GRAIN), Run { bytes: 1536, place: Place::Plain((DATA_AT + 2 * GRAIN) as u64) });

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytes::Bytes;
+
 use super::stored::{Stored, refusal};
 use crate::disk::probe::Format;
 use crate::disk::{self, Budgets, Extent, Guest, Place, Raw, Source, Stretch, View};
@@ -89,7 +91,7 @@ impl GuestDisk {
 
     /// Where the bytes from `at` on lie, which is before the end.
     pub(super) fn spot_at(&self, at: u64) -> Result<Spotted, Error> {
-        let run = self.view.guest().run_at(at).map_err(refusal)?;
+        let run = self.view.guest().run_at(at, u64::MAX).map_err(refusal)?;
         let (what, bytes) = match run.place {
             Place::Zeros => (What::Zeros, run.bytes),
             Place::Plain(from) => match self.origin_of(from) {
@@ -114,6 +116,24 @@ impl GuestDisk {
     /// As [`GuestDisk::extent_at`]; when the range does not lie on the disk.
     pub fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), Error> {
         self.view.read_at(at, out).map_err(refusal)
+    }
+
+    /// The same as far as memory has it: `false`, and anything in `out`, where it has not all. Waits for nothing.
+    pub fn read_near(&self, at: u64, out: &mut [u8]) -> bool {
+        self.view.read_near(at, out)
+    }
+
+    /// What [`GuestDisk::extent_at`] tells, where that needs nothing that is not in memory.
+    pub fn extent_near(&self, at: u64) -> Option<Extent> {
+        self.view.extent_near(at)
+    }
+
+    /// Its `bytes` from `at` on, in pieces as they lie in memory where they do. Blocks on the medium.
+    ///
+    /// # Errors
+    /// As [`GuestDisk::read_at`].
+    pub fn pieces_at(&self, at: u64, bytes: usize) -> Result<Vec<Bytes>, Error> {
+        self.view.pieces_at(at, bytes).map_err(refusal)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::io;
 
+use bytes::Bytes;
+
 use crate::disk::{self, Source, Stretch};
+use crate::model::ByteRange;
 use crate::service::{Error, ErrorKind};
 use crate::store::{self, Reader};
 
@@ -16,6 +19,15 @@ impl Source for Stored {
 
     fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
         self.0.read_at(at, out).map_err(io::Error::other)
+    }
+
+    fn read_near_at(&self, at: u64, out: &mut [u8]) -> bool {
+        self.0.read_near(at, out)
+    }
+
+    fn pieces_at(&self, at: u64, bytes: usize) -> io::Result<Vec<Bytes>> {
+        let range = ByteRange { start: at, end: at.saturating_add(bytes as u64) };
+        self.0.pieces_at(range).map_err(io::Error::other)
     }
 
     fn stretch_at(&self, at: u64) -> Stretch {

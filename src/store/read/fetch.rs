@@ -206,7 +206,7 @@ impl Store {
     }
 }
 
-fn frame_key(pack: &Pack, index: usize) -> FrameKey {
+pub(super) fn frame_key(pack: &Pack, index: usize) -> FrameKey {
     (pack.number, pack.generation(), index)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`plan`] says what a range is made of, [`fetch`] gets it, [`course`] gets the next ones meanwhile, with
 //! turns from [`fetchers`], and [`ahead`] hands them to a client; what cannot be read of a stream comes from
-//! another copy of it ([`elsewhere`]).
+//! another copy of it ([`elsewhere`]). Who must not wait gets what memory has ([`near`]).
 //! Invariant: what leaves here was compared with the name it was stored under, and memory held
 //! for a client that does not take its bytes is bounded. Must not know how clients ask.
 
@@ -11,6 +11,7 @@ mod course;
 mod elsewhere;
 mod fetch;
 mod fetchers;
+mod near;
 mod plan;
 mod spots;
 #[cfg(test)]
@@ -136,6 +137,20 @@ impl Reader {
     /// tokio runtime to be polled in.
     pub fn stream(&self, range: ByteRange) -> BoxStream<'static, Result<Bytes, Error>> {
         ahead::stream(self.clone(), range)
+    }
+
+    /// The bytes of `range`, which lies within the stream, in pieces as they lie in memory. Blocks on the medium.
+    ///
+    /// # Errors
+    /// As [`Reader::read_at`].
+    pub fn pieces_at(&self, range: ByteRange) -> Result<Vec<Bytes>, Error> {
+        let (mut rest, mut pieces) = (range, Vec::new());
+        while !rest.is_empty() {
+            let batch = self.layout.plan(rest, BATCH_BYTES)?;
+            pieces.extend(self.fetch(&batch)?);
+            rest.start = batch.end;
+        }
+        Ok(pieces)
     }
 
     /// Fills `out` from `offset`. Blocks on the medium.

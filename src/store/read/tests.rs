@@ -105,6 +105,22 @@ async fn equal_reads_at_the_same_time_cost_the_medium_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_from_memory_costs_the_medium_nothing() {
+    let (medium, reader, data) = stored(3 << 20).await;
+    let mut out = vec![0; 300_000];
+    assert!(!reader.read_near(1 << 20, &mut out));
+    assert_eq!(medium.requests.load(Ordering::Relaxed), 0);
+    reader.read_at(1 << 20, &mut vec![0; 300_000]).unwrap();
+    let before = medium.requests.load(Ordering::Relaxed);
+    assert!(reader.read_near(1 << 20, &mut out));
+    assert!(out == data[1 << 20..][..300_000]);
+    assert!(!reader.read_near(data.len() as u64 - 1, &mut out), "it goes past the end");
+    assert_eq!(medium.requests.load(Ordering::Relaxed), before);
+    let range = ByteRange { start: 12_345, end: 2_000_000 };
+    assert!(reader.pieces_at(range).unwrap().concat() == data[12_345..2_000_000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_byte_costs_a_frame_and_the_whole_is_read_once() {
     let (medium, reader, data) = stored(6 << 20).await;
     let mut pieces = reader.stream(ByteRange::whole(data.len() as u64));

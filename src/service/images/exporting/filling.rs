@@ -76,9 +76,7 @@ impl Filling {
         if start == end {
             return Ok(());
         }
-        let mut data = vec![0; length(end - start)];
-        self.disk.read_at(start, &mut data)?;
-        out.push(data.into());
+        out.extend(self.disk.pieces_at(start, length(end - start))?);
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn of(guest: &dyn Guest) -> impl Iterator<Item = Piece> {
     let mut waiting: BinaryHeap<Reverse<At>> = BinaryHeap::new();
     std::iter::from_fn(move || {
         while waiting.len() < AHEAD && guest_at < guest.size_bytes() {
-            let Ok(run) = guest.run_at(guest_at) else {
+            let Ok(run) = guest.run_at(guest_at, u64::MAX) else {
                 guest_at = guest.size_bytes();
                 break;
             };
