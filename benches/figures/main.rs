@@ -1,6 +1,6 @@
 //! The figures Tintype promises, each measured beside a yardstick in the same run.
 //!
-//! `cargo bench --profile ci --bench figures [-- PART...]` prints a row per figure on standard
+//! `cargo bench --profile measured --bench figures [-- PART...]` prints a row per figure on standard
 //! output and what it is made of on standard error. `benches/run` runs it with all that belongs
 //! beside it. A figure that falls short is a row that says so, never a failure: how fast a machine
 //! is today is no property of the code.
