@@ -7,7 +7,7 @@ import array
 
 from made import Case, le, pattern, put
 
-BLOCK, BLOCKS = 4096, 5
+BLOCK, BLOCKS = 1024, 5
 MAP_AT, DATA_AT = 512, 1024
 SIZE = BLOCKS * BLOCK - BLOCK // 2
 HOLE, ZEROS = 0xffffffff, 0xfffffffe

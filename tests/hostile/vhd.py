@@ -5,7 +5,7 @@ Source: Microsoft's Virtual Hard Disk Image Format Specification.
 
 from made import CANARY_PATH, SECTOR, Case, be, pattern, put
 
-BLOCK = 8192
+BLOCK = 2048
 HEADER_AT, TABLE_AT, FIRST_AT = 512, 1536, 2048
 EACH = SECTOR + BLOCK
 BLOCKS = 4
@@ -80,7 +80,7 @@ def cases():
         case('a block in the header', dynamic(table=[(1, HEADER_AT)]), 'bad-table'),
         case('a block past the end', dynamic(table=[(1, 1 << 30)]), 'bad-table'),
         case('a disk without bounds', dynamic(footer(size=1 << 60)), 'over-budget'),
-        case('a table without bounds', dynamic(footer(size=1 << 43), head=[(28, be(1 << 30, 4))]), 'over-budget'),
+        case('a table without bounds', dynamic(footer(size=1 << 42), head=[(28, be(1 << 31, 4))]), 'over-budget'),
         case('sizes that disagree', dynamic(footer(3, 1 << 40, HEADER_AT, b'xxxx', (56, be(100, 2) + b'\x10\x3f'))),
              'disagreement'),
         case('fixed, longer than its file', fixed(1 << 30), 'cut-short'),
