@@ -64,7 +64,12 @@ pub fn run() -> Outcome {
         }
         // Of seconds in hundredths, so that the figures are not all zeros.
         let wanted = Wanted::RatioAtMost(0.03);
-        shares.print(&format!("looking at a {name} that arrives"), "cs", "processor time of its upload", wanted);
+        shares.print(
+            &format!("looking at a {name} that arrives"),
+            "cs",
+            "processor time of its upload",
+            wanted,
+        );
     }
     Ok(())
 }
@@ -74,7 +79,8 @@ fn container(disk: &[u8], options: &[&str]) -> Result<Bytes, Box<dyn Error>> {
     let dir = server::new_dir()?;
     let (raw, made) = (dir.path().join("raw"), dir.path().join("made"));
     std::fs::write(&raw, disk)?;
-    let output = Command::new("qemu-img").args(["convert", "-f", "raw"]).args(options).args([&raw, &made]).output()?;
+    let output =
+        Command::new("qemu-img").args(["convert", "-f", "raw"]).args(options).args([&raw, &made]).output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }

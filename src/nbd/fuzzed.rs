@@ -48,7 +48,8 @@ pub fn serve(data: &[u8]) {
             if let Ok(Outcome::Agreed(agreed)) = outcome {
                 let (reader, writer) = tokio::io::split(stream);
                 let pages = Pages::new(PAGES_BYTES);
-                transmission::run(reader, writer, agreed, &pages, Arc::default(), std::future::pending()).await;
+                transmission::run(reader, writer, agreed, &pages, Arc::default(), std::future::pending())
+                    .await;
             }
         };
         let both = async { tokio::join!(client, server) };

@@ -8,6 +8,7 @@ import threading
 
 import iso
 import mixed
+import ova
 import qcow2
 import raw
 import vdi
@@ -20,7 +21,7 @@ from doors import DOORS, TUS
 from made import Case
 from verdict import equal, expect
 
-MAKERS = (qcow2, vmdk, vhd, vhdx, vdi, iso)
+MAKERS = (qcow2, vmdk, vhd, vhdx, vdi, iso, *([ova] if ova.IS_READ else []))
 CORPUS = [case for maker in (*MAKERS, mixed) for case in maker.cases()]
 LATE = [case for maker in (qcow2, vmdk) for case in maker.late()]
 # A file in a bucket is what its bytes say, and its name must not say otherwise: what is told by that has words of its own.
@@ -35,6 +36,10 @@ def in_order(door):
         for maker in MAKERS:
             claim = maker.__name__
             case = Case(f'a good {claim}', claim, maker.good())
+            if maker is ova:
+                case = Case('a good OVA', 'vmdk', maker.good(), container='ova')
+            if not passes(door, case):
+                continue
             answer = DOORS[door][0](place, case)
             expect(answer.is_taken, f'{case.name} was refused: {answer}')
             equal(f'the data of {case.name}', place.client.data(answer.image) == case.data, True)

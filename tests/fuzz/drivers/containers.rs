@@ -14,6 +14,8 @@ const READ_BYTES: u64 = 96 << 10;
 const RUNS_MAX: usize = 4096;
 /// Tables in memory: a part of what the service has, so that it is met sooner.
 const TABLE_BYTES_MAX: u64 = 1 << 20;
+/// The largest disk: likewise.
+const VIRTUAL_BYTES_MAX: u64 = 1 << 30;
 
 /// A qcow2 file.
 pub fn qcow2(data: &[u8]) {
@@ -61,7 +63,12 @@ pub fn iso(data: &[u8]) {
 }
 
 fn budgets() -> Budgets {
-    Budgets { table_bytes_max: TABLE_BYTES_MAX, pieces: Pieces::new(1 << 20), ..Budgets::default() }
+    Budgets {
+        table_bytes_max: TABLE_BYTES_MAX,
+        virtual_bytes_max: VIRTUAL_BYTES_MAX,
+        pieces: Pieces::new(1 << 20),
+        ..Budgets::default()
+    }
 }
 
 fn container(format: Format, image: Vec<u8>) {
