@@ -28,6 +28,7 @@ mod quick;
 mod random;
 mod reclaim;
 mod rights;
+mod screening;
 mod sealed;
 mod server;
 mod start;
@@ -40,11 +41,12 @@ type Outcome = Result<(), Box<dyn Error>>;
 type Part = (&'static str, fn() -> Outcome);
 
 /// Name of each part and what runs it.
-const PARTS: [Part; 18] = [
+const PARTS: [Part; 19] = [
     ("ingest", ingest::run),
     ("known", known::run),
     ("sealed", sealed::run),
     ("upload", upload::run),
+    ("screening", screening::run),
     ("quick", quick::run),
     ("download", download::run),
     ("exports", exports::run),

@@ -71,20 +71,24 @@ impl<S: Source> Vdi<S> {
     fn check(&self, file: &Structures) -> Result<(), Error> {
         let wrong = |why: String| Err(file.refuse(Code::BadTable, "block map", why));
         let count = self.map.len() as u64 / 4;
-        let mut numbers: Vec<(u32, u64)> =
-            (0..count).map(|block| (self.entry(block), block)).filter(|(entry, _)| *entry < ZEROS).collect();
-        numbers.sort_unstable();
-        if let Some(pair) = numbers.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return wrong(format!("blocks {} and {} are the same", pair[0].1, pair[1].1));
-        }
-        for (number, block) in numbers {
+        let mut numbers = Vec::new();
+        for block in 0..count {
+            let number = self.entry(block);
+            if number >= ZEROS {
+                continue;
+            }
             let bytes = self.block_bytes.min(self.size_bytes - block * self.block_bytes);
             let start = self.data_at + u64::from(number) * self.block_bytes;
             if start + bytes > self.source.size_bytes() {
                 return wrong(format!("block {block} reaches past the end of the file"));
             }
+            numbers.push(number);
         }
-        Ok(())
+        numbers.sort_unstable();
+        match numbers.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => wrong(format!("block {} of the file is two of the disk's", pair[0])),
+            None => Ok(()),
+        }
     }
 
     fn entry(&self, block: u64) -> u32 {

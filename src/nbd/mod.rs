@@ -8,6 +8,8 @@
 mod capture;
 pub mod client;
 mod exports;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod near;
 mod negotiation;
 mod objections;
@@ -19,7 +21,7 @@ mod replies;
 mod served;
 pub mod server;
 mod talk;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 pub mod tls;
 mod transmission;

@@ -184,6 +184,8 @@ pub struct Service {
     web: Arc<Web>,
     /// Disks of images that are open.
     guests: images::Guests,
+    /// Turns to look into containers that arrive.
+    looks: Arc<images::Looks>,
     /// When data was read last.
     reads: images::Reads,
     /// Streams that recipes are not for.
@@ -239,6 +241,7 @@ impl Service {
             regions: Arc::default(),
             web: Arc::default(),
             guests: images::Guests::default(),
+            looks: Arc::default(),
             reads: images::Reads::new(now),
             recipes_tried: images::Tried::default(),
             disk_exports: disk_exports::Exports::default(),

@@ -21,6 +21,8 @@ mod error;
 mod events;
 mod filling;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod index;
 mod ingest;
 mod inspect;

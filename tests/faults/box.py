@@ -28,7 +28,7 @@ class Box:
         self.settings = dict(settings)
         self.variables = dict(variables or {})
         self.process = None
-        self.url = None
+        self.url, self.ready = None, None
 
     def __enter__(self):
         return self
@@ -43,7 +43,10 @@ class Box:
 
     def launch(self):
         """Starts the server and waits for nothing."""
-        command = [self.binary, 'serve', '--data', self.data, '--listen', self.listen, '--json']
+        self.spawn([self.binary, 'serve', '--data', self.data, '--listen', self.listen, '--json'])
+
+    def spawn(self, command):
+        """Starts the server by this command."""
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=self.environment())
 
@@ -54,7 +57,8 @@ class Box:
         if not line:
             status = self.process.wait(STOP_TIME_MAX)
             raise Failed(f'the server did not start (status {status}): {self.said()}')
-        self.url = json.loads(line)['url']
+        self.ready = json.loads(line)
+        self.url = self.ready['url']
 
     def refused_start(self):
         """Starts the server where it must refuse: its exit status and what it said."""

@@ -85,9 +85,14 @@ impl Blocks {
 
     /// Where the bitmap of a block is; `None` where the block is a hole.
     pub(super) fn at(&self, block: u64) -> Option<u64> {
+        self.sector(block).map(|sector| u64::from(sector) * SECTOR)
+    }
+
+    /// The same in sectors.
+    fn sector(&self, block: u64) -> Option<u32> {
         let place = usize::try_from(block).ok().and_then(|block| block.checked_mul(4))?;
         let entry = Fields(self.table.get(place..)?).be32(0);
-        (entry != HOLE).then(|| u64::from(entry) * SECTOR)
+        (entry != HOLE).then_some(entry)
     }
 
     /// Blocks lie in the file, apart from each other and from what else is there.
@@ -95,20 +100,23 @@ impl Blocks {
         let wrong = |why: String| Err(file.refuse(Code::BadTable, "block allocation table", why));
         let each = self.bitmap_bytes + self.block_bytes;
         let count = self.table.len() as u64 / 4;
-        let mut starts: Vec<u64> = (0..count).filter_map(|block| self.at(block)).collect();
+        // In sectors: half the memory of bytes.
+        let mut starts: Vec<u32> = (0..count).filter_map(|block| self.sector(block)).collect();
         starts.sort_unstable();
+        let byte = |sector: &u32| u64::from(*sector) * SECTOR;
         for pair in starts.windows(2) {
-            if pair[1] - pair[0] < each {
-                return wrong(format!("two blocks overlap at byte {}", pair[1]));
+            if byte(&pair[1]) - byte(&pair[0]) < each {
+                return wrong(format!("two blocks overlap at byte {}", byte(&pair[1])));
             }
         }
         for (at, bytes) in taken {
-            let before = starts.partition_point(|start| *start < at.saturating_add(*bytes));
-            if before > 0 && starts[before - 1] + each > *at {
-                return wrong(format!("the block at byte {} overlaps a header", starts[before - 1]));
+            let before = starts.partition_point(|start| byte(start) < at.saturating_add(*bytes));
+            let last = starts[..before].last().map(byte);
+            if let Some(last) = last.filter(|last| last + each > *at) {
+                return wrong(format!("the block at byte {last} overlaps a header"));
             }
         }
-        match starts.last() {
+        match starts.last().map(byte) {
             // The footer follows the last one, so that it is there whole.
             Some(last) if last + each > file_bytes - FOOTER_BYTES as u64 + 1 => {
                 wrong(format!("the block at byte {last} reaches past the end"))

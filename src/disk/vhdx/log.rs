@@ -1,7 +1,8 @@
 //! The log of a VHDX: changes that were not yet made where they belong when the file was last closed.
 //!
-//! Source: MS-VHDX 2.3. Invariant: what an entry says is believed only when its checksum, its name and its place in the
-//! newest whole sequence are right; a last entry that was torn is none.
+//! Source: MS-VHDX 2.3. Invariants: what an entry says is believed only when its checksum, its name and its place in the
+//! newest whole sequence are right; a last entry that was torn is none. Entries do not lie in each other, so that all of them
+//! together take no more than the ring, in memory and in sums.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +69,13 @@ fn entry(ring: &[u8], at: usize, log: Log) -> Option<Entry> {
     }
     // It may go on at the start of the ring.
     let first = &ring[at..ring.len().min(at + length)];
-    let bytes = [first, &ring[..length - first.len()]].concat();
+    let parts = [first, &ring[..length - first.len()]];
+    // What follows its first sector is descriptors and data, each of which begins with a mark of its own.
+    let mut following = parts.iter().flat_map(|part| part.chunks(SECTOR)).skip(1);
+    if following.any(|sector| sector.starts_with(ENTRY_MAGIC)) {
+        return None;
+    }
+    let bytes = parts.concat();
     let (sequence, tail) = (fields.le64(16), usize::try_from(fields.le32(12)).ok()?);
     (sequence > 0 && checksum(&bytes, CHECKSUM_AT) == fields.le32(CHECKSUM_AT)).then_some(Entry {
         sequence,
@@ -79,25 +86,35 @@ fn entry(ring: &[u8], at: usize, log: Log) -> Option<Entry> {
 
 /// Where the entries of the newest sequence are, oldest first: one that is whole ends with an entry that names its start.
 fn newest(entries: &BTreeMap<usize, Entry>, ring_bytes: usize) -> Option<Vec<usize>> {
-    let mut best: Option<(u64, Vec<usize>)> = None;
-    for (start, first) in entries {
-        let (mut places, mut last, mut at) = (vec![*start], first, *start);
-        loop {
-            at = (at + last.bytes.len()) % ring_bytes;
-            match entries.get(&at) {
-                Some(next) if last.sequence.checked_add(1) == Some(next.sequence) => {
-                    places.push(at);
-                    last = next;
-                }
-                _ => break,
+    let next = |at: usize| {
+        let entry = entries.get(&at)?;
+        let following = (at + entry.bytes.len()) % ring_bytes;
+        let sequence = entries.get(&following)?.sequence;
+        (entry.sequence.checked_add(1) == Some(sequence)).then_some(following)
+    };
+    // Where what begins with each entry ends: gone over once, however many begin on the way.
+    let mut ends: BTreeMap<usize, usize> = BTreeMap::new();
+    for start in entries.keys() {
+        let (mut passed, mut at) = (Vec::new(), *start);
+        let end = loop {
+            if let Some(end) = ends.get(&at) {
+                break *end;
             }
-        }
-        let is_newer = best.as_ref().is_none_or(|(sequence, _)| last.sequence > *sequence);
-        if last.tail == *start && is_newer {
-            best = Some((last.sequence, places));
-        }
+            passed.push(at);
+            match next(at) {
+                Some(following) => at = following,
+                None => break at,
+            }
+        };
+        ends.extend(passed.into_iter().map(|at| (at, end)));
     }
-    best.map(|(_, places)| places)
+    let whole = entries.iter().filter(|(at, last)| ends.get(&last.tail) == Some(*at));
+    let (end, last) = whole.max_by_key(|(_, last)| last.sequence)?;
+    let mut places = vec![last.tail];
+    while let Some(at) = places.last().filter(|at| *at != end).and_then(|at| next(*at)) {
+        places.push(at);
+    }
+    Some(places)
 }
 
 fn replay(file: &Structures, size: u64, entry: &Entry, over: &mut Changes) -> Result<(), Error> {
@@ -158,4 +175,47 @@ fn data(sector: &[u8], descriptor: &[u8], sequence: u64) -> Option<Box<[u8; SECT
     whole[..8].copy_from_slice(&descriptor[8..16]);
     whole[SECTOR - 4..].copy_from_slice(&descriptor[4..8]);
     Some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::fixtures::put;
+
+    const LOG: Log = Log { name: uuid::Uuid::from_u128(7), at: 0, bytes: 0 };
+
+    /// An entry of this length at this place, whatever lies in it.
+    fn put_entry(ring: &mut [u8], at: usize, bytes: usize, tail: usize, sequence: u64) {
+        put(ring, at, &[0; ENTRY_BYTES]);
+        put(ring, at, ENTRY_MAGIC);
+        put(ring, at + 8, &(bytes as u32).to_le_bytes());
+        put(ring, at + 12, &(tail as u32).to_le_bytes());
+        put(ring, at + 16, &sequence.to_le_bytes());
+        put(ring, at + 32, &LOG.name.to_bytes_le());
+        let sum = checksum(&ring[at..at + bytes], CHECKSUM_AT);
+        put(ring, at + CHECKSUM_AT, &sum.to_le_bytes());
+    }
+
+    #[test]
+    fn b3_entries_in_entries_are_none() {
+        let mut ring = vec![0; 64 * SECTOR];
+        // From the last one on, so that each has the right sum of all that lies in it.
+        for at in (0..ring.len()).step_by(SECTOR).rev() {
+            let bytes = ring.len() - at;
+            put_entry(&mut ring, at, bytes, at, 1 + at as u64);
+        }
+        let found = entries(&ring, LOG);
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [63 * SECTOR]);
+    }
+
+    #[test]
+    fn b7_a_long_sequence_is_gone_over_once() {
+        let mut ring = vec![0; 16_384 * SECTOR];
+        for number in 0..16_384 {
+            put_entry(&mut ring, number * SECTOR, SECTOR, 0, 1 + number as u64);
+        }
+        let found = entries(&ring, LOG);
+        let places = newest(&found, ring.len()).unwrap();
+        assert_eq!((places.len(), places[0], places[16_383]), (16_384, 0, 16_383 * SECTOR));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! While data arrives, [`super::screen`] tells its format by its start and end. What only the tables inside say is looked up
 //! here: that every part of the disk lies in the file, and how large it is. Invariant: a container that is not in order
-//! becomes no image's data. Must not know how the data came.
+//! becomes no image's data; all looks together take no more memory than there is for them. Must not know how the data came.
 
 use super::stored::{Stored, refusal};
 use crate::disk::probe::Format;
@@ -44,6 +44,7 @@ impl Service {
     /// As [`Service::look_into`].
     pub(super) fn look_through(&self, judged: Judged, reader: Reader) -> Result<Option<u64>, Error> {
         let Some(format) = judged.container else { return Ok(judged.virtual_size) };
+        let _turn = self.looks.turn(reader.size_bytes());
         look(format, Stored(reader), &self.rules.disks).map_err(refusal)
     }
 }

@@ -18,6 +18,7 @@ mod importing;
 mod inspecting;
 mod links;
 mod looking;
+mod looking_turns;
 mod members;
 mod own;
 mod placing;
@@ -59,6 +60,7 @@ pub use inspecting::{
     Severity, System, Volume,
 };
 pub use links::{LinkRefusal, LinkRules, LinkSignature, MadeLink, NewLink, TTL_MIN_S};
+pub(super) use looking_turns::Looks;
 pub use own::{Kind, Label};
 pub use protection::Protections;
 pub use read::Listing;

@@ -1,7 +1,7 @@
 //! Decides, while an upload streams by, whether its content is what it claims and harms nobody.
 //!
-//! Invariant: nothing becomes active without having passed here. Only bare containers are looked
-//! into, and `raw` takes any bytes, as the Image API has it.
+//! Invariant: nothing becomes active without having passed here. Only bare containers, and those of the three Amazon formats, which
+//! are none, are looked into; `raw` takes any bytes, as the Image API has it.
 
 use super::looking::Judged;
 use crate::disk::probe::{Format, Probe};
@@ -103,6 +103,10 @@ impl Claim {
             (Some("bare"), Some("vdi")) => Claim::Is(Format::Vdi),
             (Some("bare"), Some("iso")) => Claim::Is(Format::Iso),
             (Some("bare"), _) => Claim::Opaque,
+            // Parts of a machine that lie there as they are.
+            (Some("ami"), Some("ami")) | (Some("ari"), Some("ari")) | (Some("aki"), Some("aki")) => {
+                Claim::Opaque
+            }
             _ => Claim::Unseen,
         }
     }
@@ -161,6 +165,8 @@ mod tests {
         assert_eq!(screen("bare", "vmdk", true, &qcow2(0)), REFUSED);
         assert_eq!(screen("bare", "ami", true, &qcow2(0)), REFUSED);
         assert_eq!(screen("bare", "ami", true, &[1; 10]), Ok(UNKNOWN));
+        assert_eq!(screen("ami", "ami", true, &qcow2(0)), REFUSED);
+        assert_eq!(screen("aki", "aki", true, &[1; 10]), Ok(UNKNOWN));
         assert_eq!(screen("ovf", "vmdk", true, &[1; 10]), Ok(UNKNOWN));
     }
 

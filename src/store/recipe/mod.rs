@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 
 pub(super) use composition::{Composition, Segment};
+#[cfg(any(test, fuzzing))]
+pub(super) use deflate::{make as made, take_apart as taken_apart};
 pub use making::{Piece, Recast};
 
 /// What the codec of a recipe's units is: `preflate-rs` 0.7, whose outcome follows from its release.

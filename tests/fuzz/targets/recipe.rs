@@ -1,0 +1,4 @@
+//! Inputs for what `tintype` opens to nobody but this: `tintype::store::fuzzed::take_apart`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tintype::store::fuzzed::take_apart(data));
