@@ -63,6 +63,7 @@ pub fn image(n: u64) -> Image {
         min_ram_mib: 512,
         size_bytes: Some(scatter(n) % (1 << 34)),
         virtual_size_bytes: None,
+        verdict: None,
         digests: None,
         content: None,
         tags: [format!("t{}", n % 500)].into(),

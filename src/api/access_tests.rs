@@ -141,6 +141,7 @@ impl World {
             min_ram_mib: 0,
             size_bytes: None,
             virtual_size_bytes: None,
+            verdict: None,
             digests: None,
             content: None,
             tags: ["t".to_owned()].into(),

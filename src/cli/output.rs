@@ -90,6 +90,14 @@ impl Output {
         if self.json { self.value(facts) } else { self.line(sentence) }
     }
 
+    /// Prints a sentence below a table; nothing where all is JSON.
+    ///
+    /// # Errors
+    /// When standard output is gone.
+    pub fn remark(self, sentence: &str) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { self.line(sentence) }
+    }
+
     fn value(self, value: &Value) -> Result<(), Failure> {
         self.line(&format!("{value:#}"))
     }

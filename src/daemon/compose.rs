@@ -320,6 +320,7 @@ fn rules(settings: &Settings) -> Result<Rules, Error> {
         image_bytes_max: settings.images.bytes_max,
         require_format_match: settings.images.require_format_match,
         disks: settings.disks.budgets(shares.disks),
+        disk_policy: settings.disks.policy(),
         exports: ExportRules { ahead_bytes: shares.exports as u64, layout_bytes: shares.layouts as u64 },
         links: settings.links.rules(),
         dedup_scope: match settings.dedup.scope {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::between;
 use crate::disk::{Budgets, Pieces};
+use crate::service::images::DiskPolicy;
 
 /// `[disks]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,12 +14,26 @@ pub struct Disks {
     pub virtual_bytes_max: u64,
     /// Bytes of a guest's disk that are there, for each byte of the container, at most.
     pub ratio_max: u64,
+    /// Whether a qcow2 with snapshots inside is refused.
+    pub refuse_snapshots: bool,
+    /// Whether a raw disk has to have a partition table.
+    pub require_partition_table: bool,
+    /// Whether a raw disk that looks like a container of another format is refused.
+    pub refuse_raw_containers: bool,
 }
 
 impl Default for Disks {
     fn default() -> Self {
         let Budgets { virtual_bytes_max, ratio_max, .. } = Budgets::default();
-        Disks { virtual_bytes_max, ratio_max }
+        let DiskPolicy { refuse_snapshots, require_partition_table, refuse_raw_containers } =
+            DiskPolicy::default();
+        Disks {
+            virtual_bytes_max,
+            ratio_max,
+            refuse_snapshots,
+            require_partition_table,
+            refuse_raw_containers,
+        }
     }
 }
 
@@ -27,6 +42,15 @@ impl Disks {
     pub(super) fn check(&self) -> Result<(), String> {
         between("disks.virtual_bytes_max", self.virtual_bytes_max, 1 << 20, 64 << 40)?;
         between("disks.ratio_max", self.ratio_max, 2, 1 << 20)
+    }
+
+    /// What is refused though it is in order.
+    pub(super) fn policy(&self) -> DiskPolicy {
+        DiskPolicy {
+            refuse_snapshots: self.refuse_snapshots,
+            require_partition_table: self.require_partition_table,
+            refuse_raw_containers: self.refuse_raw_containers,
+        }
     }
 
     /// The budgets of readers, which have so much memory for what they keep.

@@ -11,7 +11,7 @@ pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> 
 /// Fields of one structure that is there whole: a place past its end reads as zeros, which no caller asks for.
 pub(super) struct Fields<'b>(pub(super) &'b [u8]);
 
-impl Fields<'_> {
+impl<'b> Fields<'b> {
     pub(super) fn be16(&self, at: usize) -> u16 {
         array(self.0, at).map(u16::from_be_bytes).unwrap_or_default()
     }
@@ -37,7 +37,7 @@ impl Fields<'_> {
     }
 
     /// The bytes of this range.
-    pub(super) fn bytes(&self, at: usize, count: usize) -> &[u8] {
+    pub(super) fn bytes(&self, at: usize, count: usize) -> &'b [u8] {
         at.checked_add(count).and_then(|end| self.0.get(at..end)).unwrap_or_default()
     }
 

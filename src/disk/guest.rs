@@ -1,5 +1,6 @@
 //! The disk that a guest sees, told run by run: where each of its bytes lies in the container.
 
+use super::notes::Note;
 use super::refusal::Error;
 use super::source::Source;
 use super::units::Unit;
@@ -50,6 +51,9 @@ pub trait Guest: Send + Sync {
 
     /// The container's bytes, as [`Place`] counts them.
     fn source(&self) -> &dyn Source;
+
+    /// What is no fault of the container, but worth knowing.
+    fn notes(&self) -> Vec<Note>;
 }
 
 impl<G: Guest + ?Sized> Guest for Box<G> {
@@ -71,5 +75,9 @@ impl<G: Guest + ?Sized> Guest for Box<G> {
 
     fn source(&self) -> &dyn Source {
         (**self).source()
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        (**self).notes()
     }
 }

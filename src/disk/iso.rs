@@ -4,6 +4,7 @@
 //! is not walked. Invariant: a disc that says it is larger than its file is refused.
 
 use super::fields::Fields;
+use super::notes::{Note, NoteCode};
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -71,6 +72,19 @@ impl Iso {
             file.expect_inside("volume space size", 0, bytes)?;
         }
         Ok(iso)
+    }
+
+    /// What is worth knowing of it.
+    pub fn notes(&self) -> Vec<Note> {
+        let label = self.label.as_ref();
+        [
+            label.map(|label| Note::with(NoteCode::Label, "volume identifier", label)),
+            self.boots.then(|| Note::new(NoteCode::Boots, "boot record")),
+            self.is_udf.then(|| Note::new(NoteCode::Udf, "volume recognition sequence")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn add(&mut self, kind: u8, bytes: &[u8]) {

@@ -4,6 +4,7 @@
 //! lie: [`View`] reads them. Invariant: nothing here opens, allocates by what the input says, or panics on any
 //! input; a name found inside an image is never followed. Must not know where the bytes come from.
 
+mod advice;
 mod budgets;
 mod containers;
 mod fields;
@@ -13,6 +14,8 @@ mod guest;
 pub mod inside;
 mod iso;
 mod kept;
+mod notes;
+pub mod ova;
 pub mod probe;
 mod qcow2;
 mod raw;
@@ -28,12 +31,14 @@ mod vmdk;
 pub mod wrapping;
 pub mod writing;
 
+pub use advice::{Advice, advise};
 pub use budgets::Budgets;
 pub use containers::open;
 pub use guest::{Guest, Place, Run};
 pub use iso::Iso;
 pub use kept::Pieces;
-pub use qcow2::{Notes as Qcow2Notes, Qcow2};
+pub use notes::{Note, NoteCode};
+pub use qcow2::Qcow2;
 pub use raw::Raw;
 pub use refusal::{Code, Error, Refusal};
 pub use source::{Source, Stretch};

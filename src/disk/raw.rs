@@ -1,6 +1,7 @@
 //! A disk without a container: each byte of the file is one of the guest's.
 
 use super::guest::{Guest, Place, Run};
+use super::notes::Note;
 use super::refusal::Error;
 use super::source::Source;
 
@@ -36,5 +37,9 @@ impl<S: Source> Guest for Raw<S> {
 
     fn source(&self) -> &dyn Source {
         &self.0
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
     }
 }

@@ -5,6 +5,7 @@
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
+use super::notes::Note;
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -132,6 +133,10 @@ impl<S: Source> Guest for Vdi<S> {
 
     fn source(&self) -> &dyn Source {
         &self.source
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::content::{ContentId, Digests, SecureHash};
 use super::ids::{DomainId, ImageId, ProjectId};
 use super::store_place::StorePlace;
+use super::verdict::Verdict;
 use crate::base::Time;
 
 /// Where an image stands. Only the states that this service produces.
@@ -111,11 +112,13 @@ impl Visibility {
     }
 }
 
-/// `disk_format` values the service accepts (Glance's default list, and two more).
+/// `disk_format` values the service accepts (Glance's default list, and three more).
 /// Those that begin with a z are the image management service's own, which nobody describes: their bytes are
 /// kept as they are.
-pub const DISK_FORMATS: [&str; 13] =
-    ["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop", "zvhd", "zvhd2"];
+pub const DISK_FORMATS: [&str; 14] = [
+    "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop", "luks", "zvhd",
+    "zvhd2",
+];
 
 /// `container_format` values the service accepts (Glance's default list).
 pub const CONTAINER_FORMATS: [&str; 8] = ["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"];
@@ -149,6 +152,8 @@ pub struct Image {
     pub size_bytes: Option<u64>,
     /// Bytes of the disk a guest sees, where known.
     pub virtual_size_bytes: Option<u64>,
+    /// What was found out about the stored stream when it arrived; `None` before, and where an earlier release took it in.
+    pub verdict: Option<Verdict>,
     /// Digests of the stored stream; `None` until it is complete.
     pub digests: Option<Digests>,
     /// The store's name for the stored stream; `None` until it is complete.

@@ -23,6 +23,7 @@ pub mod registry;
 pub mod store_place;
 pub mod trace;
 pub mod upload;
+pub mod verdict;
 
 pub use access_key::{AccessId, AccessKey};
 pub use access_rule::AccessRule;
@@ -37,3 +38,4 @@ pub use range::ByteRange;
 pub use store_place::StorePlace;
 pub use trace::{Interface, Operation, Rating, Trace, TraceContent, TraceHead};
 pub use upload::PartialUpload;
+pub use verdict::{Finding, Verdict};

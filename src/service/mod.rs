@@ -67,6 +67,8 @@ pub struct Rules {
     pub require_format_match: bool,
     /// How much an image may ask of whoever looks into it.
     pub disks: Budgets,
+    /// What the operator refuses of disks that are in order.
+    pub disk_policy: images::DiskPolicy,
     /// What images that leave in another format may hold in memory.
     pub exports: images::ExportRules,
     /// Whose images share their data's chunks.
@@ -131,6 +133,7 @@ impl Default for Rules {
             image_bytes_max: 1 << 40,
             require_format_match: true,
             disks: Budgets::default(),
+            disk_policy: images::DiskPolicy::default(),
             exports: images::ExportRules::default(),
             dedup_scope: DedupScope::Store,
             key_domains: KeyDomains::Store,

@@ -570,6 +570,7 @@ pub fn blank(slot: u64) -> Image {
         min_ram_mib: 0,
         size_bytes: None,
         virtual_size_bytes: None,
+        verdict: None,
         digests: None,
         content: None,
         tags: Default::default(),

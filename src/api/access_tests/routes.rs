@@ -12,7 +12,7 @@ pub(super) enum State {
 }
 
 /// Routes about one image: method, path, body, and the state that the image is in.
-pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 58] = [
+pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 59] = [
     ("GET", "/v2/images/{image}", "", State::Filled),
     ("PATCH", "/v2/images/{image}", r#"[{"op":"replace","path":"/name","value":"x"}]"#, State::Filled),
     (
@@ -82,6 +82,7 @@ pub(super) const IMAGE_ROUTES: [(&str, &str, &str, State); 58] = [
     ("POST", "/tintype/v1/images/{image}/uploads", "", State::Empty),
     ("DELETE", "/v2/stores/main/{image}", "", State::Filled),
     ("POST", "/tintype/v1/images/{image}/copies", r#"{"stores":["main"]}"#, State::Filled),
+    ("GET", "/tintype/v1/images/{image}/verdict", "", State::Filled),
     ("GET", "/tintype/v1/images/{image}/extents", "", State::Filled),
     ("GET", "/tintype/v1/images/{image}/changes?since={image}", "", State::Filled),
     ("POST", "/tintype/v1/deleted-images/{image}/restore", "", State::Deleted),

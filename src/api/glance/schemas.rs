@@ -15,6 +15,7 @@ use crate::model::Visibility;
 use crate::model::image::{CONTAINER_FORMATS, DISK_FORMATS};
 use crate::model::job::IntakeKind;
 use crate::service::images::TaskState;
+use crate::service::images::{FINDINGS_PROPERTY, FORMAT_PROPERTY};
 
 /// States an image can be in on the wire; the last two are other releases' and stay for clients.
 const STATUSES: [&str; 10] = [
@@ -140,6 +141,8 @@ fn image_properties() -> Value {
         "checksum": text_or_null("MD5 of the data, in hex", 32),
         "os_hash_algo": text_or_null("How os_hash_value was computed", 64),
         "os_hash_value": text_or_null("Digest of the data, in hex", 128),
+        (FORMAT_PROPERTY): text("What the data is by its bytes, as it was when it arrived"),
+        (FINDINGS_PROPERTY): text("What is worth knowing of the data, as it was when it arrived"),
         "container_format": one_of_or_null("What the disk is wrapped in", &CONTAINER_FORMATS),
         "disk_format": one_of_or_null("How the disk is laid out", &DISK_FORMATS),
         "min_ram": least("Memory a machine needs, in MiB"),

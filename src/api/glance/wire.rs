@@ -10,12 +10,14 @@ use serde_json::{Map, Value};
 use super::error::Refusal;
 use crate::api::print::{Keys, write_list, write_text};
 use crate::model::image::{Declared, Location, Member};
-use crate::model::{Image, ProjectId, Visibility};
-use crate::service::images::{Beside, Change, Existing, Field, NewImage};
+use crate::model::{Finding, Image, ProjectId, Verdict, Visibility};
+use crate::service::images::{
+    Beside, Change, Existing, FINDINGS_PROPERTY, FORMAT_PROPERTY, Field, NewImage, is_of_verdict,
+};
 use crate::service::stores::Stores;
 
 /// Keys of a record that only the service sets.
-pub(super) const READ_ONLY: [&str; 12] = [
+pub(super) const READ_ONLY: [&str; 14] = [
     "created_at",
     "updated_at",
     "status",
@@ -28,7 +30,12 @@ pub(super) const READ_ONLY: [&str; 12] = [
     "schema",
     "os_hash_algo",
     "os_hash_value",
+    FORMAT_PROPERTY,
+    FINDINGS_PROPERTY,
 ];
+/// Keys that the service alone sets, and that clients send back when they make an image like another: the reference drops
+/// its own silently too.
+const DROPPED: [&str; 4] = ["os_hash_algo", "os_hash_value", FORMAT_PROPERTY, FINDINGS_PROPERTY];
 /// Names that callers may not use at all.
 pub(super) const RESERVED: [&str; 4] = ["locations", "location", "deleted", "deleted_at"];
 /// Keys that are always there, and so can be set but not removed.
@@ -78,8 +85,7 @@ pub(super) fn read_new_image(body: Value) -> Result<NewImage, Refusal> {
     let mut changes = Vec::with_capacity(keys.len());
     for (key, value) in &keys {
         let key = key.as_str();
-        if matches!(key, "os_hash_algo" | "os_hash_value") {
-            // Clients send back records they fetched; the reference drops these two silently.
+        if DROPPED.contains(&key) {
             continue;
         }
         if READ_ONLY.contains(&key) || key == "stores" {
@@ -143,8 +149,13 @@ pub(super) fn image(image: &Image, stores: &Stores, beside: &Beside) -> Vec<u8> 
 /// Appends a record as JSON. Where there are several stores it says which have the data, the heaviest first.
 fn write_image(out: &mut Vec<u8>, image: &Image, stores: &Stores, beside: &Beside) {
     let mut keys = Keys::open(out);
-    for (name, value) in &image.properties {
+    // Properties of these names that are older than the verdict would stand there twice.
+    let own = |name: &str| is_of_verdict(name) && image.verdict.is_some();
+    for (name, value) in image.properties.iter().filter(|(name, _)| !own(name)) {
         keys.text(name, value);
+    }
+    if let Some(verdict) = &image.verdict {
+        write_verdict(&mut keys, verdict);
     }
     keys.optional("name", image.name.as_deref());
     keys.plain("status", image.status.as_str());
@@ -181,6 +192,15 @@ fn write_image(out: &mut Vec<u8>, image: &Image, stores: &Stores, beside: &Besid
     }
     keys.plain("schema", "/v2/schemas/image");
     keys.close();
+}
+
+/// What was found out about the data, as two properties: clients show those whole, and would not an object.
+fn write_verdict(keys: &mut Keys, verdict: &Verdict) {
+    keys.text(FORMAT_PROPERTY, &verdict.format);
+    if !verdict.findings.is_empty() {
+        let found: Vec<String> = verdict.findings.iter().map(Finding::in_short).collect();
+        keys.text(FINDINGS_PROPERTY, &found.join(", "));
+    }
 }
 
 /// The stores that an image is in, the heaviest first. What the box keeps of an address of the web is in the store that

@@ -23,6 +23,7 @@ pub fn sample() -> Image {
         min_ram_mib: 0,
         size_bytes: None,
         virtual_size_bytes: None,
+        verdict: None,
         digests: None,
         content: None,
         tags: ["b".to_owned(), "a".to_owned()].into(),

@@ -198,6 +198,7 @@ mod tests {
             min_ram_mib: 0,
             size_bytes: None,
             virtual_size_bytes: None,
+            verdict: None,
             digests: None,
             content: None,
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),

@@ -1,7 +1,7 @@
 //! The native API, under `/tintype/v1`: what no other protocol has.
 //!
 //! Image data, for whoever may read or fill the image: [`file`] hands it out as HTTP has it,
-//! [`links`] does so for fetchers without a token, [`uploads`] takes it in parts; [`inspection`] tells what lies inside it, [`tree`] hands single files of that out; [`copies`] has it in more stores; [`extents`] tells where there is data, and where two images differ; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`nbd`]: disks that are open to whoever has their names. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
+//! [`links`] does so for fetchers without a token, [`uploads`] takes it in parts; [`inspection`] tells what lies inside it, [`tree`] hands single files of that out; [`copies`] has it in more stores; [`verdict`] tells what was found out about it; [`extents`] tells where there is data, and where two images differ; [`families`] tells the latest of a kind; [`deleted_images`] are retained for a while. [`access_keys`], for their users; [`custom_keys`], for their projects. [`quotas`]: what projects may have, and have. [`nbd`]: disks that are open to whoever has their names. [`metadefs`] takes whole namespaces. Upkeep, for administrators: `GET stats`, `GET scrub`, `GET damage`,
 //! `GET events` and what is below `key` answer at once; `POST check`, `POST scrub`, `POST gc` and
 //! `POST key/domains/ID/rotate` answer in lines of JSON: any number of `{"progress": …}`, then one
 //! `{"result": …}` or `{"error": "…"}`. Work that has begun goes on when the client leaves; what the
@@ -32,6 +32,7 @@ mod scrub;
 mod sending;
 mod tree;
 mod uploads;
+mod verdict;
 mod work;
 
 use axum::Json;
@@ -83,6 +84,7 @@ pub(super) fn routes() -> Routes {
         .merge(quotas::routes())
         .merge(tree::routes())
         .merge(uploads::routes())
+        .merge(verdict::routes())
 }
 
 async fn stats(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {

@@ -81,6 +81,8 @@ fn images() -> Vec<Operation> {
         post("/tintype/v1/images/{image}/copies", "Copy an image's data to more stores")
             .takes(copies)
             .gives(202, closed([must("job_id", text())])),
+        get("/tintype/v1/images/{image}/verdict", "Tell what was found out about an image's data")
+            .gives(200, verdict()),
         get("/tintype/v1/images/{image}/extents", "Tell where the disk that a guest sees has data")
             .query("from", whole())
             .refuses(&[415])
@@ -113,6 +115,24 @@ fn images() -> Vec<Operation> {
             .takes(load)
             .gives(200, closed([must("namespace", text()), must("outcome", outcome)])),
     ]
+}
+
+/// What was found out about an image's data.
+fn verdict() -> Value {
+    let finding = closed([
+        must("code", text()),
+        must("severity", word(&["warning", "note"])),
+        must("field", text()),
+        must("value", nullable(text())),
+        must("meaning", nullable(text())),
+    ]);
+    let verdict = closed([must("format", text()), must("reader", whole()), must("findings", list(finding))]);
+    closed([
+        must("id", uuid()),
+        must("size_bytes", nullable(whole())),
+        must("virtual_size_bytes", nullable(whole())),
+        must("verdict", nullable(verdict)),
+    ])
 }
 
 /// A part of a list about a guest's disk.

@@ -43,6 +43,7 @@ pub(super) fn plain_image(id: u8) -> Image {
         min_ram_mib: 0,
         size_bytes: None,
         virtual_size_bytes: None,
+        verdict: None,
         digests: None,
         content: None,
         tags: Default::default(),

@@ -33,6 +33,7 @@ fn image(id: u8, owner: Option<&str>, status: Status) -> Image {
         min_ram_mib: 0,
         size_bytes: has_data.then(|| u64::from(id) * MIB),
         virtual_size_bytes: None,
+        verdict: None,
         digests: None,
         content: has_data.then_some(ContentId([id; 16])),
         tags: Default::default(),

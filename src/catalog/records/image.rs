@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::base::Time;
 use crate::db::codec::{self, Record, Unreadable};
 use crate::db::{DigestsForm, FirstDigestsForm};
-use crate::model::{ContentId, DataCopy, Digests, Image, ImageId, ProjectId, Status, StorePlace, Visibility};
+use crate::model::{
+    ContentId, DataCopy, Digests, Finding, Image, ImageId, ProjectId, Status, StorePlace, Verdict, Visibility,
+};
 
 /// An image, with its id: the record is also kept beside the image's content, where no key names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageRecord<D = DigestsForm, L = Third> {
+pub struct ImageRecord<D = DigestsForm, L = Fourth> {
     id: [u8; 16],
     name: Option<String>,
     status: u8,
@@ -36,16 +38,52 @@ pub struct ImageRecord<D = DigestsForm, L = Third> {
 }
 
 impl Record for ImageRecord {
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const NAME: &'static str = "image";
 
     fn decode_other(version: u8, body: &[u8]) -> Result<ImageRecord, Unreadable> {
         let image = match version {
             FirstImageRecord::VERSION => codec::decode_body::<FirstImageRecord>(body)?.into_image(),
             SecondImageRecord::VERSION => codec::decode_body::<SecondImageRecord>(body)?.into_image(),
+            ThirdImageRecord::VERSION => codec::decode_body::<ThirdImageRecord>(body)?.into_image(),
             _ => Err(Unreadable { name: Self::NAME, reason: format!("version {version} is unknown") }),
         };
         image.map(|image| ImageRecord::of(&image))
+    }
+}
+
+/// What the third version and the fourth added.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fourth {
+    third: Third,
+    verdict: Option<VerdictForm>,
+}
+
+/// What was found out about the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct VerdictForm {
+    format: String,
+    reader: u16,
+    /// Each with its word, field and value.
+    findings: Vec<(String, String, Option<String>)>,
+}
+
+impl From<&Verdict> for VerdictForm {
+    fn from(verdict: &Verdict) -> VerdictForm {
+        let finding = |found: &Finding| (found.code.clone(), found.field.clone(), found.value.clone());
+        VerdictForm {
+            format: verdict.format.clone(),
+            reader: verdict.reader,
+            findings: verdict.findings.iter().map(finding).collect(),
+        }
+    }
+}
+
+impl From<VerdictForm> for Verdict {
+    fn from(form: VerdictForm) -> Verdict {
+        let finding = |(code, field, value)| Finding { code, field, value };
+        let findings = form.findings.into_iter().map(finding).collect();
+        Verdict { format: form.format, reader: form.reader, findings }
     }
 }
 
@@ -63,9 +101,15 @@ pub struct Third {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nothing;
 
-impl From<Nothing> for Third {
-    fn from(Nothing: Nothing) -> Third {
-        Third::default()
+impl From<Nothing> for Fourth {
+    fn from(Nothing: Nothing) -> Fourth {
+        Fourth::default()
+    }
+}
+
+impl From<Third> for Fourth {
+    fn from(third: Third) -> Fourth {
+        Fourth { third, verdict: None }
     }
 }
 
@@ -82,6 +126,14 @@ type SecondImageRecord = ImageRecord<DigestsForm, Nothing>;
 
 impl Record for SecondImageRecord {
     const VERSION: u8 = 2;
+    const NAME: &'static str = "image";
+}
+
+/// The third version.
+type ThirdImageRecord = ImageRecord<DigestsForm, Third>;
+
+impl Record for ThirdImageRecord {
+    const VERSION: u8 = 3;
     const NAME: &'static str = "image";
 }
 
@@ -108,20 +160,23 @@ impl ImageRecord {
             created_at: image.created_at.0,
             updated_at: image.updated_at.0,
             upload: image.upload,
-            later: Third {
-                active_at: image.active_at.map(|at| at.0),
-                place: image.place.0,
-                copies: image.copies.iter().map(|copy| (copy.place.0, copy.content.0)).collect(),
+            later: Fourth {
+                third: Third {
+                    active_at: image.active_at.map(|at| at.0),
+                    place: image.place.0,
+                    copies: image.copies.iter().map(|copy| (copy.place.0, copy.content.0)).collect(),
+                },
+                verdict: image.verdict.as_ref().map(VerdictForm::from),
             },
         }
     }
 }
 
-impl<D: Into<Digests>, L: Into<Third>> ImageRecord<D, L> {
+impl<D: Into<Digests>, L: Into<Fourth>> ImageRecord<D, L> {
     /// # Errors
     /// [`Unreadable`] when a state or visibility is none this release knows.
     pub fn into_image(self) -> Result<Image, Unreadable> {
-        let Third { active_at, place, copies } = self.later.into();
+        let Fourth { third: Third { active_at, place, copies }, verdict } = self.later.into();
         let copy = |(place, content)| DataCopy { place: StorePlace(place), content: ContentId(content) };
         Ok(Image {
             id: ImageId(uuid::Uuid::from_bytes(self.id)),
@@ -147,6 +202,7 @@ impl<D: Into<Digests>, L: Into<Third>> ImageRecord<D, L> {
             updated_at: Time(self.updated_at),
             upload: self.upload,
             active_at: active_at.map(Time),
+            verdict: verdict.map(Verdict::from),
         })
     }
 }
@@ -215,12 +271,24 @@ mod tests {
             updated_at: Time(-1),
             upload: Some([6; 16]),
             active_at: Some(Time(7)),
+            verdict: Some(Verdict {
+                format: "iso".into(),
+                reader: 258,
+                findings: vec![
+                    Finding { code: "c".into(), field: "f".into(), value: Some("v".into()) },
+                    Finding { code: "d".into(), field: "g".into(), value: None },
+                ],
+            }),
         }
     }
 
     /// The bytes of [`full`] in hex, with what stands for its digests.
     fn golden(version: &str, digests: &[&str]) -> String {
         let third = format!("01070000000000000008010000000000000000{}", "09".repeat(16));
+        let text = |text: &str| format!("{:02x}00000000000000{}", text.len(), hex::encode(text));
+        let count = "0200000000000000";
+        let finding = [text("c"), text("f"), "01".into(), text("v"), text("d"), text("g"), "00".into()];
+        let verdict = ["01", &text("iso"), "0201", count, &finding.concat()].concat();
         let before = [
             version,
             &"07".repeat(16),
@@ -246,7 +314,8 @@ mod tests {
             "ffffffffffffffff",
             "01",
             &"06".repeat(16),
-            if version == "03" { &third } else { "" },
+            if matches!(version, "03" | "04") { &third } else { "" },
+            if version == "04" { &verdict } else { "" },
         ];
         [before.concat(), digests.concat(), after.concat()].concat()
     }
@@ -269,14 +338,15 @@ mod tests {
             (with(None), vec!["00"]),
         ] {
             let bytes = encode(&ImageRecord::of(&image));
-            assert_eq!(hex::encode(&bytes), golden("03", &digests));
+            assert_eq!(hex::encode(&bytes), golden("04", &digests));
             assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), image);
         }
     }
 
     #[test]
     fn p8_records_of_earlier_forms_are_read() {
-        let before = || Image { active_at: None, place: StorePlace::HOME, copies: Vec::new(), ..full() };
+        let third = || Image { verdict: None, ..full() };
+        let before = || Image { active_at: None, place: StorePlace::HOME, copies: Vec::new(), ..third() };
         let digests = ["01", &"01".repeat(16), &sha512(), &"02".repeat(32)];
         let bytes = hex::decode(golden("01", &digests)).unwrap();
         assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), before());
@@ -285,7 +355,10 @@ mod tests {
         assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), empty);
         let bytes = hex::decode(golden("02", &["00"])).unwrap();
         assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), empty);
-        assert!(decode::<ImageRecord>(&hex::decode(golden("04", &["00"])).unwrap()).is_err());
+        let bytes = hex::decode(golden("03", &["00"])).unwrap();
+        let empty = Image { digests: None, ..third() };
+        assert_eq!(decode::<ImageRecord>(&bytes).unwrap().into_image().unwrap(), empty);
+        assert!(decode::<ImageRecord>(&hex::decode(golden("05", &["00"])).unwrap()).is_err());
     }
 
     #[test]

@@ -25,5 +25,5 @@ pub use effort::{Allowance, Effort};
 pub use fault::Fault;
 pub use mount::mount;
 pub use part::Part;
-pub use recognise::{Kind, Recognised, recognise};
+pub use recognise::{Kind, Recognised, recognise, recognise_start};
 pub use tree::{Entry, Found, Listing, Node, NodeKind, Remark, Tree, Usage};

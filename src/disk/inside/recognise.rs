@@ -94,7 +94,21 @@ pub(super) const HEAD_BYTES: usize = 68 << 10;
 /// When its bytes cannot be had.
 pub fn recognise(part: &Part) -> Result<Option<Recognised>, Fault> {
     let count = usize::try_from(part.size_bytes()).unwrap_or(usize::MAX).min(HEAD_BYTES);
-    let head = part.bytes(0, count)?;
+    if let Some(found) = recognise_start(&part.bytes(0, count)?) {
+        return Ok(Some(found));
+    }
+    for (at, count, probe) in of::FURTHER {
+        if let Some(bytes) = part.bytes_if_inside(at, count)?
+            && let Some(found) = probe(&bytes)
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The same by the start alone, which most marks lie in.
+pub fn recognise_start(head: &[u8]) -> Option<Recognised> {
     // What encrypts or gathers others first: it may have been made over an older file system.
     let by_head: [of::Probe; 14] = [
         of::luks,
@@ -112,17 +126,7 @@ pub fn recognise(part: &Part) -> Result<Option<Recognised>, Fault> {
         of::iso,
         of::fat,
     ];
-    if let Some(found) = by_head.into_iter().find_map(|probe| probe(&head)) {
-        return Ok(Some(found));
-    }
-    for (at, count, probe) in of::FURTHER {
-        if let Some(bytes) = part.bytes_if_inside(at, count)?
-            && let Some(found) = probe(&bytes)
-        {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
+    by_head.into_iter().find_map(|probe| probe(head))
 }
 
 #[cfg(test)]

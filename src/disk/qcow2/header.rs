@@ -2,8 +2,10 @@
 //!
 //! Source: QEMU's `docs/interop/qcow2.rst`. All numbers are big-endian.
 
+use super::notes::notes;
 use crate::disk::budgets::Budgets;
 use crate::disk::fields::Fields;
+use crate::disk::notes::Note;
 use crate::disk::probe::Format;
 use crate::disk::refusal::{Code, Error};
 use crate::disk::source::{Source, Structures};
@@ -48,18 +50,8 @@ pub(super) struct Header {
     /// Whether clusters may be marked as zeros.
     pub(super) has_zero_clusters: bool,
     pub(super) codec: Codec,
-    pub(super) notes: Notes,
-}
-
-/// What is no fault, but worth knowing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Notes {
-    /// It was not closed as it should: counts of references may be wrong, which no reader looks at.
-    pub is_dirty: bool,
-    /// Snapshots inside, which may hold what their owner takes for deleted.
-    pub snapshots: u32,
-    /// Whether it has bitmaps of what changed.
-    pub has_bitmaps: bool,
+    /// What is no fault, but worth knowing.
+    pub(super) notes: Vec<Note>,
 }
 
 impl Header {
@@ -91,7 +83,7 @@ impl Header {
         let features = if version == 2 { 0 } else { header.be64(72) };
         expect_alone(&file, &header)?;
         expect_features(&file, features, bits)?;
-        let has_bitmaps = extensions(&file, length, 1 << bits)?;
+        let bitmaps = extensions(&file, length, 1 << bits)?;
         let size_bytes = header.be64(24);
         if size_bytes > budgets.virtual_bytes_max {
             let why =
@@ -109,7 +101,7 @@ impl Header {
             is_extended,
             has_zero_clusters: version == 3 && !is_extended,
             codec: codec(&file, features, &header)?,
-            notes: Notes { is_dirty: features & DIRTY != 0, snapshots, has_bitmaps },
+            notes: notes(version, &header, bitmaps),
         };
         read.check_l1(&file)?;
         Ok(read)
@@ -202,10 +194,10 @@ fn codec(file: &Structures, features: u64, header: &Fields) -> Result<Codec, Err
     }
 }
 
-/// Goes through the header extensions; says whether there are bitmaps.
-fn extensions(file: &Structures, length: usize, cluster_bytes: u64) -> Result<bool, Error> {
+/// Goes through the header extensions; says how many bitmaps there are, where one is about them.
+fn extensions(file: &Structures, length: usize, cluster_bytes: u64) -> Result<Option<u32>, Error> {
     let refuse = |code, why: &str| Err(file.refuse(code, "header extensions", why));
-    let mut has_bitmaps = false;
+    let mut bitmaps = None;
     let mut at = length as u64;
     while at < cluster_bytes {
         if cluster_bytes - at < 8 {
@@ -214,11 +206,15 @@ fn extensions(file: &Structures, length: usize, cluster_bytes: u64) -> Result<bo
         let head = file.bytes("header extensions", at, 8)?;
         let (kind, bytes) = (Fields(&head).be32(0), u64::from(Fields(&head).be32(4)));
         match kind {
-            EXTENSION_END => return Ok(has_bitmaps),
+            EXTENSION_END => return Ok(bitmaps),
             EXTENSION_DATA_FILE => return refuse(Code::NeedsAnotherFile, "one names a file for the data"),
             EXTENSION_ENCRYPTION => return refuse(Code::Encrypted, "one is about encryption"),
-            EXTENSION_BITMAPS if has_bitmaps => return refuse(Code::BadField, "two are about bitmaps"),
-            EXTENSION_BITMAPS => has_bitmaps = true,
+            EXTENSION_BITMAPS if bitmaps.is_some() => {
+                return refuse(Code::BadField, "two are about bitmaps");
+            }
+            EXTENSION_BITMAPS => {
+                bitmaps = Some(Fields(&file.bytes("bitmaps extension", at + 8, 4)?).be32(0));
+            }
             // A name of another file's format, names of features, and what later writers have to say.
             _ => {}
         }
@@ -228,7 +224,7 @@ fn extensions(file: &Structures, length: usize, cluster_bytes: u64) -> Result<bo
         return refuse(Code::BadField, "they go on past the first cluster");
     }
     // Of version 2, a full first cluster needs no end mark.
-    Ok(has_bitmaps)
+    Ok(bitmaps)
 }
 
 /// Each snapshot's record and table must be in the file. They are no part of the guest's disk.

@@ -5,6 +5,7 @@
 
 mod entries;
 mod header;
+mod notes;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
@@ -13,11 +14,11 @@ use std::sync::Arc;
 
 use self::entries::Cluster;
 use self::header::Header;
-pub use self::header::Notes;
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
 use super::kept::{Kept, Reach};
+use super::notes::Note;
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -44,11 +45,6 @@ impl<S: Source> Qcow2<S> {
         let l1 = file.table("l1_table_offset", header.l1_at, l1_bytes, budgets.table_bytes_max)?;
         let tables = budgets.pieces.of_one();
         Ok(Qcow2 { source, header, l1, tables })
-    }
-
-    /// What is no fault, but worth knowing.
-    pub fn notes(&self) -> Notes {
-        self.header.notes
     }
 
     fn file(&self) -> Structures<'_> {
@@ -195,5 +191,9 @@ impl<S: Source> Guest for Qcow2<S> {
 
     fn source(&self) -> &dyn Source {
         &self.source
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.header.notes.clone()
     }
 }

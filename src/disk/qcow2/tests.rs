@@ -1,9 +1,9 @@
 //! Images made byte by byte: every kind of cluster, and every field that can be wrong.
 
 use super::*;
-use crate::disk::View;
 use crate::disk::fixtures::{self, be64, be64s, pattern, put};
 use crate::disk::units::Codec;
+use crate::disk::{NoteCode, View};
 use crate::disk::{Survey, survey};
 
 const CLUSTER: usize = 4096;
@@ -247,7 +247,8 @@ fn snapshots_are_counted_and_lie_in_the_file() {
     };
     let (mut image, disk) = plain();
     snapshot(&mut image, L1_AT as u64);
-    assert_eq!(Qcow2::open(image.clone(), &Budgets::default()).unwrap().notes().snapshots, 1);
+    let notes = Qcow2::open(image.clone(), &Budgets::default()).unwrap().notes();
+    assert_eq!(notes, [Note::with(NoteCode::InternalSnapshots, "nb_snapshots", 1)]);
     assert_eq!(read(image).unwrap(), disk, "the active disk is what is read");
     assert_eq!(refused(|image| snapshot(image, 1 << 40)), Some((Code::CutShort, "snapshot l1_table_offset")));
     let many = |image: &mut Vec<u8>| put(image, 60, &u32::MAX.to_be_bytes());
@@ -357,4 +358,18 @@ fn s31_a_disk_that_comes_out_of_next_to_nothing_is_a_bomb() {
     assert_eq!(surveyed(half).unwrap(), Survey { plain_bytes: 0, packed_bytes: whole });
     let Err(Error::Refused(refusal)) = surveyed(half - 1) else { panic!("it was taken") };
     assert_eq!((refusal.code, refusal.field), (Code::OverBudget, "data"));
+}
+
+#[test]
+fn what_the_header_says_of_its_past_is_noted() {
+    let (mut image, _) = plain();
+    put(&mut image, 79, &[1]);
+    put(&mut image, 87, &[1]);
+    put(&mut image, 104, &[0x23, 0x85, 0x28, 0x75, 0, 0, 0, 24, 0, 0, 0, 2]);
+    let notes = Qcow2::open(image, &Budgets::default()).unwrap().notes();
+    let told: Vec<_> = notes.iter().map(|note| (note.code, note.value.as_deref())).collect();
+    assert_eq!(
+        told,
+        [(NoteCode::Dirty, None), (NoteCode::LazyRefcounts, None), (NoteCode::Bitmaps, Some("2"))]
+    );
 }

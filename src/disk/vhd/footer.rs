@@ -47,6 +47,12 @@ pub(super) struct Footer {
 }
 
 impl Footer {
+    /// The size by the geometry, where that is another.
+    pub(super) fn other_size(&self) -> Option<u64> {
+        let is_capped = self.geometry_bytes >= GEOMETRY_MAX * FOOTER_BYTES as u64;
+        Some(self.geometry_bytes).filter(|bytes| !is_capped && *bytes != self.size_bytes)
+    }
+
     pub(super) fn read(source: &dyn Source) -> Result<Footer, Error> {
         let file = Structures::new(source, Format::Vhd);
         let (bytes, before_bytes) = find(&file, source.size_bytes())?;

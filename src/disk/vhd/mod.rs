@@ -14,6 +14,7 @@ use self::footer::{Footer, Kind};
 use super::budgets::Budgets;
 use super::guest::{Guest, Place, Run};
 use super::kept::{Kept, Reach};
+use super::notes::{Note, NoteCode};
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -52,11 +53,6 @@ impl<S: Source> Vhd<S> {
             Kind::Dynamic { header_at } => Some(Blocks::read(&source, header_at, size, budgets)?),
         };
         Ok(Vhd { source, footer, blocks, bitmaps: budgets.pieces.of_one() })
-    }
-
-    /// The size that the geometry makes, in bytes. Some readers take it for that of the disk.
-    pub fn geometry_bytes(&self) -> u64 {
-        self.footer.geometry_bytes
     }
 
     fn bitmap(&self, at: u64, bytes: u64, reach: Reach) -> Result<Arc<Vec<u8>>, Error> {
@@ -115,5 +111,10 @@ impl<S: Source> Guest for Vhd<S> {
 
     fn source(&self) -> &dyn Source {
         &self.source
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let other = self.footer.other_size();
+        other.map(|bytes| Note::with(NoteCode::SizesDiffer, "disk geometry", bytes)).into_iter().collect()
     }
 }

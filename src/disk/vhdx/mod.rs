@@ -15,6 +15,7 @@ use self::overlay::Overlay;
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
+use super::notes::{Note, NoteCode};
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -29,6 +30,8 @@ pub struct Vhdx<S> {
     metadata: Metadata,
     /// The table of blocks, as it stands in the file.
     table: Vec<u8>,
+    /// Whether changes waited in the log.
+    replayed: bool,
 }
 
 /// Where a block is.
@@ -45,6 +48,7 @@ impl<S: Source> Vhdx<S> {
     /// A refusal, or what reading fails with.
     pub fn open(source: S, budgets: &Budgets) -> Result<Vhdx<S>, Error> {
         let log = header::log(&source)?;
+        let replayed = !log.name.is_nil();
         let source = log::replayed(source, log, budgets)?;
         let Regions { bat, metadata } = header::regions(&source)?;
         let metadata = Metadata::read(&source, metadata, budgets)?;
@@ -56,7 +60,7 @@ impl<S: Source> Vhdx<S> {
             return Err(file.refuse(Code::BadTable, "block allocation table", why));
         }
         let table = file.table("block allocation table", bat.at, entries * 8, budgets.table_bytes_max)?;
-        let vhdx = Vhdx { source, metadata, table };
+        let vhdx = Vhdx { source, metadata, table, replayed };
         for block in 0..blocks {
             vhdx.block(block)?;
         }
@@ -134,5 +138,10 @@ impl<S: Source> Guest for Vhdx<S> {
 
     fn source(&self) -> &dyn Source {
         &self.source
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let replayed = self.replayed.then(|| Note::new(NoteCode::LogReplayed, "log guid"));
+        replayed.into_iter().collect()
     }
 }

@@ -277,6 +277,11 @@ fn swapped() -> Vec<u8> {
 fn a_log_is_replayed_before_anything_else_is_read() {
     let (_, disk) = good();
     let image = logged(&[(0, log_entry(5, 0, &[(BAT_AT, swapped())], &[(DATA_AT, 8192)]))]);
+    let words = |image: Vec<u8>| {
+        let notes = Vhdx::open(image, &Budgets::default()).unwrap().notes();
+        notes.iter().map(|note| note.code.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!((words(image.clone()), words(good().0)), (vec!["log-replayed"], vec![]));
     let found = read(image.clone()).unwrap();
     assert!(found[..BLOCK].iter().all(|byte| *byte == 0), "the first block is a hole now");
     let moved = &found[BLOCK..2 * BLOCK];

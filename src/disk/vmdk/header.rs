@@ -12,6 +12,8 @@ pub(super) const SECTOR: u64 = 512;
 const HEADER_BYTES: usize = 512;
 const MAGIC: &[u8] = b"KDMV";
 const NEWLINES_VALID: u32 = 1 << 0;
+/// Set while a machine has the disk open.
+const UNCLEAN_AT: usize = 72;
 const ZERO_GRAINS: u32 = 1 << 2;
 const COMPRESSED: u32 = 1 << 16;
 const MARKERS: u32 = 1 << 17;
@@ -37,6 +39,8 @@ pub(super) struct Header {
     /// Whether an entry may say that a grain is zeros.
     pub(super) has_zero_grains: bool,
     pub(super) is_compressed: bool,
+    /// Whether it was not closed.
+    pub(super) is_unclean: bool,
 }
 
 impl Header {
@@ -100,6 +104,7 @@ fn checked(file: &Structures, bytes: &[u8], budgets: &Budgets) -> Result<Header,
         directory_at,
         has_zero_grains: flags & ZERO_GRAINS != 0,
         is_compressed: is_compressed(file, flags, header.le16(77))?,
+        is_unclean: !header.is_zero(UNCLEAN_AT, 1),
     })
 }
 

@@ -11,6 +11,7 @@ use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};
 use super::kept::{Kept, Reach};
+use super::notes::{Note, NoteCode};
 use super::probe::Format;
 use super::refusal::{Code, Error};
 use super::source::{Source, Structures};
@@ -163,5 +164,10 @@ impl<S: Source> Guest for Vmdk<S> {
 
     fn source(&self) -> &dyn Source {
         &self.source
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let unclean = self.header.is_unclean.then(|| Note::new(NoteCode::UncleanShutdown, "uncleanShutdown"));
+        unclean.into_iter().collect()
     }
 }

@@ -199,3 +199,12 @@ fn a_file_cut_short_anywhere_is_refused_or_reads_as_before() {
         }
     }
 }
+
+#[test]
+fn a_disk_that_was_not_closed_is_noted() {
+    let notes = |image: Vec<u8>| Vmdk::open(image, &Budgets::default()).unwrap().notes();
+    let (mut image, _) = good();
+    assert_eq!(notes(image.clone()), []);
+    image[72] = 1;
+    assert_eq!(notes(image), [Note::new(NoteCode::UncleanShutdown, "uncleanShutdown")]);
+}

@@ -67,6 +67,7 @@ impl Service {
             min_ram_mib: 0,
             size_bytes: None,
             virtual_size_bytes: None,
+            verdict: None,
             digests: None,
             content: None,
             tags: Default::default(),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::protection::{Protections, Use};
 use super::sealing::{asks_for_key, check_key_change};
+use super::verdicts::is_of_verdict;
 use crate::base::limits;
 use crate::model::image::{CONTAINER_FORMATS, DISK_FORMATS};
 use crate::model::{Image, ProjectId, Status, Visibility};
@@ -189,6 +190,10 @@ fn check_property_value(name: &str, value: &str) -> Result<(), Error> {
 fn check_property_name(name: &str) -> Result<(), Error> {
     if name.is_empty() {
         return Err(Error::invalid("a property needs a name"));
+    }
+    if is_of_verdict(name) {
+        let message = format!("property {name} tells what was found out about the data: nobody sets it");
+        return Err(Error::forbidden(message));
     }
     if name.starts_with(RESERVED_PREFIX) {
         return Err(Error::forbidden(format!(

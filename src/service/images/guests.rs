@@ -99,7 +99,8 @@ impl GuestDisk {
                 None => (What::Unknown, run.bytes),
             },
             Place::Packed { unit, skip } => {
-                let spot = unit.deflate_at().and_then(|at| self.reader.spot_of_unit(at));
+                let at = unit.deflate_at().and_then(|at| self.view.guest().source().origin_at(at));
+                let spot = at.and_then(|at| self.reader.spot_of_unit(at));
                 (spot.map_or(What::Unknown, |spot| What::At(spot.plus(skip))), run.bytes)
             }
         };
@@ -239,6 +240,7 @@ impl GuestDisk {
 pub(super) fn container_of(image: &Image) -> Result<Option<Format>, Error> {
     match image.container_format.as_deref() {
         Some("bare") => {}
+        Some("ova") => return Ok(Some(Format::Ova)),
         other => return Err(no_disk(other.unwrap_or("of no container format"))),
     }
     Ok(match image.disk_format.as_deref() {
@@ -254,8 +256,8 @@ pub(super) fn container_of(image: &Image) -> Result<Option<Format>, Error> {
 
 fn no_disk(what: &str) -> Error {
     let message = format!(
-        "the data is {what}, which is not read as a disk: that is possible where container_format is bare, and disk_format \
-         raw, iso, qcow2, vmdk, vhd, vhdx or vdi"
+        "the data is {what}, which is not read as a disk: that is possible where container_format is ova, or it is bare and \
+         disk_format raw, iso, qcow2, vmdk, vhd, vhdx or vdi"
     );
     Error::new(ErrorKind::UnsupportedContent, message)
 }

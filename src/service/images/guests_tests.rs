@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::looking::tests::{qcow2, uploaded};
+use super::super::looking::tests::{qcow2, uploaded, uploaded_in};
 use crate::disk::Extent;
 use crate::service::ErrorKind;
 use crate::service::testing::{member, service};
@@ -41,10 +41,41 @@ async fn who_has_the_same_image_open_shares_its_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_disk_in_an_archive_is_read_inspected_and_leaves_as_any_other() {
+    use crate::disk::ova;
+    use crate::disk::writing::Form;
+    let (service, _) = service();
+    let mut data = qcow2();
+    data[3 * 4096..].fill(7);
+    let disk = [vec![7; 4096], vec![0; 3 * 4096]].concat();
+    let archive = ova::fixture(&data);
+    let (image, outcome) = uploaded_in(&service, "ova", "qcow2", archive.clone()).await;
+    outcome.unwrap();
+    let open = service.open_disk(&member("p"), &image.id).unwrap();
+    assert_eq!(open.disk.size_bytes(), disk.len() as u64);
+    let mut read = vec![1; disk.len()];
+    open.disk.read_at(0, &mut read).unwrap();
+    assert!(read == disk);
+    let extents = [0, 4096].map(|at| open.disk.extent_at(at).unwrap().is_zero);
+    assert_eq!(extents, [false, true]);
+    // Its places are those of the archive: a raw image of the same disk shares them.
+    let (raw, outcome) = uploaded(&service, "raw", disk.clone()).await;
+    outcome.unwrap();
+    let changes = service.changes(&member("p"), &image.id, &raw.id, 0, true).unwrap();
+    assert_eq!(changes.found, []);
+    let export = service.open_export(&member("p"), &image.id, Form::Raw).await.unwrap();
+    let mut made = vec![1; disk.len()];
+    export.read_at(0, &mut made).unwrap();
+    assert!(made == disk);
+    let inspection = service.inspect_image(&member("p"), &image.id).unwrap().1;
+    assert_eq!((inspection.container, inspection.size_bytes), (Some("ova"), disk.len() as u64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_bare_disk_is_not_read_as_one() {
     use crate::service::images::{Change, Field, NewImage};
     let (service, _) = service();
-    let fields = [Field::DiskFormat(Some("vmdk".into())), Field::ContainerFormat(Some("ova".into()))];
+    let fields = [Field::DiskFormat(Some("vmdk".into())), Field::ContainerFormat(Some("docker".into()))];
     let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };
     let image = service.create_image(&member("p"), new).unwrap();
     let empty = service.open_disk(&member("p"), &image.id).err().unwrap();

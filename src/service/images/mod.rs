@@ -37,6 +37,7 @@ mod stored;
 mod transfer;
 mod update;
 mod upload;
+mod verdicts;
 
 pub use crate::catalog::images::Retained;
 pub use crate::catalog::images::{
@@ -79,6 +80,7 @@ pub use transfer::{
 };
 pub(super) use transfer::{kill, revive};
 pub use upload::{BodyBroken, Upload};
+pub use verdicts::{DiskPolicy, FINDINGS_PROPERTY, FORMAT_PROPERTY, is_of_verdict};
 
 #[cfg(test)]
 mod tests;

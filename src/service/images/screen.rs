@@ -1,12 +1,16 @@
 //! Decides, while an upload streams by, whether its content is what it claims and harms nobody.
 //!
 //! Invariant: nothing becomes active without having passed here. Only bare containers, and those of the three Amazon formats, which
-//! are none, are looked into; `raw` takes any bytes, as the Image API has it.
+//! are none, are looked into; `raw` takes any bytes, as the Image API has it: what they look like is noted.
 
-use super::looking::Judged;
+use super::looking::{Inner, Judged};
+use super::verdicts::Seen;
 use crate::disk::probe::{Format, Probe};
 use crate::model::Image;
 use crate::service::{Error, ErrorKind};
+
+/// What to do with a disk in a format that is recognised, and not read.
+const CONVERT: &str = ": that is not read here; convert it to raw or qcow2 first (qemu-img convert)";
 
 /// A screening in progress.
 pub(super) struct Screen {
@@ -14,6 +18,8 @@ pub(super) struct Screen {
     must_match: bool,
     probe: Probe,
     head_judged: bool,
+    /// Whether nothing is looked at.
+    is_blind: bool,
 }
 
 /// What the record says of the content.
@@ -25,6 +31,8 @@ enum Claim {
     Raw,
     /// A format with a magic of its own.
     Is(Format),
+    /// An archive of a machine, whose disk is in this format; `None` where the record does not say.
+    Machine(Option<Inner>),
     /// A format without one: whatever is no known disk container.
     Opaque,
 }
@@ -32,58 +40,70 @@ enum Claim {
 impl Screen {
     pub(super) fn new(image: &Image, must_match: bool) -> Screen {
         let claim = Claim::of(image.container_format.as_deref(), image.disk_format.as_deref());
-        Screen { claim, must_match, probe: Probe::default(), head_judged: false }
+        Screen { claim, must_match, probe: Probe::default(), head_judged: false, is_blind: false }
     }
 
     /// A screening that looks at nothing, of what is no image's yet.
     pub(super) fn blind() -> Screen {
-        Screen { claim: Claim::Unseen, must_match: false, probe: Probe::default(), head_judged: true }
+        let (claim, probe) = (Claim::Unseen, Probe::default());
+        Screen { claim, must_match: false, probe, head_judged: true, is_blind: true }
     }
 
     /// Takes the next bytes; refuses as soon as the start gives reason to.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if self.claim == Claim::Unseen {
+        if self.is_blind {
             return Ok(());
         }
         self.probe.push(bytes);
         // A fixed VHD is told by its end alone.
         if !self.head_judged && self.probe.head_is_complete() && self.claim != Claim::Is(Format::Vhd) {
             self.head_judged = true;
-            self.judge()?;
+            self.judge(&self.probe.formats_by_start())?;
         }
         Ok(())
     }
 
     /// Judges the whole stream of `size` bytes.
     pub(super) fn finish(self, size: u64) -> Result<Judged, Error> {
-        if size == 0 {
+        if size == 0 || self.is_blind {
             return Ok(Judged::default());
         }
-        self.judge()?;
+        let found = self.probe.formats();
+        self.judge(&found)?;
         Ok(match self.claim {
-            Claim::Unseen | Claim::Opaque => Judged::default(),
-            Claim::Raw => Judged { virtual_size: Some(size), container: None },
-            Claim::Is(format) => {
-                let found = self.probe.formats();
-                Judged { virtual_size: None, container: found.contains(&format).then_some(format) }
+            Claim::Unseen => Judged::of(Seen::kept_as_it_is(&self.probe, "container_format")),
+            Claim::Opaque => Judged::of(Seen::kept_as_it_is(&self.probe, "disk_format")),
+            Claim::Raw => {
+                Judged { virtual_size: Some(size), ..Judged::of(Seen::raw(&self.probe, &found, size)) }
             }
+            Claim::Machine(inner) if found.contains(&Format::Ova) => {
+                let seen = Seen::container(&self.probe, Format::Ova, &found);
+                let inner = inner.filter(|_| self.must_match);
+                Judged { container: Some(Format::Ova), inner, ..Judged::of(seen) }
+            }
+            Claim::Machine(_) => Judged::of(Seen::kept_as_it_is(&self.probe, "container_format")),
+            Claim::Is(format) if found.contains(&format) => {
+                let seen = Seen::container(&self.probe, format, &found);
+                Judged { container: Some(format), ..Judged::of(seen) }
+            }
+            // What is not compared with what it is said to be.
+            Claim::Is(_) => Judged::of(Seen::kept_as_it_is(&self.probe, "disk_format")),
         })
     }
 
-    fn judge(&self) -> Result<(), Error> {
-        let found = self.probe.formats();
+    fn judge(&self, found: &[Format]) -> Result<(), Error> {
         match self.claim {
             Claim::Unseen | Claim::Raw => return Ok(()),
-            Claim::Is(claimed) if self.must_match => expect_only(claimed, &found)?,
+            Claim::Is(claimed) if self.must_match => expect_only("disk_format", claimed, found)?,
+            Claim::Machine(_) if self.must_match => expect_only("container_format", Format::Ova, found)?,
             Claim::Opaque if self.must_match => {
                 if let Some(format) = found.iter().find(|format| format.is_disk_container()) {
-                    return Err(refusal(format!(
-                        "the content is {}, which disk_format denies",
-                        format.as_str()
-                    )));
+                    let instead = if format.is_foreign() { CONVERT } else { "" };
+                    let name = format.as_str();
+                    return Err(refusal(format!("the content is {name}, which disk_format denies{instead}")));
                 }
             }
-            Claim::Is(_) | Claim::Opaque => {}
+            Claim::Is(_) | Claim::Machine(_) | Claim::Opaque => {}
         }
         match found.iter().find_map(|format| self.probe.hazard(*format)) {
             Some(reason) => Err(refusal(format!("the content is refused: {reason}"))),
@@ -102,7 +122,9 @@ impl Claim {
             (Some("bare"), Some("vhdx")) => Claim::Is(Format::Vhdx),
             (Some("bare"), Some("vdi")) => Claim::Is(Format::Vdi),
             (Some("bare"), Some("iso")) => Claim::Is(Format::Iso),
+            (Some("bare"), Some("luks")) => Claim::Is(Format::Luks),
             (Some("bare"), _) => Claim::Opaque,
+            (Some("ova"), disk) => Claim::Machine(disk.map(Inner::of)),
             // Parts of a machine that lie there as they are.
             (Some("ami"), Some("ami")) | (Some("ari"), Some("ari")) | (Some("aki"), Some("aki")) => {
                 Claim::Opaque
@@ -112,7 +134,8 @@ impl Claim {
     }
 }
 
-fn expect_only(claimed: Format, found: &[Format]) -> Result<(), Error> {
+/// Refuses content that is anything else than what this field of the record claims.
+fn expect_only(field: &str, claimed: Format, found: &[Format]) -> Result<(), Error> {
     // An ISO that also boots from a stick carries a partition table, and a fixed VHD begins with its guest's;
     // nothing else may.
     let may_be_partitioned = matches!(claimed, Format::Iso | Format::Vhd);
@@ -122,10 +145,12 @@ fn expect_only(claimed: Format, found: &[Format]) -> Result<(), Error> {
     }
     let names: Vec<_> = found.iter().map(|format| format.as_str()).collect();
     let names = if names.is_empty() { "nothing known".to_owned() } else { names.join(" and ") };
-    Err(refusal(format!(
-        "disk_format is {}, but the content looks like {names}; correct disk_format or the file",
-        claimed.as_str()
-    )))
+    let instead = match found.iter().any(|format| format.is_foreign()) {
+        true => CONVERT,
+        false => &format!("; correct {field} or the file"),
+    };
+    let claimed = claimed.as_str();
+    Err(refusal(format!("{field} is {claimed}, but the content looks like {names}{instead}")))
 }
 
 fn refusal(message: String) -> Error {
@@ -133,92 +158,5 @@ fn refusal(message: String) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn screen(container: &str, disk: &str, must_match: bool, content: &[u8]) -> Result<Judged, ErrorKind> {
-        let claim = Claim::of(Some(container), Some(disk));
-        let mut screen = Screen { claim, must_match, probe: Probe::default(), head_judged: false };
-        screen.push(content).map_err(|e| e.kind)?;
-        screen.finish(content.len() as u64).map_err(|e| e.kind)
-    }
-
-    fn qcow2(backing: u8) -> Vec<u8> {
-        let mut bytes = vec![0; 4096];
-        bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
-        bytes[15] = backing;
-        bytes[30] = 0x10;
-        bytes
-    }
-
-    const REFUSED: Result<Judged, ErrorKind> = Err(ErrorKind::UnsupportedContent);
-    const UNKNOWN: Judged = Judged { virtual_size: None, container: None };
-
-    fn container(format: Format) -> Judged {
-        Judged { container: Some(format), ..UNKNOWN }
-    }
-
-    #[test]
-    fn content_must_be_what_a_bare_image_declares() {
-        assert_eq!(screen("bare", "qcow2", true, &qcow2(0)), Ok(container(Format::Qcow2)));
-        assert_eq!(screen("bare", "qcow2", true, &[1; 4096]), REFUSED);
-        assert_eq!(screen("bare", "vmdk", true, &qcow2(0)), REFUSED);
-        assert_eq!(screen("bare", "ami", true, &qcow2(0)), REFUSED);
-        assert_eq!(screen("bare", "ami", true, &[1; 10]), Ok(UNKNOWN));
-        assert_eq!(screen("ami", "ami", true, &qcow2(0)), REFUSED);
-        assert_eq!(screen("aki", "aki", true, &[1; 10]), Ok(UNKNOWN));
-        assert_eq!(screen("ovf", "vmdk", true, &[1; 10]), Ok(UNKNOWN));
-    }
-
-    #[test]
-    fn raw_takes_any_bytes_and_counts_them() {
-        assert_eq!(
-            screen("bare", "raw", true, &qcow2(1)),
-            Ok(Judged { virtual_size: Some(4096), container: None })
-        );
-    }
-
-    #[test]
-    fn an_empty_upload_is_taken_as_it_is() {
-        assert_eq!(screen("bare", "qcow2", true, b""), Ok(UNKNOWN));
-    }
-
-    #[test]
-    fn switching_matching_off_keeps_the_dangers_out() {
-        assert_eq!(screen("bare", "qcow2", false, &[1; 4096]), Ok(UNKNOWN));
-        assert_eq!(screen("bare", "qcow2", false, &qcow2(1)), REFUSED);
-        assert_eq!(screen("bare", "vmdk", false, &qcow2(1)), REFUSED);
-    }
-
-    #[test]
-    fn a_mismatch_is_refused_before_the_stream_ends() {
-        let image_start = vec![1; crate::disk::probe::HEAD_BYTES];
-        let claim = Claim::Is(Format::Qcow2);
-        let mut screen = Screen { claim, must_match: true, probe: Probe::default(), head_judged: false };
-        assert!(screen.push(&image_start).is_err());
-    }
-
-    #[test]
-    fn a_fixed_vhd_begins_with_its_guests_partition_table() {
-        let mut vhd = vec![0; 40_960];
-        vhd[450] = 0x83;
-        vhd[458] = 8;
-        vhd[510..512].copy_from_slice(b"\x55\xaa");
-        let footer = vhd.len() - 512;
-        vhd[footer..footer + 8].copy_from_slice(b"conectix");
-        vhd[footer + 48..footer + 56].copy_from_slice(&40_448_u64.to_be_bytes());
-        assert_eq!(screen("bare", "vhd", true, &vhd), Ok(container(Format::Vhd)));
-        vhd[..4].copy_from_slice(b"QFI\xfb");
-        assert_eq!(screen("bare", "vhd", true, &vhd), REFUSED, "what readers would take for another format");
-    }
-
-    #[test]
-    fn an_iso_may_also_be_a_bootable_stick() {
-        let mut iso = vec![0; 40_000];
-        iso[32768..32774].copy_from_slice(b"\x01CD001");
-        iso[512..520].copy_from_slice(b"EFI PART");
-        assert!(screen("bare", "iso", true, &iso).is_ok());
-        iso[..4].copy_from_slice(b"QFI\xfb");
-        assert_eq!(screen("bare", "iso", true, &iso), REFUSED);
-    }
-}
+#[path = "screen_tests.rs"]
+mod tests;

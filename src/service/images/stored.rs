@@ -10,6 +10,7 @@ use crate::service::{Error, ErrorKind};
 use crate::store::{self, Reader};
 
 /// A stream of the store.
+#[derive(Clone)]
 pub(super) struct Stored(pub(super) Reader);
 
 impl Source for Stored {

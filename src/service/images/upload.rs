@@ -12,6 +12,7 @@ use super::access;
 use super::reserving::{Room, at_first};
 use super::screen::Screen;
 use super::signature::{Verification, Verified};
+use super::verdicts::Known;
 use super::{importing, transfer};
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
@@ -231,8 +232,8 @@ impl Upload {
         let receipt = ingest.finish(record).await?;
         let (service, actor, id, token) = (self.service.clone(), self.actor.clone(), self.image, self.token);
         in_background(move || {
-            let virtual_size = service.look_into(judged, &receipt)?;
-            service.publish_upload(&actor, id, token, receipt, virtual_size, verified)
+            let known = service.look_into(judged, &receipt)?;
+            service.publish_upload(&actor, id, token, receipt, known, verified)
         })
         .await
     }
@@ -281,7 +282,7 @@ impl Service {
         id: ImageId,
         token: [u8; 16],
         receipt: Receipt,
-        virtual_size: Option<u64>,
+        known: Known,
         verified: Verified,
     ) -> Result<Image, Error> {
         let (store, now) = (self.store.clone(), self.clock.now());
@@ -290,7 +291,7 @@ impl Service {
             act.image(&image);
             verified.expect_holds(&image)?;
             store.publish(txn, &receipt)?;
-            activate(&mut image, &receipt, virtual_size, now);
+            activate(&mut image, &receipt, known.clone(), now);
             images::update(txn, &image)?;
             Ok::<_, Error>(image)
         });
@@ -328,16 +329,18 @@ pub(super) fn put_back(txn: &WriteTxn, id: &ImageId, token: &[u8; 16], now: Time
     image.size_bytes = None;
     image.virtual_size_bytes = None;
     image.updated_at = now;
+    image.verdict = None;
     importing::give_up(&mut image);
     Ok(images::update(txn, &image)?)
 }
 
 /// What a whole stream makes of its image.
-pub(super) fn activate(image: &mut Image, receipt: &Receipt, virtual_size: Option<u64>, now: Time) {
+pub(super) fn activate(image: &mut Image, receipt: &Receipt, known: Known, now: Time) {
     image.status = Status::Active;
     image.upload = None;
     image.size_bytes = Some(receipt.size_bytes());
-    image.virtual_size_bytes = virtual_size;
+    image.virtual_size_bytes = known.virtual_size;
+    image.verdict = known.verdict;
     image.digests = Some(receipt.digests().clone());
     image.content = Some(receipt.content());
     image.updated_at = now;

@@ -8,7 +8,7 @@ import { recordForm } from './record-form.js';
 import { formatOf, upload } from './upload.js';
 import { bytes } from './words.js';
 
-const FORMATS = ['raw', 'qcow2', 'vhd', 'vhdx', 'vmdk', 'vdi', 'iso', 'zvhd', 'zvhd2', 'ami', 'ari', 'aki', 'ploop'];
+const FORMATS = ['raw', 'qcow2', 'vhd', 'vhdx', 'vmdk', 'vdi', 'iso', 'zvhd', 'zvhd2', 'ami', 'ari', 'aki', 'ploop', 'luks'];
 const CONTAINERS = ['bare', 'ovf', 'ova', 'ami', 'ari', 'aki', 'docker', 'compressed'];
 
 /** Shows the form. */

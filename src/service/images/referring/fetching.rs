@@ -18,6 +18,7 @@ use crate::service::audit::Act;
 use crate::service::images::Download;
 use crate::service::images::screen::Screen;
 use crate::service::images::upload::{check_cap, gone, in_background};
+use crate::service::images::verdicts::Known;
 use crate::service::{Actor, Error, ErrorKind, Service};
 use crate::store::{Reach, Receipt};
 
@@ -177,11 +178,11 @@ impl Service {
         }
         let (service, looked_at) = (self.clone(), receipt.clone());
         let looked = in_background(move || service.look_into(judged, &looked_at)).await;
-        let virtual_size = looked.map_err(|error| match error.kind {
+        let known = looked.map_err(|error| match error.kind {
             ErrorKind::UnsupportedContent => Refused::Wrong(error),
             _ => Refused::Away(error),
         })?;
-        Ok(Fetched { receipt, virtual_size })
+        Ok(Fetched { receipt, known })
     }
 
     /// The commit in which the data is the box's too.
@@ -213,7 +214,8 @@ impl Service {
                 image.content = Some(fetched.receipt.content());
                 image.place = before.place;
                 image.digests = Some(fetched.receipt.digests().clone());
-                image.virtual_size_bytes = fetched.virtual_size;
+                image.virtual_size_bytes = fetched.known.virtual_size;
+                image.verdict = fetched.known.verdict.clone();
                 Ok(images::update(txn, &image)?)
             });
             if kept.is_err() {
@@ -228,7 +230,7 @@ impl Service {
 /// Data that is what it should be, durable and named by nothing yet.
 struct Fetched {
     receipt: Receipt,
-    virtual_size: Option<u64>,
+    known: Known,
 }
 
 /// Why a location did not give an image's data.

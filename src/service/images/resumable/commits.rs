@@ -14,6 +14,7 @@ use crate::service::audit::Act;
 use crate::service::images::importing::Landing;
 use crate::service::images::signature::Verified;
 use crate::service::images::upload::{activate, check_cap, gone, owned, uploaded};
+use crate::service::images::verdicts::Known;
 use crate::service::{Actor, Error, ErrorKind, Service};
 use crate::store::{self, Reach, Receipt};
 
@@ -23,7 +24,7 @@ const REMEMBERED_S: i64 = 3600;
 /// A whole stream, for the commit that makes its image active.
 pub(super) struct Whole {
     pub receipt: Receipt,
-    pub virtual_size: Option<u64>,
+    pub known: Known,
     pub verified: Verified,
     /// How it comes to lie in stores.
     pub landing: Landing,
@@ -96,7 +97,7 @@ impl Service {
         upload: PartialUpload,
         whole: Whole,
     ) -> Result<PartialUpload, Error> {
-        let Whole { receipt, virtual_size, verified, landing } = whole;
+        let Whole { receipt, known, verified, landing } = whole;
         let (store, now) = (self.store.clone(), self.clock.now());
         let expires_at = now.plus_seconds(self.rules.upload_expiry_s.min(REMEMBERED_S));
         let completed = self.recorded(actor, uploaded(&receipt), move |txn, act| {
@@ -111,7 +112,7 @@ impl Service {
             if let Some(before) = upload.checkpoint.take() {
                 store.release(txn, &before.content)?;
             }
-            activate(&mut image, &receipt, virtual_size, now);
+            activate(&mut image, &receipt, known.clone(), now);
             landing.apply(&mut image);
             images::update(txn, &image)?;
             upload.declared_bytes = Some(receipt.size_bytes());

@@ -15,7 +15,7 @@ use super::commits::Whole;
 use super::turns::Turn;
 use super::{Token, known};
 use crate::catalog::{locations, quotas};
-use crate::disk::probe::HEAD_BYTES;
+use crate::disk::probe::{HEAD_BYTES, TAIL_BYTES};
 use crate::model::{ContentId, ImageId, PartialUpload, SecureHash, Status};
 use crate::service::images::importing::Landing;
 use crate::service::images::reserving::Room;
@@ -29,9 +29,6 @@ use crate::store::{Ingest, Receipt};
 const CHECKPOINT_BYTES: u64 = 1 << 30;
 /// Time after which it is: what a crash costs a slow one.
 const CHECKPOINT_TIME: Duration = Duration::from_secs(30);
-/// Bytes before a part that its screening looks at: the end of a stream tells some formats.
-const TAIL_BYTES: usize = 512;
-
 /// What a request says of the part it brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patch {
@@ -186,8 +183,9 @@ impl Service {
         reader.read_at(0, &mut head)?;
         screen.push(&head)?;
         if size > HEAD_BYTES as u64 {
-            let mut tail = [0; TAIL_BYTES];
-            reader.read_at(size - TAIL_BYTES as u64, &mut tail)?;
+            // Of one that is little longer, what the start has is not shown twice.
+            let mut tail = vec![0; (size - HEAD_BYTES as u64).min(TAIL_BYTES as u64) as usize];
+            reader.read_at(size - tail.len() as u64, &mut tail)?;
             screen.push(&tail)?;
         }
         Ok(())
@@ -393,15 +391,15 @@ impl Part {
         }
         let (looking, looked_at) = (service.clone(), receipt.clone());
         let looked = in_background(move || looking.look_into(judged, &looked_at)).await;
-        let virtual_size = match looked {
-            Ok(virtual_size) => virtual_size,
+        let known = match looked {
+            Ok(known) => known,
             Err(refusal) if refusal.kind == ErrorKind::UnsupportedContent => {
                 return Err(give_up(service, actor, upload, refusal).await);
             }
             // What could not be read now is looked at again when the upload goes on.
             Err(error) => return Err(error),
         };
-        let whole = Whole { receipt, virtual_size, verified, landing };
+        let whole = Whole { receipt, known, verified, landing };
         in_background(move || service.complete(&actor, upload, whole)).await
     }
 

@@ -12,6 +12,7 @@ use crate::model::{Image, ImageId, Status};
 use crate::service::images::download::expect_here;
 use crate::service::images::signature::Verified;
 use crate::service::images::upload::{gone, in_background, owned};
+use crate::service::images::verdicts::Known;
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::upkeep::Step;
 use crate::service::{Error, Reason, Service, custom_keys};
@@ -34,7 +35,7 @@ struct Other {
     scope: Scope,
     record: Vec<u8>,
     image: ImageId,
-    virtual_size: Option<u64>,
+    known: Known,
 }
 
 impl Service {
@@ -86,22 +87,22 @@ impl Service {
         let content = origin.copy_at(scope.place()).unwrap_or(content);
         match self.store.copy(&content, scope, record.clone())? {
             Some(receipt) => {
-                let (asker, virtual_size) = (asker(&job.job()), origin.virtual_size_bytes);
+                let (asker, known) = (asker(&job.job()), Known::of(&origin));
                 let verified = Verified::with_its_original();
-                let image = self.publish_upload(&asker, id, token, receipt, virtual_size, verified)?;
+                let image = self.publish_upload(&asker, id, token, receipt, known, verified)?;
                 Ok(Way::Done(figures(&image)))
             }
             None => {
                 let reader = self.reader_of(&origin)?.ok_or_else(not_active)?;
-                let virtual_size = origin.virtual_size_bytes;
-                Ok(Way::Rewritten(Box::new(Other { reader, scope, record, image: id, virtual_size })))
+                let known = Known::of(&origin);
+                Ok(Way::Rewritten(Box::new(Other { reader, scope, record, image: id, known })))
             }
         }
     }
 
     /// Reads the other image and stores it anew.
     async fn rewrite_copy(&self, job: JobAtWork, other: Other) -> (JobAtWork, Result<Figures, Error>) {
-        let Other { reader, scope, record, image, virtual_size } = other;
+        let Other { reader, scope, record, image, known } = other;
         let mut ingest = match self.store.ingest(scope) {
             Ok(ingest) => ingest,
             Err(error) => return (job, Err(error.into())),
@@ -120,7 +121,7 @@ impl Service {
         let (service, asker) = (self.clone(), asker(&job.job()));
         let published = in_background(move || {
             let verified = Verified::with_its_original();
-            let image = service.publish_upload(&asker, image, token, receipt, virtual_size, verified)?;
+            let image = service.publish_upload(&asker, image, token, receipt, known, verified)?;
             Ok(figures(&image))
         });
         (job, published.await)

@@ -60,7 +60,11 @@ pub(super) fn check(image: &Image, wanted: Option<&str>) -> Result<(), Error> {
 
 /// The form that the wanted format is, where it is not that of the stored bytes.
 fn form(image: &Image, wanted: Option<&str>) -> Result<Option<Form>, Error> {
-    let stored = image.disk_format.as_deref().unwrap_or("raw");
+    // Of a disk in an archive no file leaves as it is stored but the archive.
+    let stored = match image.container_format.as_deref() {
+        Some("ova") => "ova",
+        _ => image.disk_format.as_deref().unwrap_or("raw"),
+    };
     let Some(wanted) = wanted.filter(|wanted| *wanted != stored) else { return Ok(None) };
     let other = |message: String| hindered(ErrorKind::Invalid, Hindrance::OtherFormat, message);
     if let Err(unreadable) = container_of(image) {

@@ -66,7 +66,7 @@ pub(in crate::service) fn kill(
     forget(txn, store, id)?;
     image.status = Status::Killed;
     image.upload = None;
-    (image.size_bytes, image.virtual_size_bytes) = (None, None);
+    (image.size_bytes, image.virtual_size_bytes, image.verdict) = (None, None, None);
     image.updated_at = now;
     Ok(images::update(txn, &image)?)
 }

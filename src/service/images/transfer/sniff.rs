@@ -4,12 +4,10 @@
 
 use super::hindered;
 use super::reading::read_exactly;
-use crate::disk::probe::{Format, HEAD_BYTES, Probe};
+use crate::disk::probe::{Format, HEAD_BYTES, Probe, TAIL_BYTES};
 use crate::objects::exchange::Source;
 use crate::service::{Error, ErrorKind, Hindrance};
 
-/// Bytes of a file's end that some formats are told by.
-const TAIL_BYTES: u64 = 512;
 /// Formats that nobody describes: whoever names a file so is believed.
 const OPAQUE: [&str; 2] = ["zvhd", "zvhd2"];
 /// Name endings of formats that have a magic of their own, or that are not stored.
@@ -30,7 +28,8 @@ pub(super) fn sniff(source: &mut dyn Source, key: &str) -> Result<Found, Error> 
     let mut probe = Probe::default();
     probe.push(&read_exactly(source, 0, size.min(HEAD_BYTES as u64))?);
     if size > HEAD_BYTES as u64 {
-        probe.push(&read_exactly(source, size - TAIL_BYTES, TAIL_BYTES)?);
+        let tail_bytes = (size - HEAD_BYTES as u64).min(TAIL_BYTES as u64);
+        probe.push(&read_exactly(source, size - tail_bytes, tail_bytes)?);
     }
     judge(&probe, key, size)
 }
@@ -39,13 +38,17 @@ fn judge(probe: &Probe, key: &str, size: u64) -> Result<Found, Error> {
     let name = key.rsplit('/').next().unwrap_or(key);
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
     let found = probe.formats();
+    if let Some(foreign) = found.iter().find(|format| format.is_foreign() || **format == Format::Ova) {
+        let message = format!("the file is {}, which is not read here; convert it first", foreign.as_str());
+        return Err(bad(message));
+    }
     let containers: Vec<Format> = found.iter().copied().filter(|format| format.is_disk_container()).collect();
     match containers.as_slice() {
         [] if OPAQUE.contains(&ending.as_str()) => Ok(Found { format: ending, virtual_bytes: None }),
         [] if NAMED.contains(&ending.as_str()) => Err(bad(format!(
             "the file is named .{ending}, but its content is not; convert it, or rename it to .raw"
         ))),
-        [] => match found.iter().find(|format| is_packed(**format)) {
+        [] => match found.iter().find(|format| format.is_wrapper()) {
             Some(packed) if ending != "raw" => {
                 Err(bad(format!("the file is {}; unpack it first", packed.as_str())))
             }
@@ -67,10 +70,6 @@ fn judge(probe: &Probe, key: &str, size: u64) -> Result<Found, Error> {
             Err(bad(format!("the content looks like {} at once", names.join(" and "))))
         }
     }
-}
-
-fn is_packed(format: Format) -> bool {
-    matches!(format, Format::Gzip | Format::Xz | Format::Zstd | Format::Tar)
 }
 
 pub(super) fn bad(message: String) -> Error {
@@ -111,6 +110,7 @@ mod tests {
             ("disk.zvhd2", qcow2()),
             ("disk.qcow2", vec![1; 100]),
             ("disk.qed", vec![1; 100]),
+            ("disk.img", b"QED\0 and more".to_vec()),
             ("disk.img.gz", b"\x1f\x8b\x08 and more".to_vec()),
         ] {
             assert!(judged(key, &content).is_err(), "{key}");

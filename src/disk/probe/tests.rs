@@ -46,10 +46,23 @@ fn every_format_is_recognised_by_its_magic() {
         (Format::Xz, at(0, b"\xfd7zXZ\0", 512)),
         (Format::Zstd, at(0, b"\x28\xb5\x2f\xfd", 512)),
         (Format::Tar, at(257, b"ustar", 512)),
+        (Format::Zip, at(0, b"PK\x03\x04", 512)),
+        (Format::Zip, at(8192 - 25, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x03\0end", 8192)),
+        (Format::Ova, [&b"machine.OVF"[..], &at(257 - 11, b"ustar", 600)[..]].concat()),
+        (Format::Qcow1, at(0, b"QFI\xfb\0\0\0\x01", 512)),
+        (Format::Qed, at(0, b"QED\0", 512)),
+        (Format::Cowd, at(0, b"COWD", 512)),
+        (Format::SeSparse, at(0, &0xcafe_babe_u64.to_le_bytes(), 512)),
+        (Format::Dmg, at(8192 - 512, b"koly", 8192)),
+        (Format::Parallels, at(0, b"WithouFreSpacExt", 512)),
+        (Format::Cloop, at(0, b"#!/bin/sh\n#V2.0 Format\n", 512)),
+        (Format::Bochs, at(0, b"Bochs Virtual HD Image", 512)),
     ];
     for (format, bytes) in samples {
         assert_eq!(probe(&bytes).formats(), [format]);
     }
+    // A comment that is longer than what follows it is no end of a zip.
+    assert_eq!(probe(&at(8192 - 22, b"PK\x05\x06", 8191)).formats(), []);
     assert_eq!(probe(b"").formats(), []);
     assert_eq!(probe(&[7; 4096]).formats(), []);
 }

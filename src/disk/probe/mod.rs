@@ -4,83 +4,24 @@
 //! guest's disk is, and the ones that would make a reader open another file. Invariant: memory
 //! is bounded by [`HEAD_BYTES`], whatever the stream.
 
+mod ends;
+mod format;
+mod marks;
+
+pub use self::ends::Ends;
+pub use self::format::Format;
 use super::fields::array;
 
-/// How much of the start is kept: the volume descriptors of ISO 9660 and UDF end well before.
-pub const HEAD_BYTES: usize = 64 << 10;
-/// How much of the end is kept: a VHD footer.
-const TAIL_BYTES: usize = 512;
+/// How much of the start is kept: the volume descriptors of ISO 9660 and UDF, tables of partitions, and marks of file
+/// systems end before.
+pub const HEAD_BYTES: usize = 68 << 10;
+/// How much of the end is kept: a VHD footer, and the second copy of a partition table's header, whatever its sectors.
+pub const TAIL_BYTES: usize = 4096;
 const SECTOR: usize = 512;
+const VHD_FOOTER_BYTES: usize = 512;
 const ISO_SECTOR: usize = 2048;
 /// Where the volume descriptors of an ISO start, and how many are looked at.
 const ISO_DESCRIPTORS: std::ops::Range<usize> = 16..24;
-
-/// Something a stream can be recognised as.
-#[allow(missing_docs)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    Qcow2,
-    Vmdk,
-    Vhd,
-    Vhdx,
-    Vdi,
-    Iso,
-    Luks,
-    Gpt,
-    Mbr,
-    Gzip,
-    Xz,
-    Zstd,
-    Tar,
-}
-
-impl Format {
-    const ALL: [Format; 13] = [
-        Format::Qcow2,
-        Format::Vmdk,
-        Format::Vhd,
-        Format::Vhdx,
-        Format::Vdi,
-        Format::Iso,
-        Format::Luks,
-        Format::Gpt,
-        Format::Mbr,
-        Format::Gzip,
-        Format::Xz,
-        Format::Zstd,
-        Format::Tar,
-    ];
-
-    /// The format's usual name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Format::Qcow2 => "qcow2",
-            Format::Vmdk => "vmdk",
-            Format::Vhd => "vhd",
-            Format::Vhdx => "vhdx",
-            Format::Vdi => "vdi",
-            Format::Iso => "iso",
-            Format::Luks => "luks",
-            Format::Gpt => "gpt",
-            Format::Mbr => "mbr",
-            Format::Gzip => "gzip",
-            Format::Xz => "xz",
-            Format::Zstd => "zstd",
-            Format::Tar => "tar",
-        }
-    }
-
-    /// Whether it wraps a guest's disk in a layout of its own.
-    pub fn is_disk_container(self) -> bool {
-        use Format::{Iso, Qcow2, Vdi, Vhd, Vhdx, Vmdk};
-        matches!(self, Qcow2 | Vmdk | Vhd | Vhdx | Vdi | Iso)
-    }
-
-    /// Whether it only divides a disk, and so goes with any disk.
-    pub fn is_partition_table(self) -> bool {
-        matches!(self, Format::Gpt | Format::Mbr)
-    }
-}
 
 /// The start and the end of a stream.
 #[derive(Debug, Default)]
@@ -105,17 +46,37 @@ impl Probe {
         self.head.len() == HEAD_BYTES
     }
 
+    /// The version of LUKS that it says it is.
+    pub fn luks_version(&self) -> Option<u16> {
+        array::<2>(&self.head, 6).map(u16::from_be_bytes).filter(|_| self.is(Format::Luks, &[]))
+    }
+
+    /// The first bytes, up to [`HEAD_BYTES`].
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// What was kept of a stream of `size_bytes`, which has ended, as a source.
+    pub fn ends(&self, size_bytes: u64) -> Ends<'_> {
+        Ends::new(&self.head, &self.tail, size_bytes)
+    }
+
     /// Everything the bytes so far are recognised as; several at once are a polyglot, or an ISO
     /// that also boots from a stick.
     pub fn formats(&self) -> Vec<Format> {
-        Format::ALL.into_iter().filter(|format| self.is(*format)).collect()
+        Format::ALL.into_iter().filter(|format| self.is(*format, &self.tail)).collect()
     }
 
-    fn is(&self, format: Format) -> bool {
+    /// The same by the start alone, of a stream that goes on: what came last is not its end.
+    pub fn formats_by_start(&self) -> Vec<Format> {
+        Format::ALL.into_iter().filter(|format| self.is(*format, &[])).collect()
+    }
+
+    fn is(&self, format: Format, tail: &[u8]) -> bool {
         match format {
-            Format::Qcow2 => self.starts(b"QFI\xfb"),
-            Format::Vmdk => self.starts(b"KDMV") || self.starts(b"COWD") || self.is_text_vmdk(),
-            Format::Vhd => self.starts(b"conectix") || self.vhd_footer().is_some(),
+            Format::Qcow2 => self.starts(b"QFI\xfb") && !marks::is_qcow1(&self.head),
+            Format::Vmdk => self.starts(b"KDMV") || self.is_text_vmdk(),
+            Format::Vhd => self.starts(b"conectix") || vhd_footer(tail).is_some(),
             Format::Vhdx => self.starts(b"vhdxfile"),
             Format::Vdi => self.has(64, b"\x7f\x10\xda\xbe"),
             Format::Iso => self.is_iso(),
@@ -125,7 +86,17 @@ impl Probe {
             Format::Gzip => self.starts(b"\x1f\x8b\x08"),
             Format::Xz => self.starts(b"\xfd7zXZ\0"),
             Format::Zstd => self.starts(b"\x28\xb5\x2f\xfd"),
-            Format::Tar => self.has(257, b"ustar"),
+            Format::Zip => marks::is_zip(&self.head, tail),
+            Format::Tar => marks::is_tar(&self.head) && !marks::is_ova(&self.head),
+            Format::Ova => marks::is_ova(&self.head),
+            Format::Qcow1 => marks::is_qcow1(&self.head),
+            Format::Qed => self.starts(b"QED\0"),
+            Format::Cowd => self.starts(b"COWD"),
+            Format::SeSparse => marks::is_se_sparse(&self.head),
+            Format::Dmg => marks::is_dmg(tail),
+            Format::Parallels => marks::is_parallels(&self.head),
+            Format::Cloop => marks::is_cloop(&self.head),
+            Format::Bochs => self.starts(b"Bochs Virtual HD Image"),
         }
     }
 
@@ -135,7 +106,7 @@ impl Probe {
             Format::Qcow2 => self.be64(24),
             Format::Vmdk if self.starts(b"KDMV") => self.le64(12)?.checked_mul(SECTOR as u64),
             Format::Vhd => {
-                let footer = self.vhd_footer().or_else(|| self.head.get(..TAIL_BYTES))?;
+                let footer = vhd_footer(&self.tail).or_else(|| self.head.get(..VHD_FOOTER_BYTES))?;
                 array::<8>(footer, 48).map(u64::from_be_bytes)
             }
             Format::Vdi => self.le64(0x170),
@@ -227,14 +198,6 @@ impl Probe {
         text[start..].get(..MARK.len()).is_some_and(|line| line.eq_ignore_ascii_case(MARK))
     }
 
-    /// The footer at the end; some old tools write it one byte short.
-    fn vhd_footer(&self) -> Option<&[u8]> {
-        [0, 1]
-            .into_iter()
-            .filter_map(|skip| self.tail.get(skip..))
-            .find(|footer| self.tail.len() == TAIL_BYTES && footer.starts_with(b"conectix"))
-    }
-
     fn is_iso(&self) -> bool {
         ISO_DESCRIPTORS.clone().any(|sector| {
             [b"CD001", b"NSR02", b"NSR03"].iter().any(|id| self.has(sector * ISO_SECTOR + 1, *id))
@@ -276,6 +239,13 @@ impl Probe {
     }
 }
 
+/// The footer at the end of a VHD; some old tools write it one byte short.
+fn vhd_footer(tail: &[u8]) -> Option<&[u8]> {
+    let ends = [VHD_FOOTER_BYTES, VHD_FOOTER_BYTES - 1].into_iter();
+    let mut footers = ends.filter_map(|bytes| tail.get(tail.len().checked_sub(bytes)?..));
+    footers.find(|footer| footer.starts_with(b"conectix"))
+}
+
 #[cfg(test)]
-#[path = "probe_tests.rs"]
+#[path = "tests.rs"]
 mod tests;
