@@ -87,6 +87,10 @@ mod tests {
             0
         }
 
+        fn notes(&self) -> Vec<crate::disk::Note> {
+            Vec::new()
+        }
+
         fn source(&self) -> &dyn Source {
             &self.file
         }

@@ -85,7 +85,7 @@ fn at_random(view: &tintype::disk::View<Box<dyn Guest>>, disk: &[u8], what: &str
 fn run_by_run(guest: &dyn Guest, disk: &[u8], what: &str) {
     let mut at = 0;
     while at < guest.size_bytes() {
-        let run = guest.run_at(at).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let run = guest.run_at(at, u64::MAX).unwrap_or_else(|error| panic!("{what}: {error}"));
         let end = at + run.bytes;
         assert!(run.bytes > 0 && end <= guest.size_bytes(), "{what}: {run:?} at {at}");
         if run.place == Place::Zeros {
