@@ -265,6 +265,8 @@ pub struct Intake {
     pub places: Vec<StorePlace>,
     /// Whether it stays in none of them unless it comes to be in all.
     pub must_all: bool,
+    /// The format that its caller wants the disk stored in.
+    pub convert: Option<String>,
 }
 
 impl Intake {

@@ -50,7 +50,7 @@ impl Machine {
         let states = [before.changed(|_| ()), held.clone(), importing, held.filled(body), queued];
         self.tell(|world| world.doubt(id(slot), states.map(Some).into()));
         let (kind, origin, to) = (IntakeKind::ImageImport, DataOrigin::Staged, Destination::default());
-        let new = NewIntake { kind, origin, input: "{}".into(), to };
+        let new = NewIntake { kind, origin, input: "{}".into(), to, convert: None };
         self.service().import_image_data(&actor(), &id(slot), new).map(drop).map_err(text)
     }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use tintype::disk::probe::Format;
-use tintype::disk::{Guest, Place};
+use tintype::disk::{Guest, Note, NoteCode, Place};
 
 use crate::guests::{Numbers, disks};
 use crate::tools::{Bench, run};
@@ -152,7 +152,7 @@ fn of_an_image_with_snapshots_the_active_disk_is_read() {
     write("write -P 8 64k 64k");
     let bytes = std::fs::read(&image).unwrap();
     let qcow2 = tintype::disk::Qcow2::open(bytes.clone(), &Default::default()).unwrap();
-    assert_eq!(qcow2.notes().snapshots, 1);
+    assert_eq!(qcow2.notes(), [Note::with(NoteCode::InternalSnapshots, "nb_snapshots", 1)]);
     let view = open(Format::Qcow2, bytes).unwrap();
     assert!(read(&view).unwrap() == bench.raw_of(&image, "qcow2"));
 }

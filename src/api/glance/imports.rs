@@ -11,12 +11,17 @@ use super::data::{declared_bytes, expect_octets};
 use super::error::Refusal;
 use super::wire::object;
 use crate::api::body::frames;
+use crate::disk::writing::Form;
 use crate::model::ImageId;
 use crate::model::job::{DataOrigin, IntakeKind};
 use crate::service::Service;
 use crate::service::images::{Destination, ImportMethod, NewIntake};
 use crate::service::stores::Wanted;
 
+/// Names the format that a disk is to be stored in.
+const CONVERT: &str = "tintype_convert";
+/// Formats that disks are stored in on request: both have a length that is known, and tables in front.
+const STORED: [Form; 2] = [Form::Raw, Form::Qcow2];
 /// Names the store that data is to go to.
 const STORE: &str = "x-image-meta-store";
 
@@ -38,6 +43,7 @@ pub(super) async fn import(mut call: Call, id: ImageId) -> Result<Response, Refu
     let origin = origin(&call.state.service, &body)?;
     let header = call.headers().get(STORE).and_then(|name| name.to_str().ok());
     let (wanted, must_all) = wanted_stores(&body, header)?;
+    let convert = wanted_form(&body)?;
     let stores = call.state.service.stores().wanted(&wanted);
     // Of an upload that is a bad request, of an import a conflict.
     let stores = stores.map_err(|unknown| Refusal::new(StatusCode::CONFLICT, unknown.message))?;
@@ -45,7 +51,7 @@ pub(super) async fn import(mut call: Call, id: ImageId) -> Result<Response, Refu
     let input = json!({"image_id": id.to_string(), "import_req": body, "backend": names}).to_string();
     let places = stores.iter().map(|store| store.place).collect();
     let to = Destination { places, all: wanted == Wanted::All, must_all };
-    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input, to };
+    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input, to, convert };
     call.run(move |service, actor| match new.origin {
         DataOrigin::Own => service.import_to_more_stores(actor, &id, new).map(drop),
         _ => service.import_image_data(actor, &id, new).map(drop),
@@ -96,6 +102,17 @@ fn origin(service: &Service, body: &Map<String, Value>) -> Result<DataOrigin, Re
                 )
             })?;
             Ok(DataOrigin::Region { region: region.to_owned(), image })
+        }
+    }
+}
+
+/// The format that a disk is to be stored in: a key of this service, which the reference has not.
+fn wanted_form(body: &Map<String, Value>) -> Result<Option<Form>, Refusal> {
+    match body.get(CONVERT) {
+        None | Some(Value::Null) => Ok(None),
+        Some(name) => {
+            let form = Form::parse(name.as_str().unwrap_or_default()).filter(|form| STORED.contains(form));
+            form.map(Some).ok_or_else(|| Refusal::bad(format!("{CONVERT} must be raw or qcow2")))
         }
     }
 }

@@ -81,6 +81,7 @@ pub(super) async fn create(mut call: Call) -> Result<Response, Refusal> {
         origin: DataOrigin::Web { url: from },
         input: Value::Object(input.clone()).to_string(),
         to: Destination::default(),
+        convert: None,
     };
     let job = call.run(move |service, actor| service.import_new_image(actor, image, new)).await?;
     let told = Told::of(job, |_| None).ok_or_else(Refusal::no_path)?;

@@ -179,6 +179,7 @@ fn data() -> Vec<Operation> {
         may("stores", list(name())),
         may("all_stores", flag()),
         may("all_stores_must_succeed", flag()),
+        may("tintype_convert", nullable(word(&["raw", "qcow2"]))),
     ]);
     let expected = open([may("os_hash_algo", word(&["sha256", "sha512"])), may("os_hash_value", text())]);
     let location = closed([must("url", text()), must("metadata", map(nullable(text())))]);

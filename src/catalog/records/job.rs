@@ -78,6 +78,13 @@ enum TaskRecord {
     Cache {
         image: [u8; 16],
     },
+    /// An import whose disk is to be stored in a format.
+    IntakeAs {
+        intake: IntakeRecord,
+        places: Vec<u8>,
+        must_all: bool,
+        format: String,
+    },
 }
 
 /// An import of the Image API.
@@ -200,6 +207,12 @@ impl From<&Task> for TaskRecord {
                     description: description.clone(),
                 })
             }
+            Task::Intake(intake @ Intake { convert: Some(format), .. }) => TaskRecord::IntakeAs {
+                intake: IntakeRecord::from(intake),
+                places: intake.places.iter().map(|place| place.0).collect(),
+                must_all: intake.must_all,
+                format: format.clone(),
+            },
             Task::Intake(intake) if intake.places.is_empty() => {
                 TaskRecord::Intake(IntakeRecord::from(intake))
             }
@@ -260,6 +273,7 @@ impl IntakeRecord {
             request_id: self.request_id,
             places: Vec::new(),
             must_all: true,
+            convert: None,
         })
     }
 }
@@ -314,6 +328,12 @@ impl TaskRecord {
             TaskRecord::IntakeTo { intake, places, must_all } => Task::Intake(Intake {
                 places: places.into_iter().map(StorePlace).collect(),
                 must_all,
+                ..intake.into_intake()?
+            }),
+            TaskRecord::IntakeAs { intake, places, must_all, format } => Task::Intake(Intake {
+                places: places.into_iter().map(StorePlace).collect(),
+                must_all,
+                convert: Some(format),
                 ..intake.into_intake()?
             }),
             TaskRecord::CopyToPlaces { image, places, must_all } => Task::CopyToPlaces {
@@ -460,7 +480,7 @@ mod tests {
             let (image, stamp) = (id(1), Some("s".into()));
             let (input, request_id) = ("{}".into(), "r".into());
             let (places, must_all) = (Vec::new(), true);
-            Intake { kind, image, origin, stamp, input, request_id, places, must_all }
+            Intake { kind, image, origin, stamp, input, request_id, places, must_all, convert: None }
         };
         let to = |origin, places: &[u8], must_all| {
             let places = places.iter().map(|place| StorePlace(*place)).collect();
@@ -481,6 +501,12 @@ mod tests {
             )),
             to(DataOrigin::Staged, &[3, 0], true),
             to(DataOrigin::Own, &[1], false),
+            Task::Intake(Intake {
+                convert: Some("qcow2".into()),
+                places: vec![StorePlace(2)],
+                must_all: false,
+                ..intake(IntakeKind::ImageImport, DataOrigin::Staged)
+            }),
         ];
         for task in ROUTES.map(import).into_iter().chain(others) {
             assert_eq!(TaskRecord::from(&task).into_task().unwrap(), task);

@@ -1,7 +1,8 @@
 //! `tintype image import`: a file or standard input becomes an image.
 //!
 //! A file goes up in parts ([`Sending`]), so that neither a broken connection nor the end of either
-//! side costs what has arrived. Standard input cannot be read again, and goes up in one request.
+//! side costs what has arrived. Standard input cannot be read again, and goes up in one request; so does what is to be stored in
+//! another format, which the box converts when all of it has arrived.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +10,13 @@ use axum::body::Body;
 use clap::Args;
 use futures::TryStreamExt;
 use http::{HeaderName, Method};
+use serde_json::json;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use super::super::client::{Api, Client, Payload};
 use super::super::failure::{Failure, Remedy};
+use super::super::following;
 use super::super::output::Output;
 use super::super::progress::Progress;
 use super::new::NewImage;
@@ -38,6 +41,9 @@ pub struct Import {
     /// Go on with an unfinished import of this file, under the same name
     #[arg(long)]
     resume: bool,
+    /// Store the disk in this format, whatever it comes in: raw, qcow2, vmdk, vhd, vhdx, vdi, or an ova with one disk
+    #[arg(long, value_name = "FORMAT", value_parser = ["raw", "qcow2"], conflicts_with_all = ["resume", "store"])]
+    convert: Option<String>,
 }
 
 impl Import {
@@ -67,6 +73,7 @@ impl Import {
         let id = super::id(&created)?;
         let file = Data::File(self.file.clone());
         let sent = match total {
+            _ if self.convert.is_some() => self.convert(client, id, source).await,
             Some(total) => match Sending::begin(client, file, id, total, self.store.as_deref()).await {
                 Ok(sending) => sending.run(client).await,
                 // Nothing has arrived that could be gone on with.
@@ -81,7 +88,7 @@ impl Import {
             }
         };
         if let Err(failure) = sent {
-            if total.is_some() && failure.remedy != Remedy::None {
+            if total.is_some() && self.convert.is_none() && failure.remedy != Remedy::None {
                 return Err(self.hint(failure));
             }
             // Best effort: the upload's own failure is what the person must see.
@@ -89,6 +96,31 @@ impl Import {
             return Err(failure);
         }
         output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
+    }
+
+    /// Has the box take the data in, and then store it in the format that is wanted.
+    async fn convert(
+        &self,
+        client: &Client,
+        id: &str,
+        source: Box<dyn AsyncRead + Send + Unpin>,
+    ) -> Result<(), Failure> {
+        if !client.works_off_jobs() {
+            return Err(Failure::failed(
+                "a disk is converted by a job, and no server runs on this box: start one (tintype serve)",
+            ));
+        }
+        let path = format!("/v2/images/{id}/stage");
+        client.send_with(Method::PUT, Api::Image, &path, &[], Some(payload(source))).await?;
+        let asked = json!({"method": {"name": "glance-direct"}, "tintype_convert": self.convert});
+        let path = format!("/v2/images/{id}/import");
+        client.call_json(Method::POST, Api::Image, &path, &asked).await?;
+        let tasks = client.get(Api::Image, &format!("/v2/images/{id}/tasks")).await?;
+        let task = tasks["tasks"][0]["id"].as_str();
+        // A task is a job, whose id the native API writes without hyphens.
+        let job = task.map(|task| task.replace('-', ""));
+        let job = job.ok_or_else(|| Failure::failed("the server's answer names no task"))?;
+        following::expect_success(following::follow(client, &job, None).await?).map(drop)
     }
 
     /// The unfinished import of this file.

@@ -11,18 +11,21 @@ use super::super::failure::Failure;
 use crate::model::image::DISK_FORMATS;
 use crate::service::images::{CUSTOM_KEY_PROPERTY, KEY_PROPERTY, OWN_KEY};
 
+/// What an archive of a machine is called, and how its name ends.
+const ARCHIVE: &str = "ova";
+
 /// An image to be made.
 #[derive(Args)]
 pub struct NewImage {
     /// Name of the image [default: the file's name without its ending]
     #[arg(long)]
     pub name: Option<String>,
-    /// What the data is [default: from the file's ending, else raw]
+    /// What the data is, or the disk in it [default: from the file's ending, vmdk for an ova, else raw]
     #[arg(long, value_parser = DISK_FORMATS)]
     disk_format: Option<String>,
-    /// What surrounds the data
-    #[arg(long, default_value = "bare")]
-    container_format: String,
+    /// What surrounds the data [default: ova for a file that ends so, else bare]
+    #[arg(long)]
+    container_format: Option<String>,
     /// Who may see it
     #[arg(long, default_value = "shared", value_parser = ["private", "shared", "community", "public"])]
     visibility: String,
@@ -48,7 +51,7 @@ impl NewImage {
     pub fn record(&self, file: &Path) -> Value {
         let mut record = json!({
             "disk_format": self.disk_format(file),
-            "container_format": self.container_format,
+            "container_format": self.container_format(file),
             "visibility": self.visibility,
             "tags": self.tag,
         });
@@ -85,13 +88,24 @@ impl NewImage {
     }
 
     fn disk_format(&self, file: &Path) -> &str {
-        let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        let ending = ending(file);
         match (&self.disk_format, DISK_FORMATS.iter().find(|f| **f == ending)) {
             (Some(format), _) => format,
             (None, Some(format)) => format,
+            // What machines in an archive have, but for what somebody made by hand.
+            (None, None) if self.container_format(file) == ARCHIVE => "vmdk",
             (None, None) => "raw",
         }
     }
+
+    fn container_format(&self, file: &Path) -> &str {
+        let by_name = if ending(file) == ARCHIVE { ARCHIVE } else { "bare" };
+        self.container_format.as_deref().unwrap_or(by_name)
+    }
+}
+
+fn ending(file: &Path) -> &str {
+    file.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -109,7 +123,7 @@ mod tests {
         let new = NewImage {
             name: None,
             disk_format: None,
-            container_format: "bare".into(),
+            container_format: None,
             visibility: "shared".into(),
             property: vec![("os".into(), "debian=12".into())],
             tag: vec![],
@@ -126,6 +140,9 @@ mod tests {
         assert_eq!((&made["name"], &made["disk_format"]), (&json!("deb.ian"), &json!("qcow2")));
         assert_eq!(made["os"], "debian=12");
         assert_eq!(record("disk.img")["disk_format"], "raw");
+        assert_eq!(record("disk.img")["container_format"], "bare");
+        let machine = record("machine.ova");
+        assert_eq!((&machine["disk_format"], &machine["container_format"]), (&json!("vmdk"), &json!("ova")));
         assert!(record("-").get("name").is_none());
         assert_eq!(pair("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert!(pair("=x").is_err());

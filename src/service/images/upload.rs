@@ -271,6 +271,7 @@ impl Service {
         image.upload = None;
         if let Some(format) = disk_format {
             image.disk_format = Some(format.to_owned());
+            image.container_format = Some(importing::Landing::CONTAINER.to_owned());
         }
         Ok(images::encode(&image))
     }
@@ -328,8 +329,8 @@ pub(super) fn put_back(txn: &WriteTxn, id: &ImageId, token: &[u8; 16], now: Time
     image.upload = None;
     image.size_bytes = None;
     image.virtual_size_bytes = None;
-    image.updated_at = now;
     image.verdict = None;
+    image.updated_at = now;
     importing::give_up(&mut image);
     Ok(images::update(txn, &image)?)
 }

@@ -1,58 +1,91 @@
-//! Disks that are stored in another format than they come in, where the operator wants one for all.
+//! Disks that are stored in another format than they come in, where the operator wants one for all, or who imports one asks for it.
 //!
 //! The file of the other format is made as it is stored: of the disk that a guest sees of what is staged. Invariants: what is
 //! staged has been looked through as what its record says before any of it is converted; the record says what the data is from
 //! the commit on that makes the image active with it; what a signature stands for stays as it came.
 
+use super::Landing;
 use super::pouring::Body;
 use super::unwrapping::Staged;
 use crate::catalog::images;
 use crate::disk::writing::Form;
-use crate::model::{ByteRange, Image, ImageId};
+use crate::model::job::Intake;
+use crate::model::{ByteRange, Image, PartialUpload};
 use crate::service::images::screen::Screen;
 use crate::service::images::upload::{gone, in_background};
+use crate::service::jobs::JobAtWork;
 use crate::service::{Error, ErrorKind, Service};
 
 /// Formats of disks that are converted.
 const DISKS: [&str; 6] = ["raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi"];
 
 impl Service {
-    /// The form that data of an image is to be stored in, where that is another than it comes in.
+    /// The form that data of an image is to be stored in, where that is another than it comes in: `asked`, or what the
+    /// operator wants.
     ///
     /// # Errors
-    /// `Invalid` when the image's signature cannot be verified.
-    pub(super) fn conversion(&self, image: &Image) -> Result<Option<Form>, Error> {
-        let Some(form) = self.rules.imports.convert else { return Ok(None) };
+    /// `Invalid` when the image's signature cannot be verified, or when a form is asked for that the image cannot have.
+    pub(in crate::service::images) fn conversion(
+        &self,
+        image: &Image,
+        asked: Option<Form>,
+    ) -> Result<Option<Form>, Error> {
+        let Some(form) = asked.or(self.rules.imports.convert) else { return Ok(None) };
         let format = image.disk_format.as_deref().unwrap_or_default();
-        let is_disk = image.container_format.as_deref() == Some("bare") && DISKS.contains(&format);
-        if !is_disk || format == form.disk_format() || self.verification(image)?.wants_data() {
+        let is_disk = match image.container_format.as_deref() {
+            Some("bare") => DISKS.contains(&format),
+            // A machine is taken apart only where somebody asks for that.
+            Some("ova") => asked.is_some(),
+            _ => false,
+        };
+        if asked.is_some() && !is_disk {
+            let formats = DISKS.join(", ");
+            return Err(Error::invalid(format!(
+                "a disk is converted where container_format is ova, or it is bare and disk_format one of {formats}"
+            )));
+        }
+        let is_bare = image.container_format.as_deref() == Some("bare");
+        if !is_disk || (is_bare && format == form.disk_format()) {
             return Ok(None);
         }
-        Ok(Some(form))
+        match (self.verification(image)?.wants_data(), asked) {
+            (false, _) => Ok(Some(form)),
+            (true, None) => Ok(None),
+            (true, Some(_)) => {
+                Err(Error::invalid("a signed image stays as it comes: its signature is over those bytes"))
+            }
+        }
     }
 
-    /// The same of the image with this id.
-    pub(super) async fn conversion_of(&self, id: ImageId) -> Result<Option<Form>, Error> {
-        let service = self.clone();
+    /// The same of the image that an import fills.
+    pub(super) async fn conversion_of(&self, intake: &Intake) -> Result<Option<Form>, Error> {
+        let (service, id, asked) = (self.clone(), intake.image, asked_of(intake));
         in_background(move || {
             let image = images::get(&service.db.read()?, &id)?.ok_or_else(|| gone(&id))?;
-            service.conversion(&image)
+            service.conversion(&image, asked)
         })
         .await
     }
 
-    /// What is staged, as it is to be stored, but in its wrapper; and how much that is, where it is known.
+    /// Makes an image active with the disk that an upload keeps, in another form.
+    pub(in crate::service::images) async fn store_converted(
+        &self,
+        job: JobAtWork,
+        upload: PartialUpload,
+        form: Form,
+    ) -> (JobAtWork, Result<PartialUpload, Error>) {
+        let landing = Landing { disk_format: Some(form.disk_format()), ..Landing::default() };
+        self.store_anew(job, Staged { upload, wrapper: None, form: Some(form) }, landing).await
+    }
+
+    /// What is staged, as it is to be stored, but in its wrapper; and how much that is, where it is known. A disk that is to
+    /// be converted is in none any more.
     pub(super) async fn staged_data(&self, staged: &Staged) -> Result<(Body, Option<u64>), Error> {
         let (service, upload) = (self.clone(), staged.upload.clone());
         let Some(form) = staged.form else {
             let total_bytes = staged.wrapper.is_none().then_some(upload.received_bytes);
             return Ok((in_background(move || service.kept_data(&upload)).await?, total_bytes));
         };
-        if staged.wrapper.is_some() {
-            let message = "a disk in a wrapper (gz, xz, zst) is not converted when it was staged: unwrap it before, or have the \
-                           box fetch it (web-download)";
-            return Err(Error::new(ErrorKind::UnsupportedContent, message));
-        }
         let (image, disk) = in_background(move || {
             let image =
                 images::get(&service.db.read()?, &upload.image)?.ok_or_else(|| gone(&upload.image))?;
@@ -74,4 +107,9 @@ impl Service {
         let body = export.stream(ByteRange::whole(size))?;
         Ok((body, Some(size)))
     }
+}
+
+/// The form that an import's caller asks for.
+pub(super) fn asked_of(intake: &Intake) -> Option<Form> {
+    intake.convert.as_deref().and_then(Form::parse)
 }

@@ -4,9 +4,10 @@ use super::super::looking::tests::qcow2;
 use super::tests::{chunks, data, order, read, registered, shown, stage, with_server};
 use super::*;
 use crate::disk::{fixtures, probe};
-use crate::model::job::{Job, JobState};
+use crate::model::job::{IntakeKind, Job, JobState};
+use crate::service::images::{Change, Field};
 use crate::service::testing::{self, member, rules, work_off};
-use crate::service::{Rules, Service};
+use crate::service::{ErrorKind, Rules, Service};
 
 fn converting(form: Form) -> Service {
     let imports = ImportRules { convert: Some(form), decompress: true, ..ImportRules::default() };
@@ -108,11 +109,69 @@ async fn s31_a_container_that_is_not_in_order_is_not_converted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_staged_disk_in_a_wrapper_is_refused_with_what_to_do() {
+async fn a_staged_disk_in_a_wrapper_is_unwrapped_and_then_converted() {
     let (service, owner) = (converting(Form::Raw), member("one"));
-    let wrapped = zstd::encode_all(&container().0[..], 1).unwrap();
+    let (file, disk) = container();
     let id = registered(&service, &owner, Some("qcow2"));
-    let job = imported(&service, &id, &wrapped).await;
-    assert_eq!(job.state, JobState::Failed);
-    assert!(job.error.unwrap().message.contains("unwrap it before"));
+    let job = imported(&service, &id, &zstd::encode_all(&file[..], 1).unwrap()).await;
+    assert_eq!((job.state, job.error.clone()), (JobState::Succeeded, None));
+    let image = shown(&service, &owner, &id);
+    assert_eq!((image.status, image.disk_format.as_deref()), (Status::Active, Some("raw")));
+    assert!(read(&service, &owner, &id) == disk);
+    assert_eq!(image.verdict.unwrap().format, "raw");
+    // Neither the wrapper nor what was in it is kept.
+    assert_eq!(service.store.stats().unwrap().contents, 1);
+    let broken = [&b"\x28\xb5\x2f\xfd"[..], &[0xff; 100]].concat();
+    let id = registered(&service, &owner, Some("qcow2"));
+    assert_eq!(imported(&service, &id, &broken).await.state, JobState::Failed);
+    assert_eq!(shown(&service, &owner, &id).status, Status::Queued);
+    assert_eq!(service.store.stats().unwrap().contents, 1);
+}
+
+fn asking(service: &Service, id: &ImageId, form: Form) -> Result<Job, crate::service::Error> {
+    let (kind, to) = (IntakeKind::ImageImport, Destination::default());
+    let new = NewIntake { kind, origin: DataOrigin::Staged, input: "{}".into(), to, convert: Some(form) };
+    service.import_image_data(&member("one"), id, new)
+}
+
+fn of_container(service: &Service, id: &ImageId, container: &str) {
+    let change = Change::Set(Field::ContainerFormat(Some(container.into())));
+    service.update_image(&member("one"), id, vec![change]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_imports_a_disk_may_ask_for_the_form_it_is_stored_in() {
+    let (service, owner) = (testing::service().0, member("one"));
+    let (file, disk) = container();
+    for (container, data) in [("bare", file.clone()), ("ova", crate::disk::ova::fixture(&file))] {
+        let id = registered(&service, &owner, Some("qcow2"));
+        of_container(&service, &id, container);
+        stage(&service, &owner, &id, &data).await.unwrap();
+        let job = asking(&service, &id, Form::Raw).unwrap();
+        work_off(&service).await;
+        let job = service.job(&owner, job.id).unwrap();
+        assert_eq!((job.state, job.error.clone()), (JobState::Succeeded, None), "{container}");
+        let image = shown(&service, &owner, &id);
+        let formats = (image.container_format.as_deref(), image.disk_format.as_deref());
+        assert_eq!(formats, (Some("bare"), Some("raw")), "a machine is taken apart into its disk");
+        assert!(read(&service, &owner, &id) == disk, "{container}");
+    }
+    assert_eq!(service.store.stats().unwrap().contents, 2);
+    // What is no disk is refused before anything is done.
+    for (container, format) in [("bare", "iso"), ("bare", "luks"), ("docker", "qcow2")] {
+        let id = registered(&service, &owner, Some(format));
+        of_container(&service, &id, container);
+        stage(&service, &owner, &id, &file).await.unwrap();
+        assert_eq!(asking(&service, &id, Form::Raw).unwrap_err().kind, ErrorKind::Invalid);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_stays_whole_where_the_operator_alone_wants_one_form() {
+    let (service, owner) = (converting(Form::Raw), member("one"));
+    let archive = crate::disk::ova::fixture(&container().0);
+    let id = registered(&service, &owner, Some("qcow2"));
+    of_container(&service, &id, "ova");
+    assert_eq!(imported(&service, &id, &archive).await.state, JobState::Succeeded);
+    assert!(read(&service, &owner, &id) == archive);
 }

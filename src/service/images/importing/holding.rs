@@ -33,11 +33,15 @@ pub(in crate::service::images) struct Landing {
 }
 
 impl Landing {
+    /// What surrounds data that was made into something else: nothing, also where it came in an archive.
+    pub(in crate::service::images) const CONTAINER: &str = "bare";
+
     /// What it makes of an image that has become active with its first stream.
     pub(in crate::service::images) fn apply(&self, image: &mut Image) {
         image.place = self.place.unwrap_or(image.place);
         if let Some(format) = self.disk_format {
             image.disk_format = Some(format.to_owned());
+            image.container_format = Some(Landing::CONTAINER.to_owned());
         }
         let copies = self.copies.iter();
         let copies = copies.map(|(place, receipt)| DataCopy { place: *place, content: receipt.content() });

@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Landing;
 use super::across::Inbound;
+use super::converting::asked_of;
 use super::pouring::{Body, Pouring};
 use super::unwrapping::{Staged, peeked};
 use crate::base::Time;
@@ -78,7 +79,7 @@ impl Service {
 
     /// Makes the image's what was staged for it.
     async fn adopt(&self, job: JobAtWork, intake: &Intake) -> Tried {
-        let (service, id) = (self.clone(), intake.image);
+        let (service, id, asked) = (self.clone(), intake.image, asked_of(intake));
         let (job, begun) = with_job(job, move |job| {
             let Some((upload, image)) = service.begin_adoption(&id, &job.id().0)? else { return Ok(None) };
             let step = Step { phase: "importing", done: 0, total: Some(upload.received_bytes) };
@@ -89,7 +90,7 @@ impl Service {
                 true => service.wrapper_of(&upload)?,
                 false => None,
             };
-            let form = service.conversion(&image)?;
+            let form = service.conversion(&image, asked)?;
             Ok(Some((Staged { upload, wrapper, form }, image.place)))
         })
         .await;
@@ -191,7 +192,7 @@ impl Service {
             Ok(ready) => ready,
             Err(error) => return (job, Err(error)),
         };
-        let form = match self.conversion_of(intake.image).await {
+        let form = match self.conversion_of(&intake).await {
             Ok(form) => form,
             Err(error) => return (job, Err(error)),
         };
@@ -239,7 +240,7 @@ impl Service {
 
     /// Makes the image active with what was fetched, in the form that it is to have.
     async fn finish_kept(&self, job: JobAtWork, intake: &Intake, upload: PartialUpload) -> Tried {
-        match self.conversion_of(intake.image).await {
+        match self.conversion_of(intake).await {
             Ok(None) => self.finish_intake(job, intake, Staged { upload, wrapper: None, form: None }).await,
             Ok(form) => self.finish_anew(job, intake, Staged { upload, wrapper: None, form }).await,
             Err(error) => (job, Err(error)),
@@ -248,6 +249,17 @@ impl Service {
 
     /// Makes the image active with what is there already, stored anew.
     async fn finish_anew(&self, job: JobAtWork, intake: &Intake, staged: Staged) -> Tried {
+        let (job, staged) = match staged {
+            // A disk is read at any place, which a wrapper does not allow.
+            Staged { upload, wrapper: Some(wrapper), form: Some(form) } => {
+                let (job, unwrapped) = self.unwrap_first(job, upload, wrapper).await;
+                match unwrapped {
+                    Ok(upload) => (job, Staged { upload, wrapper: None, form: Some(form) }),
+                    Err(error) => return (job, Err(error)),
+                }
+            }
+            staged => (job, staged),
+        };
         let (job, landing) = self.land(job, intake, &staged).await;
         let landing = match landing {
             Ok(landing) => landing,

@@ -41,7 +41,8 @@ impl Service {
         }
         let first = located.locations.first().ok_or_else(|| Error::invalid("a location needs an url"))?;
         let origin = DataOrigin::Web { url: first.url.clone() };
-        let new = NewIntake { kind: IntakeKind::LocationImport, origin, input, to: Destination::default() };
+        let (kind, to) = (IntakeKind::LocationImport, Destination::default());
+        let new = NewIntake { kind, origin, input, to, convert: None };
         let id = *id;
         self.order_intake(actor, &id, new, move |txn| Ok(locations::put(txn, &id, &located)?))
     }

@@ -8,6 +8,7 @@ use super::{ImportMethod, ImportRules, expect_free, hold};
 use crate::base::limits::IMAGE_PROPERTIES_MAX;
 use crate::catalog::{images, locations, quotas, uploads};
 use crate::db::{Rows, WriteTxn};
+use crate::disk::writing::Form;
 use crate::model::job::{DataOrigin, Intake, IntakeKind, Job, JobId, Task};
 use crate::model::{Image, ImageId, PartialUpload, Status};
 use crate::service::images::NewImage;
@@ -30,6 +31,8 @@ pub struct NewIntake {
     pub input: String,
     /// Which stores the data goes to.
     pub to: Destination,
+    /// The format that its disk is to be stored in, where that is another than it comes in.
+    pub convert: Option<Form>,
 }
 
 impl Service {
@@ -74,6 +77,7 @@ impl Service {
         let image = access::writable(&self.db.read()?, actor, id, Action::ImagesUpload)?;
         expect_importable(&image, &new.origin)?;
         self.verification(&image)?;
+        self.conversion(&image, new.convert)?;
         let (job, mut intake) = self.intake(actor, id, new);
         first_in_front(self, &image, &mut intake)?;
         let (service, caller) = (self.clone(), actor.clone());
@@ -138,9 +142,9 @@ impl Service {
     /// The work that a request asks for, and what its job is known by.
     pub(super) fn intake(&self, actor: &Actor, id: &ImageId, new: NewIntake) -> (JobId, Intake) {
         let request_id = actor.origin.request_id.clone();
-        let NewIntake { kind, origin, input, to: Destination { places, must_all, .. } } = new;
-        let (image, stamp) = (*id, None);
-        let intake = Intake { kind, image, origin, stamp, input, request_id, places, must_all };
+        let NewIntake { kind, origin, input, to: Destination { places, must_all, .. }, convert } = new;
+        let (image, stamp, convert) = (*id, None, convert.map(|form| form.as_str().to_owned()));
+        let intake = Intake { kind, image, origin, stamp, input, request_id, places, must_all, convert };
         (self.next_job_id(), intake)
     }
 

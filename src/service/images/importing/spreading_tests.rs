@@ -77,13 +77,17 @@ impl Box3 {
     }
 
     fn order(&self, id: &ImageId, origin: DataOrigin, to: Destination) -> Result<Job, Error> {
-        let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into(), to };
+        let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into(), to, convert: None };
         self.service.import_image_data(&member("one"), id, new)
     }
 
     fn copy(&self, by: &Actor, id: &ImageId, to: Destination) -> Result<Option<Job>, Error> {
         let (kind, origin) = (IntakeKind::ImageImport, DataOrigin::Own);
-        self.service.import_to_more_stores(by, id, NewIntake { kind, origin, input: "{}".into(), to })
+        self.service.import_to_more_stores(
+            by,
+            id,
+            NewIntake { kind, origin, input: "{}".into(), to, convert: None },
+        )
     }
 
     async fn staged(&self, bytes: &[u8]) -> ImageId {

@@ -61,7 +61,7 @@ pub(super) fn order(
     origin: DataOrigin,
 ) -> Result<Job, Error> {
     let to = Destination::default();
-    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into(), to };
+    let new = NewIntake { kind: IntakeKind::ImageImport, origin, input: "{}".into(), to, convert: None };
     service.import_image_data(actor, id, new)
 }
 

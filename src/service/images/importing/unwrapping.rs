@@ -1,8 +1,8 @@
 //! Imports of data that is stored anew: wrapped data, which is unwrapped on its way in, disks that are to have another format,
 //! and what was staged elsewhere than it is to lie.
 //!
-//! Invariant: staged data stays what the upload keeps until the commit that makes the image active with what was in it, so
-//! that an import that ends with its process begins again from there.
+//! Invariant: staged data stays what the upload keeps until a commit puts what was in it in its place, which is the one that
+//! makes the image active where nothing else is to be done; so an import that ends with its process begins again from there.
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -12,6 +12,7 @@ use super::pouring::{Body, Pouring};
 use crate::disk::wrapping::Wrapper;
 use crate::disk::writing::Form;
 use crate::model::PartialUpload;
+use crate::service::images::resumable::Part;
 use crate::service::images::upload::in_background;
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::{Error, Service};
@@ -50,6 +51,38 @@ impl Service {
         staged: Staged,
         landing: Landing,
     ) -> (JobAtWork, Result<PartialUpload, Error>) {
+        let (job, part) = self.pour_aside(job, staged, landing).await;
+        let finished = match part {
+            Ok(part) => part.end().await,
+            Err(error) => Err(error),
+        };
+        (job, finished)
+    }
+
+    /// Puts what is in the wrapper of what an upload keeps in its place.
+    pub(super) async fn unwrap_first(
+        &self,
+        job: JobAtWork,
+        upload: PartialUpload,
+        wrapper: Wrapper,
+    ) -> (JobAtWork, Result<PartialUpload, Error>) {
+        let staged = Staged { upload, wrapper: Some(wrapper), form: None };
+        let (job, part) = self.pour_aside(job, staged, Landing::default()).await;
+        let kept = match part {
+            Ok(_) if job.was_stopped() => Err(Error::conflict("the job was ended")),
+            Ok(part) => part.keep_instead().await,
+            Err(error) => Err(error),
+        };
+        (job, kept)
+    }
+
+    /// Stores what was staged once more, out of its wrapper or in another form; nothing of that is kept yet.
+    async fn pour_aside(
+        &self,
+        job: JobAtWork,
+        staged: Staged,
+        landing: Landing,
+    ) -> (JobAtWork, Result<Part, Error>) {
         let (body, total_bytes) = match self.staged_data(&staged).await {
             Ok(data) => data,
             Err(error) => return (job, Err(error)),
@@ -79,11 +112,7 @@ impl Service {
             Err(died) => std::panic::resume_unwind(died.into_panic()),
         };
         // Why the bytes did not come says more than that they did not.
-        let finished = match poured.outcome.and(taken) {
-            Ok(part) => part.end().await,
-            Err(error) => Err(error),
-        };
-        (poured.job, finished)
+        (poured.job, poured.outcome.and(taken))
     }
 }
 

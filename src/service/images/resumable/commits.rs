@@ -68,6 +68,24 @@ impl Service {
         upload: PartialUpload,
         checkpoint: store::Checkpoint,
     ) -> Result<(PartialUpload, u64), Error> {
+        self.keep_as(upload, checkpoint, |upload| upload.declared_bytes)
+    }
+
+    /// Publishes what was made of all that had arrived, in its place: that is all there is then.
+    pub(super) fn keep_instead(
+        &self,
+        upload: PartialUpload,
+        checkpoint: store::Checkpoint,
+    ) -> Result<PartialUpload, Error> {
+        self.keep_as(upload, checkpoint, |upload| Some(upload.received_bytes)).map(|(upload, _)| upload)
+    }
+
+    fn keep_as(
+        &self,
+        upload: PartialUpload,
+        checkpoint: store::Checkpoint,
+        declared: fn(&PartialUpload) -> Option<u64>,
+    ) -> Result<(PartialUpload, u64), Error> {
         let store::Checkpoint { receipt, progress } = checkpoint;
         let (service, store, expires_at) = (self.clone(), self.store.clone(), self.expiry());
         let kept = self.db.write(move |txn| {
@@ -80,6 +98,7 @@ impl Service {
             upload.received_bytes = receipt.size_bytes();
             upload.blake3 = receipt.digests().blake3;
             upload.expires_at = upload.expires_at.max(expires_at);
+            upload.declared_bytes = declared(&upload);
             uploads::put(txn, &upload)?;
             let wish = Wish::exactly(upload.declared_bytes.unwrap_or(upload.received_bytes));
             let reserved_bytes = service.reserve(txn, &image, wish)?;

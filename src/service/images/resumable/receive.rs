@@ -125,6 +125,7 @@ impl Service {
         let mut image = owned(&read, id, &upload.token)?.ok_or_else(|| gone(id))?;
         if let Some(format) = landing.disk_format {
             image.disk_format = Some(format.to_owned());
+            image.container_format = Some(Landing::CONTAINER.to_owned());
         }
         let room = Room { image: *id, token: upload.token, reserved_bytes: quotas::reserved(&read, id)? };
         // What a client fills is compared by that client.
@@ -328,6 +329,13 @@ impl Part {
             Ok(()) => Ok(self),
             Err(Cut::Short(error) | Cut::Refused(error) | Cut::Lost(error)) => Err(error),
         }
+    }
+
+    /// Makes durable what came aside, in the place of what was kept of the upload before.
+    pub(in crate::service::images) async fn keep_instead(mut self) -> Result<PartialUpload, Error> {
+        let checkpoint = self.ingest.checkpoint().await?;
+        let (service, upload) = (self.service, self.upload);
+        in_background(move || service.keep_instead(upload, checkpoint)).await
     }
 
     /// Makes the image active with what came.

@@ -218,7 +218,7 @@ async fn imports_are_verified_and_queue_the_image_again_when_they_fail() {
     let (service, _clock, _folder) = boxed("", false);
     let import = || {
         let (kind, origin) = (IntakeKind::ImageImport, DataOrigin::Staged);
-        NewIntake { kind, origin, input: "{}".into(), to: Destination::default() }
+        NewIntake { kind, origin, input: "{}".into(), to: Destination::default(), convert: None }
     };
     for (staged, state, status) in
         [(data(), JobState::Succeeded, Status::Active), (vec![1; 1000], JobState::Failed, Status::Queued)]

@@ -14,6 +14,7 @@ use crate::base::Time;
 use crate::catalog::quotas::Wish;
 use crate::catalog::{images, uploads};
 use crate::db::WriteTxn;
+use crate::disk::writing::Form;
 use crate::model::job::{Disk, ImportRoute, Task};
 use crate::model::{Image, ImageId, PartialUpload, Status};
 use crate::objects::exchange::Source;
@@ -46,7 +47,12 @@ pub(super) enum Begun {
     /// The image is active: an earlier process did not come to record the end.
     Done(Figures),
     /// There are bytes to read.
-    Open { source: Box<dyn Source>, upload: PartialUpload },
+    Open {
+        source: Box<dyn Source>,
+        upload: PartialUpload,
+        /// The form that the disk is stored in, where that is another than it comes in.
+        form: Option<Form>,
+    },
 }
 
 impl Service {
@@ -98,7 +104,7 @@ impl Service {
         };
         match begun {
             Begun::Done(figures) => (job, Ok(figures)),
-            Begun::Open { source, upload } => self.read_import(job, source, upload).await,
+            Begun::Open { source, upload, form } => self.read_import(job, source, upload, form).await,
         }
     }
 
@@ -129,10 +135,18 @@ impl Service {
         };
         let (service, now) = (self.clone(), self.clock.now());
         let upload = self.db.write(move |txn| make_ready(txn, &service, &opening, now))?;
+        let form = match route {
+            ImportRoute::System | ImportRoute::Data => {
+                let ready = images::get(&self.db.read()?, &id)?.ok_or_else(|| gone(&id))?;
+                self.conversion(&ready, None)?
+            }
+            // What is registered stays as it lies there, and what is quick is not looked at.
+            ImportRoute::Register | ImportRoute::Quick => None,
+        };
         if let Some(task) = asked.task {
             job.amend(stamped(task, &id, source.stamp()))?;
         }
-        Ok(Begun::Open { source, upload })
+        Ok(Begun::Open { source, upload, form })
     }
 
     async fn read_import(
@@ -140,6 +154,7 @@ impl Service {
         job: JobAtWork,
         source: Box<dyn Source>,
         upload: PartialUpload,
+        form: Option<Form>,
     ) -> (JobAtWork, Result<Figures, Error>) {
         let (service, id, at) = (self.clone(), upload.image, upload.received_bytes);
         let turn = self.turns.take(upload.token).await;
@@ -149,13 +164,24 @@ impl Service {
             Err(error) => return (job, Err(error)),
         };
         let (pieces, reader) = Reading { source, job, at, hole: 0 }.start();
-        let taken = part.take_in(pieces).await;
+        let taken = match form {
+            None => part.take_in(pieces).await,
+            // All of it is there before any is converted.
+            Some(_) => part.take_in_short(pieces).await,
+        };
         let read = match reader.await {
             Ok(read) => read,
             Err(died) => std::panic::resume_unwind(died.into_panic()),
         };
         // Why the bytes did not come says more than that they did not.
         let outcome = read.outcome.map_err(Error::from).and(taken);
+        let is_there = |upload: &PartialUpload| upload.declared_bytes == Some(upload.received_bytes);
+        let (job, outcome) = match (outcome, form) {
+            (Ok(upload), Some(form)) if is_there(&upload) && !read.job.was_stopped() => {
+                self.store_converted(read.job, upload, form).await
+            }
+            (outcome, _) => (read.job, outcome),
+        };
         let outcome = outcome.and_then(|upload| match upload.complete {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Unavailable, "the object's bytes did not all come")),
@@ -165,7 +191,7 @@ impl Service {
             Ok(()) => in_background(move || service.import_figures(&id)).await,
             Err(error) => Err(error),
         };
-        (read.job, outcome)
+        (job, outcome)
     }
 
     fn import_figures(&self, id: &ImageId) -> Result<Figures, Error> {

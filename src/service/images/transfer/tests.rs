@@ -98,6 +98,24 @@ async fn an_image_is_saving_until_its_file_has_come_and_then_is_that_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_disk_is_stored_in_the_form_that_the_operator_wants() {
+    use crate::disk::writing::Form;
+    use crate::disk::{fixtures, probe};
+    use crate::service::images::ImportRules;
+    let imports = ImportRules { convert: Some(Form::Qcow2), ..ImportRules::default() };
+    let (outer, service) = boxed(Rules { imports, ..testing::rules() });
+    let actor = member("one");
+    put(outer.path(), "disk.raw", &data(1));
+    let job = import(&service, &actor, "disk.raw").unwrap();
+    let (job, image) = done(&service, &actor, &job).await;
+    assert_eq!((job.state, image.disk_format.as_deref()), (JobState::Succeeded, Some("qcow2")), "{job:?}");
+    let disk = fixtures::read(probe::Format::Qcow2, read(&service, &actor, &image.id)).unwrap();
+    // A disk is whole sectors.
+    assert!(disk[..700_000] == data(1) && disk[700_000..].iter().all(|byte| *byte == 0));
+    assert_eq!(service.store.stats().unwrap().contents, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_an_image_is_refused_at_once_or_kills_it() {
     let (outer, service) = boxed(Rules { image_bytes_max: 800_000, ..testing::rules() });
     let actor = member("one");
