@@ -10,7 +10,7 @@ use md5::Md5;
 use sha2::{Digest, Sha512};
 use tintype::base::Time;
 use tintype::model::image::Member;
-use tintype::model::{ContentId, Digests, Image, ImageId, SecureHash, Status, StorePlace};
+use tintype::model::{ContentId, Digests, Finding, Image, ImageId, SecureHash, Status, StorePlace, Verdict};
 
 use crate::rights::Thing;
 
@@ -38,6 +38,7 @@ impl Picture {
         filled.image.status = Status::Active;
         filled.image.size_bytes = Some(body.len() as u64);
         filled.image.virtual_size_bytes = Some(body.len() as u64);
+        filled.image.verdict = (!body.is_empty()).then(verdict);
         filled.image.digests = Some(digests(body));
         filled
     }
@@ -64,6 +65,12 @@ impl Picture {
         }
         blurred(&self.image) == blurred(image) && projects(&self.members) == projects(members)
     }
+}
+
+/// What is found out about every body: it is a raw disk of noise.
+fn verdict() -> Verdict {
+    let (code, field) = ("no-partition-table".into(), "master boot record".into());
+    Verdict { format: "raw".into(), reader: 1, findings: vec![Finding { code, field, value: None }] }
 }
 
 /// The record without what only an answer tells.

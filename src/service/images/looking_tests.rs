@@ -120,7 +120,7 @@ async fn s9_a_verdict_is_kept_with_the_data_and_copied_with_it() {
     let (container, outcome) = uploaded(&service, "raw", qcow2()).await;
     outcome.unwrap();
     assert_eq!(container.verdict.as_ref().unwrap().format, "qcow2");
-    assert_eq!(words(&container), ["looks-like-container=qcow2"]);
+    assert_eq!(words(&container), ["looks-like-container=qcow2", "no-partition-table"]);
     // Nobody sets what shows it, and an image without data has none.
     let set = |name: &str| {
         let change = Change::SetProperty {
@@ -151,6 +151,12 @@ async fn what_the_operator_refuses_is_refused_by_the_settings_name() {
             with(|policy| policy.require_partition_table = true),
             "raw",
             vec![0; 1 << 20],
+            "disks.require_partition_table",
+        ),
+        (
+            with(|policy| policy.require_partition_table = true),
+            "raw",
+            qcow2(),
             "disks.require_partition_table",
         ),
         (with(|policy| policy.refuse_raw_containers = true), "raw", qcow2(), "disks.refuse_raw_containers"),

@@ -120,6 +120,9 @@ impl Seen {
             }
         }
         if let Some(first) = first {
+            if !found.iter().any(|found| found.is_partition_table()) {
+                notes.push(Note::new(NoteCode::NoPartitionTable, "master boot record"));
+            }
             return Seen { format: first.as_str(), notes, wants_more: false };
         }
         let mut seen = Seen { format: RAW, notes, wants_more: false };

@@ -21,6 +21,8 @@ export const FIELDS = new Set([
     'checksum',
     'os_hash_algo',
     'os_hash_value',
+    'tintype_format',
+    'tintype_findings',
     'container_format',
     'disk_format',
     'min_ram',

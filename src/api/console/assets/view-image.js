@@ -96,6 +96,10 @@ export async function showImage(main, { signal, id, again }) {
                         h('span', { class: 'id' }, image.os_hash_value ?? '–'),
                     ],
                     ['MD5', h('span', { class: 'id' }, image.checksum ?? '–')],
+                    image.tintype_format === undefined ? null : ['Found to be', text(image.tintype_format)],
+                    image.tintype_findings === undefined
+                        ? null
+                        : ['Worth knowing', text(image.tintype_findings)],
                     ['Family', image.tintype_family === undefined ? '–' : text(image.tintype_family)],
                     image.tintype_deprecated === undefined
                         ? null
