@@ -1,5 +1,8 @@
 //! Disks and exports in memory, and a client that says what a test wants, for tests of the protocol.
 
+// Fuzzers take the half of it that is no client.
+#![cfg_attr(fuzzing, allow(dead_code))]
+
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
