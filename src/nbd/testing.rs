@@ -1,10 +1,9 @@
 //! Disks and exports in memory, and a client that says what a test wants, for tests of the protocol.
 
+// Fuzzers take the half of it that is no client.
 #![cfg_attr(fuzzing, allow(dead_code))]
 
 use std::sync::atomic::{AtomicU64, Ordering};
-// Fuzzers take the half of it that is no client.
-
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
