@@ -75,7 +75,7 @@ mod tests {
         }
 
         fn run_at(&self, at: u64, _: u64) -> Result<Run, Error> {
-            let place = if at / 512 % 2 == 0 { Place::Plain(0) } else { Place::Zeros };
+            let place = if (at / 512).is_multiple_of(2) { Place::Plain(0) } else { Place::Zeros };
             Ok(Run { bytes: 512 - at % 512, place })
         }
 
