@@ -8,9 +8,6 @@ import qcow2
 import vmdk
 from made import CANARY_NAME, CANARY_PATH, Case, put
 
-# Whether the service reads archives: until it does, it keeps them as they are.
-IS_READ = False
-
 XML = '''<?xml version="1.0"?>{doctype}
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">
  <References><File ovf:id="file1" ovf:href="{href}"{of_file}/></References>

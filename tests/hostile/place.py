@@ -1,6 +1,7 @@
 """A box for the hostile corpus: its server watched, files planted that its images name, and what must hold of it at any time."""
 
 import os
+import pathlib
 import re
 
 import made
@@ -75,7 +76,7 @@ read = ["*"]
     def __exit__(self, *_):
         self.box.kill()
         for path in self.plants:
-            os.unlink(path)
+            pathlib.Path(path).unlink(missing_ok=True)
 
     def stored_bytes(self):
         """What image data takes once everything is given back that nobody has."""

@@ -110,7 +110,7 @@ def cases():
         return Case(f'qcow2 {name}', 'qcow2', data, code, says)
 
     other = 'needs-another-file'
-    version = ('its qcow2 version is neither 2 nor 3',)
+    version = ('its qcow2 version is neither 2 nor 3', 'looks like qcow1: that is not read here')
     short = ('its qcow2 header is cut short',)
     named = ('it names an external data file',)
     return [

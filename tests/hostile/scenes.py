@@ -21,7 +21,7 @@ from doors import DOORS, TUS
 from made import Case
 from verdict import equal, expect
 
-MAKERS = (qcow2, vmdk, vhd, vhdx, vdi, iso, *([ova] if ova.IS_READ else []))
+MAKERS = (qcow2, vmdk, vhd, vhdx, vdi, iso, ova)
 CORPUS = [case for maker in (*MAKERS, mixed) for case in maker.cases()]
 LATE = [case for maker in (qcow2, vmdk) for case in maker.late()]
 # A file in a bucket is what its bytes say, and its name must not say otherwise: what is told by that has words of its own.
