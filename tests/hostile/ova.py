@@ -49,7 +49,8 @@ def good():
 
 def manifest(digest):
     """A manifest that says this of the disk."""
-    return member('machine.mf', f'SHA256(disk.vmdk)= {digest}\n'.encode())
+    told = hashlib.sha256(descriptor()).hexdigest()
+    return member('machine.mf', f'SHA256(machine.ovf)= {told}\nSHA256(disk.vmdk)= {digest}\n'.encode())
 
 
 def cases():
@@ -72,8 +73,8 @@ def cases():
         *[case(f'a member of kind {kind!r}', archive(first, member('disk.vmdk', b'', kind, CANARY_PATH)), 'unsupported')
           for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE)],
         case('two members of one name', archive(first, disk, disk), 'bad-field'),
-        case('no descriptor', archive(disk), 'bad-field'),
-        case('a descriptor behind the disk', archive(disk, first), 'bad-field'),
+        case('no descriptor', archive(disk), 'bad-field', ('looks like tar',)),
+        case('a descriptor behind the disk', archive(disk, first), 'bad-field', ('looks like tar',)),
         case('entities', machine(descriptor(doctype=entities)), 'unsupported', ('DTD', 'bad-field')),
         case('an entity of a file', machine(descriptor(doctype=outside)), 'unsupported', ('DTD', 'bad-field')),
         case('a disk by address', machine(descriptor('http://127.0.0.1:80/disk.vmdk')), other),
@@ -85,7 +86,7 @@ def cases():
         case('two disks', machine(descriptor(disks='<Disk ovf:diskId="d2" ovf:fileRef="file1" ovf:capacity="1"/>')), 'unsupported'),
         case('a manifest of another disk', machine(more=[manifest(wrong)]), 'bad-checksum'),
         case('a disk that is flat', machine(disk=flat), 'unsupported'),
-        case('a disk that is text', machine(disk=vmdk.disguises()['plain']), 'bad-field', ('unsupported', other)),
+        case('a disk that is text', machine(disk=vmdk.disguises()['plain']), 'cut-short'),
         case('a disk with a backing file', machine(descriptor('disk.qcow2'), qcow2.backing(CANARY_PATH), 'disk.qcow2'),
              other, claim='qcow2'),
         case('a checksum of another header', put(good(), (100, b'9')), 'bad-checksum'),
