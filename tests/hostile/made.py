@@ -31,6 +31,11 @@ class Case:
         return (bool(self.code) and f'({self.code})' in text) or any(sentence in text for sentence in self.says)
 
 
+def foreign(name):
+    """What is said of a format that is recognised, and not read: of what is claimed, and of a file in a bucket."""
+    return (f'looks like {name}: that is not read here', f'the file is {name}, which is not read here')
+
+
 def le(number, size):
     """A number, its lowest byte first."""
     return number.to_bytes(size, 'little')

@@ -5,7 +5,7 @@ Source: QEMU's docs/interop/qcow2.rst.
 
 import zlib
 
-from made import CANARY_NAME, CANARY_PATH, Case, be, pattern, put
+from made import CANARY_NAME, CANARY_PATH, Case, be, foreign, pattern, put
 
 BITS = 9
 CLUSTER = 1 << BITS
@@ -110,7 +110,7 @@ def cases():
         return Case(f'qcow2 {name}', 'qcow2', data, code, says)
 
     other = 'needs-another-file'
-    version = ('its qcow2 version is neither 2 nor 3', 'looks like qcow1: that is not read here')
+    version = ('its qcow2 version is neither 2 nor 3', *foreign('qcow1'))
     short = ('its qcow2 header is cut short',)
     named = ('it names an external data file',)
     return [

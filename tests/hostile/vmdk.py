@@ -5,7 +5,7 @@ Source: VMware's Virtual Disk Format 5.0.
 
 import zlib
 
-from made import CANARY_NAME, CANARY_PATH, SECTOR, Case, le, pattern, put
+from made import CANARY_NAME, CANARY_PATH, SECTOR, Case, foreign, le, pattern, put
 
 GRAIN = 8 * SECTOR
 TEXT_AT, DIRECTORY_AT, TABLE_AT = SECTOR, 2048, 2560
@@ -156,8 +156,8 @@ def cases():
         case('a grain above the limit', stream(marker=le(0, 8) + le(0xffffffff, 4)), 'bad-field'),
         case('a grain past the end', stream(marker=le(0, 8) + le(1 << 21, 4)), 'cut-short'),
         case('a stream that breaks off', cut[:len(cut) // 2], 'cut-short'),
-        case('COWD', put(bytes(4096), (0, b'COWD' + le(1, 4))), 'unsupported', ('looks like cowd: that is not read here',)),
-        case('seSparse', put(bytes(4096), (0, le(0xcafebabe, 8))), 'unsupported', ('looks like sesparse: that is not read here',)),
+        case('COWD', put(bytes(4096), (0, b'COWD' + le(1, 4))), 'unsupported', foreign('cowd')),
+        case('seSparse', put(bytes(4096), (0, le(0xcafebabe, 8))), 'unsupported', foreign('sesparse')),
     ]
 
 
