@@ -90,14 +90,18 @@ impl Service {
     /// As [`Service::look_into`].
     pub(super) fn look_through(&self, mut judged: Judged, reader: Reader) -> Result<Known, Error> {
         if let Some(format) = judged.container {
-            let _turn = self.looks.turn(reader.size_bytes());
             let source = Stored(reader);
             let (virtual_size, notes) = match format {
-                Format::Ova => look_into_archive(&source, judged.inner, &self.rules.disks)?,
-                _ => look(format, &source, &self.rules.disks).map_err(refusal)?,
+                Format::Ova => self.look_into_archive(&source, judged.inner)?,
+                _ => {
+                    let _turn = self.looks.turn(source.size_bytes());
+                    look(format, &source, &self.rules.disks).map_err(refusal)?
+                }
             };
             judged.virtual_size = virtual_size;
-            judged.seen.iter_mut().for_each(|seen| seen.add(notes.clone()));
+            if let Some(seen) = &mut judged.seen {
+                seen.add(notes);
+            }
         } else if let Some(seen) = judged.seen.as_mut().filter(|seen| seen.wants_more()) {
             seen.read_more(&Stored(reader))?;
         }
@@ -108,28 +112,31 @@ impl Service {
         let verdict = judged.seen.map(|seen| seen.settled(self.rules.disk_policy)).transpose()?;
         Ok(Known { virtual_size: judged.virtual_size, verdict })
     }
-}
 
-/// What [`look`] tells, of the disk in an archive, whose members are compared with the manifest before.
-fn look_into_archive(source: &Stored, wanted: Option<Inner>, budgets: &Budgets) -> Result<Looked, Error> {
-    let archive = Archive::read(source, budgets).map_err(refusal)?;
-    let (found, name) = match archive.disk_format() {
-        Some(format) => (Inner::Is(format), format.as_str()),
-        None => (Inner::Raw, "raw"),
-    };
-    if wanted.is_some_and(|wanted| wanted != found) {
-        let message = format!("the disk in the archive is {name}, which disk_format denies; correct it");
-        return Err(Error::new(ErrorKind::UnsupportedContent, message));
+    /// What [`look`] tells, of the disk in an archive, whose members are compared with the manifest before.
+    fn look_into_archive(&self, source: &Stored, wanted: Option<Inner>) -> Result<Looked, Error> {
+        let budgets = &self.rules.disks;
+        let archive = Archive::read(source, budgets).map_err(refusal)?;
+        let (found, name) = match archive.disk_format() {
+            Some(format) => (Inner::Is(format), format.as_str()),
+            None => (Inner::Raw, "raw"),
+        };
+        if wanted.is_some_and(|wanted| wanted != found) {
+            let message = format!("the disk in the archive is {name}, which disk_format denies; correct it");
+            return Err(Error::new(ErrorKind::UnsupportedContent, message));
+        }
+        let looked = || {
+            let mut notes = vec![Note::with(NoteCode::InnerFormat, "Disk fileRef", name)];
+            notes.push(archive.verify(source, budgets)?);
+            // Not before: comparing takes long, and no memory.
+            let _turn = self.looks.turn(archive.disk_bytes());
+            let guest = archive.open(source.clone(), budgets)?;
+            let format = archive.disk_format().unwrap_or(Format::Ova);
+            notes.extend(survey(&*guest, archive.disk_bytes(), format, budgets)?);
+            Ok((Some(guest.size_bytes()), notes))
+        };
+        looked().map_err(refusal)
     }
-    let looked = || {
-        let mut notes = vec![Note::with(NoteCode::InnerFormat, "Disk fileRef", name)];
-        notes.push(archive.verify(source, budgets)?);
-        let guest = archive.open(source.clone(), budgets)?;
-        let format = archive.disk_format().unwrap_or(Format::Ova);
-        notes.extend(survey(&*guest, archive.disk_bytes(), format, budgets)?);
-        Ok((Some(guest.size_bytes()), notes))
-    };
-    looked().map_err(refusal)
 }
 
 /// The size of the disk in a container, where it has one, and what is worth knowing.
