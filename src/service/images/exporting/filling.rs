@@ -16,6 +16,8 @@ use crate::service::{Error, ErrorKind};
 
 /// What zeros are made of.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+/// A shorter piece is copied, in bytes: it would keep all of what it was read with in memory, which the budget does not count.
+const SHARED_BYTES: usize = 128 << 10;
 /// Zeros between data that are worth a piece of their own, in bytes.
 const GAP_BYTES: u64 = 64 << 10;
 
@@ -76,7 +78,11 @@ impl Filling {
         if start == end {
             return Ok(());
         }
-        out.extend(self.disk.pieces_at(start, length(end - start))?);
+        let pieces = self.disk.pieces_at(start, length(end - start))?.into_iter();
+        out.extend(
+            pieces
+                .map(|piece| if piece.len() < SHARED_BYTES { Bytes::copy_from_slice(&piece) } else { piece }),
+        );
         Ok(())
     }
 }
