@@ -10,6 +10,9 @@ use super::kept::Kept;
 use super::refusal::Error;
 use super::units::Unit;
 
+/// How far a hole is looked through for one extent, in bytes: who reads on in a long one would go over all of it each time.
+const HOLE_BYTES: u64 = 256 << 20;
+
 /// A guest's disk. Decoded units are kept for whoever reads on, as far as the budget goes.
 pub struct View<G> {
     guest: G,
@@ -36,8 +39,7 @@ impl<G: Guest> View<G> {
         &self.guest
     }
 
-    /// What begins at byte `at`, which lies before the end of the disk: at least what lies there in one piece. Neighbours
-    /// may be alike.
+    /// What begins at byte `at`, which lies before the end of the disk. Neighbours may be alike.
     ///
     /// # Errors
     /// When the container is not in order there, or cannot be read.
@@ -57,7 +59,7 @@ impl<G: Guest> View<G> {
         // A container may be one run, of whose pieces each is looked at: no more of it than there is in one.
         let first = run(1)?;
         Ok(match first.place {
-            Place::Zeros => Extent { bytes: run(u64::MAX)?.bytes, is_zero: true },
+            Place::Zeros => Extent { bytes: run(HOLE_BYTES)?.bytes, is_zero: true },
             Place::Packed { .. } => Extent { bytes: first.bytes, is_zero: false },
             Place::Plain(from) => {
                 let stretch = self.guest.source().stretch_at(from);
