@@ -1,27 +1,36 @@
 //! Memory of decompressed frames, used again once nobody holds them: new memory costs the kernel a
 //! fault and a page of zeros for every 4 KiB, which is a good part of what decompressing costs.
 //!
-//! Invariant: what is kept idle is a few MiB at most, which comes on top of the store's memory; no
+//! Invariant: what is kept idle is 6 MiB at most, which comes on top of the store's memory; no
 //! byte of an old frame is ever seen in a new one, since room is handed out empty.
 
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Rooms kept while nobody needs them: one batch of a reader.
-const IDLE_MAX: usize = 8;
-/// The largest room kept. Frames are 256 KiB at most; what is larger came of a setting that changed.
-const ROOM_BYTES_MAX: usize = 512 << 10;
+use super::format::FRAME_BYTES_MAX;
+
+/// Rooms kept while nobody needs them: those of a reader that has four batches of a MiB read at once, as exports do.
+const IDLE_MAX: usize = 24;
+/// The largest room kept.
+const ROOM_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
 /// They belong to no store.
 static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
+/// Rooms are as large as whole ones of these, so that most fit the next frame: a room that grows is new memory again.
+const STEP_BYTES: usize = 64 << 10;
+
 /// An empty room for `bytes`.
 pub fn room(bytes: usize) -> Vec<u8> {
-    let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let mut room = idle.unwrap_or_default();
-    room.reserve_exact(bytes);
-    room
+    let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    match idle.iter().rposition(|room| room.capacity() >= bytes) {
+        Some(place) => idle.swap_remove(place),
+        None => {
+            drop(idle);
+            Vec::with_capacity(bytes.next_multiple_of(STEP_BYTES))
+        }
+    }
 }
 
 /// Shares what was put in a room; the room comes back when the last holder lets go.
@@ -47,6 +56,8 @@ impl Drop for Lent {
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
             idle.push(room);
+        } else if let Some(smaller) = idle.iter_mut().find(|other| other.capacity() < room.capacity()) {
+            *smaller = room;
         }
     }
 }
