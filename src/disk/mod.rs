@@ -48,4 +48,4 @@ pub use vdi::Vdi;
 pub use vhd::Vhd;
 pub use vhdx::Vhdx;
 pub use view::{Extent, View};
-pub use vmdk::Vmdk;
+pub use vmdk::{Passed, Passing, Vmdk};

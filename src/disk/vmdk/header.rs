@@ -64,6 +64,13 @@ impl Header {
     }
 }
 
+/// Where the first marker of a stream begins, by a header that need not be in order; `None` of what is no stream.
+pub(super) fn first_marker_at(header: Fields<'_>) -> Option<u64> {
+    let is_stream = header.bytes(0, MAGIC.len()) == MAGIC
+        && header.le32(8) & (COMPRESSED | MARKERS) == COMPRESSED | MARKERS;
+    header.le64(64).checked_mul(SECTOR).filter(|at| is_stream && *at >= HEADER_BYTES as u64)
+}
+
 fn checked(file: &Structures, bytes: &[u8], budgets: &Budgets) -> Result<Header, Error> {
     let (header, refuse) = (Fields(bytes), |code, field, why: String| Err(file.refuse(code, field, why)));
     if !bytes.starts_with(MAGIC) {

@@ -2,11 +2,13 @@
 
 mod descriptor;
 mod header;
+mod passing;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
 
 use self::header::{Header, SECTOR, TABLE_ENTRIES};
+pub use self::passing::{Passed, Passing};
 use super::budgets::Budgets;
 use super::fields::Fields;
 use super::guest::{Guest, Place, Run};

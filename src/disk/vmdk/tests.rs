@@ -66,10 +66,12 @@ fn zlib(data: &[u8]) -> Vec<u8> {
 }
 
 /// A stream: compressed grains behind the header, tables behind them, and the copy of the header at the end.
-fn stream() -> (Vec<u8>, Vec<u8>) {
+pub(super) fn stream() -> (Vec<u8>, Vec<u8>) {
     let data = pattern(2 * GRAIN, 2);
     let mut image = vec![0; 1536];
     put(&mut image, 0, &header(0x3_0001, u64::MAX, 1));
+    // The grains follow the descriptor: three sectors are before them.
+    put(&mut image, 64, &3_u64.to_le_bytes());
     put(&mut image, DESCRIPTOR_AT, descriptor("streamOptimized").as_bytes());
     let mut entries = [0; 5];
     for (grain, part) in [(0, &data[..GRAIN]), (2, &data[GRAIN..])] {

@@ -8,7 +8,7 @@ use super::stored::{Stored, refusal};
 use super::verdicts::{Known, Seen};
 use crate::disk::ova::Archive;
 use crate::disk::probe::Format;
-use crate::disk::{self, Budgets, Guest, Iso, Note, NoteCode, Source, Survey};
+use crate::disk::{self, Budgets, Guest, Iso, Note, NoteCode, Passed, Passing, Source, Survey};
 use crate::service::{Error, ErrorKind, Service};
 use crate::store::{Reach, Reader, Receipt};
 
@@ -27,6 +27,8 @@ pub(super) struct Judged {
     pub(super) container: Option<Format>,
     /// What the disk in an archive must be; `None` where it may be anything that is read.
     pub(super) inner: Option<Inner>,
+    /// What went past of the container that a look needs not read again.
+    pub(super) passing: Option<Passing>,
     /// What was seen; `None` where there was nothing.
     pub(super) seen: Option<Seen>,
 }
@@ -95,6 +97,7 @@ impl Service {
                 Format::Ova => self.look_into_archive(&source, judged.inner)?,
                 _ => {
                     let _turn = self.looks.turn(source.size_bytes());
+                    let source = Passed::new(source, judged.passing.take().unwrap_or_default());
                     look(format, &source, &self.rules.disks).map_err(refusal)?
                 }
             };
@@ -140,7 +143,7 @@ impl Service {
 }
 
 /// The size of the disk in a container, where it has one, and what is worth knowing.
-fn look(format: Format, source: &Stored, budgets: &Budgets) -> Result<Looked, disk::Error> {
+fn look(format: Format, source: &Passed<Stored>, budgets: &Budgets) -> Result<Looked, disk::Error> {
     if format == Format::Iso {
         let iso = Iso::open(source)?;
         return Ok((iso.volume_bytes, iso.notes()));

@@ -5,6 +5,7 @@
 
 use super::looking::{Inner, Judged};
 use super::verdicts::Seen;
+use crate::disk::Passing;
 use crate::disk::probe::{Format, Probe};
 use crate::model::Image;
 use crate::service::{Error, ErrorKind};
@@ -18,6 +19,8 @@ pub(super) struct Screen {
     must_match: bool,
     probe: Probe,
     head_judged: bool,
+    /// What a look at a VMDK needs not read again; `None` of anything else.
+    passing: Option<Passing>,
     /// Whether nothing is looked at.
     is_blind: bool,
 }
@@ -40,13 +43,19 @@ enum Claim {
 impl Screen {
     pub(super) fn new(image: &Image, must_match: bool) -> Screen {
         let claim = Claim::of(image.container_format.as_deref(), image.disk_format.as_deref());
-        Screen { claim, must_match, probe: Probe::default(), head_judged: false, is_blind: false }
+        let passing = (claim == Claim::Is(Format::Vmdk)).then(Passing::default);
+        Screen { claim, must_match, probe: Probe::default(), head_judged: false, passing, is_blind: false }
     }
 
     /// A screening that looks at nothing, of what is no image's yet.
     pub(super) fn blind() -> Screen {
         let (claim, probe) = (Claim::Unseen, Probe::default());
-        Screen { claim, must_match: false, probe, head_judged: true, is_blind: true }
+        Screen { claim, must_match: false, probe, head_judged: true, passing: None, is_blind: true }
+    }
+
+    /// Says that only the start and the end of what came before are shown.
+    pub(super) fn sees_parts(&mut self) {
+        self.passing = None;
     }
 
     /// Takes the next bytes; refuses as soon as the start gives reason to.
@@ -55,6 +64,9 @@ impl Screen {
             return Ok(());
         }
         self.probe.push(bytes);
+        if let Some(passing) = &mut self.passing {
+            passing.push(bytes);
+        }
         // A fixed VHD is told by its end alone.
         if !self.head_judged && self.probe.head_is_complete() && self.claim != Claim::Is(Format::Vhd) {
             self.head_judged = true;
@@ -84,7 +96,7 @@ impl Screen {
             Claim::Machine(_) => Judged::of(Seen::kept_as_it_is(&self.probe, "container_format")),
             Claim::Is(format) if found.contains(&format) => {
                 let seen = Seen::container(&self.probe, format, &found);
-                Judged { container: Some(format), ..Judged::of(seen) }
+                Judged { container: Some(format), passing: self.passing, ..Judged::of(seen) }
             }
             // What is not compared with what it is said to be.
             Claim::Is(_) => Judged::of(Seen::kept_as_it_is(&self.probe, "disk_format")),

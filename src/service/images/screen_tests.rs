@@ -3,7 +3,7 @@
 use super::*;
 
 fn of(claim: Claim, must_match: bool) -> Screen {
-    Screen { claim, must_match, probe: Probe::default(), head_judged: false, is_blind: false }
+    Screen { claim, must_match, probe: Probe::default(), head_judged: false, passing: None, is_blind: false }
 }
 
 fn judged(container: &str, disk: &str, must_match: bool, content: &[u8]) -> Result<Judged, ErrorKind> {
@@ -13,7 +13,7 @@ fn judged(container: &str, disk: &str, must_match: bool, content: &[u8]) -> Resu
 }
 
 fn screen(container: &str, disk: &str, must_match: bool, content: &[u8]) -> Result<Judged, ErrorKind> {
-    judged(container, disk, must_match, content).map(|judged| Judged { seen: None, ..judged })
+    judged(container, disk, must_match, content).map(|judged| Judged { passing: None, seen: None, ..judged })
 }
 
 fn qcow2(backing: u8) -> Vec<u8> {
@@ -25,7 +25,8 @@ fn qcow2(backing: u8) -> Vec<u8> {
 }
 
 const REFUSED: Result<Judged, ErrorKind> = Err(ErrorKind::UnsupportedContent);
-const UNKNOWN: Judged = Judged { virtual_size: None, container: None, inner: None, seen: None };
+const UNKNOWN: Judged =
+    Judged { virtual_size: None, container: None, inner: None, passing: None, seen: None };
 
 fn container(format: Format) -> Judged {
     Judged { container: Some(format), ..UNKNOWN }

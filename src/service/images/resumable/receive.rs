@@ -180,6 +180,7 @@ impl Service {
     ) -> Result<(), Error> {
         let reader = self.store.reader(kept)?;
         let size = reader.size_bytes();
+        screen.sees_parts();
         let mut head = vec![0; size.min(HEAD_BYTES as u64) as usize];
         reader.read_at(0, &mut head)?;
         screen.push(&head)?;
