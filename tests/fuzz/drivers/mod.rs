@@ -5,6 +5,7 @@
 
 mod containers;
 mod inside;
+mod ova;
 mod remote;
 mod sums;
 
@@ -12,6 +13,7 @@ use std::io::Read;
 
 pub use containers::{iso, qcow2, vdi, vhd, vhdx, vmdk};
 pub use inside::inside;
+pub use ova::ova;
 pub use remote::nbd_client;
 use tintype::disk::probe::Probe;
 use tintype::disk::wrapping::{Unwrapped, Wrapper};
@@ -20,7 +22,7 @@ use tintype::disk::wrapping::{Unwrapped, Wrapper};
 pub type Driver = (&'static str, fn(&[u8]));
 
 /// Every one.
-pub const DRIVERS: [Driver; 10] = [
+pub const DRIVERS: [Driver; 11] = [
     ("probe", probe),
     ("qcow2", qcow2),
     ("vmdk", vmdk),
@@ -28,6 +30,7 @@ pub const DRIVERS: [Driver; 10] = [
     ("vhdx", vhdx),
     ("vdi", vdi),
     ("iso", iso),
+    ("ova", ova),
     ("unwrap", unwrap),
     ("inside", inside),
     ("nbd_client", nbd_client),
