@@ -18,7 +18,7 @@ pub fn open<S: Source + 'static>(
     budgets: &Budgets,
 ) -> Result<Option<Box<dyn Guest>>, Error> {
     match format {
-        Format::Ova => Archive::read(&source, budgets)?.open(source, budgets).map(Some),
+        Format::Ova => Archive::read(&source, budgets)?.only_disk()?.open(source, budgets).map(Some),
         alone => open_alone(alone, source, budgets),
     }
 }

@@ -27,6 +27,8 @@ pub enum NoteCode {
     NoManifest,
     /// What lies in it is of this format.
     InnerFormat,
+    /// So many disks lie in it.
+    SeveralDisks,
     /// Its name.
     Label,
     /// It starts a machine.
@@ -61,7 +63,7 @@ pub enum NoteCode {
 
 impl NoteCode {
     /// Every word.
-    pub const ALL: [NoteCode; 26] = {
+    pub const ALL: [NoteCode; 27] = {
         use NoteCode::*;
         [
             InternalSnapshots,
@@ -75,6 +77,7 @@ impl NoteCode {
             ManifestVerified,
             NoManifest,
             InnerFormat,
+            SeveralDisks,
             Label,
             Boots,
             Hybrid,
@@ -115,6 +118,7 @@ impl NoteCode {
                 | ManifestVerified
                 | NoManifest
                 | InnerFormat
+                | SeveralDisks
                 | Label
                 | Boots
                 | Hybrid
@@ -147,6 +151,9 @@ impl NoteCode {
             ManifestVerified => ("manifest-verified", "its members are what its manifest says"),
             NoManifest => ("no-manifest", "it has no manifest to compare its members with"),
             InnerFormat => ("inner-format", "the format of the disk inside"),
+            SeveralDisks => {
+                ("several-disks", "the machine has more disks than one, and a number says which is read")
+            }
             Label => ("label", "its name"),
             Boots => ("boots", "it has a catalog of what starts a machine"),
             Hybrid => ("hybrid", "it is a disk with a partition table as well"),

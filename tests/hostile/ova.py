@@ -83,7 +83,7 @@ def cases():
         case('a parent', machine(descriptor(of_disk=' ovf:parentRef="disk0"')), other),
         case('a disk in pieces', machine(descriptor(of_file=' ovf:chunkSize="1000"')), 'unsupported'),
         case('a disk compressed once more', machine(descriptor(of_file=' ovf:compression="gzip"')), 'unsupported'),
-        case('two disks', machine(descriptor(disks='<Disk ovf:diskId="d2" ovf:fileRef="file1" ovf:capacity="1"/>')), 'unsupported'),
+        case('two disks in one file', machine(descriptor(disks='<Disk ovf:diskId="d2" ovf:fileRef="file1" ovf:capacity="1"/>')), 'bad-field'),
         case('a manifest of another disk', machine(more=[manifest(wrong)]), 'bad-checksum'),
         case('a disk that is flat', machine(disk=flat), 'unsupported'),
         case('a disk that is text', machine(disk=vmdk.disguises()['plain']), 'cut-short'),

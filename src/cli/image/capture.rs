@@ -88,13 +88,17 @@ fn open(from: &str, is_named: bool) -> Result<(PathBuf, Arc<dyn Source>), Failur
 }
 
 /// A file or a block device.
-struct Local {
+pub(super) struct Local {
     file: File,
     size_bytes: u64,
 }
 
 impl Local {
-    fn open(path: &Path) -> io::Result<Local> {
+    /// Opens a file or a device.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is a directory.
+    pub(super) fn open(path: &Path) -> io::Result<Local> {
         let file = File::open(path)?;
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());

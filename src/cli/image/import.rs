@@ -19,8 +19,12 @@ use super::super::failure::{Failure, Remedy};
 use super::super::following;
 use super::super::output::Output;
 use super::super::progress::Progress;
+use super::capture::Local;
 use super::new::NewImage;
 use super::send::{Data, Sending};
+use crate::disk::Budgets;
+use crate::disk::ova::Archive;
+use crate::service::images::DISK_PROPERTY;
 
 /// Bytes read at once.
 pub(super) const READ_BYTES: usize = 1 << 20;
@@ -41,7 +45,10 @@ pub struct Import {
     /// Go on with an unfinished import of this file, under the same name
     #[arg(long)]
     resume: bool,
-    /// Store the disk in this format, whatever it comes in: raw, qcow2, vmdk, vhd, vhdx, vdi, or an ova with one disk
+    /// Of a machine's archive (ova) with several disks, read this one: its number, from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    disk: Option<u16>,
+    /// Store the disk in this format, whatever it comes in: raw, qcow2, vmdk, vhd, vhdx, vdi, or an ova
     #[arg(long, value_name = "FORMAT", value_parser = ["raw", "qcow2"], conflicts_with_all = ["resume", "store"])]
     convert: Option<String>,
 }
@@ -66,14 +73,18 @@ impl Import {
             sending.run(client).await.map_err(|failure| self.hint(failure))?;
             return output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?);
         }
+        self.expect_choice()?;
         let mut record = self.new.record(&self.file);
+        if let Some(number) = self.disk {
+            record[DISK_PROPERTY] = number.to_string().into();
+        }
         self.new.seal(client, &mut record).await?;
         let reply = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?;
         let created = reply.json().await?;
         let id = super::id(&created)?;
         let file = Data::File(self.file.clone());
         let sent = match total {
-            _ if self.convert.is_some() => self.convert(client, id, source).await,
+            _ if self.convert.is_some() => self.convert(client, id, source, total).await,
             Some(total) => match Sending::begin(client, file, id, total, self.store.as_deref()).await {
                 Ok(sending) => sending.run(client).await,
                 // Nothing has arrived that could be gone on with.
@@ -83,7 +94,8 @@ impl Import {
                 let path = format!("/v2/images/{id}/file");
                 let store = self.store.as_deref().map(|store| (STORE, store));
                 let headers: Vec<_> = store.into_iter().collect();
-                let sent = client.send_with(Method::PUT, Api::Image, &path, &headers, Some(payload(source)));
+                let sent =
+                    client.send_with(Method::PUT, Api::Image, &path, &headers, Some(payload(source, None)));
                 sent.await.map(drop)
             }
         };
@@ -98,12 +110,31 @@ impl Import {
         output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
     }
 
+    /// Refuses a machine with several disks none of which is chosen, before any of it is sent.
+    fn expect_choice(&self) -> Result<(), Failure> {
+        if self.convert.is_none() || self.disk.is_some() {
+            return Ok(());
+        }
+        // Of what cannot be read here, or is no archive, the box says more.
+        let Ok(file) = Local::open(&self.file) else { return Ok(()) };
+        let Ok(archive) = Archive::read(&file, &Budgets::default()) else { return Ok(()) };
+        match archive.disks().len() {
+            1 => Ok(()),
+            several => Err(Failure::usage(format!(
+                "{}: the machine has {several} disks ({}): say by --disk which one, and import it once for each",
+                self.file.display(),
+                archive.listed()
+            ))),
+        }
+    }
+
     /// Has the box take the data in, and then store it in the format that is wanted.
     async fn convert(
         &self,
         client: &Client,
         id: &str,
         source: Box<dyn AsyncRead + Send + Unpin>,
+        total: Option<u64>,
     ) -> Result<(), Failure> {
         if !client.works_off_jobs() {
             return Err(Failure::failed(
@@ -111,7 +142,7 @@ impl Import {
             ));
         }
         let path = format!("/v2/images/{id}/stage");
-        client.send_with(Method::PUT, Api::Image, &path, &[], Some(payload(source))).await?;
+        client.send_with(Method::PUT, Api::Image, &path, &[], Some(payload(source, total))).await?;
         let asked = json!({"method": {"name": "glance-direct"}, "tintype_convert": self.convert});
         let path = format!("/v2/images/{id}/import");
         client.call_json(Method::POST, Api::Image, &path, &asked).await?;
@@ -162,8 +193,8 @@ impl Import {
     }
 }
 
-fn payload(source: Box<dyn AsyncRead + Send + Unpin>) -> Payload {
-    let mut progress = Progress::bytes(None);
+fn payload(source: Box<dyn AsyncRead + Send + Unpin>, total: Option<u64>) -> Payload {
+    let mut progress = Progress::bytes(total);
     let pieces = ReaderStream::with_capacity(source, READ_BYTES);
     let body = Body::from_stream(pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64)));
     Payload { content_type: "application/octet-stream", length: None, body }

@@ -15,6 +15,8 @@ use crate::disk::source::{Source, Structures};
 
 /// Lines of a text (requirement B8).
 const LINES_MAX: usize = 10_000;
+/// Disks that are told of by their names.
+const LISTED_MAX: usize = 8;
 const DESCRIPTOR: &str = ".ovf";
 const MANIFEST: &str = ".mf";
 
@@ -24,13 +26,19 @@ pub struct Archive {
     members: Vec<Member>,
     descriptor: Member,
     manifest: Option<Member>,
-    disk: Member,
-    /// The container that the disk lies in; `None` where it is raw.
+    /// One at least.
+    disks: Vec<Disk>,
+}
+
+/// A disk of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    file: Member,
     format: Option<Format>,
 }
 
 impl Archive {
-    /// Reads the members' headers and the description, and finds the disk.
+    /// Reads the members' headers and the description, and finds the disks.
     ///
     /// # Errors
     /// A refusal, or what reading fails with.
@@ -47,19 +55,39 @@ impl Archive {
         };
         let text = text(source, "descriptor", &descriptor, budgets)?;
         let described = Descriptor::read(&text).map_err(|(code, field, why)| refuse(code, field, &why))?;
-        let disk = disk(&described, &members)?;
-        let format = format(source, &disk)?;
-        Ok(Archive { members, descriptor, manifest, disk, format })
+        let disk = |file: Member| Ok(Disk { format: format(source, &file)?, file });
+        let disks = files(&described, &members)?.into_iter().map(disk).collect::<Result<_, Error>>()?;
+        Ok(Archive { members, descriptor, manifest, disks })
     }
 
-    /// The container that the disk lies in; `None` where it is raw.
-    pub fn disk_format(&self) -> Option<Format> {
-        self.format
+    /// Its disks, in the order in which the description has them: one at least.
+    pub fn disks(&self) -> &[Disk] {
+        &self.disks
     }
 
-    /// Bytes of the file that the disk lies in.
-    pub fn disk_bytes(&self) -> u64 {
-        self.disk.bytes
+    /// Its disk, where there is one alone.
+    ///
+    /// # Errors
+    /// A refusal that names all where there are several.
+    pub fn only_disk(&self) -> Result<&Disk, Error> {
+        match self.disks.as_slice() {
+            [disk] => Ok(disk),
+            several => {
+                let why =
+                    format!("there are {} disks ({}), and none is chosen", several.len(), self.listed());
+                Err(refuse(Code::Unsupported, "DiskSection", &why))
+            }
+        }
+    }
+
+    /// Its disks by their numbers, from 1, and names; of many, the first.
+    pub fn listed(&self) -> String {
+        let named = |(at, disk): (usize, &Disk)| format!("{} {}", at + 1, disk.name());
+        let mut listed: Vec<String> = self.disks.iter().enumerate().take(LISTED_MAX).map(named).collect();
+        if self.disks.len() > LISTED_MAX {
+            listed.push(format!("up to {}", self.disks.len()));
+        }
+        listed.join(", ")
     }
 
     /// Compares the members with the manifest, where there is one. Reads all of them.
@@ -69,18 +97,36 @@ impl Archive {
     pub fn verify(&self, source: &dyn Source, budgets: &Budgets) -> Result<Note, Error> {
         let Some(manifest) = &self.manifest else { return Ok(Note::new(NoteCode::NoManifest, "manifest")) };
         let text = text(source, "manifest", manifest, budgets)?;
-        let must = [self.descriptor.name.as_str(), self.disk.name.as_str()];
+        let disks = self.disks.iter().map(Disk::name);
+        let must: Vec<&str> = [self.descriptor.name.as_str()].into_iter().chain(disks).collect();
         manifest::compare(&text, &self.members, &must, source)?
             .map_err(|(code, field, why)| refuse(code, field, &why))?;
         Ok(Note::new(NoteCode::ManifestVerified, "manifest"))
     }
+}
 
-    /// Opens the disk inside.
+impl Disk {
+    /// The name of the member that it lies in.
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// The container that it lies in; `None` where it is raw.
+    pub fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// Bytes of the file that it lies in.
+    pub fn file_bytes(&self) -> u64 {
+        self.file.bytes
+    }
+
+    /// Opens it. `source` is the archive.
     ///
     /// # Errors
     /// A refusal of its format, or what reading fails with.
     pub fn open<S: Source + 'static>(&self, source: S, budgets: &Budgets) -> Result<Box<dyn Guest>, Error> {
-        let window = Window::new(source, self.disk.at, self.disk.bytes);
+        let window = Window::new(source, self.file.at, self.file.bytes);
         match self.format {
             None => Ok(Box::new(Raw::new(window))),
             Some(format) => containers::open_alone(format, window, budgets)?
@@ -109,8 +155,8 @@ fn text(
     Ok(text)
 }
 
-/// The member that the machine's one disk lies in.
-fn disk(described: &Descriptor, members: &[Member]) -> Result<Member, Error> {
+/// The members that the machine's disks lie in. Those that begin as empty ones lie nowhere.
+fn files(described: &Descriptor, members: &[Member]) -> Result<Vec<Member>, Error> {
     for (_, href) in &described.files {
         if !tar::is_flat(href) {
             let why = "it leads out of the archive";
@@ -120,18 +166,21 @@ fn disk(described: &Descriptor, members: &[Member]) -> Result<Member, Error> {
             return Err(refuse(Code::NeedsAnotherFile, "File href", "the archive has no such member"));
         }
     }
-    let file = match described.disks.as_slice() {
-        [Some(file)] => file,
-        [] => return Err(refuse(Code::Unsupported, "DiskSection", "there is no disk")),
-        [None] => return Err(refuse(Code::Unsupported, "Disk fileRef", "the disk is an empty one")),
-        several => {
-            let why = format!("there are {} disks, and one is read", several.len());
-            return Err(refuse(Code::Unsupported, "DiskSection", &why));
+    let mut found = Vec::<Member>::new();
+    for file in described.disks.iter().flatten() {
+        let href = described.files.iter().find(|(id, _)| id == file).map(|(_, href)| href);
+        let member = href.and_then(|href| members.iter().find(|member| member.name == *href));
+        let member = member.ok_or_else(|| refuse(Code::BadField, "Disk fileRef", "no file has this id"))?;
+        if found.contains(member) {
+            return Err(refuse(Code::BadField, "Disk fileRef", "two disks lie in the same file"));
         }
-    };
-    let href = described.files.iter().find(|(id, _)| id == file).map(|(_, href)| href);
-    let member = href.and_then(|href| members.iter().find(|member| member.name == *href));
-    member.cloned().ok_or_else(|| refuse(Code::BadField, "Disk fileRef", "no file has this id"))
+        found.push(member.clone());
+    }
+    match (found.is_empty(), described.disks.is_empty()) {
+        (false, _) => Ok(found),
+        (true, true) => Err(refuse(Code::Unsupported, "DiskSection", "there is no disk")),
+        (true, false) => Err(refuse(Code::Unsupported, "Disk fileRef", "the disk is an empty one")),
+    }
 }
 
 /// What the disk is by its start and end, as any image is (requirements S6 and S7).

@@ -1,4 +1,4 @@
-//! The description of a machine, of which its disk is read.
+//! The description of a machine, of which its disks are read.
 //!
 //! Invariants: no document type, no entity but the five that XML has, no instruction is read; what nests deeper than
 //! [`DEPTH_MAX`], or is longer than the budget of texts, is refused. A name is told as it stands, and never followed.

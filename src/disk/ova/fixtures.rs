@@ -41,11 +41,23 @@ pub(super) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// The description of a machine with one disk in a file of this name.
 pub(super) fn descriptor(href: &str) -> String {
+    descriptors(&[href])
+}
+
+/// The description of a machine with a disk in each file of these names.
+pub(super) fn descriptors(hrefs: &[&str]) -> String {
+    let (mut files, mut disks) = (String::new(), String::new());
+    for (href, number) in hrefs.iter().zip(1..) {
+        files += &format!("<ovf:File ovf:id=\"file{number}\" ovf:href=\"{href}\"/>");
+        disks += &format!(
+            "<ovf:Disk ovf:diskId=\"disk{number}\" ovf:fileRef=\"file{number}\"\n\
+             ovf:capacity=\"1\" ovf:capacityAllocationUnits=\"byte * 2^30\"/>"
+        );
+    }
     format!(
         "<?xml version=\"1.0\"?>\n<ovf:Envelope xmlns:ovf=\"http://schemas.dmtf.org/ovf/envelope/1\">\n\
-         <ovf:References><ovf:File ovf:id=\"file1\" ovf:href=\"{href}\"/></ovf:References>\n\
-         <ovf:DiskSection><ovf:Info>Disks</ovf:Info><ovf:Disk ovf:diskId=\"disk1\" ovf:fileRef=\"file1\"\n\
-         ovf:capacity=\"1\" ovf:capacityAllocationUnits=\"byte * 2^30\"/></ovf:DiskSection></ovf:Envelope>\n"
+         <ovf:References>{files}</ovf:References>\n\
+         <ovf:DiskSection><ovf:Info>Disks</ovf:Info>{disks}</ovf:DiskSection></ovf:Envelope>\n"
     )
 }
 
@@ -60,8 +72,14 @@ pub(super) fn manifest(files: &[(&str, &[u8])]) -> String {
 
 /// An archive of a machine with this disk, and a manifest.
 pub(crate) fn archive(disk: &[u8]) -> Vec<u8> {
-    let text = descriptor("disk.img");
-    let files = [("machine.ovf", text.as_bytes()), ("disk.img", disk)];
-    let manifest = manifest(&files);
-    tar(&[files[0], ("machine.mf", manifest.as_bytes()), files[1]])
+    machine(&[("disk.img", disk)])
+}
+
+/// An archive of a machine with these disks, by the names of their files, and a manifest.
+pub(crate) fn machine(disks: &[(&str, &[u8])]) -> Vec<u8> {
+    let names: Vec<&str> = disks.iter().map(|(name, _)| *name).collect();
+    let text = descriptors(&names);
+    let described = [("machine.ovf", text.as_bytes())];
+    let manifest = manifest(&[&described, disks].concat());
+    tar(&[&described, &[("machine.mf", manifest.as_bytes())], disks].concat())
 }

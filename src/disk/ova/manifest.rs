@@ -78,7 +78,7 @@ pub(super) fn compare(
     };
     for name in must {
         if !lines.iter().any(|line| line.name == *name) {
-            return Ok(Err(wrong("it leaves out the description or the disk")));
+            return Ok(Err(wrong("it leaves out the description or a disk")));
         }
     }
     for Line { name, algorithm, digest } in lines {

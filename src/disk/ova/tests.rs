@@ -1,6 +1,6 @@
 //! Archives made byte by byte: whole ones, and one for each thing that is refused.
 
-use super::fixtures::{archive, descriptor, header, manifest, member, seal, tar};
+use super::fixtures::{archive, descriptor, descriptors, header, manifest, member, seal, tar};
 use super::*;
 use crate::disk::fixtures::{pattern, put};
 use crate::disk::probe::Format;
@@ -21,7 +21,7 @@ fn refused(archive: Vec<u8>) -> Refused {
     let budgets = Budgets::default();
     let looked = Archive::read(&archive, &budgets).and_then(|read| {
         read.verify(&archive, &budgets)?;
-        read.open(archive, &budgets)
+        read.only_disk()?.open(archive, &budgets)
     });
     looked.err().map(refusal)
 }
@@ -45,7 +45,8 @@ fn with_header(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 /// A whole disk of an archive.
 fn read(archive: Vec<u8>) -> Vec<u8> {
     let budgets = Budgets::default();
-    let opened = Archive::read(&archive, &budgets).unwrap().open(archive, &budgets).unwrap();
+    let found = Archive::read(&archive, &budgets).unwrap();
+    let opened = found.only_disk().unwrap().open(archive, &budgets).unwrap();
     let mut disk = vec![0xaa; opened.size_bytes() as usize];
     View::new(opened, &budgets).read_at(0, &mut disk).unwrap();
     disk
@@ -55,12 +56,13 @@ fn read(archive: Vec<u8>) -> Vec<u8> {
 fn the_disk_of_an_archive_is_read_whatever_container_it_is_in() {
     let raw = pattern(5000, 1);
     let found = Archive::read(&archive(&raw), &Budgets::default()).unwrap();
-    assert_eq!((found.disk_format(), found.disk_bytes()), (None, 5000));
+    let disk = found.only_disk().unwrap();
+    assert_eq!((disk.format(), disk.file_bytes(), disk.name()), (None, 5000, "disk.img"));
     assert_eq!(read(archive(&raw)), raw);
     let qcow2 = crate::disk::fixtures::empty_qcow2(1 << 20);
     let whole = archive(&qcow2);
     let found = Archive::read(&whole, &Budgets::default()).unwrap();
-    assert_eq!(found.disk_format(), Some(Format::Qcow2));
+    assert_eq!(found.only_disk().unwrap().format(), Some(Format::Qcow2));
     assert_eq!(found.verify(&whole, &Budgets::default()).unwrap().code, NoteCode::ManifestVerified);
     assert_eq!(read(whole), vec![0; 1 << 20]);
     let bare = described(&descriptor("disk.img"));
@@ -85,7 +87,7 @@ fn f_3_8_a_place_of_the_disk_is_told_as_it_lies_in_the_archive() {
     let whole = archive(&pattern(5000, 1));
     let at = whole.windows(16).position(|found| found == &pattern(5000, 1)[..16]).unwrap();
     let read = Archive::read(&whole, &Budgets::default()).unwrap();
-    let opened = read.open(Known(whole), &Budgets::default()).unwrap();
+    let opened = read.only_disk().unwrap().open(Known(whole), &Budgets::default()).unwrap();
     assert_eq!(opened.source().origin_at(7), Some(at as u64 + 7));
     assert!(opened.source().read_exact_at(4999, &mut [0; 2]).is_err(), "past the disk is not the disk");
 }
@@ -207,7 +209,36 @@ fn s3_a_file_of_the_machine_is_a_member_and_no_address() {
 }
 
 #[test]
-fn f_3_8_a_machine_has_one_disk_that_is_whole() {
+fn f_3_8_each_disk_of_a_machine_is_read_and_lies_in_a_file_of_its_own() {
+    let (first, second) = (pattern(1000, 1), pattern(2000, 2));
+    let text = descriptors(&["first.img", "second.img"]);
+    let files = [("m.ovf", text.as_bytes()), ("second.img", &second[..]), ("first.img", &first[..])];
+    let manifest = manifest(&files);
+    let archive = tar(&[files[0], ("m.mf", manifest.as_bytes()), files[1], files[2]]);
+    let found = Archive::read(&archive, &Budgets::default()).unwrap();
+    let names: Vec<&str> = found.disks().iter().map(Disk::name).collect();
+    assert_eq!(
+        (names, found.listed()),
+        (vec!["first.img", "second.img"], "1 first.img, 2 second.img".into())
+    );
+    assert_eq!(refusal(found.only_disk().unwrap_err()), (Code::Unsupported, "DiskSection"));
+    for (disk, data) in found.disks().iter().zip([&first, &second]) {
+        let opened = disk.open(archive.clone(), &Budgets::default()).unwrap();
+        let mut read = vec![0xaa; data.len()];
+        View::new(opened, &Budgets::default()).read_at(0, &mut read).unwrap();
+        assert!(read == *data);
+    }
+    // Each must be what the manifest says.
+    assert_eq!(found.verify(&archive, &Budgets::default()).unwrap().code, NoteCode::ManifestVerified);
+    let without: String =
+        manifest.lines().filter(|line| !line.contains("second")).collect::<Vec<_>>().join("\n");
+    let lacking = tar(&[files[0], ("m.mf", without.as_bytes()), files[1], files[2]]);
+    let found = Archive::read(&lacking, &Budgets::default()).unwrap();
+    assert_eq!(refusal(found.verify(&lacking, &Budgets::default()).unwrap_err()).1, "manifest");
+}
+
+#[test]
+fn f_3_8_a_machine_has_a_disk_that_is_whole() {
     let good = descriptor("disk.img");
     let changed = |from: &str, to: &str| {
         assert!(good.contains(from));
@@ -216,8 +247,11 @@ fn f_3_8_a_machine_has_one_disk_that_is_whole() {
     let disk = "<ovf:Disk ovf:diskId=\"d\" ovf:fileRef=\"file1\"/>";
     assert_eq!(
         changed("</ovf:DiskSection>", &format!("{disk}</ovf:DiskSection>")),
-        Some((Code::Unsupported, "DiskSection"))
+        Some((Code::BadField, "Disk fileRef"))
     );
+    // One that begins empty lies in no file.
+    let empty = "<ovf:Disk ovf:diskId=\"d\"/></ovf:DiskSection>";
+    assert_eq!(changed("</ovf:DiskSection>", empty), None);
     assert_eq!(changed("<ovf:Disk ", "<ovf:Cup "), Some((Code::Unsupported, "DiskSection")));
     assert_eq!(changed("ovf:fileRef=\"file1\"", ""), Some((Code::Unsupported, "Disk fileRef")));
     assert_eq!(

@@ -5,16 +5,21 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 
 use super::stored::{Stored, refusal};
+use crate::disk::ova::Archive;
 use crate::disk::probe::Format;
 use crate::disk::{self, Budgets, Extent, Guest, Place, Raw, Source, Stretch, View};
 use crate::model::{ContentId, Image, ImageId};
 use crate::service::{Actor, Error, ErrorKind, Service};
 use crate::store::{Reader, Spot};
+
+/// The property that says which disk of a machine's archive is read: its number, from 1.
+pub const DISK_PROPERTY: &str = "tintype_disk";
 
 /// An image's disk, and the record as it was when it was opened.
 pub struct OpenDisk {
@@ -27,10 +32,18 @@ pub struct OpenDisk {
 /// A guest's disk that is open for reading.
 pub struct GuestDisk {
     content: ContentId,
-    /// The container; `None` where the data is the disk.
-    container: Option<Format>,
+    read_as: ReadAs,
     view: View<Box<dyn Guest>>,
     reader: Reader,
+}
+
+/// What data is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ReadAs {
+    /// The container; `None` where the data is the disk.
+    container: Option<Format>,
+    /// Which disk of an archive, from 1; `None` where the record does not say.
+    disk: Option<NonZeroUsize>,
 }
 
 /// What is known of a stretch of a disk without reading it.
@@ -58,7 +71,7 @@ pub(super) enum What {
 pub struct Guests(Arc<Mutex<HashMap<Key, Weak<GuestDisk>>>>);
 
 /// The data, and what it is read as.
-type Key = (ContentId, Option<Format>);
+type Key = (ContentId, ReadAs);
 
 impl GuestDisk {
     /// The stream that it is read from: equal ones have equal bytes.
@@ -68,7 +81,12 @@ impl GuestDisk {
 
     /// The container that the data is; `None` where the data is the disk itself.
     pub fn container(&self) -> Option<Format> {
-        self.container
+        self.read_as.container
+    }
+
+    /// What its data is read as.
+    pub(super) fn read_as(&self) -> ReadAs {
+        self.read_as
     }
 
     /// Its size.
@@ -169,7 +187,7 @@ impl Service {
     pub fn open_disk(&self, actor: &Actor, id: &ImageId) -> Result<OpenDisk, Error> {
         let download = self.download_image(actor, id)?;
         // Before the data: where it is none, that is what to say.
-        container_of(&download.image)?;
+        ReadAs::of(&download.image)?;
         let Some(reader) = download.reader else {
             return Err(Error::conflict(format!("image {id} has no data")));
         };
@@ -182,24 +200,19 @@ impl Service {
     /// # Errors
     /// As [`Service::open_disk`].
     pub(super) fn guest_disk(&self, image: &Image, reader: Reader) -> Result<Arc<GuestDisk>, Error> {
-        self.guests.open(reader, container_of(image)?, &self.rules.disks)
+        self.guests.open(reader, ReadAs::of(image)?, &self.rules.disks)
     }
 }
 
 impl Guests {
     /// The disk of a stream: the one that is open, or another.
-    fn open(
-        &self,
-        reader: Reader,
-        container: Option<Format>,
-        budgets: &Budgets,
-    ) -> Result<Arc<GuestDisk>, Error> {
+    fn open(&self, reader: Reader, read_as: ReadAs, budgets: &Budgets) -> Result<Arc<GuestDisk>, Error> {
         // Records may call equal data by different formats.
-        let key = (reader.content(), container);
+        let key = (reader.content(), read_as);
         if let Some(disk) = self.find(&key) {
             return Ok(disk);
         }
-        let disk = Arc::new(GuestDisk::new(reader, container, budgets)?);
+        let disk = Arc::new(GuestDisk::new(reader, read_as, budgets)?);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody may have been faster.
         if let Some(disk) = open.get(&key).and_then(Weak::upgrade) {
@@ -222,22 +235,72 @@ impl Guests {
 }
 
 impl GuestDisk {
-    fn new(reader: Reader, container: Option<Format>, budgets: &Budgets) -> Result<GuestDisk, Error> {
+    fn new(reader: Reader, read_as: ReadAs, budgets: &Budgets) -> Result<GuestDisk, Error> {
         let content = reader.content();
         let source = Stored(reader.clone());
-        let guest: Box<dyn Guest> = match container {
+        let guest: Box<dyn Guest> = match read_as.container {
             None => Box::new(Raw::new(source)),
+            Some(Format::Ova) => of_machine(source, read_as.disk, budgets)?,
             Some(format) => {
                 let opened = disk::open(format, source, budgets).map_err(refusal)?;
                 opened.ok_or_else(|| no_disk(format.as_str()))?
             }
         };
-        Ok(GuestDisk { content, container, view: View::new(guest, budgets), reader })
+        Ok(GuestDisk { content, read_as, view: View::new(guest, budgets), reader })
     }
 }
 
-/// What wraps the disk of an image, by its record, which the data was compared with when it came.
-pub(super) fn container_of(image: &Image) -> Result<Option<Format>, Error> {
+/// The disk of a machine's archive that is chosen, or that is alone.
+fn of_machine(
+    source: Stored,
+    chosen: Option<NonZeroUsize>,
+    budgets: &Budgets,
+) -> Result<Box<dyn Guest>, Error> {
+    let archive = Archive::read(&source, budgets).map_err(refusal)?;
+    let disk = match (chosen, archive.disks()) {
+        (None, [only]) => only,
+        (None, several) => {
+            let message = format!(
+                "the machine has {} disks ({}): set the image's property {DISK_PROPERTY} to the number of the one to be read",
+                several.len(),
+                archive.listed()
+            );
+            return Err(Error::new(ErrorKind::UnsupportedContent, message));
+        }
+        (Some(number), all) => all.get(number.get() - 1).ok_or_else(|| {
+            let listed = archive.listed();
+            Error::invalid(format!("{DISK_PROPERTY} is {number}, and the machine's disks are {listed}"))
+        })?,
+    };
+    disk.open(source, budgets).map_err(refusal)
+}
+
+impl ReadAs {
+    /// What an image's data is read as, by its record, which the data was compared with when it came.
+    ///
+    /// # Errors
+    /// `UnsupportedContent` where that is no disk; `Invalid` where the record chooses none that there can be.
+    pub(super) fn of(image: &Image) -> Result<ReadAs, Error> {
+        let container = container_of(image)?;
+        let chosen = image.properties.get(DISK_PROPERTY).filter(|_| container == Some(Format::Ova));
+        let number = |chosen: &String| {
+            let wrong = || {
+                Error::invalid(format!("{DISK_PROPERTY} is \"{chosen}\", not the number of a disk, from 1"))
+            };
+            chosen.parse().map_err(|_| wrong())
+        };
+        Ok(ReadAs { container, disk: chosen.map(number).transpose()? })
+    }
+
+    /// What tells it from all others, for what is made of it.
+    pub(super) fn words(self) -> String {
+        let container = self.container.map_or("raw", |format| format.as_str());
+        self.disk.map_or(container.to_owned(), |number| format!("{container} {number}"))
+    }
+}
+
+/// What wraps the disk of an image.
+fn container_of(image: &Image) -> Result<Option<Format>, Error> {
     match image.container_format.as_deref() {
         Some("bare") => {}
         Some("ova") => return Ok(Some(Format::Ova)),
@@ -264,4 +327,4 @@ fn no_disk(what: &str) -> Error {
 
 #[cfg(test)]
 #[path = "guests_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::looking::tests::{qcow2, uploaded, uploaded_in};
 use crate::disk::Extent;
 use crate::service::ErrorKind;
+use crate::service::images::{Change, DISK_PROPERTY, Existing};
 use crate::service::testing::{member, service};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,9 +72,51 @@ async fn the_disk_in_an_archive_is_read_inspected_and_leaves_as_any_other() {
     assert_eq!((inspection.container, inspection.size_bytes), (Some("ova"), disk.len() as u64));
 }
 
+/// Chooses a disk of a machine.
+pub(in super::super) fn chosen(number: &str) -> Change {
+    let (name, value) = (DISK_PROPERTY.to_owned(), number.to_owned());
+    Change::SetProperty { name, value, existing: Existing::Any }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_machine_with_several_disks_the_one_is_read_that_the_record_chooses() {
+    use crate::disk::ova;
+    use crate::disk::writing::Form;
+    let (service, _) = service();
+    let (first, second) = (vec![1; 5000], vec![2; 7000]);
+    let archive = ova::machine_fixture(&[("boot.img", &first), ("data.img", &second)]);
+    let (image, outcome) = uploaded_in(&service, "ova", "raw", archive).await;
+    outcome.unwrap();
+    let refusal = service.open_disk(&member("p"), &image.id).err().unwrap();
+    assert_eq!(refusal.kind, ErrorKind::UnsupportedContent);
+    let told = ["2 disks (1 boot.img, 2 data.img)", "tintype_disk"];
+    assert!(told.iter().all(|word| refusal.message.contains(word)), "{}", refusal.message);
+    let choose = |number: &str| {
+        let change = chosen(number);
+        service.update_image(&member("p"), &image.id, vec![change]).unwrap();
+    };
+    let mut tags = Vec::new();
+    for (number, data) in [("1", &first), ("2", &second)] {
+        choose(number);
+        let export = service.open_export(&member("p"), &image.id, Form::Raw).await.unwrap();
+        let mut made = vec![0; export.size_bytes().unwrap() as usize];
+        export.read_at(0, &mut made).unwrap();
+        assert!(made[..data.len()] == data[..], "disk {number}");
+        tags.push(export.tag());
+        let inspection = service.inspect_image(&member("p"), &image.id).unwrap().1;
+        assert_eq!(inspection.size_bytes, data.len() as u64);
+    }
+    assert_ne!(tags[0], tags[1]);
+    for wrong in ["0", "3", "-1", "first", ""] {
+        choose(wrong);
+        let refusal = service.open_disk(&member("p"), &image.id).err().unwrap();
+        assert_eq!(refusal.kind, ErrorKind::Invalid, "{wrong}: {}", refusal.message);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_bare_disk_is_not_read_as_one() {
-    use crate::service::images::{Change, Field, NewImage};
+    use crate::service::images::{Field, NewImage};
     let (service, _) = service();
     let fields = [Field::DiskFormat(Some("vmdk".into())), Field::ContainerFormat(Some("docker".into()))];
     let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };

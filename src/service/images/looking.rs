@@ -116,29 +116,50 @@ impl Service {
         Ok(Known { virtual_size: judged.virtual_size, verdict })
     }
 
-    /// What [`look`] tells, of the disk in an archive, whose members are compared with the manifest before.
+    /// What [`look`] tells, of the disks in an archive, whose members are compared with the manifest before. The size is
+    /// that of all together.
     fn look_into_archive(&self, source: &Stored, wanted: Option<Inner>) -> Result<Looked, Error> {
         let budgets = &self.rules.disks;
         let archive = Archive::read(source, budgets).map_err(refusal)?;
-        let (found, name) = match archive.disk_format() {
-            Some(format) => (Inner::Is(format), format.as_str()),
-            None => (Inner::Raw, "raw"),
-        };
-        if wanted.is_some_and(|wanted| wanted != found) {
-            let message = format!("the disk in the archive is {name}, which disk_format denies; correct it");
-            return Err(Error::new(ErrorKind::UnsupportedContent, message));
+        let mut notes = Vec::new();
+        for disk in archive.disks() {
+            let (found, name) = match disk.format() {
+                Some(format) => (Inner::Is(format), format.as_str()),
+                None => (Inner::Raw, "raw"),
+            };
+            if wanted.is_some_and(|wanted| wanted != found) {
+                let file = disk.name();
+                let message =
+                    format!("the disk {file} in the archive is {name}, which disk_format denies; correct it");
+                return Err(Error::new(ErrorKind::UnsupportedContent, message));
+            }
+            add(&mut notes, Note::with(NoteCode::InnerFormat, "Disk fileRef", name));
+        }
+        if archive.disks().len() > 1 {
+            notes.push(Note::with(NoteCode::SeveralDisks, "DiskSection", archive.disks().len()));
         }
         let looked = || {
-            let mut notes = vec![Note::with(NoteCode::InnerFormat, "Disk fileRef", name)];
             notes.push(archive.verify(source, budgets)?);
-            // Not before: comparing takes long, and no memory.
-            let _turn = self.looks.turn(archive.disk_bytes());
-            let guest = archive.open(source.clone(), budgets)?;
-            let format = archive.disk_format().unwrap_or(Format::Ova);
-            notes.extend(survey(&*guest, archive.disk_bytes(), format, budgets)?);
-            Ok((Some(guest.size_bytes()), notes))
+            let mut size_bytes = 0_u64;
+            for disk in archive.disks() {
+                // Not before: comparing takes long, and no memory.
+                let _turn = self.looks.turn(disk.file_bytes());
+                let guest = disk.open(source.clone(), budgets)?;
+                let format = disk.format().unwrap_or(Format::Ova);
+                let found = survey(&*guest, disk.file_bytes(), format, budgets)?;
+                found.into_iter().for_each(|note| add(&mut notes, note));
+                size_bytes = size_bytes.saturating_add(guest.size_bytes());
+            }
+            Ok((Some(size_bytes), notes))
         };
         looked().map_err(refusal)
+    }
+}
+
+/// Adds what is not said already.
+fn add(notes: &mut Vec<Note>, note: Note) {
+    if !notes.contains(&note) {
+        notes.push(note);
     }
 }
 

@@ -177,6 +177,12 @@ async fn s4_an_archive_is_looked_into_before_its_image_is_active() {
     assert_eq!((image.status, image.virtual_size_bytes), (Status::Active, Some(DISK_BYTES)));
     assert_eq!(image.verdict.as_ref().unwrap().format, "ova");
     assert_eq!(words(&image), ["inner-format=qcow2", "manifest-verified"]);
+    // Of several, each is looked into.
+    let two = |first: &[u8], second: &[u8]| ova::machine_fixture(&[("a.img", first), ("b.img", second)]);
+    let (image, outcome) = uploaded_in(&service, "ova", "qcow2", two(&qcow2(), &qcow2())).await;
+    outcome.unwrap();
+    assert_eq!((image.status, image.virtual_size_bytes), (Status::Active, Some(2 * DISK_BYTES)));
+    assert_eq!(words(&image), ["inner-format=qcow2", "several-disks=2", "manifest-verified"]);
     // The disk inside must be what is said, in order, and what the manifest says.
     let mut broken = qcow2();
     broken[2 * CLUSTER..2 * CLUSTER + 8].copy_from_slice(&(1_u64 << 40).to_be_bytes());
@@ -186,9 +192,11 @@ async fn s4_an_archive_is_looked_into_before_its_image_is_active() {
     for (format, data, why) in [
         ("vmdk", ova::fixture(&qcow2()), "which disk_format denies"),
         ("qcow2", ova::fixture(&broken), "bad-table"),
+        ("qcow2", two(&qcow2(), &broken), "bad-table"),
+        ("qcow2", two(&qcow2(), &[1; 600]), "the disk b.img in the archive is raw"),
         ("qcow2", changed, "manifest"),
         ("qcow2", qcow2(), "container_format is ova"),
-        ("qcow2", ova::fixture(&[1; 600]), "the disk in the archive is raw"),
+        ("qcow2", ova::fixture(&[1; 600]), "the disk disk.img in the archive is raw"),
     ] {
         let (image, outcome) = uploaded_in(&service, "ova", format, data).await;
         let refusal = outcome.unwrap_err();

@@ -51,6 +51,7 @@ pub use exporting::{Export, ExportRules};
 pub use extents::{Page, Stretch};
 pub use families::{DEPRECATED_PROPERTY, FAMILY_PROPERTY, Family, FamilyEntry, Unfit};
 pub use fields::{Change, Existing, Field, may_be_injected};
+pub use guests::DISK_PROPERTY;
 pub(super) use guests::Guests;
 pub use guests::{GuestDisk, OpenDisk};
 pub use importing::{Destination, ImportMethod, ImportRules, NewIntake, TaskFilter, TaskState};

@@ -270,8 +270,7 @@ impl Service {
         image.status = Status::Active;
         image.upload = None;
         if let Some(format) = disk_format {
-            image.disk_format = Some(format.to_owned());
-            image.container_format = Some(importing::Landing::CONTAINER.to_owned());
+            importing::Landing::made_into(&mut image, format);
         }
         Ok(images::encode(&image))
     }

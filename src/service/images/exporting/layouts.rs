@@ -15,6 +15,7 @@ use super::measuring::{self, Measuring};
 use crate::disk::writing::{self, Blocks, Form, Layout, Names, Sizes, Unfit, VmdkStream};
 use crate::model::ContentId;
 use crate::service::images::guests::GuestDisk;
+use crate::service::images::guests::ReadAs;
 use crate::service::images::upload::in_background;
 use crate::service::{Error, ErrorKind};
 
@@ -58,7 +59,7 @@ pub(super) struct Kept {
 }
 
 /// Of which stream, read as what, in which form, and whether its units were packed.
-type Key = (ContentId, Option<&'static str>, Form, bool);
+type Key = (ContentId, ReadAs, Form, bool);
 
 #[derive(Clone)]
 struct ByBytes;
@@ -193,7 +194,7 @@ impl Layouts {
 }
 
 fn key(disk: &GuestDisk, form: Form, is_packed: bool) -> Key {
-    (disk.content(), disk.container().map(|format| format.as_str()), form, is_packed)
+    (disk.content(), disk.read_as(), form, is_packed)
 }
 
 fn unfit(unfit: Unfit) -> Error {

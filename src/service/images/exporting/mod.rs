@@ -94,7 +94,7 @@ fn seed(image: &Image, disk: &GuestDisk) -> [u8; 32] {
         Some(digests) => hash.update(&digests.blake3),
         None => hash.update(&disk.content().0),
     };
-    hash.update(disk.container().map_or("raw", |format| format.as_str()).as_bytes());
+    hash.update(disk.read_as().words().as_bytes());
     hash.finalize().into()
 }
 

@@ -1,11 +1,12 @@
 //! Imported disks that are stored in one format, whatever they come in.
 
+use super::super::guests::tests::chosen;
 use super::super::looking::tests::qcow2;
 use super::tests::{chunks, data, order, read, registered, shown, stage, with_server};
 use super::*;
 use crate::disk::{fixtures, probe};
 use crate::model::job::{IntakeKind, Job, JobState};
-use crate::service::images::{Change, Field};
+use crate::service::images::{Change, DISK_PROPERTY, Field};
 use crate::service::testing::{self, member, rules, work_off};
 use crate::service::{ErrorKind, Rules, Service};
 
@@ -157,6 +158,31 @@ async fn who_imports_a_disk_may_ask_for_the_form_it_is_stored_in() {
         assert!(read(&service, &owner, &id) == disk, "{container}");
     }
     assert_eq!(service.store.stats().unwrap().contents, 2);
+    // Of several disks it is the one that is chosen, and there is nothing to choose any more.
+    let machine = crate::disk::ova::machine_fixture(&[("a.img", &file), ("b.img", &container().0)]);
+    for (number, state) in [(None, JobState::Failed), (Some("2"), JobState::Succeeded)] {
+        let id = registered(&service, &owner, Some("qcow2"));
+        of_container(&service, &id, "ova");
+        if let Some(number) = number {
+            let choice = chosen(number);
+            service.update_image(&owner, &id, vec![choice]).unwrap();
+        }
+        stage(&service, &owner, &id, &machine).await.unwrap();
+        let job = asking(&service, &id, Form::Raw).unwrap();
+        work_off(&service).await;
+        let job = service.job(&owner, job.id).unwrap();
+        assert_eq!(job.state, state, "{number:?}");
+        let image = shown(&service, &owner, &id);
+        if state == JobState::Failed {
+            let error = job.error.unwrap().message;
+            assert!(error.contains("2 disks (1 a.img, 2 b.img)"), "{error}");
+            service.delete_image(&owner, &id).unwrap();
+        } else {
+            let choice = image.properties.get(DISK_PROPERTY);
+            assert_eq!((image.container_format.as_deref(), choice), (Some("bare"), None));
+            assert!(read(&service, &owner, &id) == disk);
+        }
+    }
     // What is no disk is refused before anything is done.
     for (container, format) in [("bare", "iso"), ("bare", "luks"), ("docker", "qcow2")] {
         let id = registered(&service, &owner, Some(format));

@@ -10,6 +10,7 @@ use crate::db::WriteTxn;
 use crate::model::job::{Intake, Job, JobId, JobState};
 use crate::model::{DataCopy, Image, StorePlace};
 use crate::service::Error;
+use crate::service::images::DISK_PROPERTY;
 use crate::store::Receipt;
 
 /// The task that holds an image.
@@ -33,15 +34,19 @@ pub(in crate::service::images) struct Landing {
 }
 
 impl Landing {
-    /// What surrounds data that was made into something else: nothing, also where it came in an archive.
-    pub(in crate::service::images) const CONTAINER: &str = "bare";
+    /// Has a record say that the data is a disk in this format, and nothing around it, also where it came in an archive.
+    pub(in crate::service::images) fn made_into(image: &mut Image, disk_format: &str) {
+        image.disk_format = Some(disk_format.to_owned());
+        image.container_format = Some("bare".to_owned());
+        // It is the one that was chosen.
+        image.properties.remove(DISK_PROPERTY);
+    }
 
     /// What it makes of an image that has become active with its first stream.
     pub(in crate::service::images) fn apply(&self, image: &mut Image) {
         image.place = self.place.unwrap_or(image.place);
         if let Some(format) = self.disk_format {
-            image.disk_format = Some(format.to_owned());
-            image.container_format = Some(Landing::CONTAINER.to_owned());
+            Landing::made_into(image, format);
         }
         let copies = self.copies.iter();
         let copies = copies.map(|(place, receipt)| DataCopy { place: *place, content: receipt.content() });

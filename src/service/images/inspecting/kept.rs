@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Inspection;
 use crate::model::ContentId;
+use crate::service::images::guests::ReadAs;
 use crate::service::{Error, ErrorKind};
 
 /// Reports that are kept; each is bounded by itself (some ten KiB for what distributions install).
@@ -16,7 +17,7 @@ const KEPT_MAX: usize = 64;
 const LOOKS_AT_ONCE: usize = 2;
 
 /// The data, and what it was taken for.
-type Key = (ContentId, Option<&'static str>);
+type Key = (ContentId, ReadAs);
 
 /// Reports on disks that were looked into lately. A clone is the same.
 #[derive(Clone)]
@@ -42,9 +43,9 @@ impl Inspections {
     pub(super) fn get_or_make(
         &self,
         content: ContentId,
-        container: Option<&'static str>,
+        read_as: ReadAs,
         make: impl FnOnce() -> Result<Inspection, Error>,
     ) -> Result<Arc<Inspection>, Error> {
-        self.kept.get_or_insert_with(&(content, container), || make().map(Arc::new))
+        self.kept.get_or_insert_with(&(content, read_as), || make().map(Arc::new))
     }
 }

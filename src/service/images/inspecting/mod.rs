@@ -66,7 +66,7 @@ impl Service {
     /// The report on an open disk: the one that is kept, or a new one.
     fn inspection_of(&self, open: &OpenDisk) -> Result<Arc<Inspection>, Error> {
         let container = open.disk.container().map(|format| format.as_str());
-        self.inspections.get_or_make(open.disk.content(), container, || {
+        self.inspections.get_or_make(open.disk.content(), open.disk.read_as(), || {
             let effort = Arc::new(Effort::new(Allowance::LOOK));
             inspect(&Part::whole(open.disk.clone(), effort), container)
                 .map_err(|fault| explain(fault, "the disk"))

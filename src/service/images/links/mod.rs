@@ -16,7 +16,7 @@ use ipnet::IpNet;
 pub use self::signing::LinkSignature;
 pub use self::using::LinkRefusal;
 use super::access;
-use super::guests::container_of;
+use super::guests::ReadAs;
 use crate::base::Time;
 use crate::catalog::image_links;
 use crate::db::WriteTxn;
@@ -198,7 +198,7 @@ fn expect_fit(image: &Image, is_formed: bool) -> Result<(), Error> {
         return Err(Error::conflict(format!("image {id} has no data yet: send it first")));
     }
     if is_formed {
-        container_of(image)?;
+        ReadAs::of(image)?;
     }
     Ok(())
 }

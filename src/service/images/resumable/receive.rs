@@ -124,8 +124,7 @@ impl Service {
         let read = self.db.read()?;
         let mut image = owned(&read, id, &upload.token)?.ok_or_else(|| gone(id))?;
         if let Some(format) = landing.disk_format {
-            image.disk_format = Some(format.to_owned());
-            image.container_format = Some(Landing::CONTAINER.to_owned());
+            Landing::made_into(&mut image, format);
         }
         let room = Room { image: *id, token: upload.token, reserved_bytes: quotas::reserved(&read, id)? };
         // What a client fills is compared by that client.

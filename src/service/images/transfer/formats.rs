@@ -9,7 +9,7 @@ use super::hindered;
 use crate::disk::writing::Form;
 use crate::model::Image;
 use crate::service::images::exporting::Export;
-use crate::service::images::guests::container_of;
+use crate::service::images::guests::ReadAs;
 use crate::service::jobs::JobAtWork;
 use crate::service::upkeep::Step;
 use crate::service::{Error, ErrorKind, Hindrance, Service};
@@ -67,7 +67,7 @@ fn form(image: &Image, wanted: Option<&str>) -> Result<Option<Form>, Error> {
     };
     let Some(wanted) = wanted.filter(|wanted| *wanted != stored) else { return Ok(None) };
     let other = |message: String| hindered(ErrorKind::Invalid, Hindrance::OtherFormat, message);
-    if let Err(unreadable) = container_of(image) {
+    if let Err(unreadable) = ReadAs::of(image) {
         let message = unreadable.message;
         return Err(other(format!("the image leaves as it is stored alone, not as {wanted}: {message}")));
     }
