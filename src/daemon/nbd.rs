@@ -19,6 +19,9 @@ use crate::nbd::Overlays;
 use crate::nbd::server::{Listener, Options};
 use crate::nbd::tls::{NamedUser, Tls};
 
+/// How often the rights of those who are connected are looked at anew.
+const REVIEW_EVERY: Duration = Duration::from_secs(10);
+
 /// What stands before the path of a socket.
 const UNIX: &str = "unix:";
 
@@ -175,6 +178,7 @@ pub(super) fn options(settings: &Settings, shares: &Shares) -> Result<Options, E
     Ok(Options {
         connections_max: shares.disk_connections_max,
         handshake_timeout: Duration::from_secs(nbd.handshake_timeout_s),
+        review_every: REVIEW_EVERY,
         drain_deadline: Duration::from_secs(settings.server.drain_s),
         pages_bytes: shares.disk_replies,
         overlays: Overlays::new(nbd.overlay_bytes_max, nbd.overlays_bytes_max),

@@ -43,6 +43,8 @@ pub struct Options {
     pub connections_max: usize,
     /// How long a client may take to choose a disk.
     pub handshake_timeout: Duration,
+    /// How often it is looked whether a client may still have its disk.
+    pub review_every: Duration,
     /// How long connections may take to end once the server is told to stop.
     pub drain_deadline: Duration,
     /// Memory that replies of all connections share, in bytes; each has [`super::PIECE_BYTES`] beside that.
@@ -242,6 +244,7 @@ impl Server {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = attached.closing().cancelled() => {}
+                () = self.refused(offered.clone()) => {}
             }
         };
         let ended = transmission::run(reader, writer, agreed, &self.pages, traffic, stopped).await;
@@ -259,6 +262,24 @@ impl Server {
 
     async fn attach(&self, offered: Arc<Offered>) -> Result<Attached, Error> {
         self.blocking(move |service| service.attach(&offered.connection)).await
+    }
+
+    /// Ends when the client may not have its disk any more.
+    async fn refused(&self, offered: Arc<Offered>) {
+        loop {
+            tokio::time::sleep(self.options.review_every).await;
+            let had = offered.clone();
+            match self.blocking(move |service| service.may_keep(&had.connection)).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let image = offered.connection.open.image.id;
+                    tracing::info!(%image, "a connection to a disk ends, as its client may not read the image any more");
+                    return;
+                }
+                // Nobody loses a disk because the catalog cannot be read just now.
+                Err(error) => tracing::warn!(%error, "it is not known whether a client may keep its disk"),
+            }
+        }
     }
 
     async fn keep(&self, offered: Arc<Offered>, name: String) {

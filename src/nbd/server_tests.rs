@@ -9,8 +9,9 @@ use tokio::task::JoinHandle;
 use super::super::wire::{self, command, option};
 use super::*;
 use crate::service::disk_exports::NewExport;
+use crate::service::identity::UserChange;
 use crate::service::images::{Change, Field, NewImage};
-use crate::service::testing;
+use crate::service::{Actor, testing};
 
 const DATA: [u8; 10_000] = [7; 10_000];
 
@@ -29,6 +30,7 @@ impl World {
         let options = Options {
             connections_max,
             handshake_timeout: Duration::from_millis(handshake_ms),
+            review_every: Duration::from_millis(50),
             drain_deadline: Duration::from_secs(5),
             pages_bytes: 1 << 20,
             overlays: Overlays::new(1 << 20, 1 << 20),
@@ -46,15 +48,18 @@ impl World {
 
     /// The id and the name of an export of an image that was just stored.
     async fn export(&self, is_writable: bool, capture: Option<&str>) -> (String, String) {
-        let admin = self.service.local_admin().unwrap();
+        self.export_of(&self.service.local_admin().unwrap(), is_writable, capture).await
+    }
+
+    async fn export_of(&self, actor: &Actor, is_writable: bool, capture: Option<&str>) -> (String, String) {
         let fields = [Field::DiskFormat(Some("raw".into())), Field::ContainerFormat(Some("bare".into()))];
         let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };
-        let image = self.service.create_image(&admin, new).unwrap();
-        let upload = self.service.begin_upload(&admin, &image.id, None).unwrap();
+        let image = self.service.create_image(actor, new).unwrap();
+        let upload = self.service.begin_upload(actor, &image.id, None).unwrap();
         upload.receive(stream::iter([Ok(Bytes::from_static(&DATA))])).await.unwrap();
         let capture = capture.map(str::to_owned);
         let new = NewExport { image: image.id, life_s: 60, is_writable, capture };
-        let (known, name) = self.service.open_disk_export(&admin, new).unwrap();
+        let (known, name) = self.service.open_disk_export(actor, new).unwrap();
         (known.export.id(), name)
     }
 
@@ -121,6 +126,26 @@ async fn closing_an_export_and_stopping_end_connections() {
     world.stop.cancel();
     assert!(is_over(&mut stopped).await);
     world.served.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_lost_ends_the_connections_that_it_made() {
+    let world = World::new(8, 5000);
+    let (ann, grant) = testing::user(&world.service, "ann");
+    let (_, hers) = world.export_of(&ann, false, None).await;
+    let (_, other) = world.export(false, None).await;
+    let (mut lost, mut kept) = (world.at_disk(&hers).await, world.at_disk(&other).await);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        ask(&mut lost, command::FLUSH, 0, 0).await;
+        lost.read_exact(&mut [0; 16]).await.unwrap();
+    }
+    let off = UserChange { enabled: Some(false), ..UserChange::default() };
+    let admin = world.service.actor_called("admin", "Default", "admin").unwrap();
+    world.service.update_user(&admin, &grant.user, off).unwrap();
+    assert!(is_over(&mut lost).await);
+    ask(&mut kept, command::FLUSH, 0, 0).await;
+    kept.read_exact(&mut [0; 16]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::identity::{AccessRoot, Password, PasswordCost};
+use super::identity::{AccessRoot, Grant, NameFilter, NewUser, Password, PasswordCost};
 use super::images::{Buckets, SharedBucket};
 use super::{Actor, Rules, Service};
 use crate::base::{Clock, OsEntropy, Time};
@@ -166,4 +166,23 @@ pub fn member(project: &str) -> Actor {
 /// A password.
 pub fn password(text: &str) -> Password {
     Password::new(text.to_owned()).unwrap()
+}
+
+/// A user who is on record, a member of the first project, and its role there.
+pub fn user(service: &Service, name: &str) -> (Actor, Grant) {
+    let admin = service.actor_called("admin", "Default", "admin").unwrap();
+    let new = NewUser {
+        name: name.into(),
+        domain: None,
+        enabled: true,
+        default_project: None,
+        password: None,
+        extra: Default::default(),
+    };
+    let user = service.create_user(&admin, new).unwrap().id;
+    let member = NameFilter { domain: None, name: Some("member".into()) };
+    let role = service.list_roles(&admin, &member).unwrap().remove(0).id;
+    let grant = Grant { user, scope: admin.scope.clone().unwrap(), role };
+    service.grant_role(&admin, grant.clone()).unwrap();
+    (service.actor_called(name, "Default", "admin").unwrap(), grant)
 }

@@ -2,7 +2,7 @@
 //!
 //! Two steps: a disk is found for whoever asks about it, which leaves no trace, and a connection is attached once it will be
 //! used, which is on record. Invariant: rights are looked at in the first step, and whether the export is still open in the
-//! second one again.
+//! second one again; whoever stays connected is asked for its rights time and again.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exports, hash_of, open_now};
+use crate::catalog::images;
+use crate::db::ReadTxn;
 use crate::model::identity::Scope;
 use crate::model::{DiskExport, ExportHash, ImageId, Interface, Operation};
 use crate::service::audit::Act;
-use crate::service::images::{Filters, Listing, OpenDisk};
+use crate::service::images::{Filters, Listing, OpenDisk, expect_readable};
 use crate::service::{Actor, Error, ErrorKind, Origin, Service, Source};
 
 /// A disk that somebody may have.
@@ -67,12 +69,8 @@ impl Service {
         };
         drop(read);
         let actor = coming_from(actor, source);
-        let open = self.open_disk(&actor, &export.image).map_err(|error| match error.kind {
-            ErrorKind::NotFound | ErrorKind::Forbidden | ErrorKind::Unauthenticated | ErrorKind::Gone => {
-                none()
-            }
-            _ => error,
-        })?;
+        let open = self.open_disk(&actor, &export.image);
+        let open = open.map_err(|error| if is_refusal(&error) { none() } else { error })?;
         Ok(Connection { open, actor, export: Some(export) })
     }
 
@@ -100,6 +98,33 @@ impl Service {
         }
     }
 
+    /// Whether whoever is connected may still have the disk, by the rights of this moment. The disk of an image that was deleted
+    /// stays with those who have it, as a file does that was removed. Blocks on the catalog.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn may_keep(&self, connection: &Connection) -> Result<bool, Error> {
+        let (read, id) = (self.db.read()?, &connection.open.image.id);
+        if images::get(&read, id)?.is_none() {
+            return Ok(true);
+        }
+        let Some(actor) = self.as_of_now(&read, &connection.actor)? else { return Ok(false) };
+        match expect_readable(&read, &actor, id) {
+            Ok(_) => Ok(true),
+            Err(error) if is_refusal(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The caller with the rights that it has now; `None` where it has none any more.
+    fn as_of_now(&self, read: &ReadTxn, actor: &Actor) -> Result<Option<Actor>, Error> {
+        if self.is_local_admin(actor) {
+            return Ok(Some(actor.clone()));
+        }
+        let worth = self.worth(read, &actor.user, actor.scope.as_ref())?;
+        Ok(worth.map(|worth| coming_from(worth.actor(actor.scope.clone()), actor.origin.source)))
+    }
+
     /// Records that a connection begins, and counts it.
     ///
     /// # Errors
@@ -123,6 +148,12 @@ impl Service {
         })?;
         Ok(attached)
     }
+}
+
+/// Whether an error says that somebody may not have what it asks for, or not any more.
+fn is_refusal(error: &Error) -> bool {
+    let refusals = [ErrorKind::NotFound, ErrorKind::Forbidden, ErrorKind::Unauthenticated, ErrorKind::Gone];
+    refusals.contains(&error.kind)
 }
 
 /// The caller, as its records and the conditions of its policies see it.

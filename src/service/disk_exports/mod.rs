@@ -241,7 +241,7 @@ impl Service {
         Ok(Opener { user: Some(actor.user.clone()), project })
     }
 
-    fn is_local_admin(&self, actor: &Actor) -> bool {
+    pub(super) fn is_local_admin(&self, actor: &Actor) -> bool {
         actor.user == Actor::local_admin(ProjectId::from("")).user
     }
 }

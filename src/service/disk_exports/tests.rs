@@ -131,3 +131,31 @@ async fn a_project_has_so_many_open_and_no_more() {
     }
     assert_eq!(kind(service.open_disk_export(&actor, new(&image))), ErrorKind::TooLarge);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_connected_keeps_a_disk_as_long_as_its_rights_last() {
+    use crate::service::identity::UserChange;
+    let (service, _) = served();
+    let admin = service.actor_called("admin", "Default", "admin").unwrap();
+    let (actor, grant) = crate::service::testing::user(&service, "ann");
+    let image = image(&service, &admin, "disk").await;
+    let connection = service.find_disk(&actor, "disk", NOBODY).unwrap();
+    let keeps = || service.may_keep(&connection).unwrap();
+    assert!(keeps());
+    let enabled = |flag| UserChange { enabled: Some(flag), ..UserChange::default() };
+    service.update_user(&admin, &grant.user, enabled(false)).unwrap();
+    assert!(!keeps(), "disabled");
+    service.update_user(&admin, &grant.user, enabled(true)).unwrap();
+    assert!(keeps());
+    service.revoke_role(&admin, grant.clone()).unwrap();
+    assert!(!keeps(), "without a role");
+    service.grant_role(&admin, grant).unwrap();
+    service.deactivate_image(&admin, &image.id).unwrap();
+    assert!(!keeps(), "deactivated");
+    let local = service.find_disk(&service.local_admin().unwrap(), "disk", NOBODY).unwrap();
+    assert!(service.may_keep(&local).unwrap());
+    service.reactivate_image(&admin, &image.id).unwrap();
+    // Nobody's right is lost by that.
+    service.delete_image(&admin, &image.id).unwrap();
+    assert!(keeps());
+}

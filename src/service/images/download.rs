@@ -50,19 +50,29 @@ impl Service {
         id: &ImageId,
         preferred: &[StorePlace],
     ) -> Result<Download, Error> {
-        let read = self.db.read()?;
-        let image = access::reachable(&read, actor, id, Action::ImagesExport)?;
-        if image.status == Status::Deactivated && !access::sees_all(actor, &image) {
-            return Err(Error::forbidden(format!(
-                "image {id} is deactivated; only administrators may read it"
-            )));
-        }
-        custom_keys::expect_opens(&read, &image, actor)?;
+        let image = expect_readable(&self.db.read()?, actor, id)?;
         let contents = self.stores.contents(&image, preferred);
         self.reads.note(&contents, self.clock.now());
         let reader = if contents.is_empty() { None } else { Some(self.store.reader_of(&contents)?) };
         Ok(Download { image, reader })
     }
+}
+
+/// The record of an image whose data the caller may read.
+///
+/// # Errors
+/// As [`Service::download_image`], but for what the store refuses with.
+pub(in crate::service) fn expect_readable(
+    rows: &impl Rows,
+    actor: &Actor,
+    id: &ImageId,
+) -> Result<Image, Error> {
+    let image = access::reachable(rows, actor, id, Action::ImagesExport)?;
+    if image.status == Status::Deactivated && !access::sees_all(actor, &image) {
+        return Err(Error::forbidden(format!("image {id} is deactivated; only administrators may read it")));
+    }
+    custom_keys::expect_opens(rows, &image, actor)?;
+    Ok(image)
 }
 
 /// Refuses an image whose data lies at its location alone, before anything is asked of the data.

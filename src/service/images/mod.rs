@@ -46,6 +46,7 @@ pub use crate::catalog::images::{
 pub use caching::{CacheListing, CacheTarget, WholeDownload};
 pub use create::NewImage;
 pub use download::Download;
+pub(super) use download::expect_readable;
 pub(super) use exporting::Exports;
 pub use exporting::{Export, ExportRules};
 pub use extents::{Page, Stretch};
