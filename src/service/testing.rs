@@ -168,18 +168,22 @@ pub fn password(text: &str) -> Password {
     Password::new(text.to_owned()).unwrap()
 }
 
-/// A user who is on record, a member of the first project, and its role there.
-pub fn user(service: &Service, name: &str) -> (Actor, Grant) {
-    let admin = service.actor_called("admin", "Default", "admin").unwrap();
-    let new = NewUser {
+/// A user who is not there yet, without a password.
+pub fn new_user(name: &str) -> NewUser {
+    NewUser {
         name: name.into(),
         domain: None,
         enabled: true,
         default_project: None,
         password: None,
         extra: Default::default(),
-    };
-    let user = service.create_user(&admin, new).unwrap().id;
+    }
+}
+
+/// A user who is on record, a member of the first project, and its role there.
+pub fn user(service: &Service, name: &str) -> (Actor, Grant) {
+    let admin = service.actor_called("admin", "Default", "admin").unwrap();
+    let user = service.create_user(&admin, new_user(name)).unwrap().id;
     let member = NameFilter { domain: None, name: Some("member".into()) };
     let role = service.list_roles(&admin, &member).unwrap().remove(0).id;
     let grant = Grant { user, scope: admin.scope.clone().unwrap(), role };

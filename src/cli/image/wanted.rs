@@ -45,7 +45,15 @@ impl Wanted {
     /// When the box refuses.
     pub(super) async fn formed(client: &Client, id: &str, format: &str) -> Result<Wanted, Failure> {
         let path = format!("/images/{id}/file?format={format}");
-        let head = client.call(Method::HEAD, Api::Native, &path).await?;
+        let first = [(RANGE, "bytes=0-0")];
+        let head = match client.call(Method::HEAD, Api::Native, &path).await {
+            Ok(head) => head,
+            // An answer without a body has no words: the reason is in that to another request.
+            Err(refused) => {
+                let said = client.send_with(Method::GET, Api::Native, &path, &first, None).await;
+                return Err(said.err().unwrap_or(refused));
+            }
+        };
         if head.status() == StatusCode::NO_CONTENT {
             return Err(Failure::failed(format!("image {id} has no data yet")));
         }
@@ -53,7 +61,6 @@ impl Wanted {
         let has_ranges = text(head.headers(), ACCEPT_RANGES) == Some("bytes");
         let mut size = text(head.headers(), CONTENT_LENGTH).and_then(|length| length.parse().ok());
         if size.is_none() && has_ranges {
-            let first = [(RANGE, "bytes=0-0")];
             let reply = client.send_with(Method::GET, Api::Native, &path, &first, None).await?;
             let range = text(reply.headers(), CONTENT_RANGE).and_then(|range| range.rsplit_once('/'));
             size = range.and_then(|(_, size)| size.parse::<u64>().ok());

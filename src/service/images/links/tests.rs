@@ -9,9 +9,9 @@ use super::*;
 use crate::base::OsEntropy;
 use crate::model::identity::{Project, Role, Scope, User};
 use crate::model::{Interface, ProjectId, UserId};
-use crate::service::identity::{Grant, NewProject, NewUser};
+use crate::service::identity::{Grant, NewProject};
 use crate::service::images::{Change, Field, NewImage};
-use crate::service::testing::{ManualClock, rules, sealed_service, service, service_with};
+use crate::service::testing::{ManualClock, new_user, rules, sealed_service, service, service_with};
 use crate::service::{Origin, Rules, Source};
 
 pub(super) struct World {
@@ -34,15 +34,7 @@ fn member(service: &Service, name: &str) -> Actor {
         extra: Default::default(),
     };
     let project: Project = service.create_project(&admin, project).unwrap();
-    let user = NewUser {
-        name: name.into(),
-        domain: None,
-        enabled: true,
-        default_project: None,
-        password: None,
-        extra: Default::default(),
-    };
-    let user: User = service.create_user(&admin, user).unwrap();
+    let user: User = service.create_user(&admin, new_user(name)).unwrap();
     service.grant_role(&admin, grant(service, &user.id, &project.id)).unwrap();
     acting(service, &user.id, &project.id, None).unwrap()
 }
