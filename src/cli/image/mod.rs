@@ -19,6 +19,7 @@ mod patience;
 mod places;
 mod save;
 mod send;
+mod set;
 mod show;
 mod sink;
 mod stores;
@@ -43,6 +44,12 @@ pub enum Image {
     Families,
     /// Show one image
     Show(show::Show),
+    /// Change what an image's record says: name, visibility, properties, tags
+    Set(set::Set),
+    /// Let nobody but administrators read images' data
+    Deactivate(set::Which),
+    /// Let deactivated images be read again
+    Reactivate(set::Which),
     /// Tell what lies inside an image: partitions, system, kernels, and what to do about it
     Inspect(inspect::Inspect),
     /// List a directory of an image's disk
@@ -97,6 +104,9 @@ impl Image {
             Image::List(list) => list.run(client, output).await,
             Image::Families => families::run(client, output).await,
             Image::Show(show) => show.run(client, output).await,
+            Image::Set(set) => set.run(client, output).await,
+            Image::Deactivate(which) => which.deactivate(client, output).await,
+            Image::Reactivate(which) => which.reactivate(client, output).await,
             Image::Inspect(inspect) => inspect.run(client, output).await,
             Image::Ls(ls) => ls.run(client, output).await,
             Image::Cat(cat) => cat.run(client).await,

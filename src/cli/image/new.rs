@@ -11,6 +11,8 @@ use super::super::failure::Failure;
 use crate::model::image::DISK_FORMATS;
 use crate::service::images::{CUSTOM_KEY_PROPERTY, KEY_PROPERTY, OWN_KEY};
 
+/// Who may see an image.
+pub(super) const VISIBILITIES: [&str; 4] = ["private", "shared", "community", "public"];
 /// What an archive of a machine is called, and how its name ends.
 const ARCHIVE: &str = "ova";
 
@@ -27,7 +29,7 @@ pub struct NewImage {
     #[arg(long)]
     container_format: Option<String>,
     /// Who may see it
-    #[arg(long, default_value = "shared", value_parser = ["private", "shared", "community", "public"])]
+    #[arg(long, default_value = "shared", value_parser = VISIBILITIES)]
     visibility: String,
     /// A property the image carries
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
@@ -108,7 +110,8 @@ fn ending(file: &Path) -> &str {
     file.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// A key and its value, as a person types them.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it has the form KEY=VALUE".to_owned()),
