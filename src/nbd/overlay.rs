@@ -3,7 +3,7 @@
 //! Invariants: what all overlays hold is bounded, and what each of them does; a write that finds no room changes nothing, and is
 //! told so. Nothing is ever written anywhere else. Must not know who writes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::exports::{Disk, Extent};
@@ -23,6 +23,19 @@ pub struct Overlay<B> {
     base: B,
     room: Overlays,
     written: RwLock<Written>,
+    /// Whether a write could not be taken, so that the disk is not as its writer wants it.
+    has_refused: AtomicBool,
+}
+
+/// What became of a disk that could be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// There were none.
+    None,
+    /// All were taken.
+    All,
+    /// Not all were taken.
+    Some,
 }
 
 impl Overlays {
@@ -51,7 +64,26 @@ impl Overlays {
 impl<B: Disk> Overlay<B> {
     /// Nothing was written yet.
     pub fn new(base: B, room: Overlays) -> Overlay<B> {
-        Overlay { base, room, written: RwLock::default() }
+        Overlay { base, room, written: RwLock::default(), has_refused: AtomicBool::new(false) }
+    }
+
+    /// What became of what was written.
+    pub fn writes(&self) -> Writes {
+        let written = self.read();
+        match (self.has_refused.load(Ordering::Relaxed), written.data.is_empty() && written.zeros.is_empty())
+        {
+            (true, _) => Writes::Some,
+            (false, true) => Writes::None,
+            (false, false) => Writes::All,
+        }
+    }
+
+    /// Remembers that a change was refused.
+    fn told(&self, done: Result<(), Errno>) -> Result<(), Errno> {
+        if done.is_err() {
+            self.has_refused.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Written> {
@@ -194,7 +226,7 @@ impl<B: Disk> Disk for Overlay<B> {
         let blocks = at / BLOCK_BYTES..(at + data.len() as u64).div_ceil(BLOCK_BYTES);
         let known = written.data.range(blocks.clone()).count() as u64;
         let more = (blocks.end - blocks.start - known) * BLOCK_COST + RANGE_COST;
-        self.change(&mut written, more, |written| {
+        let done = self.change(&mut written, more, |written| {
             let (mut at, mut rest) = (at, data);
             while !rest.is_empty() {
                 let here = ((BLOCK_BYTES - at % BLOCK_BYTES) as usize).min(rest.len());
@@ -203,7 +235,8 @@ impl<B: Disk> Disk for Overlay<B> {
                 (at, rest) = (at + here as u64, later);
             }
             Ok(())
-        })
+        });
+        self.told(done)
     }
 
     fn zero(&self, at: u64, bytes: u64) -> Result<(), Errno> {
@@ -215,7 +248,7 @@ impl<B: Disk> Disk for Overlay<B> {
             true => end.div_ceil(BLOCK_BYTES),
             false => end / BLOCK_BYTES,
         };
-        self.change(&mut written, 2 * BLOCK_COST + 3 * RANGE_COST, |written| {
+        let done = self.change(&mut written, 2 * BLOCK_COST + 3 * RANGE_COST, |written| {
             if whole.start > whole.end || (whole.start == whole.end && bytes < BLOCK_BYTES) {
                 // It lies within one block, or on the seam of two.
                 let seam = (whole.start * BLOCK_BYTES).clamp(at, end);
@@ -235,7 +268,8 @@ impl<B: Disk> Disk for Overlay<B> {
             }
             written.put_zeros(whole.start, whole.end);
             Ok(())
-        })
+        });
+        self.told(done)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::exports::{Disk, Exports, Extent, Listed, Refusal};
-use super::overlay::{Overlay, Overlays};
+use super::overlay::{Overlay, Overlays, Writes};
 use super::pages::Pages;
 use super::wire::Errno;
 use crate::model::Status;
@@ -199,6 +199,14 @@ impl Disk for GuestView {
 }
 
 impl Offered {
+    /// What became of what was written.
+    pub fn writes(&self) -> Writes {
+        match &self.disk {
+            Served::Plain(_) => Writes::None,
+            Served::Overlaid(overlay) => overlay.writes(),
+        }
+    }
+
     fn disk(&self) -> &dyn Disk {
         match &self.disk {
             Served::Plain(view) => view,

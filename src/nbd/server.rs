@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::capture::capture;
 use super::negotiation::{self, Agreed, Outcome, Tls as TlsState};
-use super::overlay::Overlays;
+use super::overlay::{Overlays, Writes};
 use super::pages::Pages;
 use super::served::{Client, Offered, Shelf};
 use super::tls::Tls;
@@ -251,10 +251,12 @@ impl Server {
         tracing::info!(%image, source = source.text(), ?ended, "disconnected from a disk");
         let export = offered.connection.export.as_ref();
         if let Some(name) = export.and_then(|export| export.capture.clone()) {
-            match ended {
-                Ended::Left => self.keep(offered, name).await,
-                Ended::Broken | Ended::Stopped => {
-                    tracing::warn!(%image, name, "not captured: the client did not say that it was done");
+            match (offered.writes(), ended) {
+                (Writes::None, _) => tracing::debug!(%image, name, "not captured: nothing was written"),
+                (Writes::All, Ended::Left) => self.keep(offered, name).await,
+                (Writes::Some, _) => self.lose(offered, name, "not all writes had room").await,
+                (Writes::All, Ended::Broken | Ended::Stopped) => {
+                    self.lose(offered, name, "the client did not say that it was done").await;
                 }
             }
         }
@@ -289,6 +291,17 @@ impl Server {
             Err(error) => {
                 tracing::error!(%from, %error, internal = error.internal, "what was written to a disk is lost");
             }
+        }
+    }
+
+    /// Puts on record that what was written to a disk is gone.
+    async fn lose(&self, offered: Arc<Offered>, name: String, why: &'static str) {
+        let image = offered.connection.open.image.id;
+        tracing::warn!(%image, name, why, "what was written to a disk is not captured");
+        let recorded =
+            self.blocking(move |service| service.note_lost_capture(&offered.connection, &name, why)).await;
+        if let Err(error) = recorded {
+            tracing::warn!(%image, %error, "that is not on record either");
         }
     }
 

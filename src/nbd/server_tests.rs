@@ -33,7 +33,8 @@ impl World {
             review_every: Duration::from_millis(50),
             drain_deadline: Duration::from_secs(5),
             pages_bytes: 1 << 20,
-            overlays: Overlays::new(1 << 20, 1 << 20),
+            // Two blocks, and a little.
+            overlays: Overlays::new(9000, 9000),
             tls: None,
             insecure: false,
         };
@@ -146,6 +147,39 @@ async fn a_right_that_is_lost_ends_the_connections_that_it_made() {
     assert!(is_over(&mut lost).await);
     ask(&mut kept, command::FLUSH, 0, 0).await;
     kept.read_exact(&mut [0; 16]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_look_nor_writes_that_had_no_room_become_an_image() {
+    let world = World::new(8, 5000);
+    let (_, name) = world.export(true, Some("kept")).await;
+    let mut looks = world.at_disk(&name).await;
+    ask(&mut looks, command::FLUSH, 0, 0).await;
+    looks.read_exact(&mut [0; 16]).await.unwrap();
+    ask(&mut looks, command::DISCONNECT, 0, 0).await;
+    assert!(is_over(&mut looks).await);
+    // All room is somebody else's.
+    let (_, other) = world.export(true, None).await;
+    let mut hog = world.at_disk(&other).await;
+    ask(&mut hog, command::WRITE, 0, 4096).await;
+    hog.write_all(&[1; 4096]).await.unwrap();
+    hog.read_exact(&mut [0; 16]).await.unwrap();
+    let mut writes = world.at_disk(&name).await;
+    for (at, refused) in [(0, false), (4096, true)] {
+        ask(&mut writes, command::WRITE, at, 4096).await;
+        writes.write_all(&[3; 4096]).await.unwrap();
+        let mut reply = [0; 16];
+        writes.read_exact(&mut reply).await.unwrap();
+        assert_eq!(reply[4..8] != [0; 4], refused, "{at}");
+    }
+    ask(&mut writes, command::DISCONNECT, 0, 0).await;
+    assert!(is_over(&mut writes).await);
+    world.stop.cancel();
+    let World { service, served, .. } = world;
+    served.await.unwrap();
+    let admin = service.local_admin().unwrap();
+    let found = service.find_disk(&admin, "kept", Source::Socket).err().unwrap();
+    assert_eq!(found.kind, crate::service::ErrorKind::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]

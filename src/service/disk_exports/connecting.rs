@@ -125,6 +125,18 @@ impl Service {
         Ok(worth.map(|worth| coming_from(worth.actor(actor.scope.clone()), actor.origin.source)))
     }
 
+    /// Records that what a connection wrote becomes no image, though its opener wanted one of this name.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn note_lost_capture(&self, connection: &Connection, name: &str, why: &str) -> Result<(), Error> {
+        let mut act = Act::new(Operation::ConnectDisk);
+        act.image(&connection.open.image);
+        let export = connection.export.as_ref().map(DiskExport::id).unwrap_or_default();
+        act.say(format!("by export {export}: what was written is not captured as {name:?}, as {why}"));
+        self.recorded_failure(&connection.actor, act, |_, _| Ok(()))
+    }
+
     /// Records that a connection begins, and counts it.
     ///
     /// # Errors
