@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::client::{Api, Client};
 use super::failure::Failure;
+use super::image::Patience as Trying;
 use super::progress::Progress;
 
 /// Between two looks at a job.
@@ -47,9 +48,22 @@ impl Patience {
 /// When it has not ended by then, or the box cannot be reached.
 pub async fn follow(client: &Client, id: &str, longest: Option<Duration>) -> Result<Value, Failure> {
     let began = Instant::now();
-    let mut watched = Watched::default();
+    let (mut watched, mut patience, mut looks) = (Watched::default(), Trying::default(), 0);
     loop {
-        let job = client.get(Api::Native, &path(id)).await?;
+        let job = match client.get(Api::Native, &path(id)).await {
+            Ok(job) => job,
+            // The job goes on, also over a restart of the server.
+            Err(failure) => {
+                let tell = |text: &str| watched.tell(text);
+                let waited = patience.wait(client, failure, looks, tell).await;
+                waited.map_err(|failure| {
+                    let message = format!("{failure}; job {id} goes on: tintype job wait {id} follows it");
+                    Failure { message, ..failure }
+                })?;
+                continue;
+            }
+        };
+        looks += 1;
         match job["state"].as_str().unwrap_or_default() {
             "queued" | "running" => watched.show(&job),
             _ => return Ok(job),
@@ -82,6 +96,14 @@ struct Watched {
 }
 
 impl Watched {
+    /// Says something beside the bar.
+    fn tell(&self, text: &str) {
+        match &self.progress {
+            Some((_, progress)) => progress.say(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
     fn show(&mut self, job: &Value) {
         let total = job["total_bytes"].as_u64().unwrap_or(0);
         // A total that becomes known, or another one, takes another bar.

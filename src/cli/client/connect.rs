@@ -11,7 +11,7 @@ use super::super::failure::{Failure, Remedy};
 use super::credentials::{Credentials, Session};
 use super::{Client, Way};
 use crate::base::with_causes;
-use crate::daemon::data_dir::DataDir;
+use crate::daemon::data_dir::{DataDir, local_url};
 use crate::daemon::{Settings, compose, layers};
 
 /// Carries a new token.
@@ -76,7 +76,9 @@ impl Target {
         let handle = tokio::runtime::Handle::current();
         let opened = tokio::task::spawn_blocking(move || {
             let parts = compose::open(&settings, &handle)?;
-            let router = parts.router(&settings);
+            // No server runs: addresses lead to where one of this box will listen.
+            let url = settings.listen().ok().map(local_url);
+            let router = parts.router_at(settings.public_url().or(url.as_deref()), &settings);
             Ok::<_, crate::daemon::Error>((router, parts))
         });
         let (router, parts) = opened.await.map_err(|e| Failure::failed(e.to_string()))??;

@@ -41,7 +41,7 @@ impl Capture {
     /// When the disk cannot be read, or the box refuses.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let (file, disk) = self.open().await?;
-        let mut record = self.new.record(&file);
+        let mut record = self.new.record(&file, None);
         self.new.seal(client, &mut record).await?;
         let created = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?.json().await?;
         let id = super::id(&created)?;

@@ -46,7 +46,7 @@ impl Fetch {
         let Some((_, file)) = file else {
             return Err(Failure::usage(format!("{:?} has not the form BUCKET:FILE", self.from)));
         };
-        let mut record = self.new.record(std::path::Path::new(file));
+        let mut record = self.new.record(std::path::Path::new(file), None);
         self.new.seal(client, &mut record).await?;
         let created = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?.json().await?;
         let id = super::id(&created)?;

@@ -11,7 +11,6 @@ use clap::Args;
 use futures::TryStreamExt;
 use http::{HeaderName, Method};
 use serde_json::json;
-use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use super::super::client::{Api, Client, Payload};
@@ -22,6 +21,7 @@ use super::super::progress::Progress;
 use super::capture::Local;
 use super::new::NewImage;
 use super::send::{Data, Sending};
+use super::start::{self, Start};
 use crate::disk::Budgets;
 use crate::disk::ova::Archive;
 use crate::service::images::DISK_PROPERTY;
@@ -74,7 +74,17 @@ impl Import {
             return output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?);
         }
         self.expect_choice()?;
-        let mut record = self.new.record(&self.file);
+        let (start, source) = self.start(source, total.is_some()).await?;
+        if start.is_empty() {
+            return Err(Failure::usage(format!("{}: there is nothing in it", self.file.display())));
+        }
+        let container = start.container();
+        if let Some(format) = container.filter(|_| self.new.goes_by_bytes(&self.file)) {
+            let file = self.file.display();
+            let format = format.as_str();
+            eprintln!("{file}: imported as {format}, which it is by its bytes; --disk-format says otherwise");
+        }
+        let mut record = self.new.record(&self.file, container);
         if let Some(number) = self.disk {
             record[DISK_PROPERTY] = number.to_string().into();
         }
@@ -110,6 +120,15 @@ impl Import {
         output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
     }
 
+    /// What the data is by its bytes, and the data.
+    async fn start(&self, source: start::Data, is_file: bool) -> Result<(Start, start::Data), Failure> {
+        let started = match is_file {
+            true => Start::of_file(&self.file).map(|start| (start, source)),
+            false => Start::of_stream(source).await,
+        };
+        started.map_err(|e| Failure::file(&self.file, &e))
+    }
+
     /// Refuses a machine with several disks none of which is chosen, before any of it is sent.
     fn expect_choice(&self) -> Result<(), Failure> {
         if self.convert.is_none() || self.disk.is_some() {
@@ -133,7 +152,7 @@ impl Import {
         &self,
         client: &Client,
         id: &str,
-        source: Box<dyn AsyncRead + Send + Unpin>,
+        source: start::Data,
         total: Option<u64>,
     ) -> Result<(), Failure> {
         if !client.works_off_jobs() {
@@ -178,7 +197,7 @@ impl Import {
         Failure { message, ..failure }
     }
 
-    async fn open(&self) -> Result<(Box<dyn AsyncRead + Send + Unpin>, Option<u64>), Failure> {
+    async fn open(&self) -> Result<(start::Data, Option<u64>), Failure> {
         if self.file == Path::new("-") {
             return Ok((Box::new(tokio::io::stdin()), None));
         }
@@ -193,7 +212,7 @@ impl Import {
     }
 }
 
-fn payload(source: Box<dyn AsyncRead + Send + Unpin>, total: Option<u64>) -> Payload {
+fn payload(source: start::Data, total: Option<u64>) -> Payload {
     let mut progress = Progress::bytes(total);
     let pieces = ReaderStream::with_capacity(source, READ_BYTES);
     let body = Body::from_stream(pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64)));

@@ -61,7 +61,11 @@ impl Link {
                 made["net"].as_str().map_or_else(String::new, |net| format!(", from {}", printable(net)));
             eprintln!("Good until {}{net}. Whoever has it may download the image.", text("expires_at"));
             eprintln!("End it before with: tintype image unlink {id} {}", text("id"));
-            if leads_here(&text("url")) {
+            if !client.works_off_jobs() {
+                eprintln!(
+                    "No server runs on this box: the address leads somewhere while one does (tintype serve)."
+                );
+            } else if leads_here(&text("url")) {
                 eprintln!(
                     "The address leads to this machine alone: for fetchers elsewhere set server.public_url."
                 );

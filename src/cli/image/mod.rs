@@ -22,12 +22,14 @@ mod send;
 mod set;
 mod show;
 mod sink;
+mod start;
 mod stores;
 mod tree;
 mod verify;
 mod wanted;
 
 use clap::Subcommand;
+pub use patience::Patience;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -132,6 +134,8 @@ impl Image {
     }
 }
 
+/// Ids of images with the same name that are told of.
+const IDS_MAX: usize = 5;
 /// What stands before the name of a family.
 const FAMILY: &str = "family:";
 
@@ -166,8 +170,11 @@ async fn find(client: &Client, name: &str) -> Result<Value, Failure> {
     match (found.pop(), found.len()) {
         (None, _) => Err(Failure::not_found(format!("no image called \"{name}\""))),
         (Some(image), 0) => Ok(image),
-        (Some(_), more) => {
-            Err(Failure::failed(format!("{} images are called \"{name}\"; name one by its id", more + 1)))
+        (Some(last), more) => {
+            let ids = found.iter().chain([&last]).filter_map(|image| image["id"].as_str());
+            let ids: Vec<&str> = ids.take(IDS_MAX).collect();
+            let (more, ids) = (more + 1, ids.join(", "));
+            Err(Failure::failed(format!("{more} images are called \"{name}\"; name one by its id: {ids}")))
         }
     }
 }

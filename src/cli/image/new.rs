@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Api, Client};
 use super::super::failure::Failure;
+use crate::disk::probe::Format;
 use crate::model::image::DISK_FORMATS;
 use crate::service::images::{CUSTOM_KEY_PROPERTY, KEY_PROPERTY, OWN_KEY};
 
@@ -22,10 +23,10 @@ pub struct NewImage {
     /// Name of the image [default: the file's name without its ending]
     #[arg(long)]
     pub name: Option<String>,
-    /// What the data is, or the disk in it [default: from the file's ending, vmdk for an ova, else raw]
+    /// What the data is, or the disk in it [default: by the file's ending, else by its bytes; vmdk for an ova]
     #[arg(long, value_parser = DISK_FORMATS)]
     disk_format: Option<String>,
-    /// What surrounds the data [default: ova for a file that ends so, else bare]
+    /// What surrounds the data [default: ova for such a file, else bare]
     #[arg(long)]
     container_format: Option<String>,
     /// Who may see it
@@ -49,11 +50,11 @@ pub struct NewImage {
 }
 
 impl NewImage {
-    /// What the box is told of an image that is made from this file.
-    pub fn record(&self, file: &Path) -> Value {
+    /// What the box is told of an image that is made from this file, which is such a container by its bytes.
+    pub fn record(&self, file: &Path, container: Option<Format>) -> Value {
         let mut record = json!({
-            "disk_format": self.disk_format(file),
-            "container_format": self.container_format(file),
+            "disk_format": self.disk_format(file, container),
+            "container_format": self.container_format(file, container),
             "visibility": self.visibility,
             "tags": self.tag,
         });
@@ -89,25 +90,32 @@ impl NewImage {
         self.name.as_deref().or(stem)
     }
 
-    fn disk_format(&self, file: &Path) -> &str {
-        let ending = ending(file);
-        match (&self.disk_format, DISK_FORMATS.iter().find(|f| **f == ending)) {
+    /// Whether the file's bytes say what neither the command nor the file's name does.
+    pub fn goes_by_bytes(&self, file: &Path) -> bool {
+        self.disk_format.is_none() && self.container_format.is_none() && named(file).is_none()
+    }
+
+    fn disk_format(&self, file: &Path, container: Option<Format>) -> &str {
+        match (&self.disk_format, named(file)) {
             (Some(format), _) => format,
-            (None, Some(format)) => format,
+            (None, Some(format)) if format != ARCHIVE => format,
             // What machines in an archive have, but for what somebody made by hand.
-            (None, None) if self.container_format(file) == ARCHIVE => "vmdk",
-            (None, None) => "raw",
+            _ if self.container_format(file, container) == ARCHIVE => "vmdk",
+            _ => container.map_or("raw", Format::as_str),
         }
     }
 
-    fn container_format(&self, file: &Path) -> &str {
-        let by_name = if ending(file) == ARCHIVE { ARCHIVE } else { "bare" };
-        self.container_format.as_deref().unwrap_or(by_name)
+    fn container_format(&self, file: &Path, container: Option<Format>) -> &str {
+        let is_archive = named(file).map_or(container == Some(Format::Ova), |named| named == ARCHIVE);
+        let found = if is_archive { ARCHIVE } else { "bare" };
+        self.container_format.as_deref().unwrap_or(found)
     }
 }
 
-fn ending(file: &Path) -> &str {
-    file.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
+/// What a file is by the ending of its name, where that is the name of a format.
+fn named(file: &Path) -> Option<&'static str> {
+    let ending = file.extension().and_then(|ending| ending.to_str())?.to_ascii_lowercase();
+    DISK_FORMATS.into_iter().chain([ARCHIVE]).find(|format| *format == ending)
 }
 
 /// A key and its value, as a person types them.
@@ -123,6 +131,10 @@ mod tests {
     use super::*;
 
     fn record(file: &str) -> Value {
+        record_of(file, None)
+    }
+
+    fn record_of(file: &str, container: Option<Format>) -> Value {
         let new = NewImage {
             name: None,
             disk_format: None,
@@ -134,7 +146,19 @@ mod tests {
             own_key: false,
             custom_key: None,
         };
-        new.record(Path::new(file))
+        new.record(Path::new(file), container)
+    }
+
+    #[test]
+    fn bytes_say_what_a_file_is_whose_name_does_not() {
+        for file in ["jammy.img", "noending", "-", "disk.vpc"] {
+            assert_eq!(record_of(file, Some(Format::Qcow2))["disk_format"], "qcow2", "{file}");
+            assert_eq!(record_of(file, None)["disk_format"], "raw", "{file}");
+        }
+        let machine = record_of("machine", Some(Format::Ova));
+        assert_eq!((&machine["disk_format"], &machine["container_format"]), (&json!("vmdk"), &json!("ova")));
+        // A disk whose guest wrote what looks like a container stays what its name says.
+        assert_eq!(record_of("disk.raw", Some(Format::Qcow2))["disk_format"], "raw");
     }
 
     #[test]
@@ -146,6 +170,7 @@ mod tests {
         assert_eq!(record("disk.img")["container_format"], "bare");
         let machine = record("machine.ova");
         assert_eq!((&machine["disk_format"], &machine["container_format"]), (&json!("vmdk"), &json!("ova")));
+        assert_eq!(record("A.VHD")["disk_format"], "vhd");
         assert!(record("-").get("name").is_none());
         assert_eq!(pair("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert!(pair("=x").is_err());

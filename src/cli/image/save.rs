@@ -5,6 +5,7 @@
 //! image's.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -92,9 +93,11 @@ async fn write_file(client: &Client, path: &Path, wanted: Wanted) -> Result<u64,
     let part = part_of(path, wanted.mark.as_deref())?;
     let cannot = |e: &std::io::Error| Failure::file(&part, e);
     let mut options = File::options();
-    // What cannot be gone on with begins anew.
+    // What cannot be gone on with begins anew; so does what a machine that went down may have lost a part of, where nothing would
+    // tell.
+    let goes_on = wanted.has_ranges && (wanted.has_digest() || is_of_this_boot(&part));
     let options = options.read(true).create(true);
-    let options = options.write(true).truncate(!wanted.has_ranges);
+    let options = options.write(true).truncate(!goes_on);
     let mut file = options.open(&part).await.map_err(|e| cannot(&e))?;
     let mut arrival = Arrival::new(wanted);
     arrival.count(&mut file).await.map_err(|e| cannot(&e))?;
@@ -106,6 +109,13 @@ async fn write_file(client: &Client, path: &Path, wanted: Wanted) -> Result<u64,
         }
         taken => settle(taken, arrival, &mut sink, &part, path).await,
     }
+}
+
+/// Whether a file was written to since this machine started last.
+fn is_of_this_boot(part: &Path) -> bool {
+    let Ok(written) = std::fs::metadata(part).and_then(|facts| facts.modified()) else { return false };
+    let up = Duration::from_secs(rustix::system::sysinfo().uptime.unsigned_abs());
+    written.elapsed().is_ok_and(|age| age < up)
 }
 
 /// Gives the file its name when its bytes are what was wanted, and removes it when they are not.

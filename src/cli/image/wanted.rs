@@ -75,6 +75,11 @@ impl Wanted {
         })
     }
 
+    /// Whether there is a digest that all of it is compared with.
+    pub(super) fn has_digest(&self) -> bool {
+        ["checksum", "os_hash_value"].iter().any(|digest| self.expected[digest].is_string())
+    }
+
     /// The same with its holes, where the data is the disk itself.
     pub(super) async fn with_holes(self, client: &Client, id: &str) -> Wanted {
         Wanted { holes: Holes::of_disk(client, id).await, ..self }
