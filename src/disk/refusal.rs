@@ -102,10 +102,19 @@ impl Refusal {
     }
 }
 
+/// What to do with an archive that is not in order.
+const EXPORT_AGAIN: &str = "export the machine anew, or take its disks out (tar -xf) and import each";
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Refusal { format, code, field, why } = self;
-        write!(f, "{} {field}: {why} ({}); {}", format.as_str(), code.as_str(), code.remedy())
+        let remedy = match (format, code) {
+            (_, Code::CutShort | Code::OverBudget) => code.remedy(),
+            // No tool for disks mends an archive.
+            (Format::Ova, _) => EXPORT_AGAIN,
+            _ => code.remedy(),
+        };
+        write!(f, "{} {field}: {why} ({}); {remedy}", format.as_str(), code.as_str())
     }
 }
 

@@ -42,15 +42,18 @@ pub(super) struct Footer {
     pub(super) size_bytes: u64,
     /// The size by the geometry, which some readers take.
     pub(super) geometry_bytes: u64,
+    /// Whether its maker rounds the geometry and goes by the size, as its readers know.
+    is_by_size: bool,
     /// Bytes of the file before the footer.
     pub(super) before_bytes: u64,
 }
 
 impl Footer {
-    /// The size by the geometry, where that is another.
+    /// The size by the geometry, where that is another, and some readers take it.
     pub(super) fn other_size(&self) -> Option<u64> {
         let is_capped = self.geometry_bytes >= GEOMETRY_MAX * FOOTER_BYTES as u64;
-        Some(self.geometry_bytes).filter(|bytes| !is_capped && *bytes != self.size_bytes)
+        let is_known = is_capped || self.is_by_size;
+        Some(self.geometry_bytes).filter(|bytes| !is_known && *bytes != self.size_bytes)
     }
 
     pub(super) fn read(source: &dyn Source) -> Result<Footer, Error> {
@@ -80,7 +83,9 @@ impl Footer {
             return refuse(Code::Disagreement, "footer copy", "the one at the start is another".into());
         }
         let geometry_bytes = geometry_bytes(&footer);
-        Ok(Footer { kind, size_bytes: size(&file, &footer, geometry_bytes)?, geometry_bytes, before_bytes })
+        let is_by_size = BY_CURRENT_SIZE.contains(&footer.bytes(28, 4));
+        let size_bytes = size(&file, &footer, geometry_bytes)?;
+        Ok(Footer { kind, size_bytes, geometry_bytes, is_by_size, before_bytes })
     }
 }
 
