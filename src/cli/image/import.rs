@@ -82,7 +82,9 @@ impl Import {
         if let Some(format) = container.filter(|_| self.new.goes_by_bytes(&self.file)) {
             let file = self.file.display();
             let format = format.as_str();
-            eprintln!("{file}: imported as {format}, which it is by its bytes; --disk-format says otherwise");
+            eprintln!(
+                "{file}: taken for {format}, which it is by its bytes (--disk-format is believed instead)"
+            );
         }
         let mut record = self.new.record(&self.file, container);
         if let Some(number) = self.disk {
