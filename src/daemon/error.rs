@@ -89,10 +89,12 @@ pub enum Error {
     #[error("the catalog cannot be set up: {}", .0.internal.as_deref().unwrap_or(&.0.message))]
     Setup(#[from] service::Error),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address} ({cause}); {next}")]
+    #[error("cannot listen on {address} ({cause}); {next} with {option}")]
     Listen {
         /// What was asked for.
         address: String,
+        /// What names the address on the command line.
+        option: &'static str,
         /// The system's complaint.
         cause: std::io::Error,
         /// What the operator can do.
@@ -134,16 +136,16 @@ impl Error {
     }
 
     /// A listener's failure, with advice that fits the cause.
-    pub(super) fn listen(address: impl ToString, cause: std::io::Error) -> Error {
+    /// `option` is what names the address.
+    pub(super) fn listen(address: impl ToString, option: &'static str, cause: std::io::Error) -> Error {
         use std::io::ErrorKind;
         let next = match cause.kind() {
-            ErrorKind::AddrInUse => "another program has the port: stop it, or choose another with --listen",
-            ErrorKind::PermissionDenied => {
-                "ports below 1024 need a privilege: choose a higher one with --listen"
-            }
-            ErrorKind::AddrNotAvailable => "this machine has no such address: choose another with --listen",
-            _ => "choose another with --listen",
+            ErrorKind::AddrInUse => "another program has it: stop that, or choose another",
+            ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+            ErrorKind::AddrNotAvailable => "this machine has no such address: choose another",
+            ErrorKind::NotFound => "there is no such folder: make it, or choose another",
+            _ => "choose another",
         };
-        Error::Listen { address: address.to_string(), cause, next }
+        Error::Listen { address: address.to_string(), option, cause, next }
     }
 }

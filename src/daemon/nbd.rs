@@ -195,7 +195,7 @@ pub(super) async fn bind(nbd: &Nbd) -> Result<Option<Bound>, Error> {
     let secured = if nbd.tls_cert.is_empty() { "" } else { "s" };
     match nbd.place().map_err(Error::Settings)? {
         Place::Tcp(wanted) => {
-            let listener = TcpListener::bind(wanted).await.map_err(|e| Error::listen(wanted, e))?;
+            let listener = TcpListener::bind(wanted).await.map_err(|e| Error::listen(wanted, "--nbd", e))?;
             let address = listener.local_addr().map_err(Error::Process)?;
             let reached = match nbd.public_address.as_str() {
                 "" => address.to_string(),
@@ -205,7 +205,8 @@ pub(super) async fn bind(nbd: &Nbd) -> Result<Option<Bound>, Error> {
             Ok(Some(Bound { listener: Listener::Tcp(listener), place, file: None }))
         }
         Place::Unix(path) => {
-            let listener = bind_socket(&path, nbd.insecure).map_err(|e| Error::listen(path.display(), e))?;
+            let listener =
+                bind_socket(&path, nbd.insecure).map_err(|e| Error::listen(path.display(), "--nbd", e))?;
             let socket = utf8_percent_encode(&path.to_string_lossy(), &SOCKET).to_string();
             let place = format!("nbd{secured}+unix:///?socket={socket}");
             Ok(Some(Bound { listener: Listener::Unix(listener), place, file: Some(path) }))

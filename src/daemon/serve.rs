@@ -96,10 +96,11 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(&Ready<'_>)) -> Result<(), 
 async fn run(settings: &Settings, parts: &Parts, ready: impl FnOnce(&Ready<'_>)) -> Result<(), Error> {
     let mut signals = Signals::catch()?;
     let wanted = settings.listen().map_err(Error::Settings)?;
-    let public = TcpListener::bind(wanted).await.map_err(|e| Error::listen(wanted, e))?;
+    let public = TcpListener::bind(wanted).await.map_err(|e| Error::listen(wanted, "--listen", e))?;
     let address = public.local_addr().map_err(Error::Process)?;
     let control_path = parts.dir.control_socket();
-    let control = bind_control(&control_path).map_err(|e| Error::listen(control_path.display(), e))?;
+    let control =
+        bind_control(&control_path).map_err(|e| Error::listen(control_path.display(), "--data", e))?;
     let shares = memory::divide(settings);
     let disk_options = nbd::options(settings, &shares)?;
     let disks = nbd::bind(&settings.nbd).await?;

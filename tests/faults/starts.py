@@ -43,7 +43,7 @@ def port_taken(context):
         first.start()
         address = first.url.removeprefix('http://')
         with Box(context.binary, context.work / 'b', listen=address) as second:
-            refused(second, 'port taken', address, 'another program has the port', '--listen')
+            refused(second, 'port taken', address, 'another program has it', '--listen')
         equal('healthz', admin(first).ask('GET', '/healthz').status, 200)
         equal('exit status', first.stop(), 0)
 
