@@ -2,29 +2,17 @@
 
 use super::budgets::Budgets;
 use super::guest::Guest;
-use super::ova::Archive;
 use super::probe::Format;
 use super::refusal::Error;
 use super::source::Source;
 use super::{Qcow2, Vdi, Vhd, Vhdx, Vmdk};
 
-/// Opens a container that wraps a guest's disk, in an archive or alone; `None` where the format is none.
+/// Opens a container that wraps a guest's disk; `None` where the format is none, or an archive, whose disks
+/// [`Archive`](super::ova::Archive) opens.
 ///
 /// # Errors
 /// A refusal, or what reading fails with.
 pub fn open<S: Source + 'static>(
-    format: Format,
-    source: S,
-    budgets: &Budgets,
-) -> Result<Option<Box<dyn Guest>>, Error> {
-    match format {
-        Format::Ova => Archive::read(&source, budgets)?.only_disk()?.open(source, budgets).map(Some),
-        alone => open_alone(alone, source, budgets),
-    }
-}
-
-/// The same of one that is in no archive.
-pub(super) fn open_alone<S: Source + 'static>(
     format: Format,
     source: S,
     budgets: &Budgets,

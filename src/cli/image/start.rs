@@ -9,8 +9,7 @@ use std::path::Path;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::capture::Local;
-use crate::disk::Source;
-use crate::disk::probe::{Format, HEAD_BYTES, Probe, TAIL_BYTES};
+use crate::disk::probe::{Format, HEAD_BYTES, Probe};
 
 /// What goes up.
 pub(super) type Data = Box<dyn AsyncRead + Send + Unpin>;
@@ -24,16 +23,7 @@ impl Start {
     /// # Errors
     /// When it cannot be read.
     pub(super) fn of_file(path: &Path) -> io::Result<Start> {
-        let file = Local::open(path)?;
-        let (size, mut probe) = (file.size_bytes(), Probe::default());
-        let head_bytes = size.min(HEAD_BYTES as u64);
-        let tail_bytes = (size - head_bytes).min(TAIL_BYTES as u64);
-        for (at, bytes) in [(0, head_bytes), (size - tail_bytes, tail_bytes)] {
-            let mut piece = vec![0; bytes as usize];
-            file.read_exact_at(at, &mut piece)?;
-            probe.push(&piece);
-        }
-        Ok(Start(probe))
+        Ok(Start(Probe::of(&Local::open(path)?)?))
     }
 
     /// Of what can be read once; gives it back whole.

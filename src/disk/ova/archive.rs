@@ -8,7 +8,7 @@ use crate::disk::budgets::Budgets;
 use crate::disk::containers;
 use crate::disk::guest::Guest;
 use crate::disk::notes::{Note, NoteCode};
-use crate::disk::probe::{Format, HEAD_BYTES, Probe, TAIL_BYTES};
+use crate::disk::probe::{Format, Probe};
 use crate::disk::raw::Raw;
 use crate::disk::refusal::{Code, Error, Refusal};
 use crate::disk::source::{Source, Structures};
@@ -65,21 +65,6 @@ impl Archive {
         &self.disks
     }
 
-    /// Its disk, where there is one alone.
-    ///
-    /// # Errors
-    /// A refusal that names all where there are several.
-    pub fn only_disk(&self) -> Result<&Disk, Error> {
-        match self.disks.as_slice() {
-            [disk] => Ok(disk),
-            several => {
-                let why =
-                    format!("there are {} disks ({}), and none is chosen", several.len(), self.listed());
-                Err(refuse(Code::Unsupported, "DiskSection", &why))
-            }
-        }
-    }
-
     /// Its disks by their numbers, from 1, and names; of many, the first.
     pub fn listed(&self) -> String {
         let named = |(at, disk): (usize, &Disk)| format!("{} {}", at + 1, disk.name());
@@ -129,7 +114,7 @@ impl Disk {
         let window = Window::new(source, self.file.at, self.file.bytes);
         match self.format {
             None => Ok(Box::new(Raw::new(window))),
-            Some(format) => containers::open_alone(format, window, budgets)?
+            Some(format) => containers::open(format, window, budgets)?
                 .ok_or_else(|| refuse(Code::Unsupported, "Disk fileRef", "its format is not read here")),
         }
     }
@@ -185,14 +170,7 @@ fn files(described: &Descriptor, members: &[Member]) -> Result<Vec<Member>, Erro
 
 /// What the disk is by its start and end, as any image is (requirements S6 and S7).
 fn format(source: &dyn Source, disk: &Member) -> Result<Option<Format>, Error> {
-    let (head_bytes, mut probe) = (disk.bytes.min(HEAD_BYTES as u64), Probe::default());
-    let tail_bytes = (disk.bytes - head_bytes).min(TAIL_BYTES as u64);
-    for (at, bytes) in [(disk.at, head_bytes), (disk.at + disk.bytes - tail_bytes, tail_bytes)] {
-        let mut piece = vec![0; bytes as usize];
-        source.read_exact_at(at, &mut piece)?;
-        probe.push(&piece);
-    }
-    let found = probe.formats();
+    let found = Probe::of(&Window::new(source, disk.at, disk.bytes))?.formats();
     let containers: Vec<Format> =
         found.iter().copied().filter(|format| !format.is_partition_table()).collect();
     let wrong = |why: String| Err(refuse(Code::Unsupported, "Disk fileRef", &why));

@@ -8,9 +8,12 @@ mod ends;
 mod format;
 mod marks;
 
+use std::io;
+
 pub use self::ends::Ends;
 pub use self::format::Format;
 use super::fields::array;
+use super::source::Source;
 
 /// How much of the start is kept: the volume descriptors of ISO 9660 and UDF, tables of partitions, and marks of file
 /// systems end before.
@@ -31,6 +34,22 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// Of what lies there whole: its start and its end are read.
+    ///
+    /// # Errors
+    /// When they cannot be.
+    pub fn of(source: &dyn Source) -> io::Result<Probe> {
+        let (size, mut probe) = (source.size_bytes(), Probe::default());
+        let head_bytes = size.min(HEAD_BYTES as u64);
+        let tail_bytes = (size - head_bytes).min(TAIL_BYTES as u64);
+        for (at, bytes) in [(0, head_bytes), (size - tail_bytes, tail_bytes)] {
+            let mut piece = vec![0; bytes as usize];
+            source.read_exact_at(at, &mut piece)?;
+            probe.push(&piece);
+        }
+        Ok(probe)
+    }
+
     /// Takes the next bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         let room = HEAD_BYTES - self.head.len();
