@@ -24,6 +24,7 @@ use super::send::{Data, Sending};
 use super::start::{self, Start};
 use crate::disk::Budgets;
 use crate::disk::ova::Archive;
+use crate::disk::probe::Format;
 use crate::service::images::DISK_PROPERTY;
 
 /// Bytes read at once.
@@ -73,12 +74,14 @@ impl Import {
             sending.run(client).await.map_err(|failure| self.hint(failure))?;
             return output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?);
         }
-        self.expect_choice()?;
         let (start, source) = self.start(source, total.is_some()).await?;
         if start.is_empty() {
             return Err(Failure::usage(format!("{}: there is nothing in it", self.file.display())));
         }
         let container = start.container();
+        if container == Some(Format::Ova) {
+            self.expect_choice()?;
+        }
         if let Some(format) = container.filter(|_| self.new.goes_by_bytes(&self.file)) {
             let file = self.file.display();
             let format = format.as_str();
@@ -136,7 +139,7 @@ impl Import {
         if self.convert.is_none() || self.disk.is_some() {
             return Ok(());
         }
-        // Of what cannot be read here, or is no archive, the box says more.
+        // Of what can be read once, or is not in order, the box says more.
         let Ok(file) = Local::open(&self.file) else { return Ok(()) };
         let Ok(archive) = Archive::read(&file, &Budgets::default()) else { return Ok(()) };
         match archive.disks().len() {

@@ -92,7 +92,7 @@ impl NewImage {
 
     /// Whether the file's bytes say what neither the command nor the file's name does.
     pub fn goes_by_bytes(&self, file: &Path) -> bool {
-        self.disk_format.is_none() && self.container_format.is_none() && named(file).is_none()
+        self.disk_format.is_none() && named(file).is_none()
     }
 
     fn disk_format(&self, file: &Path, container: Option<Format>) -> &str {
@@ -101,7 +101,8 @@ impl NewImage {
             (None, Some(format)) if format != ARCHIVE => format,
             // What machines in an archive have, but for what somebody made by hand.
             _ if self.container_format(file, container) == ARCHIVE => "vmdk",
-            _ => container.map_or("raw", Format::as_str),
+            // An archive that is said to be none is kept as it is.
+            _ => container.filter(|format| *format != Format::Ova).map_or("raw", Format::as_str),
         }
     }
 
