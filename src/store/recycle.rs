@@ -14,12 +14,11 @@ use super::format::FRAME_BYTES_MAX;
 const IDLE_MAX: usize = 24;
 /// The largest room kept.
 const ROOM_BYTES_MAX: usize = FRAME_BYTES_MAX;
+/// Rooms are as large as whole ones of these, so that most fit the next frame: a room that grows is new memory again.
+const STEP_BYTES: usize = 64 << 10;
 
 /// They belong to no store.
 static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
-
-/// Rooms are as large as whole ones of these, so that most fit the next frame: a room that grows is new memory again.
-const STEP_BYTES: usize = 64 << 10;
 
 /// An empty room for `bytes`.
 pub fn room(bytes: usize) -> Vec<u8> {
