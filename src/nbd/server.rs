@@ -254,7 +254,7 @@ impl Server {
             match (offered.writes(), ended) {
                 (Writes::None, _) => tracing::debug!(%image, name, "not captured: nothing was written"),
                 (Writes::All, Ended::Left) => self.keep(offered, name).await,
-                (Writes::Some, _) => self.lose(offered, name, "not all writes had room").await,
+                (Writes::Some, _) => self.lose(offered, name, "not all writes could be taken").await,
                 (Writes::All, Ended::Broken | Ended::Stopped) => {
                     self.lose(offered, name, "the client did not say that it was done").await;
                 }

@@ -89,6 +89,12 @@ async fn ask(client: &mut UnixStream, command: u16, offset: u64, length: u32) {
     client.write_all(&request).await.unwrap();
 }
 
+/// Asks for something, and gets it.
+async fn expect_served(client: &mut UnixStream) {
+    ask(client, command::FLUSH, 0, 0).await;
+    client.read_exact(&mut [0; 16]).await.unwrap();
+}
+
 async fn is_over(client: &mut UnixStream) -> bool {
     client.read(&mut [0; 64]).await.is_ok_and(|read| read == 0)
 }
@@ -118,12 +124,10 @@ async fn closing_an_export_and_stopping_end_connections() {
     let (id, name) = world.export(false, None).await;
     let (_, other) = world.export(false, None).await;
     let (mut closed, mut stopped) = (world.at_disk(&name).await, world.at_disk(&other).await);
-    ask(&mut closed, command::FLUSH, 0, 0).await;
-    closed.read_exact(&mut [0; 16]).await.unwrap();
+    expect_served(&mut closed).await;
     world.service.close_export(&world.service.local_admin().unwrap(), &id).unwrap();
     assert!(is_over(&mut closed).await);
-    ask(&mut stopped, command::FLUSH, 0, 0).await;
-    stopped.read_exact(&mut [0; 16]).await.unwrap();
+    expect_served(&mut stopped).await;
     world.stop.cancel();
     assert!(is_over(&mut stopped).await);
     world.served.await.unwrap();
@@ -138,15 +142,13 @@ async fn a_right_that_is_lost_ends_the_connections_that_it_made() {
     let (mut lost, mut kept) = (world.at_disk(&hers).await, world.at_disk(&other).await);
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(60)).await;
-        ask(&mut lost, command::FLUSH, 0, 0).await;
-        lost.read_exact(&mut [0; 16]).await.unwrap();
+        expect_served(&mut lost).await;
     }
     let off = UserChange { enabled: Some(false), ..UserChange::default() };
     let admin = world.service.actor_called("admin", "Default", "admin").unwrap();
     world.service.update_user(&admin, &grant.user, off).unwrap();
     assert!(is_over(&mut lost).await);
-    ask(&mut kept, command::FLUSH, 0, 0).await;
-    kept.read_exact(&mut [0; 16]).await.unwrap();
+    expect_served(&mut kept).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,8 +156,7 @@ async fn neither_a_look_nor_writes_that_had_no_room_become_an_image() {
     let world = World::new(8, 5000);
     let (_, name) = world.export(true, Some("kept")).await;
     let mut looks = world.at_disk(&name).await;
-    ask(&mut looks, command::FLUSH, 0, 0).await;
-    looks.read_exact(&mut [0; 16]).await.unwrap();
+    expect_served(&mut looks).await;
     ask(&mut looks, command::DISCONNECT, 0, 0).await;
     assert!(is_over(&mut looks).await);
     // All room is somebody else's.
