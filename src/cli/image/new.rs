@@ -136,8 +136,12 @@ mod tests {
     }
 
     fn record_of(file: &str, container: Option<Format>) -> Value {
-        let new = NewImage {
-            name: None,
+        of(None).record(Path::new(file), container)
+    }
+
+    fn of(name: Option<String>) -> NewImage {
+        NewImage {
+            name,
             disk_format: None,
             container_format: None,
             visibility: "shared".into(),
@@ -146,8 +150,7 @@ mod tests {
             key: None,
             own_key: false,
             custom_key: None,
-        };
-        new.record(Path::new(file), container)
+        }
     }
 
     #[test]
@@ -158,6 +161,9 @@ mod tests {
         }
         let machine = record_of("machine", Some(Format::Ova));
         assert_eq!((&machine["disk_format"], &machine["container_format"]), (&json!("vmdk"), &json!("ova")));
+        // There is no disk of that format.
+        let bare = NewImage { container_format: Some("bare".into()), ..of(None) };
+        assert_eq!(bare.record(Path::new("machine"), Some(Format::Ova))["disk_format"], "raw");
         // A disk whose guest wrote what looks like a container stays what its name says.
         assert_eq!(record_of("disk.raw", Some(Format::Qcow2))["disk_format"], "raw");
     }
