@@ -4,6 +4,7 @@
 //! Invariant: an acknowledged action leaves exactly one state. Knows nothing of media or faults.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use md5::Md5;
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha512};
 use tintype::base::Time;
 use tintype::model::image::Member;
 use tintype::model::{ContentId, Digests, Finding, Image, ImageId, SecureHash, Status, StorePlace, Verdict};
+use tintype::service::images::READER;
 
 use crate::rights::Thing;
 
@@ -18,7 +20,7 @@ use crate::rights::Thing;
 pub type Body = Arc<[u8]>;
 
 /// One state an image may be in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Picture {
     /// The record.
     pub image: Image,
@@ -29,6 +31,15 @@ pub struct Picture {
     /// Whether the record was never acknowledged: its times and its content's name are then
     /// nobody's knowledge.
     pub unseen: bool,
+}
+
+/// Of the data its length alone: a verdict has to be read.
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Picture { image, body, members, unseen } = self;
+        let body_bytes = body.as_ref().map(|body| body.len());
+        write!(f, "{image:?} with {body_bytes:?} bytes, {members:?}, unseen: {unseen}")
+    }
 }
 
 impl Picture {
@@ -70,7 +81,7 @@ impl Picture {
 /// What is found out about every body: it is a raw disk of noise.
 fn verdict() -> Verdict {
     let (code, field) = ("no-partition-table".into(), "master boot record".into());
-    Verdict { format: "raw".into(), reader: 1, findings: vec![Finding { code, field, value: None }] }
+    Verdict { format: "raw".into(), reader: READER, findings: vec![Finding { code, field, value: None }] }
 }
 
 /// The record without what only an answer tells.

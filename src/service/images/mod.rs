@@ -82,7 +82,7 @@ pub use transfer::{
 };
 pub(super) use transfer::{kill, revive};
 pub use upload::{BodyBroken, Upload};
-pub use verdicts::{DiskPolicy, FINDINGS_PROPERTY, FORMAT_PROPERTY, is_of_verdict};
+pub use verdicts::{DiskPolicy, FINDINGS_PROPERTY, FORMAT_PROPERTY, READER, is_of_verdict};
 
 #[cfg(test)]
 mod tests;

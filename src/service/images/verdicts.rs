@@ -10,7 +10,7 @@ use crate::model::{Finding, Image, Verdict};
 use crate::service::{Error, ErrorKind};
 
 /// The version of all that looks at data. It is counted up when anything tells other than before.
-const READER: u16 = 2;
+pub const READER: u16 = 2;
 /// What data is called that nothing is known of: a raw disk, or anything else.
 const RAW: &str = "raw";
 const UNKNOWN: &str = "unknown";
