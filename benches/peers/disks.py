@@ -17,6 +17,8 @@ from services import TintypeServer
 
 # Random reads: how large, how many at once, and for how long.
 BLOCK, DEPTH, SECONDS = 4096, 16, 5
+# A disk is copied so many times in a turn: once is over too soon to be told from what else the machine does.
+COPIES = 5
 # Clients that read the same disk at once.
 CROWD = 32
 
@@ -90,8 +92,8 @@ def processor_of(pid):
 
 
 def copied(uri):
-    """A disk read from its beginning to its end, into nothing."""
-    return spend(['nbdcopy', uri, 'null:'])
+    """A disk read from its beginning to its end, into nothing, some times one after the other."""
+    return spend(['sh', '-c', 'for copy in $(seq "$1"); do nbdcopy "$2" null: || exit; done', 'sh', str(COPIES), uri])
 
 
 def at_random(uri):
@@ -134,7 +136,7 @@ def disks(context, first):
                 took, rate = copied(server.uri(name)), at_random(server.uri(name))
                 spent.setdefault(name, {}).setdefault(server.name, []).append((took, rate))
                 note(f'round {number}: {name}, {server.name}: copied in {took.seconds:.2f} s, {rate:.0f} random reads/s')
-    size = raw.stat().st_size
+    size = raw.stat().st_size * COPIES
     for name, seen in spent.items():
         our, their = seen[ours.name], seen[theirs.name]
         # What is compressed costs whoever reads it for the first time; there is no promise about that.

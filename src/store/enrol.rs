@@ -70,7 +70,7 @@ impl Store {
         let (store, pack) = (self.clone(), new.pack.clone());
         txn.after_commit(move || {
             store.inner.pins.has_row(&pack.object_id());
-            store.inner.index.insert(realm, pack);
+            store.remember(realm, pack);
         });
         Ok(())
     }

@@ -20,6 +20,7 @@ use super::cutter::CutterParams;
 use super::enrol::NewPack;
 use super::error::Error;
 use super::format::fresh_id;
+use super::frames::Incoming;
 use super::manifest::{Extent, Manifest};
 use super::object::Builder;
 use super::pins::Held;
@@ -43,8 +44,14 @@ pub struct Ingest {
     /// Key domain of the stream.
     domain: u32,
     /// Its place among the streams at work, once there are bytes of it.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     lanes: Lanes,
+}
+
+/// A place among the streams at work.
+struct Place {
+    incoming: Incoming,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// A stream that is durable but not yet visible. Holding it keeps its packs from being reclaimed.
@@ -74,10 +81,11 @@ impl Ingest {
     /// # Errors
     /// Whatever broke the stream; it is abandoned then.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
-        if self.place.is_none() {
-            let places = self.store.inner.places.clone();
-            self.place = Some(places.acquire_owned().await.map_err(|_| Error::Broken)?);
-        }
+        let place = match &mut self.place {
+            Some(place) => place,
+            none => none.insert(self.store.place().await?),
+        };
+        place.incoming.brought(bytes.len() as u64);
         let units = bytes.len().div_ceil(BUDGET_UNIT).clamp(1, self.store.inner.budget_units) as u32;
         let budget = self.store.inner.budget.clone();
         let permit = budget.acquire_many_owned(units).await.map_err(|_| Error::Broken)?;
@@ -97,6 +105,14 @@ impl Ingest {
         let (domain, digests) = (self.domain, digesting.finalize());
         seal(self.store, Body { domain, cutter, extents, held, last_pack, digests, record, recipe: None })
             .await
+    }
+}
+
+impl Store {
+    /// Waits for a place among the streams at work.
+    async fn place(&self) -> Result<Place, Error> {
+        let permit = self.inner.places.clone().acquire_owned().await.map_err(|_| Error::Broken)?;
+        Ok(Place { incoming: self.inner.frames.incoming(), _permit: permit })
     }
 }
 

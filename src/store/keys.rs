@@ -101,7 +101,7 @@ impl Store {
         if self.is_revoked(domain) {
             self.inner.index.forget_domain(domain);
             self.inner.layouts.clear();
-            self.inner.frames.clear();
+            self.inner.frames.kept.clear();
             let detail = match &erased {
                 Ok(()) => format!("domain {domain} was erased: what it sealed cannot be read any more"),
                 Err(error) => format!("domain {domain} has no key in the ring any more, but: {error}"),

@@ -21,6 +21,7 @@ mod error;
 mod events;
 mod filling;
 mod format;
+mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 mod index;
@@ -110,11 +111,12 @@ use crate::model::{ContentId, DigestChoice, HashAlgorithm};
 use crate::objects::{Entrance, Objects, Traffic};
 use compress::Compressors;
 use format::{FRAME_BYTES, Header, Kind};
+use frames::Frames;
 use index::Index;
 use keyring::Keys;
 use manifest::Manifest;
 use object::Object;
-use pack::{Line, OpenFrame, Pack, PackWriter, pack_name};
+use pack::{Line, Pack, PackWriter, pack_name};
 use pins::{Held, Lease, Pins};
 use read::Fetchers;
 use realm::Realm;
@@ -148,8 +150,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     index: Index,
-    /// Frames read lately, by pack, generation and place.
-    frames: quick_cache::sync::Cache<FrameKey, OpenFrame, FrameWeight>,
+    /// Frames read lately.
+    frames: Arc<Frames>,
     layouts: layouts::Layouts,
     pins: Pins,
     budget: Arc<Semaphore>,
@@ -186,17 +188,6 @@ struct Inner {
     /// The way to the medium, where there is one to be opened.
     entrance: Option<Entrance>,
     entering: std::sync::Mutex<()>,
-}
-
-type FrameKey = (u64, u32, usize);
-
-#[derive(Clone)]
-struct FrameWeight;
-
-impl quick_cache::Weighter<FrameKey, OpenFrame> for FrameWeight {
-    fn weight(&self, _: &FrameKey, frame: &OpenFrame) -> u64 {
-        frame.weight() as u64
-    }
 }
 
 impl Store {
@@ -402,13 +393,18 @@ impl Store {
                 Err(Error::Key(_)) if !self.lies_in(number, &row.object)? => continue,
                 pack => Arc::new(pack?),
             };
-            self.inner.index.insert(row.realm(), pack.clone());
+            self.remember(row.realm(), pack.clone());
             // Nor may memory keep what was replaced while it was read.
             if self.lies_in(number, &row.object)? {
                 return Ok(pack);
             }
             self.inner.index.remove(number);
         }
+    }
+
+    /// Keeps a pack's footer in the index; frames make room for it.
+    fn remember(&self, realm: Realm, pack: Arc<Pack>) {
+        self.inner.frames.beside_index(self.inner.index.insert(realm, pack));
     }
 
     /// Reads the footer of a pack from the object its row names, past the index.

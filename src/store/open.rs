@@ -11,7 +11,8 @@ use super::compress::Compressors;
 use super::damage::Damage;
 use super::error::Error;
 use super::events::Events;
-use super::format::{FRAME_BYTES, FRAME_BYTES_MAX};
+use super::format::FRAME_BYTES_MAX;
+use super::frames::Frames;
 use super::index::Index;
 use super::ingest::BUDGET_UNIT;
 use super::keyring::{MasterKey, STORE_DOMAIN};
@@ -26,7 +27,7 @@ use super::scrub::Turns;
 use super::share::Shares;
 use super::totals;
 use super::vault::{Vault, refuse_data};
-use super::{FrameWeight, Inner, Store};
+use super::{Inner, Store};
 use crate::base::limits::MANIFEST_EXTENTS_MAX;
 use crate::base::{Clock, Entropy};
 use crate::db::Db;
@@ -245,11 +246,7 @@ impl Store {
                 clock,
                 entropy,
                 index: Index::new(memory / 4),
-                frames: quick_cache::sync::Cache::with_weighter(
-                    (memory / 8 / FRAME_BYTES).max(16),
-                    (memory / 8) as u64,
-                    FrameWeight,
-                ),
+                frames: Arc::new(Frames::new(memory)),
                 layouts: Layouts::new((memory / 16) as u64, (memory / 4 * 3) as u64),
                 pins: Pins::default(),
                 budget: Arc::new(Semaphore::new(budget_units)),

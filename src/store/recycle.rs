@@ -4,6 +4,7 @@
 //! Invariant: what is kept idle is 6 MiB at most, which comes on top of the store's memory; no
 //! byte of an old frame is ever seen in a new one, since room is handed out empty.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -15,21 +16,23 @@ const IDLE_MAX: usize = 24;
 /// The largest room kept.
 const ROOM_BYTES_MAX: usize = FRAME_BYTES_MAX;
 /// Rooms are as large as whole ones of these, so that most fit the next frame: a room that grows is new memory again.
-const STEP_BYTES: usize = 64 << 10;
+const STEP_BYTES: usize = 16 << 10;
+/// A room may be larger than a new one would be by so much: a frame that is kept keeps all of it.
+const EXCESS_BYTES: usize = 32 << 10;
 
-/// They belong to no store.
-static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+/// They belong to no store. Those that came back first come first.
+static IDLE: Mutex<VecDeque<Vec<u8>>> = Mutex::new(VecDeque::new());
 
 /// An empty room for `bytes`.
 pub fn room(bytes: usize) -> Vec<u8> {
+    let least = bytes.next_multiple_of(STEP_BYTES);
     let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    match idle.iter().rposition(|room| room.capacity() >= bytes) {
-        Some(place) => idle.swap_remove(place),
-        None => {
-            drop(idle);
-            Vec::with_capacity(bytes.next_multiple_of(STEP_BYTES))
-        }
+    let fits = |room: &Vec<u8>| (least..=least + EXCESS_BYTES).contains(&room.capacity());
+    if let Some(room) = idle.iter().rposition(fits).and_then(|place| idle.remove(place)) {
+        return room;
     }
+    drop(idle);
+    Vec::with_capacity(least)
 }
 
 /// Shares what was put in a room; the room comes back when the last holder lets go.
@@ -53,11 +56,11 @@ impl Drop for Lent {
         }
         room.clear();
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
-            idle.push(room);
-        } else if let Some(smaller) = idle.iter_mut().find(|other| other.capacity() < room.capacity()) {
-            *smaller = room;
-        }
+        // Those that nobody wanted for long make way: frames may have other sizes now.
+        let unwanted = if idle.len() < IDLE_MAX { None } else { idle.pop_front() };
+        idle.push_back(room);
+        drop(idle);
+        drop(unwanted);
     }
 }
 

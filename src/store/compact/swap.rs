@@ -100,7 +100,7 @@ impl Store {
             return Ok(None);
         }
         let object = Object::new(self.inner.objects.clone(), header, self.key_of(&header)?.as_deref());
-        self.inner.index.insert(realm, Arc::new(Pack::new(number, finished.footer, object, lease)?));
+        self.remember(realm, Arc::new(Pack::new(number, finished.footer, object, lease)?));
         drop(held);
         Ok(Some(object_bytes))
     }

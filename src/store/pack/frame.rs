@@ -15,18 +15,20 @@ const BITS: usize = u64::BITS as usize;
 #[derive(Clone)]
 pub struct OpenFrame {
     raw: Bytes,
+    /// What `raw` takes, which may be more than it has.
+    room_bytes: usize,
     proven: Arc<[AtomicU64]>,
 }
 
 impl OpenFrame {
-    /// A frame of `chunks` chunks, none of them compared yet.
-    pub fn new(raw: Bytes, chunks: usize) -> OpenFrame {
-        OpenFrame { raw, proven: (0..chunks.div_ceil(BITS)).map(|_| AtomicU64::new(0)).collect() }
+    /// A frame of `chunks` chunks, none of them compared yet, that lies in a room of so many bytes.
+    pub fn new(raw: Bytes, room_bytes: usize, chunks: usize) -> OpenFrame {
+        OpenFrame { raw, room_bytes, proven: (0..chunks.div_ceil(BITS)).map(|_| AtomicU64::new(0)).collect() }
     }
 
     /// Memory it takes, in bytes, about.
     pub fn weight(&self) -> usize {
-        self.raw.len() + self.proven.len() * size_of::<AtomicU64>() + 96
+        self.room_bytes + self.proven.len() * size_of::<AtomicU64>() + 96
     }
 
     /// Compares those chunks that reach into the bytes `from..to`, unless that was done, and gives these
@@ -91,7 +93,7 @@ mod tests {
         let raw: Vec<u8> = (0..100).collect();
         let mut names = names(&raw);
         names[2] = [0; 32];
-        let frame = OpenFrame::new(Bytes::from(raw.clone()), LENGTHS.len());
+        let frame = OpenFrame::new(Bytes::from(raw.clone()), 100, LENGTHS.len());
         let chunks = || LENGTHS.into_iter().zip(&names);
         assert_eq!(frame.prove((5, 30), chunks()).unwrap()[..], raw[5..30]);
         assert_eq!(frame.prove((60, 100), chunks()).unwrap()[..], raw[60..]);
@@ -105,7 +107,7 @@ mod tests {
     fn a_chunk_is_compared_once() {
         let raw: Vec<u8> = (0..100).collect();
         let names = names(&raw);
-        let frame = OpenFrame::new(Bytes::from(raw), LENGTHS.len());
+        let frame = OpenFrame::new(Bytes::from(raw), 100, LENGTHS.len());
         frame.prove((0, 15), LENGTHS.into_iter().zip(&names)).unwrap();
         assert!(frame.is_proven(0) && frame.is_proven(1) && !frame.is_proven(2));
         // Other names now: what was compared is not looked at again.

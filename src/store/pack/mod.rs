@@ -289,7 +289,8 @@ impl Pack {
         if raw.len() != entry.raw_bytes as usize {
             return Err(damaged(format!("frame {index} has {} bytes, not {}", raw.len(), entry.raw_bytes)));
         }
-        Ok(OpenFrame::new(recycle::share(raw), entry.count as usize))
+        let room_bytes = raw.capacity();
+        Ok(OpenFrame::new(recycle::share(raw), room_bytes, entry.count as usize))
     }
 }
 

@@ -4,20 +4,16 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quick_cache::sync::{DefaultLifecycle, GuardResult, PlaceholderGuard};
+use quick_cache::sync::GuardResult;
 
+use super::super::Store;
 use super::super::error::Error;
+use super::super::frames::{FrameKey, Guard};
 use super::super::pack::{OpenFrame, Pack, pack_name};
 use super::super::recipe;
 use super::super::stored::Stored;
-use super::super::{FrameKey, FrameWeight, Store};
 use super::plan::{Batch, Part};
 use crate::model::ByteRange;
-
-/// The right, and the duty, to read a frame.
-type Guard<'c> =
-    PlaceholderGuard<'c, FrameKey, OpenFrame, FrameWeight, quick_cache::DefaultHashBuilder, Lifecycle>;
-type Lifecycle = DefaultLifecycle<FrameKey, OpenFrame>;
 
 /// Zeros are handed out in pieces of this size.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
@@ -142,7 +138,7 @@ impl Store {
         error: &Error,
     ) -> Result<Bytes, Error> {
         tracing::warn!(%error, "what came is damaged; it is read again");
-        self.inner.frames.remove(&frame_key(pack, index));
+        self.inner.frames.kept.remove(&frame_key(pack, index));
         let frame = self.frame(pack, index, wanted)?;
         pack.prove(index, &frame, wanted)
     }
@@ -155,7 +151,7 @@ impl Store {
         let mut at = if indexes.len() > 1 { indexes.start } else { indexes.end };
         while at < indexes.end {
             let places = &mut found[at - indexes.start..];
-            match self.inner.frames.get_value_or_guard(&frame_key(pack, at), Some(Duration::ZERO)) {
+            match self.inner.frames.kept.get_value_or_guard(&frame_key(pack, at), Some(Duration::ZERO)) {
                 GuardResult::Value(frame) => {
                     places[0] = Some(frame);
                     at += 1;
@@ -177,7 +173,7 @@ impl Store {
     /// One frame; waits for whoever reads it.
     fn frame(&self, pack: &Pack, index: usize, wanted: ByteRange) -> Result<OpenFrame, Error> {
         let read = || pack.open_frames(index..index + 1, wanted).map(|mut frames| frames.remove(0));
-        self.inner.frames.get_or_insert_with(&frame_key(pack, index), read)
+        self.inner.frames.kept.get_or_insert_with(&frame_key(pack, index), read)
     }
 
     /// Reads the first of these frames, which is ours to read, and those after it that nobody has or
@@ -191,7 +187,7 @@ impl Store {
     ) -> Result<Vec<OpenFrame>, Error> {
         let mut guards = vec![first];
         for index in indexes.start + 1..indexes.end {
-            match self.inner.frames.get_value_or_guard(&frame_key(pack, index), Some(Duration::ZERO)) {
+            match self.inner.frames.kept.get_value_or_guard(&frame_key(pack, index), Some(Duration::ZERO)) {
                 GuardResult::Guard(guard) => guards.push(guard),
                 GuardResult::Value(_) | GuardResult::Timeout => break,
             }

@@ -43,7 +43,7 @@ impl Store {
                 let wanted = ByteRange { start: run.start + within.start, end: run.start + within.end };
                 let mut rest = out;
                 for index in pack.frames_over(wanted) {
-                    let frame = self.inner.frames.get(&frame_key(&pack, index))?;
+                    let frame = self.inner.frames.kept.get(&frame_key(&pack, index))?;
                     let piece: Bytes = pack.prove(index, &frame, wanted).ok()?;
                     let (now, later) = rest.split_at_mut_checked(piece.len())?;
                     now.copy_from_slice(&piece);

@@ -119,6 +119,9 @@ impl Store {
         let Some(pack) = reader.manifest().packs().min() else { return Ok(None) };
         let Some(row) = self.pack_row(pack)? else { return Ok(None) };
         steps.begin(Progress::TAKING_APART, reader.size_bytes())?;
+        // What assemblers hold is what they would hold of an upload.
+        let incoming = self.inner.frames.incoming();
+        incoming.brought(reader.size_bytes());
         let assembler = |cutter| Assembler::for_upkeep(self.clone(), row.realm(), cutter);
         let mut making = Making::new(reader, assembler(CutterParams::grid(0)), assembler(REST_CUTTER));
         for piece in pieces {
