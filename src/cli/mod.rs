@@ -11,6 +11,7 @@ mod client;
 mod completions;
 mod custom_key;
 mod damage;
+mod destination;
 mod events;
 mod failure;
 mod following;

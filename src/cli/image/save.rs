@@ -1,8 +1,8 @@
-//! `tintype image save`: an image's data, verified on arrival, in a file or on standard output.
+//! `tintype image save`: an image's data, verified on arrival, in a file, on a device, or on standard output.
 //!
 //! What has arrived of a file waits beside it under a name that tells which data it is of, so that the
 //! next try goes on from there. Invariant: a file appears under its own name only when its bytes are the
-//! image's.
+//! image's, and nothing but a file is replaced.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use tokio::fs::File;
 
 use super::super::client::Client;
+use super::super::destination::{self, Destination};
 use super::super::failure::{Failure, Remedy};
-use super::super::output::Output;
+use super::super::output::{Output, printable};
 use super::arrival::Arrival;
 use super::sink::Sink;
 use super::wanted::Wanted;
@@ -25,7 +26,8 @@ use crate::disk::writing::Form;
 pub struct Save {
     /// Id, name, or family:NAME for the latest of a family
     image: String,
-    /// File to write, or - for standard output
+    /// File to write, or - for standard output. A block device is written in place: what was on it is gone. A
+    /// pipe or a character device takes the data as standard output does
     file: PathBuf,
     /// Format that the file is to have, whatever the image is stored as; as it is stored without
     #[arg(long, value_parser = PossibleValuesParser::new(Form::ALL.map(Form::as_str)))]
@@ -39,26 +41,60 @@ impl Save {
     /// # Errors
     /// When the data does not arrive whole, is not what the record says, or cannot be written.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let destination = match self.file == Path::new("-") {
+            true => None,
+            false => Some(Destination::of(&self.file)?),
+        };
         let image = super::find_to_read(client, &self.image).await?;
         let id = super::id(&image)?;
         let wanted = match &self.format {
             None => Wanted::stored(id, &image),
             Some(format) => Wanted::formed(client, id, format).await?,
         };
-        let wanted = match is_bare_disk(self.format.as_deref(), &image) {
-            true => wanted.with_holes(client, id).await,
-            false => wanted,
+        let is_disk = is_bare_disk(self.format.as_deref(), &image);
+        let wanted = if is_disk { wanted.with_holes(client, id).await } else { wanted };
+        let Some(destination) = destination else {
+            let out = Sink::Out(Box::new(tokio::io::stdout()));
+            return stream(client, out, wanted, Failure::output).await.map(drop);
         };
-        if self.file == Path::new("-") {
-            let mut arrival = Arrival::new(wanted);
-            let out = &mut Sink::Out(tokio::io::stdout());
-            arrival.take(client, out, |e: &std::io::Error| Failure::output(e)).await?;
-            return arrival.finish();
-        }
         let checked = checked(self.format.as_deref(), &wanted);
-        let written = write_file(client, &self.file, wanted).await?;
-        let sentence = format!("Saved {id} to {} ({written} bytes, {checked})", self.file.display());
-        output.done(&sentence, &facts(id, &self, written))
+        let path = self.file.as_path();
+        let named = path.display();
+        let (written, sentence) = match &destination {
+            Destination::File(file) => {
+                let written = write_file(client, file, wanted).await?;
+                (written, format!("Saved {id} to {named} ({written} bytes, {checked})"))
+            }
+            Destination::Device => {
+                if self.format.is_none() && !is_disk && image["disk_format"] != "iso" {
+                    let format = printable(image["disk_format"].as_str().unwrap_or("no disk"));
+                    eprintln!(
+                        "{named}: gets the file as it is stored ({format}), not the guest's disk, which --format raw writes"
+                    );
+                }
+                let (written, rest) = write_device(client, path, wanted).await?;
+                let behind = match rest {
+                    0 => String::new(),
+                    rest => format!(", and the {rest} bytes behind it are as they were"),
+                };
+                let gone = "what the device had there is gone";
+                (
+                    written,
+                    format!("Saved {id} to the device {named} ({written} bytes, {checked}): {gone}{behind}"),
+                )
+            }
+            Destination::Stream => {
+                let out = File::from_std(destination::open_stream(path)?);
+                let cannot = |e: &std::io::Error| Failure::file(path, e);
+                let written = stream(client, Sink::Out(Box::new(out)), wanted, cannot).await?;
+                (written, format!("Saved {id} to {named} ({written} bytes, {checked})"))
+            }
+        };
+        let mut facts = facts(id, &self, written);
+        if destination == Destination::Device {
+            facts["device"] = json!(true);
+        }
+        output.done(&sentence, &facts)
     }
 }
 
@@ -87,6 +123,50 @@ fn facts(id: &str, save: &Save, written: u64) -> Value {
         facts["format"] = json!(format);
     }
     facts
+}
+
+/// Hands the data on as it comes; gives how much there was.
+async fn stream(
+    client: &Client,
+    mut out: Sink,
+    wanted: Wanted,
+    cannot: impl Fn(&std::io::Error) -> Failure,
+) -> Result<u64, Failure> {
+    let mut arrival = Arrival::new(wanted);
+    arrival.take(client, &mut out, cannot).await?;
+    let written = arrival.arrived;
+    arrival.finish().map(|()| written)
+}
+
+/// Writes the data on a device; gives how much there was, and how much of the device is behind it.
+async fn write_device(client: &Client, path: &Path, wanted: Wanted) -> Result<(u64, u64), Failure> {
+    let named = path.display();
+    let Some(total) = wanted.total() else {
+        return Err(Failure::usage(format!(
+            "{named}: nobody knows before how long the data will be, and so whether the device can take it: save \
+             it to a file, or in another format"
+        )));
+    };
+    let (device, size) = destination::open_device(path, total)?;
+    let cannot = |e: &std::io::Error| Failure::file(path, e);
+    let (mut sink, mut arrival) = (Sink::Device(File::from_std(device)), Arrival::new(wanted));
+    let taken = arrival.take(client, &mut sink, cannot).await;
+    let written = arrival.arrived;
+    let ended = match taken.and_then(|()| arrival.finish()) {
+        Ok(()) => sink.end(written).await.map_err(|e| cannot(&e)),
+        Err(failure) => Err(failure),
+    };
+    match ended {
+        Ok(()) => Ok((written, size - written)),
+        Err(failure) if written == 0 => Err(failure),
+        Err(failure) => {
+            let message = format!(
+                "{failure}; the device {named} has a part of the image now, and what it had there is gone: the same \
+                 command begins anew"
+            );
+            Err(Failure { message, ..failure })
+        }
+    }
 }
 
 async fn write_file(client: &Client, path: &Path, wanted: Wanted) -> Result<u64, Failure> {
