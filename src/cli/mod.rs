@@ -19,6 +19,7 @@ mod gc;
 mod identity;
 mod image;
 mod init;
+mod interruption;
 mod job;
 mod key;
 mod lines;
@@ -69,7 +70,7 @@ runs; else over HTTP with OS_* variables or clouds.yaml, as any OpenStack client
 
 Exit status: 0 done, 1 failed or refused, 2 wrong arguments or settings, 3 not found,
 4 server not reached or credentials not taken, 5 master key missing, 6 master key wrong, 7 deleted
-meanwhile, or its key revoked.";
+meanwhile, or its key revoked, 130 interrupted (Ctrl-C).";
 
 #[derive(Subcommand)]
 enum Command {
@@ -181,7 +182,10 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
                 .enable_all()
                 .build()
                 .map_err(|e| Failure::failed(e.to_string()))?;
-            runtime.block_on(ask(command, &target, output))
+            let outcome = runtime.block_on(ask(command, &target, output));
+            // A thread that waits for standard input, or for somebody at the other end of a pipe, is not waited for.
+            runtime.shutdown_background();
+            outcome
         }
     }
 }

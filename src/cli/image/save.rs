@@ -5,7 +5,6 @@
 //! image's, and nothing but a file is replaced.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -15,8 +14,10 @@ use tokio::fs::File;
 use super::super::client::Client;
 use super::super::destination::{self, Destination};
 use super::super::failure::{Failure, Remedy};
+use super::super::interruption::Interruption;
 use super::super::output::{Output, printable};
 use super::arrival::Arrival;
+use super::part;
 use super::sink::Sink;
 use super::wanted::Wanted;
 use crate::disk::writing::Form;
@@ -132,8 +133,9 @@ async fn stream(
     wanted: Wanted,
     cannot: impl Fn(&std::io::Error) -> Failure,
 ) -> Result<u64, Failure> {
-    let mut arrival = Arrival::new(wanted);
-    arrival.take(client, &mut out, cannot).await?;
+    let (interruption, mut arrival) = (Interruption::listen(), Arrival::new(wanted));
+    let taken = interruption.or(arrival.take(client, &mut out, cannot)).await;
+    taken.map_err(Failure::nothing_is_kept)?;
     let written = arrival.arrived;
     arrival.finish().map(|()| written)
 }
@@ -150,7 +152,7 @@ async fn write_device(client: &Client, path: &Path, wanted: Wanted) -> Result<(u
     let (device, size) = destination::open_device(path, total)?;
     let cannot = |e: &std::io::Error| Failure::file(path, e);
     let (mut sink, mut arrival) = (Sink::Device(File::from_std(device)), Arrival::new(wanted));
-    let taken = arrival.take(client, &mut sink, cannot).await;
+    let taken = Interruption::listen().or(arrival.take(client, &mut sink, cannot)).await;
     let written = arrival.arrived;
     let ended = match taken.and_then(|()| arrival.finish()) {
         Ok(()) => sink.end(written).await.map_err(|e| cannot(&e)),
@@ -170,32 +172,25 @@ async fn write_device(client: &Client, path: &Path, wanted: Wanted) -> Result<(u
 }
 
 async fn write_file(client: &Client, path: &Path, wanted: Wanted) -> Result<u64, Failure> {
-    let part = part_of(path, wanted.mark.as_deref())?;
+    let part = part::path_of(path, wanted.mark.as_deref())?;
     let cannot = |e: &std::io::Error| Failure::file(&part, e);
-    let mut options = File::options();
     // What cannot be gone on with begins anew; so does what a machine that went down may have lost a part of, where nothing would
     // tell.
-    let goes_on = wanted.has_ranges && (wanted.has_digest() || is_of_this_boot(&part));
-    let options = options.read(true).create(true);
-    let options = options.write(true).truncate(!goes_on);
-    let mut file = options.open(&part).await.map_err(|e| cannot(&e))?;
-    let mut arrival = Arrival::new(wanted);
+    let goes_on = wanted.has_ranges && (wanted.has_digest() || part::is_of_this_boot(&part));
+    let mut file = part::open(&part, goes_on)?;
+    let (interruption, mut arrival) = (Interruption::listen(), Arrival::new(wanted));
     arrival.count(&mut file).await.map_err(|e| cannot(&e))?;
     let mut sink = Sink::File(file);
-    match arrival.take(client, &mut sink, cannot).await {
+    let taken = interruption.or(arrival.take(client, &mut sink, cannot)).await;
+    match taken {
         Err(failure) if failure.remedy != Remedy::None && arrival.can_go_on() => {
+            // Also what a transfer brought that was interrupted.
+            sink.flush().await.map_err(|e| cannot(&e))?;
             let message = format!("{failure}; what has arrived is kept: the same command goes on");
             Err(Failure { message, ..failure })
         }
-        taken => settle(taken, arrival, &mut sink, &part, path).await,
+        taken => settle(taken.map_err(Failure::nothing_is_kept), arrival, &mut sink, &part, path).await,
     }
-}
-
-/// Whether a file was written to since this machine started last.
-fn is_of_this_boot(part: &Path) -> bool {
-    let Ok(written) = std::fs::metadata(part).and_then(|facts| facts.modified()) else { return false };
-    let up = Duration::from_secs(rustix::system::sysinfo().uptime.unsigned_abs());
-    written.elapsed().is_ok_and(|age| age < up)
 }
 
 /// Gives the file its name when its bytes are what was wanted, and removes it when they are not.
@@ -217,19 +212,6 @@ async fn settle(
     Ok(written)
 }
 
-/// Where the data waits until it is whole: another name for other data.
-fn part_of(path: &Path, mark: Option<&str>) -> Result<PathBuf, Failure> {
-    let file =
-        path.file_name().ok_or_else(|| Failure::usage(format!("{}: names no file", path.display())))?;
-    let mut name = std::ffi::OsString::from(".");
-    name.push(file);
-    if let Some(mark) = mark {
-        name.push(format!(".{}", mark.chars().filter(char::is_ascii_hexdigit).take(16).collect::<String>()));
-    }
-    name.push(".part");
-    Ok(path.with_file_name(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +228,7 @@ mod tests {
         ];
         let save = async |image: &Value| {
             let wanted = Wanted::stored("x", image);
-            let part = part_of(&path, wanted.mark.as_deref())?;
+            let part = part::path_of(&path, wanted.mark.as_deref())?;
             let mut sink = Sink::File(File::create(&part).await.unwrap());
             let mut arrival = Arrival::new(wanted);
             for piece in [&b"a"[..], b"bc"] {
@@ -269,13 +251,5 @@ mod tests {
             assert!(save(&bad).await.is_err());
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{bad}");
         }
-    }
-
-    #[test]
-    fn other_data_waits_under_another_name() {
-        let part = |digest: &str| part_of(Path::new("/x/disk"), Some(digest)).ok();
-        assert_eq!(part("0123456789abcdef0123"), Some("/x/.disk.0123456789abcdef.part".into()));
-        assert_ne!(part("00"), part("01"));
-        assert_eq!(part("../../y"), Some("/x/.disk..part".into()));
     }
 }
