@@ -60,6 +60,10 @@ async fn create(
         format: asked.format.as_deref().map(file::form).transpose()?,
         net: asked.net.as_deref().map(net).transpose()?,
     };
+    if let Some(form) = new.format {
+        // What no download gives, no link promises.
+        state.service.expect_leaves_as(&actor, &id, form).await?;
+    }
     let made = state.blocking(move |service| service.create_image_link(&actor, &id, new)).await?;
     let mut told = body(&made.link);
     told["url"] = url(&state.base_url(&parts.uri, &parts.headers), &made).into();

@@ -155,17 +155,22 @@ impl Import {
         started.map_err(|e| Failure::file(&self.file, &e))
     }
 
-    /// Refuses a machine with several disks none of which is chosen, before any of it is sent.
+    /// Refuses a machine with several disks none of which is chosen, or without the one that is, before any of it is sent.
     fn expect_choice(&self) -> Result<(), Failure> {
-        if self.convert.is_none() || self.disk.is_some() {
+        if self.convert.is_none() && self.disk.is_none() {
             return Ok(());
         }
         // Of what can be read once, or is not in order, the box says more.
         let Ok(file) = Local::open(&self.file) else { return Ok(()) };
         let Ok(archive) = Archive::read(&file, &Budgets::default()) else { return Ok(()) };
-        match archive.disks().len() {
-            1 => Ok(()),
-            several => Err(Failure::usage(format!(
+        match (self.disk, archive.disks().len()) {
+            (Some(chosen), there) if usize::from(chosen) > there => Err(Failure::usage(format!(
+                "{}: there is no disk {chosen}: the machine has {there} ({})",
+                self.file.display(),
+                archive.listed()
+            ))),
+            (Some(_), _) | (None, 1) => Ok(()),
+            (None, several) => Err(Failure::usage(format!(
                 "{}: the machine has {several} disks ({}): say by --disk which one, and import it once for each",
                 self.file.display(),
                 archive.listed()

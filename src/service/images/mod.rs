@@ -6,6 +6,7 @@
 
 mod access;
 mod caching;
+mod choosing;
 mod create;
 mod delete;
 mod download;
