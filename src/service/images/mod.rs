@@ -6,6 +6,7 @@
 
 mod access;
 mod caching;
+mod capturing;
 mod choosing;
 mod create;
 mod delete;
