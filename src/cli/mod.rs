@@ -1,7 +1,7 @@
 //! The command line: one file per command, one client, one way to print and to fail.
 //!
 //! Owns arguments, results on standard output, and exit statuses. Must not decide anything the
-//! server decides: every command but `serve`, `init` and `rebuild` is requests that any client could send.
+//! server decides: every command but `serve`, `init`, `settings` and `rebuild` is requests that any client could send.
 
 mod access_key;
 mod audit;
@@ -33,6 +33,7 @@ mod quota;
 mod rebuild;
 mod scrub;
 mod serve;
+mod settings;
 mod stats;
 
 use std::path::PathBuf;
@@ -78,6 +79,8 @@ enum Command {
     Serve(serve::Serve),
     /// Make a box without running it
     Init(init::Init),
+    /// Print the settings that a server started like this has, without secrets
+    Settings(settings::Settings),
     /// Make a lost catalog anew from the store alone
     Rebuild(rebuild::Rebuild),
     /// Print a shell's completion script
@@ -166,6 +169,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(serve) => serve.run(&target, output),
         Command::Init(init) => init.run(&target, output),
+        Command::Settings(settings) => settings.run(&target, output),
         Command::Rebuild(rebuild) => rebuild.run(&target, output),
         Command::Completions(completions) => completions.run(),
         Command::Openapi(openapi) => openapi.run(),
