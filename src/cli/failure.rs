@@ -24,6 +24,8 @@ pub enum Status {
     KeyWrong = 6,
     /// What the command names was deleted under it, or its key was revoked.
     Gone = 7,
+    /// Ctrl-C ended the command before it was done: what shells say of whoever dies of it.
+    Interrupted = 130,
 }
 
 /// Whether the same request may succeed later.
@@ -75,6 +77,16 @@ impl Failure {
     /// The same failure, with what may help.
     pub fn with(self, remedy: Remedy) -> Failure {
         Failure { remedy, ..self }
+    }
+
+    /// The same failure of whoever leaves nothing behind; one that was interrupted says so.
+    pub fn nothing_is_kept(self) -> Failure {
+        match self.status {
+            Status::Interrupted => {
+                Failure { message: format!("{}: nothing of it is kept", self.message), ..self }
+            }
+            _ => self,
+        }
     }
 
     /// A file's failure, with its name.

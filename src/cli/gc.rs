@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::failure::Failure;
 use super::lines::follow;
-use super::output::Output;
+use super::output::{Output, human_bytes};
 
 /// Arguments of `tintype gc`.
 #[derive(Args)]
@@ -52,7 +52,16 @@ impl Gc {
             ];
             output.rows(&packs, &columns)?;
         }
-        output.record(&result)
+        let said = (self.recipes && !self.dry_run).then(|| of_recipes(&result));
+        if !output.json
+            && !self.recipes
+            && let Some(members) = result.as_object_mut()
+        {
+            // Nobody asked about them.
+            members.retain(|name, _| !name.starts_with("recipe"));
+        }
+        output.record(&result)?;
+        said.map_or(Ok(()), |said| output.remark(&said))
     }
 
     fn query(&self) -> String {
@@ -69,9 +78,65 @@ impl Gc {
     }
 }
 
+/// What came of recipes, in words.
+fn of_recipes(result: &Value) -> String {
+    let number = |name: &str| result[name].as_u64().unwrap_or(0);
+    let mut said = format!("Recipes: {} images were looked at", number("recipes_looked_at"));
+    said.push_str(&match number("recipes") {
+        0 => ", and none has become one".to_owned(),
+        made => format!(", and {made} of them are kept by recipes now"),
+    });
+    if number("recipes") > 0 {
+        let (took, written) = (number("recipe_packed_bytes"), number("recipe_written_bytes"));
+        let (took, written) = (human_bytes(took), human_bytes(written));
+        let saved = human_bytes(number("recipe_saved_bytes"));
+        said.push_str(&format!(
+            ": about {saved} less ({took} of compressed data, for which {written} were written), once packs are \
+             written anew (--compact)"
+        ));
+    }
+    said.push('.');
+    for (name, why) in [
+        ("recipes_kept_before", "kept by recipes before"),
+        ("recipes_not_packed", "left alone, as next to nothing in them is compressed"),
+        ("recipes_not_made_again", "left alone, as too little of them can be made again to the bit"),
+        (
+            "recipes_unreadable",
+            "left alone, as they could not be read, or went meanwhile (tintype check tells more)",
+        ),
+        ("recipes_unfit", "not looked at, as they are no qcow2 or VMDK, not active, or smaller than 1 MiB"),
+    ] {
+        if number(name) > 0 {
+            said.push_str(&format!("\n  {}: {why}", number(name)));
+        }
+    }
+    if number("ended_early") > 0 {
+        said.push_str("\n  it was ended early: the same command goes on");
+    }
+    said
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn what_became_of_recipes_is_told() {
+        let none = of_recipes(&json!({"recipes_looked_at": 2, "recipes": 0, "recipes_not_packed": 2}));
+        assert!(none.starts_with("Recipes: 2 images were looked at, and none has become one."), "{none}");
+        assert!(none.ends_with("2: left alone, as next to nothing in them is compressed"), "{none}");
+        let some = of_recipes(&json!({
+            "recipes_looked_at": 3, "recipes": 1, "recipe_packed_bytes": 3072, "recipe_written_bytes": 1024,
+            "recipe_saved_bytes": 2048, "recipes_unfit": 4, "ended_early": 1,
+        }));
+        for said in
+            ["1 of them are kept", "about 2.0 KiB less", "4: not looked at", "the same command goes on"]
+        {
+            assert!(some.contains(said), "{some}");
+        }
+    }
 
     #[test]
     fn only_what_was_asked_for_is_sent() {

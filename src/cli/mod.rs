@@ -1,7 +1,7 @@
 //! The command line: one file per command, one client, one way to print and to fail.
 //!
 //! Owns arguments, results on standard output, and exit statuses. Must not decide anything the
-//! server decides: every command but `serve`, `init` and `rebuild` is requests that any client could send.
+//! server decides: every command but `serve`, `init`, `settings` and `rebuild` is requests that any client could send.
 
 mod access_key;
 mod audit;
@@ -11,6 +11,7 @@ mod client;
 mod completions;
 mod custom_key;
 mod damage;
+mod destination;
 mod events;
 mod failure;
 mod following;
@@ -18,6 +19,7 @@ mod gc;
 mod identity;
 mod image;
 mod init;
+mod interruption;
 mod job;
 mod key;
 mod lines;
@@ -31,6 +33,7 @@ mod quota;
 mod rebuild;
 mod scrub;
 mod serve;
+mod settings;
 mod stats;
 
 use std::path::PathBuf;
@@ -68,7 +71,7 @@ runs; else over HTTP with OS_* variables or clouds.yaml, as any OpenStack client
 
 Exit status: 0 done, 1 failed or refused, 2 wrong arguments or settings, 3 not found,
 4 server not reached or credentials not taken, 5 master key missing, 6 master key wrong, 7 deleted
-meanwhile, or its key revoked.";
+meanwhile, or its key revoked, 130 interrupted (Ctrl-C).";
 
 #[derive(Subcommand)]
 enum Command {
@@ -76,6 +79,8 @@ enum Command {
     Serve(serve::Serve),
     /// Make a box without running it
     Init(init::Init),
+    /// Print the settings that a server started like this has, without secrets
+    Settings(settings::Settings),
     /// Make a lost catalog anew from the store alone
     Rebuild(rebuild::Rebuild),
     /// Print a shell's completion script
@@ -164,6 +169,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(serve) => serve.run(&target, output),
         Command::Init(init) => init.run(&target, output),
+        Command::Settings(settings) => settings.run(&target, output),
         Command::Rebuild(rebuild) => rebuild.run(&target, output),
         Command::Completions(completions) => completions.run(),
         Command::Openapi(openapi) => openapi.run(),
@@ -180,7 +186,10 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
                 .enable_all()
                 .build()
                 .map_err(|e| Failure::failed(e.to_string()))?;
-            runtime.block_on(ask(command, &target, output))
+            let outcome = runtime.block_on(ask(command, &target, output));
+            // A thread that waits for standard input, or for somebody at the other end of a pipe, is not waited for.
+            runtime.shutdown_background();
+            outcome
         }
     }
 }

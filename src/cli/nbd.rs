@@ -18,7 +18,7 @@ pub enum Nbd {
     Open(Open),
     /// List what is open: your own, or everything for administrators
     List,
-    /// Close a disk, and end its connections
+    /// Close a disk, and end its connections: what was written by them is gone
     Close(Which),
 }
 
@@ -77,9 +77,34 @@ impl Which {
     async fn close(self, client: &Client, output: Output) -> Result<(), Failure> {
         let id = id_of(&self.export);
         let path = format!("/nbd/exports/{}", utf8_percent_encode(&id, NON_ALPHANUMERIC));
-        client.call(Method::DELETE, Api::Native, &path).await?;
-        output.done(&format!("Closed {id}"), &json!({"closed": id}))
+        let cut = client.call(Method::DELETE, Api::Native, &path).await?.json().await?;
+        let facts = json!({
+            "closed": id,
+            "connections": cut["connections"],
+            "lost_writes": cut["lost_writes"],
+            "captures": cut["captures"],
+        });
+        output.done(&format!("Closed {id}{}", told(&cut)), &facts)
     }
+}
+
+/// What became of the connections of a disk that was closed; nothing where there were none.
+fn told(cut: &Value) -> String {
+    let number = |member: &str| cut[member].as_u64().unwrap_or(0);
+    let mut told = String::new();
+    match (number("connections"), number("lost_writes")) {
+        (0, _) => {}
+        (1, 0) => told.push_str("; one connection was ended"),
+        (1, _) => told.push_str("; one connection was ended, and what it had written is gone"),
+        (ended, 0) => told.push_str(&format!("; {ended} connections were ended")),
+        (ended, lost) => told.push_str(&format!(
+            "; {ended} connections were ended, and what {lost} of them had written is gone"
+        )),
+    }
+    if number("captures") > 0 {
+        told.push_str("; an image is still being made of what was written before");
+    }
+    told
 }
 
 async fn list(client: &Client, output: Output) -> Result<(), Failure> {
@@ -132,6 +157,18 @@ mod tests {
         assert_eq!(id_of("00ff"), "00ff");
         let ids = ["nbd://box:10809/NAME", "nbd+unix:///NAME?socket=/run/a/b"].map(id_of);
         assert_eq!(ids, [export_id_of("NAME"), export_id_of("NAME")]);
+    }
+
+    #[test]
+    fn what_was_lost_is_told() {
+        let told = |connections, lost_writes, captures| {
+            told(&json!({"connections": connections, "lost_writes": lost_writes, "captures": captures}))
+        };
+        assert_eq!(told(0, 0, 0), "");
+        assert_eq!(told(1, 0, 0), "; one connection was ended");
+        assert!(told(1, 1, 0).ends_with("and what it had written is gone"));
+        assert!(told(3, 2, 0).ends_with("3 connections were ended, and what 2 of them had written is gone"));
+        assert!(told(0, 0, 1).starts_with("; an image is still being made"));
     }
 
     #[test]

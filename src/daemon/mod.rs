@@ -42,6 +42,7 @@ mod store_settings;
 mod sweeping;
 mod syslog;
 pub mod telemetry;
+mod told;
 mod window;
 
 pub use error::Error;

@@ -163,8 +163,9 @@ async fn keep_recipes(service: &Service, hours: Hours, stop: CancellationToken) 
         })
     };
     match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(kept)) if kept.streams + kept.left_alone > 0 => {
-            let Kept { streams, packed_bytes, correction_bytes, left_alone, ended_early, .. } = kept;
+        Ok(Ok(kept)) if kept.streams + kept.left_alone() > 0 => {
+            let Kept { streams, packed_bytes, correction_bytes, ended_early, .. } = kept;
+            let left_alone = kept.left_alone();
             let took_ms = began.elapsed().as_millis() as u64;
             tracing::info!(
                 streams,

@@ -41,6 +41,16 @@ pub enum LinkMaker {
     User(UserId, Option<ApplicationCredentialId>),
 }
 
+/// The word of a link that gives the files of a disc, one by one, in the place of a format.
+pub const TREE: &str = "tree";
+
+impl ImageLink {
+    /// Whether it gives the files of a disc, and no image.
+    pub fn is_of_tree(&self) -> bool {
+        self.format.as_deref() == Some(TREE)
+    }
+}
+
 /// One link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageLink {
@@ -52,7 +62,7 @@ pub struct ImageLink {
     pub maker: LinkMaker,
     /// The project that the maker acted in.
     pub project: ProjectId,
-    /// The format that it gives the image in; as it is stored without.
+    /// The format that it gives the image in, or [`TREE`]; as it is stored without.
     pub format: Option<String>,
     /// Where it may be used from; from anywhere without.
     pub net: Option<IpNet>,

@@ -1,7 +1,7 @@
 //! A disk that a connection wrote to, made an image: read as the guest sees it, through the pipeline of any upload.
 //!
 //! Invariant: what was not changed is found stored already, so that it costs no space; the image is active when all of it is
-//! stored, or is taken away again. Must not know how the disk was written.
+//! stored, or there is none. Must not know how the disk was written.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use tokio::task::spawn_blocking;
 use super::exports::Disk;
 use super::served::Offered;
 use super::wire::Errno;
-use crate::model::{Image, ImageId};
+use crate::model::Image;
 use crate::service::images::{BodyBroken, Change, Field, NewImage};
-use crate::service::{Actor, Error, ErrorKind, Service};
+use crate::service::{Error, ErrorKind, Service};
 
 /// Bytes of the disk that are read at once.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -22,49 +22,22 @@ const PIECE_BYTES: u64 = 1 << 20;
 /// Makes an image of this name of what is on the disk now, as the opener of its export.
 ///
 /// # Errors
-/// As [`Service::create_image`] and [`Service::begin_upload`]; the image is deleted again.
+/// As [`Service::begin_capture`], and [`Upload::receive`](crate::service::images::Upload::receive); there is no image then.
 pub async fn capture(service: &Service, offered: Arc<Offered>, name: String) -> Result<Image, Error> {
     let size = offered.size_bytes();
-    let (of_service, by) = (service.clone(), offered.connection.actor.clone());
-    let (unfinished, upload) = blocking(move || {
+    let (service, by) = (service.clone(), offered.connection.actor.clone());
+    let from = offered.connection.open.image.id;
+    let upload = blocking(move || {
         let fields = [
             Field::Name(Some(name)),
             Field::DiskFormat(Some("raw".into())),
             Field::ContainerFormat(Some("bare".into())),
         ];
         let changes = fields.into_iter().map(Change::Set).collect();
-        let id = of_service.create_image(&by, NewImage { id: None, changes })?.id;
-        let upload = of_service.begin_upload(&by, &id, Some(size));
-        Ok((Unfinished(Some((of_service, by, id))), upload))
+        service.begin_capture(&by, NewImage { id: None, changes }, &from, size)
     })
     .await?;
-    let image = upload?.receive(Box::pin(pieces(offered))).await?;
-    unfinished.keep();
-    Ok(image)
-}
-
-/// An image that is taken away again unless it is kept.
-struct Unfinished(Option<(Service, Actor, ImageId)>);
-
-impl Unfinished {
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Without a runtime the process is ending: the image is queued after the next start.
-        if let Some((service, actor, id)) = self.0.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn_blocking(move || {
-                if let Err(error) = service.delete_image(&actor, &id) {
-                    tracing::warn!(image = %id, %error, "an image that was not captured whole stays");
-                }
-            });
-        }
-    }
+    upload.receive(Box::pin(pieces(offered))).await
 }
 
 /// The disk from its beginning to its end.

@@ -253,7 +253,10 @@ impl Server {
         if let Some(name) = export.and_then(|export| export.capture.clone()) {
             match (offered.writes(), ended) {
                 (Writes::None, _) => tracing::debug!(%image, name, "not captured: nothing was written"),
-                (Writes::All, Ended::Left) => self.keep(offered, name).await,
+                (Writes::All, Ended::Left) => {
+                    attached.is_being_captured();
+                    self.keep(offered, name).await;
+                }
                 (Writes::Some, _) => self.lose(offered, name, "not all writes could be taken").await,
                 (Writes::All, Ended::Broken | Ended::Stopped) => {
                     self.lose(offered, name, "the client did not say that it was done").await;
@@ -263,7 +266,9 @@ impl Server {
     }
 
     async fn attach(&self, offered: Arc<Offered>) -> Result<Attached, Error> {
-        self.blocking(move |service| service.attach(&offered.connection)).await
+        let seen = offered.clone();
+        let has_written = move || seen.writes() != Writes::None;
+        self.blocking(move |service| service.attach(&offered.connection, has_written)).await
     }
 
     /// Ends when the client may not have its disk any more.

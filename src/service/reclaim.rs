@@ -232,7 +232,15 @@ pub fn figures(collected: &Collected) -> BTreeMap<String, u64> {
         ("recipe_units", recipes.units),
         ("recipe_packed_bytes", recipes.packed_bytes),
         ("recipe_correction_bytes", recipes.correction_bytes),
-        ("recipes_left_alone", recipes.left_alone),
+        ("recipe_written_bytes", recipes.written_bytes),
+        ("recipe_saved_bytes", recipes.saved_bytes()),
+        ("recipes_looked_at", recipes.looked_at),
+        ("recipes_kept_before", recipes.kept_before),
+        ("recipes_left_alone", recipes.left_alone()),
+        ("recipes_not_packed", recipes.not_packed),
+        ("recipes_not_made_again", recipes.not_made_again),
+        ("recipes_unreadable", recipes.unreadable),
+        ("recipes_unfit", recipes.unfit),
         ("ended_early", (rewritten.ended_early || recipes.ended_early).into()),
     ];
     figures.map(|(name, figure)| (name.to_owned(), figure)).into()

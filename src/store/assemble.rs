@@ -41,6 +41,8 @@ pub struct Assembled {
     pub extents: Vec<Extent>,
     /// A pack of it that has no row yet.
     pub last_pack: Option<FinishedPack>,
+    /// Length of its packs, in bytes: what was not there yet.
+    pub written_bytes: u64,
     /// What keeps its packs until it is published.
     pub held: Held,
 }
@@ -117,7 +119,8 @@ impl Assembler {
         self.settle()?;
         let last_pack = self.packs.finish()?;
         let cutter = self.cutter.map_or_else(|| choose(&[]), |(params, _)| params);
-        Ok(Assembled { cutter, extents: self.extents, last_pack, held: self.held })
+        let written_bytes = self.packs.written_bytes();
+        Ok(Assembled { cutter, extents: self.extents, last_pack, written_bytes, held: self.held })
     }
 
     fn begin(&mut self) -> Result<(), Error> {

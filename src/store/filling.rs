@@ -30,19 +30,23 @@ pub struct Filling {
     names: Share,
     open: Option<(PackWriter, Names)>,
     closing: Option<Closing>,
+    /// Length of the packs that are durable, in bytes.
+    written_bytes: u64,
 }
 
 /// A pack that another thread makes durable and gives its row.
 struct Closing {
     number: u64,
     names: Names,
-    done: Receiver<Result<(), Error>>,
+    /// Its length in bytes.
+    done: Receiver<Result<u64, Error>>,
 }
 
 impl Filling {
     /// No packs yet; they will be `realm`'s.
     pub fn new(store: Store, realm: Realm) -> Filling {
-        Filling { names: store.inner.names.join(), store, realm, open: None, closing: None }
+        let names = store.inner.names.join();
+        Filling { names, store, realm, open: None, closing: None, written_bytes: 0 }
     }
 
     /// Where a chunk is that this stream stored a moment ago.
@@ -86,7 +90,15 @@ impl Filling {
     pub fn finish(&mut self) -> Result<Option<FinishedPack>, Error> {
         let last = self.open.take().map(|(pack, _)| pack.finish()).transpose();
         self.wait()?;
+        if let Ok(Some(last)) = &last {
+            self.written_bytes += last.written.object_bytes;
+        }
         last
+    }
+
+    /// Length of all packs that this stream has filled so far, in bytes.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
     }
 
     /// Ends the open pack and goes on; waits where the one before it still needs the medium.
@@ -97,14 +109,21 @@ impl Filling {
         let (send, done) = sync_channel(1);
         thread::spawn("pack", move || {
             // There is room for the one answer, and nobody misses it where the stream is gone.
-            let _ = send.send(pack.finish().and_then(|finished| store.commit_pack(finished)));
+            let committed = pack.finish().and_then(|finished| {
+                let bytes = finished.written.object_bytes;
+                store.commit_pack(finished).map(|_| bytes)
+            });
+            let _ = send.send(committed);
         })?;
         self.closing = Some(Closing { number, names, done });
         Ok(())
     }
 
     fn wait(&mut self) -> Result<(), Error> {
-        self.closing.take().map_or(Ok(()), |pack| pack.done.recv().unwrap_or(Err(Error::Broken)))
+        if let Some(pack) = self.closing.take() {
+            self.written_bytes += pack.done.recv().unwrap_or(Err(Error::Broken))?;
+        }
+        Ok(())
     }
 }
 

@@ -37,6 +37,10 @@ const ANSWER_BYTES_MAX: u64 = 4096;
 #[derive(Debug, Clone)]
 pub(super) struct Why(pub String);
 
+/// Goes along with an answer that tells whoever may look that there is nothing: nothing was refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NothingThere;
+
 /// The layer around all routes.
 pub async fn pass(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -54,6 +58,9 @@ pub async fn pass(State(state): State<ApiState>, mut request: Request, next: Nex
     let response = next.run(Request::from_parts(parts, inner)).await;
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || origin.is_recorded() {
+        return response;
+    }
+    if response.extensions().get::<NothingThere>().is_some() {
         return response;
     }
     if origin.caller().is_none() && status != StatusCode::UNAUTHORIZED {

@@ -32,6 +32,11 @@ impl Refusal {
         hidden.contains(&self.status)
     }
 
+    /// Whether it tells that something is not there.
+    pub(super) fn is_of_nothing(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// What it says.
     pub(super) fn message(&self) -> &str {
         &self.message

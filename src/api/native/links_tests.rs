@@ -50,11 +50,17 @@ impl Answer {
 impl World {
     /// A box with an image of this data.
     async fn new(data: &[u8]) -> World {
+        World::of("raw", data).await
+    }
+
+    /// The same, of this format.
+    async fn of(format: &str, data: &[u8]) -> World {
         let (service, clock) = testing::service();
         let public_url = Some("https://images.example".to_owned());
         let router = crate::api::router(ApiState { service: service.clone(), public_url });
         let mut world = World { service, clock, router, image: String::new() };
-        let record = json!({"name": "my disk", "disk_format": "raw", "container_format": "bare"}).to_string();
+        let record =
+            json!({"name": "my disk", "disk_format": format, "container_format": "bare"}).to_string();
         let created = world.admin("POST", "/v2/images", &[], record).await;
         world.image = created.json()["id"].as_str().unwrap().to_owned();
         let path = format!("/v2/images/{}/file", world.image);
@@ -165,6 +171,70 @@ async fn a_link_gives_the_format_that_it_was_made_for() {
         assert_eq!((linked.status, linked.header(ETAG)), (200, download.header(ETAG)), "{}", form.as_str());
         assert!(linked.body == download.body, "{}", form.as_str());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_tree_gives_the_files_of_a_disc_and_nothing_else() {
+    use crate::disk::inside::fixtures::{Content, iso};
+    let disc =
+        iso(&[("/dists/stable/Release", Content::File(b"release")), ("/a", Content::File(b"a"))], true);
+    let world = World::of("iso", &disc).await;
+    let (_, path) = world.link(json!({"ttl_s": 600, "tree": true})).await;
+    assert!(path.ends_with("/tree"), "{path}");
+    let file = world.get(&format!("{path}/dists/stable/Release"), &[]).await;
+    assert_eq!((file.status, &file.body[..]), (200, &b"release"[..]));
+    assert_eq!(file.header(CACHE_CONTROL), "private, no-cache");
+    let part = world.get(&format!("{path}//a"), &[("range", "bytes=0-0")]).await;
+    assert_eq!((part.status, &part.body[..]), (206, &b"a"[..]));
+    let head = world.at("192.0.2.7", "HEAD", &format!("{path}/a"), &[]).await;
+    assert_eq!((head.status, head.header(CONTENT_LENGTH)), (200, "1"));
+    for top in ["", "/"] {
+        let listed = world.get(&format!("{path}{top}"), &[]).await.json();
+        assert_eq!(listed["path"], "/", "{top}");
+        assert_eq!(listed["entries"].as_array().map(Vec::len), Some(2));
+    }
+    // A page leads on from where it is, and does not have the address.
+    let page = |below: &'static str| {
+        let (world, path) = (&world, &path);
+        async move {
+            let page = world.get(&format!("{path}{below}"), &[("accept", "text/html")]).await;
+            String::from_utf8(page.body).unwrap()
+        }
+    };
+    for (below, link) in [
+        ("", "<a href=\"./tree/dists/\">"),
+        ("/", "<a href=\"./dists/\">"),
+        ("/dists", "<a href=\"./dists/stable/\">"),
+        ("/dists/", "<a href=\"./stable/\">"),
+        ("/dists/", "<a href=\"./../\">"),
+    ] {
+        let page = page(below).await;
+        assert!(page.contains(link) && !page.contains(path.split('/').nth(5).unwrap()), "{below}: {page}");
+    }
+    // What is not there looks like a link that does not hold, and leaves nothing.
+    let before = world.traces().len();
+    let missing = world.get(&format!("{path}/none"), &[]).await.shape();
+    assert_eq!(missing, world.get("/tintype/v1/links/x/y/z", &[]).await.shape());
+    assert_eq!(world.traces().len(), before);
+    // Neither the image itself by such a link, nor files by one to the image.
+    let as_image = path.replace("/tree", "/my_disk.iso");
+    assert_eq!(world.get(&as_image, &[]).await.shape(), missing);
+    let (_, plain) = world.link(json!({"ttl_s": 600})).await;
+    assert_eq!(world.get(&plain, &[]).await.status, 200);
+    let base = plain.rsplit_once('/').unwrap().0;
+    for below in ["/tree/", "/tree/a"] {
+        assert_eq!(world.get(&format!("{base}{below}"), &[]).await.shape(), missing, "{below}");
+    }
+    let (_, for_net) = world.link(json!({"ttl_s": 600, "tree": true, "net": "10.0.0.0/8"})).await;
+    assert_eq!(world.get(&format!("{for_net}/a"), &[]).await.shape(), missing);
+    assert_eq!(world.at("10.1.1.1", "GET", &format!("{for_net}/a"), &[]).await.status, 200);
+    assert_eq!(world.make(json!({"ttl_s": 600, "tree": true, "format": "raw"})).await.status, 400);
+    let deactivate = format!("/v2/images/{}/actions/deactivate", world.image);
+    assert_eq!(world.admin("POST", &deactivate, &[], Body::empty()).await.status, 204);
+    assert_eq!(world.get(&format!("{path}/a"), &[]).await.shape(), missing);
+    // There is no tree of a disk that is no ISO.
+    let other = World::new(&guest()).await;
+    assert_eq!(other.make(json!({"ttl_s": 600, "tree": true})).await.status, 415);
 }
 
 #[tokio::test(flavor = "multi_thread")]

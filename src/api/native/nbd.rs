@@ -70,8 +70,15 @@ async fn close(
     request: Request,
 ) -> Result<Response, Refusal> {
     let actor = signed_in(&state, &request.into_parts().0).await?;
-    state.blocking(move |service| service.close_export(&actor, &export)).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let named = export.clone();
+    let cut = state.blocking(move |service| service.close_export(&actor, &named)).await?;
+    let told = json!({
+        "id": export,
+        "connections": cut.connections,
+        "lost_writes": cut.lost_writes,
+        "captures": cut.captures,
+    });
+    Ok(Json(told).into_response())
 }
 
 /// Where clients connect to, if the server listens at any address: the host that this one reached it by.

@@ -59,7 +59,8 @@ async fn an_export_is_opened_listed_and_closed() {
     );
     assert!(!listed.to_string().contains(name));
     let path = format!("{PATH}/{}", opened["id"].as_str().unwrap());
-    assert_eq!(ask(&state, "DELETE", &path, &Value::Null, true).await.0, 204);
+    let closed = json!({"id": opened["id"], "connections": 0, "lost_writes": 0, "captures": 0});
+    assert_eq!(ask(&state, "DELETE", &path, &Value::Null, true).await, (200, closed));
     assert_eq!(ask(&state, "DELETE", &path, &Value::Null, true).await.0, 404);
     assert_eq!(opened["id"], crate::service::disk_exports::export_id_of(name));
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::operation::{Api, Operation, delete, get, head, options, patch, post, put};
 use super::schema::{
-    any, between, closed, flag, list, map, may, must, name, nullable, open, reference, text, time, uuid,
-    whole, word,
+    any, between, closed, flag, integer, list, map, may, must, name, nullable, open, reference, text, time,
+    uuid, whole, word,
 };
 use crate::disk::writing::Form;
 use crate::model::quota::{Limit, Resource};
@@ -230,13 +230,20 @@ fn disk_exports() -> Vec<Operation> {
         may("writable", nullable(flag())),
         may("capture", nullable(text())),
     ]);
+    let cut = closed([
+        must("id", text()),
+        must("connections", integer()),
+        must("lost_writes", integer()),
+        must("captures", integer()),
+    ]);
     vec![
         get("/tintype/v1/nbd/exports", "List the disks that are open to whoever has their names")
             .gives(200, closed([must("exports", list(export()))])),
         post("/tintype/v1/nbd/exports", "Open an image's disk, and tell its name")
             .takes(new)
             .gives(201, export()),
-        delete("/tintype/v1/nbd/exports/{export}", "Close a disk").gives_nothing(204),
+        delete("/tintype/v1/nbd/exports/{export}", "Close a disk, and tell what became of its connections")
+            .gives(200, cut),
     ]
 }
 

@@ -100,7 +100,7 @@ fn inspection() -> Value {
 }
 
 /// A directory.
-fn directory() -> Value {
+pub(super) fn directory() -> Value {
     let entry = closed([
         must("name", text()),
         must("type", word(&["file", "directory", "link", "other"])),

@@ -2,14 +2,20 @@
 
 use serde_json::Value;
 
+use super::native_inside::directory;
 use super::operation::{Operation, delete, get, post};
-use super::schema::{closed, integer, list, may, must, nullable, text, time, uuid, word};
+use super::schema::{closed, flag, integer, list, may, must, nullable, text, time, uuid, word};
 use crate::disk::writing::Form;
 
 /// The operations.
 pub(super) fn operations() -> Vec<Operation> {
     let form = || nullable(word(&Form::ALL.map(Form::as_str)));
-    let new = closed([must("ttl_s", integer()), may("format", form()), may("net", nullable(text()))]);
+    let new = closed([
+        must("ttl_s", integer()),
+        may("format", form()),
+        may("tree", nullable(flag())),
+        may("net", nullable(text())),
+    ]);
     let all = "/tintype/v1/images/{image}/links";
     vec![
         get(all, "List the links to an image").gives(200, closed([must("links", list(link(false)))])),
@@ -29,6 +35,29 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives_nothing(204)
             .gives_bytes(206, "application/octet-stream")
             .gives_nothing(304),
+        get(
+            "/tintype/v1/links/{link}/{signature}/tree/",
+            "List the topmost directory of the disc whose files a link gives",
+        )
+        .public()
+        .refuses(&[409, 410, 413, 415])
+        .gives(200, directory())
+        .gives_bytes(200, "text/html"),
+        get(
+            "/tintype/v1/links/{link}/{signature}/tree/{*path}",
+            "Hand out a file of the disc whose files a link gives, or list a directory of it",
+        )
+        .public()
+        .header("Range", text())
+        .header("If-Match", text())
+        .header("If-None-Match", text())
+        .header("If-Range", text())
+        .refuses(&[409, 410, 412, 413, 415, 416])
+        .gives(200, directory())
+        .gives_bytes(200, "text/html")
+        .gives_bytes(200, "application/octet-stream")
+        .gives_bytes(206, "application/octet-stream")
+        .gives_nothing(304),
     ]
 }
 

@@ -16,6 +16,7 @@ use rustix::fs::{SeekFrom, seek};
 
 use super::super::client::{Api, Client};
 use super::super::failure::Failure;
+use super::super::interruption::Interruption;
 use super::super::output::Output;
 use super::new::NewImage;
 use super::send::{Data, Sending};
@@ -43,14 +44,15 @@ impl Capture {
         let (file, disk) = self.open().await?;
         let mut record = self.new.record(&file, None);
         self.new.seal(client, &mut record).await?;
+        let interruption = Interruption::listen();
         let created = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?.json().await?;
         let id = super::id(&created)?;
         let total = disk.size_bytes();
         let sent = match Sending::begin(client, Data::Disk(disk), id, total, self.store.as_deref()).await {
-            Ok(sending) => sending.run(client).await,
+            Ok(sending) => sending.run(client, &interruption).await,
             Err(failure) => Err(failure),
         };
-        if let Err(failure) = sent {
+        if let Err(failure) = sent.map_err(Failure::nothing_is_kept) {
             // Best effort: the capture's own failure is what the person must see.
             let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
             return Err(failure);

@@ -14,13 +14,14 @@ use serde_json::json;
 use tokio_util::io::ReaderStream;
 
 use super::super::client::{Api, Client, Payload};
-use super::super::failure::{Failure, Remedy};
+use super::super::failure::{Failure, Remedy, Status};
 use super::super::following;
+use super::super::interruption::Interruption;
 use super::super::output::Output;
 use super::super::progress::Progress;
 use super::capture::Local;
 use super::new::NewImage;
-use super::send::{Data, Sending};
+use super::send::{Data, Found, Sending};
 use super::start::{self, Start};
 use crate::disk::Budgets;
 use crate::disk::ova::Archive;
@@ -71,7 +72,7 @@ impl Import {
         };
         if let Some(sending) = sending {
             let id = sending.image().to_owned();
-            sending.run(client).await.map_err(|failure| self.hint(failure))?;
+            sending.run(client, &Interruption::listen()).await.map_err(|failure| self.hint(failure))?;
             return output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?);
         }
         let (start, source) = self.start(source, total.is_some()).await?;
@@ -94,14 +95,34 @@ impl Import {
             record[DISK_PROPERTY] = number.to_string().into();
         }
         self.new.seal(client, &mut record).await?;
+        let interruption = Interruption::listen();
         let reply = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?;
         let created = reply.json().await?;
         let id = super::id(&created)?;
         let file = Data::File(self.file.clone());
         let sent = match total {
-            _ if self.convert.is_some() => self.convert(client, id, source, total).await,
+            _ if self.convert.is_some() => {
+                let payload = payload(source, total, &interruption);
+                match self.order_conversion(client, id, payload, &interruption).await {
+                    Ok(job) => {
+                        let followed = following::follow(client, &job, None);
+                        let ended = interruption.or(followed).await;
+                        match ended {
+                            Err(failure) if failure.status == Status::Interrupted => {
+                                let message = format!(
+                                    "{failure}; job {job}, which makes image {id}, goes on: tintype job wait {job} \
+                                     follows it"
+                                );
+                                return Err(Failure { message, ..failure });
+                            }
+                            ended => ended.and_then(following::expect_success).map(drop),
+                        }
+                    }
+                    Err(failure) => Err(failure),
+                }
+            }
             Some(total) => match Sending::begin(client, file, id, total, self.store.as_deref()).await {
-                Ok(sending) => sending.run(client).await,
+                Ok(sending) => sending.run(client, &interruption).await,
                 // Nothing has arrived that could be gone on with.
                 Err(failure) => Err(failure.with(Remedy::None)),
             },
@@ -109,9 +130,9 @@ impl Import {
                 let path = format!("/v2/images/{id}/file");
                 let store = self.store.as_deref().map(|store| (STORE, store));
                 let headers: Vec<_> = store.into_iter().collect();
-                let sent =
-                    client.send_with(Method::PUT, Api::Image, &path, &headers, Some(payload(source, None)));
-                sent.await.map(drop)
+                let payload = payload(source, None, &interruption);
+                let sent = client.send_with(Method::PUT, Api::Image, &path, &headers, Some(payload));
+                interruption.and_end(sent).await.map(drop)
             }
         };
         if let Err(failure) = sent {
@@ -120,7 +141,7 @@ impl Import {
             }
             // Best effort: the upload's own failure is what the person must see.
             let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
-            return Err(failure);
+            return Err(failure.nothing_is_kept());
         }
         output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
     }
@@ -134,17 +155,22 @@ impl Import {
         started.map_err(|e| Failure::file(&self.file, &e))
     }
 
-    /// Refuses a machine with several disks none of which is chosen, before any of it is sent.
+    /// Refuses a machine with several disks none of which is chosen, or without the one that is, before any of it is sent.
     fn expect_choice(&self) -> Result<(), Failure> {
-        if self.convert.is_none() || self.disk.is_some() {
+        if self.convert.is_none() && self.disk.is_none() {
             return Ok(());
         }
         // Of what can be read once, or is not in order, the box says more.
         let Ok(file) = Local::open(&self.file) else { return Ok(()) };
         let Ok(archive) = Archive::read(&file, &Budgets::default()) else { return Ok(()) };
-        match archive.disks().len() {
-            1 => Ok(()),
-            several => Err(Failure::usage(format!(
+        match (self.disk, archive.disks().len()) {
+            (Some(chosen), there) if usize::from(chosen) > there => Err(Failure::usage(format!(
+                "{}: there is no disk {chosen}: the machine has {there} ({})",
+                self.file.display(),
+                archive.listed()
+            ))),
+            (Some(_), _) | (None, 1) => Ok(()),
+            (None, several) => Err(Failure::usage(format!(
                 "{}: the machine has {several} disks ({}): say by --disk which one, and import it once for each",
                 self.file.display(),
                 archive.listed()
@@ -152,21 +178,22 @@ impl Import {
         }
     }
 
-    /// Has the box take the data in, and then store it in the format that is wanted.
-    async fn convert(
+    /// Has the box take the data in, and then store it in the format that is wanted: by a job, whose id it gives.
+    async fn order_conversion(
         &self,
         client: &Client,
         id: &str,
-        source: start::Data,
-        total: Option<u64>,
-    ) -> Result<(), Failure> {
+        payload: Payload,
+        interruption: &Interruption,
+    ) -> Result<String, Failure> {
         if !client.works_off_jobs() {
             return Err(Failure::failed(
                 "a disk is converted by a job, and no server runs on this box: start one (tintype serve)",
             ));
         }
         let path = format!("/v2/images/{id}/stage");
-        client.send_with(Method::PUT, Api::Image, &path, &[], Some(payload(source, total))).await?;
+        let staged = client.send_with(Method::PUT, Api::Image, &path, &[], Some(payload));
+        interruption.and_end(staged).await?;
         let asked = json!({"method": {"name": "glance-direct"}, "tintype_convert": self.convert});
         let path = format!("/v2/images/{id}/import");
         client.call_json(Method::POST, Api::Image, &path, &asked).await?;
@@ -174,22 +201,31 @@ impl Import {
         let task = tasks["tasks"][0]["id"].as_str();
         // A task is a job, whose id the native API writes without hyphens.
         let job = task.map(|task| task.replace('-', ""));
-        let job = job.ok_or_else(|| Failure::failed("the server's answer names no task"))?;
-        following::expect_success(following::follow(client, &job, None).await?).map(drop)
+        job.ok_or_else(|| Failure::failed("the server's answer names no task"))
     }
 
     /// The unfinished import of this file.
     async fn find(&self, client: &Client, total: u64) -> Result<Sending, Failure> {
         let name = self.new.name(&self.file).unwrap_or_default();
         let query = super::list::query(&[("name", name), ("status", "saving")]);
+        let file = self.file.display();
+        let mut others = Vec::new();
         for image in super::list::all(client, &query).await? {
-            if let Some(sending) = Sending::find(client, &self.file, super::id(&image)?, total).await? {
-                return Ok(sending);
+            let id = super::id(&image)?;
+            match Sending::find(client, &self.file, id, total).await? {
+                Found::Begun(sending) => return Ok(sending),
+                Found::Others(why) => others.extend(why.into_iter().map(|why| format!("image {id}: {why}"))),
             }
         }
-        let file = self.file.display();
+        if others.is_empty() {
+            return Err(Failure::not_found(format!(
+                "no unfinished import of {file} as \"{name}\"; without --resume a new one begins"
+            )));
+        }
         Err(Failure::not_found(format!(
-            "no unfinished import of {file} as \"{name}\"; without --resume a new one begins"
+            "{file} is another file than the one whose import as \"{name}\" is unfinished, or was changed since then \
+             ({}): without --resume a new import begins, and \"image delete\" gives up the old one",
+            others.join("; ")
         )))
     }
 
@@ -217,9 +253,10 @@ impl Import {
     }
 }
 
-fn payload(source: start::Data, total: Option<u64>) -> Payload {
+fn payload(source: start::Data, total: Option<u64>, interruption: &Interruption) -> Payload {
     let mut progress = Progress::bytes(total);
     let pieces = ReaderStream::with_capacity(source, READ_BYTES);
-    let body = Body::from_stream(pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64)));
+    let pieces = pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64));
+    let body = Body::from_stream(interruption.cut(pieces));
     Payload { content_type: "application/octet-stream", length: None, body }
 }

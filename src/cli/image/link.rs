@@ -22,6 +22,9 @@ pub struct Link {
     /// Format that it gives the image in; as it is stored without
     #[arg(long, value_parser = PossibleValuesParser::new(Form::ALL.map(Form::as_str)))]
     format: Option<String>,
+    /// Of an ISO, give its files below the address, as installers ask for them, and not the image
+    #[arg(long, conflicts_with = "format")]
+    tree: bool,
     /// Network that it may be used from, such as 10.0.0.0/8; from anywhere without
     #[arg(long, value_name = "CIDR")]
     net: Option<String>,
@@ -51,7 +54,8 @@ impl Link {
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let image = super::find_to_read(client, &self.image).await?;
         let id = super::id(&image)?;
-        let asked = json!({"ttl_s": self.ttl, "format": self.format, "net": self.net});
+        let tree = self.tree.then_some(true);
+        let asked = json!({"ttl_s": self.ttl, "format": self.format, "tree": tree, "net": self.net});
         let path = format!("/images/{id}/links");
         let made = client.call_json(Method::POST, Api::Native, &path, &asked).await?.json().await?;
         let text = |member: &str| printable(made[member].as_str().unwrap_or_default());
@@ -59,7 +63,8 @@ impl Link {
         if !output.json {
             let net =
                 made["net"].as_str().map_or_else(String::new, |net| format!(", from {}", printable(net)));
-            eprintln!("Good until {}{net}. Whoever has it may download the image.", text("expires_at"));
+            let what = if self.tree { "read the files of the image" } else { "download the image" };
+            eprintln!("Good until {}{net}. Whoever has it may {what}.", text("expires_at"));
             eprintln!("End it before with: tintype image unlink {id} {}", text("id"));
             if !client.works_off_jobs() {
                 eprintln!(

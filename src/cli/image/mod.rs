@@ -15,6 +15,7 @@ mod inspect;
 mod link;
 mod list;
 mod new;
+mod part;
 mod patience;
 mod places;
 mod save;

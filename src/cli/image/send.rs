@@ -18,7 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::super::client::{Api, Client, Payload};
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Status};
+use super::super::interruption::Interruption;
 use super::super::progress::Progress;
 use super::import::READ_BYTES;
 use super::patience::Patience;
@@ -47,6 +48,14 @@ pub struct Sending {
     offset: u64,
 }
 
+/// What a look for an unfinished upload finds.
+pub enum Found {
+    /// The one of this file.
+    Begun(Sending),
+    /// None of it: why those that are there are others'.
+    Others(Vec<String>),
+}
+
 impl Sending {
     /// Begins a new one, whose data goes to the store of this name, or the default one.
     ///
@@ -72,31 +81,38 @@ impl Sending {
         Ok(Sending { data, image: image.to_owned(), upload, total, offset })
     }
 
-    /// The unfinished upload of an image, if it began with this very file.
+    /// The unfinished upload of an image, if it began with this very file; else why it is not that.
     ///
     /// # Errors
     /// When the file cannot be read or the box refuses.
-    pub async fn find(
-        client: &Client,
-        file: &Path,
-        image: &str,
-        total: u64,
-    ) -> Result<Option<Sending>, Failure> {
+    pub async fn find(client: &Client, file: &Path, image: &str, total: u64) -> Result<Found, Failure> {
+        let mut others = Vec::new();
         let found = client.get(Api::Native, &format!("/images/{image}/uploads")).await?;
         for upload in found["uploads"].as_array().into_iter().flatten() {
             let (Some(id), Some(offset)) = (upload["id"].as_str(), upload["offset"].as_u64()) else {
                 continue;
             };
-            let fits = upload["complete"] == false && upload["length"] == total && offset <= total;
-            if fits && upload["blake3"] == begins_with(file, offset).await?.as_str() {
-                let (data, image, upload) = (Data::File(file.to_owned()), image.to_owned(), id.to_owned());
-                let mut found = Sending { data, image, upload, total, offset };
-                // Also ends it, where all has arrived and nobody was told.
-                found.offset = found.ask(client).await?;
-                return Ok(Some(found));
+            if upload["complete"] != false {
+                continue;
             }
+            if upload["length"] != total || offset > total {
+                let length = upload["length"].as_u64();
+                let length =
+                    length.map_or_else(|| "an unknown length".into(), |bytes| format!("{bytes} bytes"));
+                others.push(format!("it began with a file of {length}, and this one has {total}"));
+                continue;
+            }
+            if upload["blake3"] != begins_with(file, offset).await?.as_str() {
+                others.push(format!("the {offset} bytes that have arrived are not this file's first ones"));
+                continue;
+            }
+            let (data, image, upload) = (Data::File(file.to_owned()), image.to_owned(), id.to_owned());
+            let mut found = Sending { data, image, upload, total, offset };
+            // Also ends it, where all has arrived and nobody was told.
+            found.offset = found.ask(client).await?;
+            return Ok(Found::Begun(found));
         }
-        Ok(None)
+        Ok(Found::Others(others))
     }
 
     /// The image it fills.
@@ -107,22 +123,30 @@ impl Sending {
     /// Sends what is missing.
     ///
     /// # Errors
-    /// When the box refuses, or cannot be reached for too long; it may be gone on with then.
-    pub async fn run(mut self, client: &Client) -> Result<(), Failure> {
+    /// When the box refuses, or cannot be reached for too long, or it is interrupted; it may be gone on with then.
+    pub async fn run(mut self, client: &Client, interruption: &Interruption) -> Result<(), Failure> {
         let mut patience = Patience::default();
         let progress = Arc::new(Mutex::new(Progress::bytes(Some(self.total))));
         while self.offset < self.total {
             locked(&progress).stand_at(self.offset);
-            match self.send_rest(client, &progress).await {
+            match interruption.and_end(self.send_rest(client, &progress, interruption)).await {
                 Ok(offset) => self.offset = offset,
-                Err(failure) => self.recover(client, failure, &mut patience, &progress).await?,
+                Err(failure) if failure.status == Status::Interrupted => return Err(failure),
+                Err(failure) => {
+                    interruption.or(self.recover(client, failure, &mut patience, &progress)).await?;
+                }
             }
         }
         Ok(())
     }
 
     /// Sends everything from the offset on; gives the new offset.
-    async fn send_rest(&self, client: &Client, progress: &Arc<Mutex<Progress>>) -> Result<u64, Failure> {
+    async fn send_rest(
+        &self,
+        client: &Client,
+        progress: &Arc<Mutex<Progress>>,
+        interruption: &Interruption,
+    ) -> Result<u64, Failure> {
         let length = self.total - self.offset;
         let progress = progress.clone();
         let pieces = self.data.pieces(self.offset, length).await?.inspect_ok(move |bytes| {
@@ -131,7 +155,7 @@ impl Sending {
         let payload = Payload {
             content_type: "application/offset+octet-stream",
             length: Some(length),
-            body: Body::from_stream(pieces),
+            body: Body::from_stream(interruption.cut(pieces)),
         };
         let headers = [TUS_RESUMABLE, (UPLOAD_OFFSET, &self.offset.to_string())];
         let reply =

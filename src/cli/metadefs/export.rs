@@ -11,6 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::super::client::{Api, Client};
+use super::super::destination::Destination;
 use super::super::failure::Failure;
 use super::super::output::{Column, Output};
 use super::namespaces;
@@ -95,9 +96,15 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
         let created = OpenOptions::new().write(true).create_new(true).open(path);
         return created.and_then(|file| fill(file, text, path)).map_err(|error| failed(&error));
     }
+    let Destination::File(path) = Destination::of(path)? else {
+        return Err(Failure::failed(format!(
+            "{}: is no file, and is not written over: choose another directory",
+            path.display()
+        )));
+    };
     let part = path.with_extension("json.part");
     let filled = File::create(&part).and_then(|file| fill(file, text, &part));
-    filled.and_then(|()| std::fs::rename(&part, path)).map_err(|error| failed(&error))
+    filled.and_then(|()| std::fs::rename(&part, &path)).map_err(|error| failed(&error))
 }
 
 /// Fills a new file, or removes it.
@@ -142,6 +149,14 @@ mod tests {
         write(&path, "two", true).ok().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        let (link, null) = (dir.path().join("link.json"), dir.path().join("null.json"));
+        std::os::unix::fs::symlink("n.json", &link).unwrap();
+        write(&link, "three", true).ok().unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "three");
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        assert!(write(&null, "four", true).err().unwrap().message.contains("no file"));
+        assert!(null.is_symlink());
     }
 
     #[test]

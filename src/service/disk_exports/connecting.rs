@@ -6,10 +6,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Exports, hash_of, open_now};
+use super::{Exports, Seat, hash_of, open_now};
 use crate::catalog::images;
 use crate::db::ReadTxn;
 use crate::model::identity::Scope;
@@ -32,6 +33,7 @@ pub struct Connection {
 pub struct Attached {
     exports: Exports,
     hash: Option<ExportHash>,
+    seat: Arc<Seat>,
     closing: CancellationToken,
 }
 
@@ -40,12 +42,18 @@ impl Attached {
     pub fn closing(&self) -> &CancellationToken {
         &self.closing
     }
+
+    /// Notes that the client has left in good order, and that an image is being made of what it wrote: to close the export does
+    /// not end that.
+    pub fn is_being_captured(&self) {
+        self.seat.is_captured.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
         if let Some(hash) = &self.hash {
-            self.exports.leave(hash);
+            self.exports.leave(hash, &self.seat);
         }
     }
 }
@@ -137,15 +145,23 @@ impl Service {
         self.recorded_failure(&connection.actor, act, |_, _| Ok(()))
     }
 
-    /// Records that a connection begins, and counts it.
+    /// Records that a connection begins, and counts it. Whoever closes its export is told whether it `has_written`.
     ///
     /// # Errors
     /// `NotFound` when the export was closed meanwhile, or when the catalog fails.
-    pub fn attach(&self, connection: &Connection) -> Result<Attached, Error> {
+    pub fn attach(
+        &self,
+        connection: &Connection,
+        has_written: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<Attached, Error> {
         let hash = connection.export.as_ref().map(|export| export.hash);
+        let seat = Arc::new(Seat { has_written: Box::new(has_written), is_captured: AtomicBool::new(false) });
         // Counted before it is looked whether the export is still open: who closes it ends this too.
-        let closing = hash.map_or_else(CancellationToken::new, |hash| self.disk_exports.join(hash));
-        let attached = Attached { exports: self.disk_exports.clone(), hash, closing };
+        let closing = match hash {
+            Some(hash) => self.disk_exports.join(hash, seat.clone()),
+            None => CancellationToken::new(),
+        };
+        let attached = Attached { exports: self.disk_exports.clone(), hash, seat, closing };
         let mut act = Act::new(Operation::ConnectDisk);
         act.image(&connection.open.image);
         if let Some(export) = &connection.export {

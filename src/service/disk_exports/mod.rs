@@ -9,6 +9,7 @@ mod connecting;
 mod traffic;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -72,8 +73,27 @@ struct Inner {
 /// The connections of an export.
 #[derive(Default)]
 struct Live {
-    connections: usize,
+    seats: Vec<Arc<Seat>>,
     closing: CancellationToken,
+}
+
+/// One connection to a disk.
+struct Seat {
+    /// Whether anything was written through it.
+    has_written: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether it has ended, and an image is being made of what was written.
+    is_captured: AtomicBool,
+}
+
+/// What became of the connections of an export that was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cut {
+    /// Connections that were ended.
+    pub connections: usize,
+    /// Those of them that had written to their copy of the disk, which is gone.
+    pub lost_writes: usize,
+    /// Connections that had ended in good order before, and of whose copies images are being made.
+    pub captures: usize,
 }
 
 impl Exports {
@@ -97,31 +117,46 @@ impl Exports {
     }
 
     /// One more connection; it is told when the export is closed.
-    fn join(&self, hash: ExportHash) -> CancellationToken {
+    fn join(&self, hash: ExportHash, seat: Arc<Seat>) -> CancellationToken {
         let mut live = self.live();
         let of_it = live.entry(hash).or_default();
-        of_it.connections += 1;
+        of_it.seats.push(seat);
         of_it.closing.clone()
     }
 
-    fn leave(&self, hash: &ExportHash) {
+    fn leave(&self, hash: &ExportHash, seat: &Arc<Seat>) {
         let mut live = self.live();
         if let Some(of_it) = live.get_mut(hash) {
-            of_it.connections = of_it.connections.saturating_sub(1);
-            if of_it.connections == 0 {
+            of_it.seats.retain(|other| !Arc::ptr_eq(other, seat));
+            if of_it.seats.is_empty() {
                 live.remove(hash);
             }
         }
     }
 
     fn connections(&self, hash: &ExportHash) -> usize {
-        self.live().get(hash).map_or(0, |live| live.connections)
+        self.live().get(hash).map_or(0, |live| live.seats.len())
     }
 
-    fn close(&self, hash: &ExportHash) {
-        if let Some(live) = self.live().get(hash) {
-            live.closing.cancel();
+    fn close(&self, hash: &ExportHash) -> Cut {
+        let seats = match self.live().get(hash) {
+            None => return Cut::default(),
+            Some(live) => {
+                live.closing.cancel();
+                live.seats.clone()
+            }
+        };
+        let mut cut = Cut::default();
+        for seat in seats {
+            match seat.is_captured.load(Ordering::Relaxed) {
+                true => cut.captures += 1,
+                false => {
+                    cut.connections += 1;
+                    cut.lost_writes += usize::from((seat.has_written)());
+                }
+            }
         }
+        cut
     }
 }
 
@@ -209,11 +244,11 @@ impl Service {
         all.into_iter().map(known).collect()
     }
 
-    /// Closes an export, by what people call it, and ends its connections.
+    /// Closes an export, by what people call it, and ends its connections; says what became of them.
     ///
     /// # Errors
     /// `NotFound`, also for exports of others.
-    pub fn close_export(&self, actor: &Actor, id: &str) -> Result<(), Error> {
+    pub fn close_export(&self, actor: &Actor, id: &str) -> Result<Cut, Error> {
         let (caller, id) = (actor.clone(), id.to_owned());
         let hash = self.recorded(actor, Act::new(Operation::CloseDiskExport), move |txn, act| {
             let all = disk_exports::list(txn)?.into_iter();
@@ -224,8 +259,7 @@ impl Service {
             describe(act, &export);
             Ok(export.hash)
         })?;
-        self.disk_exports.close(&hash);
-        Ok(())
+        Ok(self.disk_exports.close(&hash))
     }
 
     /// As whom an export's connections act.

@@ -47,13 +47,17 @@ async fn a_name_opens_the_disk_until_it_ends_or_is_closed() {
     let found = service.find_export(&name, NOBODY).unwrap();
     assert_eq!((found.open.image.id, found.open.disk.size_bytes()), (image.id, 10_000));
     assert_eq!(kind(service.find_export(&known.export.id(), NOBODY)), ErrorKind::NotFound);
-    let attached = service.attach(&found).unwrap();
-    assert_eq!(service.open_disk_exports(&admin).unwrap()[0].connections, 1);
-    service.close_export(&admin, &known.export.id()).unwrap();
+    let attached = service.attach(&found, || true).unwrap();
+    let others = [service.attach(&found, || false).unwrap(), service.attach(&found, || true).unwrap()];
+    others[1].is_being_captured();
+    assert_eq!(service.open_disk_exports(&admin).unwrap()[0].connections, 3);
+    let cut = service.close_export(&admin, &known.export.id()).unwrap();
+    assert_eq!(cut, Cut { connections: 2, lost_writes: 1, captures: 1 });
     assert!(attached.closing().is_cancelled());
+    drop(others);
     assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
     // Whoever had found it by then does not get in either.
-    assert_eq!(kind(service.attach(&found)), ErrorKind::NotFound);
+    assert_eq!(kind(service.attach(&found, || false)), ErrorKind::NotFound);
     drop(attached);
     assert!(
         service.open_disk_exports(&admin).unwrap().is_empty() && service.disk_exports().live().is_empty()

@@ -269,7 +269,10 @@ fn of_machine(
         }
         (Some(number), all) => all.get(number.get() - 1).ok_or_else(|| {
             let listed = archive.listed();
-            Error::invalid(format!("{DISK_PROPERTY} is {number}, and the machine's disks are {listed}"))
+            let count = all.len();
+            Error::invalid(format!(
+                "{DISK_PROPERTY} is {number}, and the machine has {count} disks ({listed})"
+            ))
         })?,
     };
     disk.open(source, budgets).map_err(refusal)

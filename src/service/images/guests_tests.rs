@@ -107,11 +107,43 @@ async fn of_a_machine_with_several_disks_the_one_is_read_that_the_record_chooses
         assert_eq!(inspection.size_bytes, data.len() as u64);
     }
     assert_ne!(tags[0], tags[1]);
+    // A wrong choice is refused when it is made, and counts for nothing.
     for wrong in ["0", "3", "-1", "first", ""] {
-        choose(wrong);
-        let refusal = service.open_disk(&member("p"), &image.id).err().unwrap();
+        let refusal = service.update_image(&member("p"), &image.id, vec![chosen(wrong)]).unwrap_err();
         assert_eq!(refusal.kind, ErrorKind::Invalid, "{wrong}: {}", refusal.message);
+        if wrong == "3" {
+            assert!(refusal.message.contains("2 disks (1 boot.img, 2 data.img)"), "{}", refusal.message);
+        }
+        let open = service.open_disk(&member("p"), &image.id).unwrap();
+        assert_eq!(open.disk.size_bytes(), second.len() as u64, "{wrong}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_chosen_before_the_data_comes_is_looked_for_when_it_is_read() {
+    use crate::disk::ova;
+    use crate::service::images::{Field, NewImage};
+    let (service, _) = service();
+    let fields = [Field::DiskFormat(Some("raw".into())), Field::ContainerFormat(Some("ova".into()))];
+    let mut changes: Vec<Change> = fields.into_iter().map(Change::Set).collect();
+    changes.push(chosen("3"));
+    let image = service.create_image(&member("p"), NewImage { id: None, changes }).unwrap();
+    service.update_image(&member("p"), &image.id, vec![chosen("2")]).unwrap();
+    let upload = service.begin_upload(&member("p"), &image.id, None).unwrap();
+    let archive = ova::machine_fixture(&[("boot.img", &[1; 5000])]);
+    upload.receive(futures::stream::iter([Ok(archive.into())])).await.unwrap();
+    let refusal = service.open_disk(&member("p"), &image.id).err().unwrap();
+    assert_eq!(refusal.kind, ErrorKind::Invalid, "{}", refusal.message);
+    // Who may not change the image learns nothing of it.
+    let stranger = service.update_image(&member("q"), &image.id, vec![chosen("9")]).unwrap_err();
+    assert_eq!(stranger.kind, ErrorKind::NotFound);
+    // A link in a format is refused as a download in it is, and one to the archive itself is not.
+    let form = crate::disk::writing::Form::Raw;
+    let refusal = service.expect_leaves_as(&member("p"), &image.id, form).await.unwrap_err();
+    assert_eq!(refusal.kind, ErrorKind::Invalid, "{}", refusal.message);
+    service.update_image(&member("p"), &image.id, vec![chosen("1")]).unwrap();
+    service.expect_leaves_as(&member("p"), &image.id, form).await.unwrap();
+    service.expect_leaves_as(&member("q"), &image.id, form).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

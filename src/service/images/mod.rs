@@ -6,6 +6,8 @@
 
 mod access;
 mod caching;
+mod capturing;
+mod choosing;
 mod create;
 mod delete;
 mod download;
@@ -62,7 +64,7 @@ pub use inspecting::{
     Boot, CloudInit, Described, Driver, DriverState, Finding, Inspection, Kernel, Mount, OpenFile, OpenTree,
     Severity, System, Volume,
 };
-pub use links::{LinkRefusal, LinkRules, LinkSignature, MadeLink, NewLink, TTL_MIN_S};
+pub use links::{LinkGives, LinkRefusal, LinkRules, LinkSignature, MadeLink, NewLink, TTL_MIN_S};
 pub(super) use looking_turns::Looks;
 pub use own::{Kind, Label};
 pub use protection::Protections;

@@ -15,9 +15,10 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` or `Forbidden`; `Conflict` when a property is not as the change expects it;
-    /// `Invalid` or `TooLarge` when a field goes out of bounds.
+    /// `Invalid` or `TooLarge` when a field goes out of bounds; `Invalid` also for a disk that the image's data does not have.
     pub fn update_image(&self, actor: &Actor, id: &ImageId, changes: Vec<Change>) -> Result<Image, Error> {
         self.expect_keys_for(actor, &changes)?;
+        self.expect_disk_choice(actor, id, &changes)?;
         let (worker, rules) = (actor.clone(), self.rules.clone());
         self.change_image(actor, id, Act::new(Operation::UpdateImage), move |image| {
             apply_all(&worker, image, &changes, rules.protections.as_ref())?;

@@ -13,7 +13,7 @@ use super::reserving::{Room, at_first};
 use super::screen::Screen;
 use super::signature::{Verification, Verified};
 use super::verdicts::Known;
-use super::{importing, transfer};
+use super::{capturing, importing, transfer};
 use crate::base::Time;
 use crate::base::limits::PAGE_ROWS_MAX;
 use crate::catalog::images::{self, Filters, ListQuery, Viewer};
@@ -96,15 +96,7 @@ impl Service {
             Ok::<_, Error>((image, reserved_bytes))
         })?;
         let room = Room { image: id, token, reserved_bytes };
-        let screen = Screen::new(&image, self.rules.require_format_match);
-        let looking = Some(Looking { screen, verification });
-        let (service, scope) = (self.clone(), Scope::STORE);
-        // From here on whatever fails puts the image back.
-        let actor = actor.clone();
-        let mut upload =
-            Upload { service, actor, image: id, token, scope, looking, declared_bytes, room, settled: false };
-        upload.scope = self.stream_scope(&image)?;
-        Ok(upload)
+        Upload::of(self, actor, &image, verification, declared_bytes, room)
     }
 
     /// The scope of an image's data, inside the key domain that it is sealed in, where it lies or goes.
@@ -129,8 +121,8 @@ impl Service {
         })
     }
 
-    /// Puts images back to queued whose uploads a crash interrupted; says how many. For start-up,
-    /// before any upload can begin.
+    /// Puts images back to queued whose uploads a crash interrupted, and takes those away that only the process before could
+    /// have filled; says how many. For start-up, before any upload can begin.
     ///
     /// # Errors
     /// When the database fails.
@@ -166,7 +158,13 @@ impl Service {
 
     fn requeue(&self, by: &Actor, id: ImageId, token: [u8; 16], why: &str) -> Result<(), Error> {
         let now = self.clock.now();
-        self.recorded_failure(by, Act::on(Operation::UpdateImage, id).saying(why), move |txn, act| {
+        let is_lost = owned(&self.db.read()?, &id, &token)?.is_some_and(|it| capturing::is_unfinished(&it));
+        let act = match is_lost {
+            true => Act::on(Operation::DeleteImage, id)
+                .saying(format!("what was written to a disk is lost, and the image of it goes: {why}")),
+            false => Act::on(Operation::UpdateImage, id).saying(why),
+        };
+        self.recorded_failure(by, act, move |txn, act| {
             if let Some(image) = owned(txn, &id, &token)? {
                 act.image(&image);
             }
@@ -176,6 +174,34 @@ impl Service {
 }
 
 impl Upload {
+    /// The upload that owns an image, as a commit has it. From here on whatever fails puts the image back.
+    ///
+    /// # Errors
+    /// When its data cannot be sealed.
+    pub(super) fn of(
+        service: &Service,
+        actor: &Actor,
+        image: &Image,
+        verification: Verification,
+        declared_bytes: Option<u64>,
+        room: Room,
+    ) -> Result<Upload, Error> {
+        let screen = Screen::new(image, service.rules.require_format_match);
+        let mut upload = Upload {
+            service: service.clone(),
+            actor: actor.clone(),
+            image: image.id,
+            token: room.token,
+            scope: Scope::STORE,
+            looking: Some(Looking { screen, verification }),
+            declared_bytes,
+            room,
+            settled: false,
+        };
+        upload.scope = service.stream_scope(image)?;
+        Ok(upload)
+    }
+
     /// Takes the whole body and makes the image active, or puts it back to queued.
     ///
     /// # Errors
@@ -269,6 +295,7 @@ impl Service {
         let mut image = owned(&self.db.read()?, id, token)?.ok_or_else(|| gone(id))?;
         image.status = Status::Active;
         image.upload = None;
+        capturing::finish(&mut image);
         if let Some(format) = disk_format {
             importing::Landing::made_into(&mut image, format);
         }
@@ -321,9 +348,13 @@ fn can_go_on(rows: &impl Rows, image: &Image, token: &[u8; 16]) -> Result<bool, 
     Ok(is_kept || transfer::is_filling(rows, token)?)
 }
 
-/// Back to queued, if the upload named by `token` still owns the image.
+/// Back to queued, if the upload named by `token` still owns the image; away, where nobody else can fill it.
 pub(super) fn put_back(txn: &WriteTxn, id: &ImageId, token: &[u8; 16], now: Time) -> Result<(), Error> {
     let Some(mut image) = owned(txn, id, token)? else { return Ok(()) };
+    if capturing::is_unfinished(&image) {
+        images::delete(txn, id)?;
+        return Ok(());
+    }
     image.status = Status::Queued;
     image.upload = None;
     image.size_bytes = None;
@@ -338,6 +369,7 @@ pub(super) fn put_back(txn: &WriteTxn, id: &ImageId, token: &[u8; 16], now: Time
 pub(super) fn activate(image: &mut Image, receipt: &Receipt, known: Known, now: Time) {
     image.status = Status::Active;
     image.upload = None;
+    capturing::finish(image);
     image.size_bytes = Some(receipt.size_bytes());
     image.virtual_size_bytes = known.virtual_size;
     image.verdict = known.verdict;

@@ -57,6 +57,8 @@ pub enum Recast {
         plain_bytes: u64,
         /// What it takes to make them again.
         correction_bytes: u64,
+        /// What was written for all of it, as it was not there yet: of what lies beside units too.
+        written_bytes: u64,
     },
     /// It stays as it is: too little of it can be made again, or making it again would take too much.
     Pointless,
@@ -312,6 +314,7 @@ impl<'r> Making<'r> {
             packed_bytes: self.packed_bytes,
             plain_bytes: self.unpacked_bytes,
             correction_bytes: self.correction_bytes,
+            written_bytes: held.iter().map(|assembled| assembled.written_bytes).sum(),
         };
         let before = self.reader.manifest().clone();
         let manifest = Manifest { cutter: held[0].cutter, extents, recipe: Some(recipe), ..before };

@@ -7,6 +7,8 @@ mod page;
 #[cfg(test)]
 mod tests;
 
+pub(super) use page::place_from;
+
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -30,8 +32,8 @@ use crate::api::routing::{Routes, get};
 use crate::base::Time;
 use crate::disk::inside::{Entry, Found, NodeKind};
 use crate::model::{ByteRange, ImageId};
-use crate::service::Error;
 use crate::service::images::{OpenFile, OpenTree};
+use crate::service::{Actor, Error};
 
 /// Entries of a directory that are told; more are said to be there.
 const ENTRIES_MAX: usize = 10_000;
@@ -78,6 +80,29 @@ async fn below(
 async fn respond(state: &ApiState, id: ImageId, path: String, parts: Parts) -> Result<Response, Refusal> {
     let actor = signed_in(state, &parts).await?;
     let volume = volume(&parts)?;
+    let asked = Asked { id, path, volume };
+    send(state, &parts, actor, asked, |directory| (page::place_of(id, directory), volume)).await
+}
+
+/// What is wanted of a tree.
+pub(super) struct Asked {
+    /// The image.
+    pub(super) id: ImageId,
+    /// The path.
+    pub(super) path: String,
+    /// The volume; the one that is found without.
+    pub(super) volume: Option<u32>,
+}
+
+/// Hands out what a path leads to, to whoever `actor` acts for. Pages have links below the place that `place` makes of
+/// a directory's path, and name the volume that it says.
+pub(super) async fn send(
+    state: &ApiState,
+    parts: &Parts,
+    actor: Actor,
+    Asked { id, path, volume }: Asked,
+    place: impl FnOnce(&str) -> (String, Option<u32>),
+) -> Result<Response, Refusal> {
     let turn = match volume {
         Some(_) => state.service.store().turn().await.map_err(Error::from)?,
         // The system's root is found by a look at the disk.
@@ -92,8 +117,11 @@ async fn respond(state: &ApiState, id: ImageId, path: String, parts: Parts) -> R
         .await?;
     drop(turn);
     match opened {
-        Opened::File(file) => serve(state, &tree, file, &parts),
-        Opened::Directory(directory) => Ok(show(id, &directory, volume, &parts.headers)),
+        Opened::File(file) => serve(state, &tree, file, parts),
+        Opened::Directory(directory) => {
+            let (place, volume) = place(&directory.path);
+            Ok(show(&place, &directory, volume, &parts.headers))
+        }
     }
 }
 
@@ -203,12 +231,12 @@ fn tag(tree: &OpenTree, file: &OpenFile) -> Option<String> {
 }
 
 /// A directory in the form that the client takes.
-fn show(id: ImageId, directory: &Directory, volume: Option<u32>, asked: &HeaderMap) -> Response {
+fn show(place: &str, directory: &Directory, volume: Option<u32>, asked: &HeaderMap) -> Response {
     let takes_pages =
         asked.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default().contains("text/html");
     let mut response = match takes_pages {
         true => {
-            let mut response = page::of(id, directory, volume).into_response();
+            let mut response = page::of(place, directory, volume).into_response();
             harmless(response.headers_mut(), "text/html; charset=utf-8");
             response
         }

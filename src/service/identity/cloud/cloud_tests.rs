@@ -296,7 +296,11 @@ async fn what_rests_on_identities_of_the_box_says_so() {
     // Nobody tells the rights that a user of the cloud's has left when a link is used.
     let image = crate::model::ImageId(uuid::Uuid::nil());
     let link = |actor| {
-        world.service.create_image_link(actor, &image, NewLink { ttl_s: 60, format: None, net: None })
+        world.service.create_image_link(
+            actor,
+            &image,
+            NewLink { ttl_s: 60, gives: crate::service::images::LinkGives::Stored, net: None },
+        )
     };
     assert_eq!(link(&ann).err().unwrap().kind, ErrorKind::Conflict);
     assert_eq!(

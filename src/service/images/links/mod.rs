@@ -16,12 +16,13 @@ use ipnet::IpNet;
 pub use self::signing::LinkSignature;
 pub use self::using::LinkRefusal;
 use super::access;
+use super::download::expect_here;
 use super::guests::ReadAs;
 use crate::base::Time;
 use crate::catalog::image_links;
 use crate::db::WriteTxn;
 use crate::disk::writing::Form;
-use crate::model::image_link::{ImageLink, LinkId, LinkMaker};
+use crate::model::image_link::{ImageLink, LinkId, LinkMaker, TREE};
 use crate::model::{Image, ImageId, Operation, Status};
 use crate::service::audit::Act;
 use crate::service::identity::AccessRoot;
@@ -49,13 +50,35 @@ impl Default for LinkRules {
     }
 }
 
+/// What a link gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkGives {
+    /// The image as it is stored.
+    Stored,
+    /// Its disk as a file in this form.
+    Form(Form),
+    /// The files of a disc, one by one.
+    Tree,
+}
+
+impl LinkGives {
+    /// The word in the link's record, which is under its signature.
+    fn word(self) -> Option<&'static str> {
+        match self {
+            LinkGives::Stored => None,
+            LinkGives::Form(form) => Some(form.as_str()),
+            LinkGives::Tree => Some(TREE),
+        }
+    }
+}
+
 /// A link to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLink {
     /// Its life, in seconds.
     pub ttl_s: i64,
-    /// The format that it gives the image in; as it is stored without.
-    pub format: Option<Form>,
+    /// What it gives.
+    pub gives: LinkGives,
     /// Where it may be used from; from anywhere without.
     pub net: Option<IpNet>,
 }
@@ -95,7 +118,7 @@ impl Service {
             image: *id,
             maker: maker(actor),
             project: access::project(actor)?.clone(),
-            format: new.format.map(|form| form.as_str().to_owned()),
+            format: new.gives.word().map(str::to_owned),
             net: new.net.map(|net| net.trunc()),
             created_at: now,
             // In whole seconds, as it is told.
@@ -108,7 +131,7 @@ impl Service {
             let image = access::reachable(txn, &actor, &link.image, Action::ImagesExport)?;
             describe(act, &link, &image);
             custom_keys::expect_opens(txn, &image, &actor)?;
-            expect_fit(&image, link.format.is_some())?;
+            expect_fit(&image, new.gives)?;
             service.expect_room(txn, &link)?;
             let key = LinkKey::of(&service.make_access_root(txn, &fresh)?);
             let signature = key.sign(&link);
@@ -187,7 +210,7 @@ fn maker(actor: &Actor) -> LinkMaker {
 }
 
 /// Refuses an image that no link gives anything of.
-fn expect_fit(image: &Image, is_formed: bool) -> Result<(), Error> {
+fn expect_fit(image: &Image, gives: LinkGives) -> Result<(), Error> {
     let id = &image.id;
     if image.status == Status::Deactivated {
         return Err(Error::conflict(format!(
@@ -197,10 +220,18 @@ fn expect_fit(image: &Image, is_formed: bool) -> Result<(), Error> {
     if image.content.is_none() && !image.is_by_reference() {
         return Err(Error::conflict(format!("image {id} has no data yet: send it first")));
     }
-    if is_formed {
-        ReadAs::of(image)?;
+    match gives {
+        LinkGives::Stored => Ok(()),
+        LinkGives::Form(_) => ReadAs::of(image).map(drop),
+        LinkGives::Tree if image.disk_format.as_deref() != Some("iso") => Err(Error::new(
+            ErrorKind::UnsupportedContent,
+            format!("image {id} is no ISO: links to files lead into those"),
+        )),
+        LinkGives::Tree => {
+            ReadAs::of(image)?;
+            expect_here(image)
+        }
     }
-    Ok(())
 }
 
 /// Says which link a record is about; its signature follows from nothing of that.

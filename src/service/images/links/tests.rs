@@ -103,7 +103,7 @@ async fn image(service: &Service, owner: &Actor, data: Option<Vec<u8>>) -> Image
 }
 
 pub(super) fn new(ttl_s: i64, net: Option<&str>) -> NewLink {
-    NewLink { ttl_s, format: None, net: net.map(|net| net.parse().unwrap()) }
+    NewLink { ttl_s, gives: LinkGives::Stored, net: net.map(|net| net.parse().unwrap()) }
 }
 
 pub(super) fn kind<T>(outcome: Result<T, Error>) -> ErrorKind {

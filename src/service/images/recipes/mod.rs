@@ -9,7 +9,7 @@ mod reads;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use reads::Reads;
@@ -48,11 +48,15 @@ pub enum Which {
     All,
 }
 
-/// What came of it.
+/// What came of it. A stream is the data of an image in a store; images that are copies of each other share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Kept {
+    /// Streams that were looked at, or had been since the process began.
+    pub looked_at: u64,
     /// Streams that are kept by a recipe now.
     pub streams: u64,
+    /// Streams that were before.
+    pub kept_before: u64,
     /// Units of theirs, which are made again when they are read.
     pub units: u64,
     /// What these took as they came, in bytes.
@@ -61,15 +65,32 @@ pub struct Kept {
     pub plain_bytes: u64,
     /// What it takes to make them again.
     pub correction_bytes: u64,
-    /// Streams that stay as they are.
-    pub left_alone: u64,
+    /// What was written for them, in bytes.
+    pub written_bytes: u64,
+    /// Streams that stay as they are: next to nothing in them is compressed.
+    pub not_packed: u64,
+    /// Streams that stay as they are: too little of them can be made again to the bit.
+    pub not_made_again: u64,
+    /// Streams that stay as they are: they could not be read as what their images say, or went meanwhile.
+    pub unreadable: u64,
+    /// Images that recipes are not for: no qcow2 or VMDK, or too small. Counted where all images are asked for.
+    pub unfit: u64,
     /// Whether it was ended before all was done.
     pub ended_early: bool,
 }
 
-/// Streams that were tried, and stay as they are.
+/// Streams that were tried, and what came of it.
 #[derive(Clone, Default)]
-pub struct Tried(Arc<Mutex<HashSet<ContentId>>>);
+pub struct Tried(Arc<Mutex<HashMap<ContentId, Outcome>>>);
+
+/// What came of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Kept,
+    NotPacked,
+    NotMadeAgain,
+    Unreadable,
+}
 
 /// So many are kept in mind; then all are forgotten, and tried once more.
 const TRIED_MAX: usize = 1 << 16;
@@ -81,16 +102,37 @@ const PACKED_SHARE: u64 = 10;
 const SIZE_BYTES_MIN: u64 = 1 << 20;
 
 impl Tried {
-    fn has(&self, content: &ContentId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(content)
+    fn of(&self, content: &ContentId) -> Option<Outcome> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(content).copied()
     }
 
-    fn add(&self, content: ContentId) {
+    fn add(&self, content: ContentId, outcome: Outcome) {
         let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tried.len() >= TRIED_MAX {
             tried.clear();
         }
-        tried.insert(content);
+        tried.insert(content, outcome);
+    }
+}
+
+impl Kept {
+    /// Streams that stay as they are.
+    pub fn left_alone(&self) -> u64 {
+        self.not_packed + self.not_made_again + self.unreadable
+    }
+
+    /// What it saves in bytes, about, once packs are written anew: compressed data takes about its own length.
+    pub fn saved_bytes(&self) -> u64 {
+        self.packed_bytes.saturating_sub(self.written_bytes)
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Kept => self.kept_before += 1,
+            Outcome::NotPacked => self.not_packed += 1,
+            Outcome::NotMadeAgain => self.not_made_again += 1,
+            Outcome::Unreadable => self.unreadable += 1,
+        }
     }
 }
 
@@ -109,7 +151,11 @@ impl Service {
         which: Which,
         watch: &mut Watch<'_>,
     ) -> Result<Kept, Error> {
-        let (mut kept, mut looked_at) = (Kept::default(), 0);
+        let mut kept = match which {
+            Which::All => self.looked_at_before()?,
+            Which::ByPolicy { .. } => Kept::default(),
+        };
+        let mut looked_at = 0;
         loop {
             let chosen = self.choose(which)?;
             looked_at += chosen.len();
@@ -118,33 +164,68 @@ impl Service {
                 return Ok(Kept { ended_early: !chosen.is_empty(), ..kept });
             }
             for (content, format) in chosen {
-                match self.keep_one(&content, format, watch)? {
-                    Recast::Done { units, packed_bytes, plain_bytes, correction_bytes } => {
+                let outcome = match self.keep_one(&content, format, watch)? {
+                    Looked::Done(Recast::Done {
+                        units,
+                        packed_bytes,
+                        plain_bytes,
+                        correction_bytes,
+                        written_bytes,
+                    }) => {
                         kept.streams += 1;
                         kept.units += units;
                         kept.packed_bytes += packed_bytes;
                         kept.plain_bytes += plain_bytes;
                         kept.correction_bytes += correction_bytes;
+                        kept.written_bytes += written_bytes;
+                        self.recipes_tried.add(content, Outcome::Kept);
+                        kept.looked_at += 1;
+                        continue;
                     }
-                    Recast::Pointless => kept.left_alone += 1,
-                    Recast::Unchanged => {}
-                    Recast::Ended => return Ok(Kept { ended_early: true, ..kept }),
-                }
-                self.recipes_tried.add(content);
+                    Looked::Done(Recast::Pointless) => Outcome::NotMadeAgain,
+                    Looked::Done(Recast::Unchanged) => Outcome::Kept,
+                    Looked::Done(Recast::Ended) => return Ok(Kept { ended_early: true, ..kept }),
+                    Looked::NotPacked => Outcome::NotPacked,
+                    Looked::Unreadable => Outcome::Unreadable,
+                };
+                kept.looked_at += 1;
+                kept.add(outcome);
+                self.recipes_tried.add(content, outcome);
             }
         }
     }
 
-    fn keep_one(&self, content: &ContentId, format: Format, watch: &mut Watch<'_>) -> Result<Recast, Error> {
+    /// What is known of all images before any is tried.
+    fn looked_at_before(&self) -> Result<Kept, Error> {
+        let mut kept = Kept::default();
+        images::for_each_stored(&self.db.read()?, &mut |image| {
+            if compressible(&image).is_none() {
+                kept.unfit += u64::from(image.content.is_some());
+                return;
+            }
+            for store in self.stores.iter() {
+                let content = image.copy_at(store.place);
+                if let Some(outcome) = content.and_then(|content| self.recipes_tried.of(&content)) {
+                    kept.looked_at += 1;
+                    kept.add(outcome);
+                }
+            }
+        })?;
+        Ok(kept)
+    }
+
+    fn keep_one(&self, content: &ContentId, format: Format, watch: &mut Watch<'_>) -> Result<Looked, Error> {
         let opened = self.store.reader_for_upkeep(content).map_err(Error::from);
         let opened = opened.and_then(|reader| packed(format, Stored(reader), &self.rules.disks));
         match opened {
-            Ok(Some(guest)) => Ok(self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch)?),
-            Ok(None) => Ok(Recast::Pointless),
+            Ok(Some(guest)) => {
+                Ok(Looked::Done(self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch)?))
+            }
+            Ok(None) => Ok(Looked::NotPacked),
             // Deleted meanwhile, or not in order by today's rules: a scrub says more about what is damaged.
             Err(error) if error.kind != ErrorKind::Unavailable => {
                 tracing::debug!(%error, %content, "an image is not kept by a recipe");
-                Ok(Recast::Pointless)
+                Ok(Looked::Unreadable)
             }
             Err(error) => Err(error),
         }
@@ -167,13 +248,23 @@ impl Service {
                         }
                     },
                 };
-                if wanted && chosen.len() < CHOSEN_MAX && !self.recipes_tried.has(&content) {
+                if wanted && chosen.len() < CHOSEN_MAX && self.recipes_tried.of(&content).is_none() {
                     chosen.push((content, format));
                 }
             }
         })?;
         Ok(chosen)
     }
+}
+
+/// What is told of one stream.
+enum Looked {
+    /// What the store made of it.
+    Done(Recast),
+    /// It holds next to nothing that is compressed.
+    NotPacked,
+    /// It cannot be read.
+    Unreadable,
 }
 
 /// An opened container whose tables tell that there is something to gain.

@@ -88,7 +88,7 @@ async fn stored() -> (Service, std::sync::Arc<ManualClock>, Image, Vec<u8>) {
 async fn p1_an_image_is_the_same_before_and_after() {
     let (service, _, image, data) = stored().await;
     let kept = service.keep_recipes(Which::All, &mut on).unwrap();
-    assert_eq!((kept.streams, kept.units, kept.left_alone), (1, CLUSTERS as u64, 0));
+    assert_eq!((kept.streams, kept.units, kept.left_alone()), (1, CLUSTERS as u64, 0));
     assert_eq!(kept.plain_bytes, (CLUSTERS * CLUSTER) as u64);
     assert!(kept.correction_bytes * 5 < kept.packed_bytes, "{kept:?}");
     assert!(read(&service, &image) == data);
@@ -98,7 +98,45 @@ async fn p1_an_image_is_the_same_before_and_after() {
     let mut seen = vec![0; CLUSTERS * CLUSTER];
     open.disk.read_at(0, &mut seen).unwrap();
     assert!(seen == disk());
-    assert_eq!(service.keep_recipes(Which::All, &mut on).unwrap(), Kept::default());
+    let again = service.keep_recipes(Which::All, &mut on).unwrap();
+    assert_eq!(again, Kept { looked_at: 1, kept_before: 1, ..Kept::default() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_told_what_was_looked_at_and_why_images_stay_as_they_are() {
+    let (service, ..) = stored().await;
+    for (format, data) in [("raw", disk()), ("qcow2", plain_qcow2())] {
+        uploaded(&service, format, data).await.1.unwrap();
+    }
+    let before = service.store.stats().unwrap().stored_bytes;
+    let kept = service.keep_recipes(Which::All, &mut on).unwrap();
+    assert_eq!((kept.looked_at, kept.streams, kept.kept_before), (2, 1, 0), "{kept:?}");
+    assert_eq!((kept.unfit, kept.not_packed, kept.left_alone()), (1, 1, 1), "{kept:?}");
+    // Manifests and rows aside, it is what the store has more.
+    let more = service.store.stats().unwrap().stored_bytes - before;
+    assert!(kept.written_bytes > 0 && kept.written_bytes <= more, "{kept:?}, {more}");
+    assert_eq!(kept.saved_bytes(), kept.packed_bytes.saturating_sub(kept.written_bytes));
+    let again = service.keep_recipes(Which::All, &mut on).unwrap();
+    let known = Kept { looked_at: 2, kept_before: 1, not_packed: 1, unfit: 1, ..Kept::default() };
+    assert_eq!(again, known);
+}
+
+/// A qcow2 none of whose clusters is compressed.
+fn plain_qcow2() -> Vec<u8> {
+    let mut image = vec![0; 3 * CLUSTER];
+    let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"QFI\xfb\0\0\0\x02");
+    put(20, &16_u32.to_be_bytes());
+    put(24, &(16 * CLUSTER as u64).to_be_bytes());
+    put(36, &1_u32.to_be_bytes());
+    put(40, &(CLUSTER as u64).to_be_bytes());
+    put(CLUSTER, &((1 << 63) | (2 * CLUSTER as u64)).to_be_bytes());
+    for number in 0..16 {
+        let at = (3 + number) * CLUSTER as u64;
+        put(2 * CLUSTER + number as usize * 8, &((1 << 63) | at).to_be_bytes());
+    }
+    image.extend(vec![5; 16 * CLUSTER]);
+    image
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,11 +86,13 @@ impl Service {
             ));
         }
         let (service, caller, id, asked) = (self.clone(), actor.clone(), *id, moves.clone());
+        let described = changes.clone();
         in_background(move || {
             let read = service.db.read()?;
             let image = access::writable(&read, &caller, &id, Action::ImagesUpdate)?;
             let is_located = locations::get(&read, &id)?.is_some();
-            asked.iter().try_for_each(|change| expect_may(&caller, &image, is_located, change))
+            asked.iter().try_for_each(|change| expect_may(&caller, &image, is_located, change))?;
+            service.expect_disk_choice(&caller, &id, &described)
         })
         .await?;
         let mut ready = Vec::with_capacity(moves.len());
