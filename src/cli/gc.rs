@@ -81,17 +81,14 @@ impl Gc {
 /// What came of recipes, in words.
 fn of_recipes(result: &Value) -> String {
     let number = |name: &str| result[name].as_u64().unwrap_or(0);
-    let mut said = format!("Recipes: {} images were looked at", number("recipes_looked_at"));
-    said.push_str(&match number("recipes") {
-        0 => ", and none has become one".to_owned(),
-        made => format!(", and {made} of them are kept by recipes now"),
-    });
-    if number("recipes") > 0 {
+    let (looked_at, made) = (number("recipes_looked_at"), number("recipes"));
+    let mut said = format!("Images looked at: {looked_at}. Kept by recipes from now on: {made}");
+    if made > 0 {
         let (took, written) = (number("recipe_packed_bytes"), number("recipe_written_bytes"));
         let (took, written) = (human_bytes(took), human_bytes(written));
         let saved = human_bytes(number("recipe_saved_bytes"));
         said.push_str(&format!(
-            ": about {saved} less ({took} of compressed data, for which {written} were written), once packs are \
+            ", which is about {saved} less ({took} of compressed data, for which {written} were written), once packs are \
              written anew (--compact)"
         ));
     }
@@ -125,14 +122,14 @@ mod tests {
     #[test]
     fn what_became_of_recipes_is_told() {
         let none = of_recipes(&json!({"recipes_looked_at": 2, "recipes": 0, "recipes_not_packed": 2}));
-        assert!(none.starts_with("Recipes: 2 images were looked at, and none has become one."), "{none}");
+        assert!(none.starts_with("Images looked at: 2. Kept by recipes from now on: 0."), "{none}");
         assert!(none.ends_with("2: left alone, as next to nothing in them is compressed"), "{none}");
         let some = of_recipes(&json!({
             "recipes_looked_at": 3, "recipes": 1, "recipe_packed_bytes": 3072, "recipe_written_bytes": 1024,
             "recipe_saved_bytes": 2048, "recipes_unfit": 4, "ended_early": 1,
         }));
         for said in
-            ["1 of them are kept", "about 2.0 KiB less", "4: not looked at", "the same command goes on"]
+            ["from now on: 1, which", "about 2.0 KiB less", "4: not looked at", "the same command goes on"]
         {
             assert!(some.contains(said), "{some}");
         }
