@@ -186,14 +186,30 @@ pub fn run_as(workload: &Workload, build: Build) {
     println!("{name}: {} steps, {cases} cases", steps.len());
 }
 
-/// Whether a case is run: the one that was asked for; all in a long run; else one way a step.
+/// Whether a case is run: the one that was asked for; all in a long run, or one part of them; else one way a step.
 pub fn chosen(workload: &Workload, name: &str, seed: u64, at: u64, way: usize) -> bool {
     if let Ok(only) = std::env::var("TINTYPE_CRASH_CASE") {
         return only == format!("{name}:{at}:{way}");
     }
+    if is_long() {
+        return of_part(at, way);
+    }
     let ways = (FAULTS.len() * LOSSES.len()) as u64;
     let drawn = Dice::new(seed ^ (at << 8)).below(ways) as usize;
-    is_long() || (drawn == way && at % workload.stride == seed % workload.stride)
+    drawn == way && at % workload.stride == seed % workload.stride
+}
+
+/// Whether a case belongs to the part that `TINTYPE_CRASH_PART=K/N` asks for. All `N` parts, in as many runs, are every case
+/// once, whatever the seed.
+pub fn of_part(at: u64, way: usize) -> bool {
+    let Ok(asked) = std::env::var("TINTYPE_CRASH_PART") else { return true };
+    let numbers =
+        asked.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    let Some((part @ 1.., parts)) = numbers.filter(|(part, parts): &(u64, u64)| part <= parts) else {
+        panic!("TINTYPE_CRASH_PART is {asked:?}, not K/N with K from 1 to N");
+    };
+    // Drawn, so that each part has every way of neighbouring steps in turn.
+    Dice::new(at << 8 | way as u64).below(parts) + 1 == part
 }
 
 /// Whether every way is tried, and many random runs.

@@ -7,7 +7,9 @@ use tintype::base::Time;
 use crate::acts::Act;
 use crate::chance::Dice;
 use crate::disk::Loss;
-use crate::every_step::{Before, Start, Way, Workload, chosen, is_long, number, prepared, trace, ways};
+use crate::every_step::{
+    Before, Start, Way, Workload, chosen, is_long, number, of_part, prepared, trace, ways,
+};
 use crate::machine::{Build, Machine, Media};
 use crate::places::places;
 use crate::power::Plan;
@@ -175,7 +177,8 @@ fn p8_every_durable_step_of_a_rebuild_fails_once() {
         for at in 0..steps {
             let drawn = dice.below(ways().len() as u64) as usize;
             for (number, way) in ways().into_iter().enumerate() {
-                if is_long() || number == drawn {
+                let is_chosen = if is_long() { of_part(at, number) } else { number == drawn };
+                if is_chosen {
                     survived += u32::from(survives(build, &start, &lost, Plan { at, fault: way.0 }));
                 }
             }
