@@ -10,11 +10,11 @@ use axum::body::Body;
 use clap::Args;
 use futures::TryStreamExt;
 use http::{HeaderName, Method};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::super::client::{Api, Client, Payload};
-use super::super::failure::{Failure, Remedy, Status};
+use super::super::failure::{Failure, Remedy};
 use super::super::following;
 use super::super::interruption::Interruption;
 use super::super::output::Output;
@@ -55,6 +55,14 @@ pub struct Import {
     convert: Option<String>,
 }
 
+/// The data is not the image's: what that leaves behind on the box.
+enum Undelivered {
+    /// Something that goes on, or can be gone on with.
+    Kept(Failure),
+    /// An image that nothing can fill any more.
+    Lost(Failure),
+}
+
 impl Import {
     /// Registers the image and sends its data. Nothing is left of it when the box refuses; when it
     /// cannot be reached any more, what has arrived stays there for `--resume`.
@@ -63,19 +71,38 @@ impl Import {
     /// When the file cannot be read or the box refuses.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let (source, total) = self.open().await?;
-        let sending = match total {
-            Some(total) if self.resume => Some(self.find(client, total).await?),
-            None if self.resume => {
-                return Err(Failure::usage("--resume needs a file, as nothing else can be read again"));
-            }
-            _ => None,
-        };
-        if let Some(sending) = sending {
-            let id = sending.image().to_owned();
-            sending.run(client, &Interruption::listen()).await.map_err(|failure| self.hint(failure))?;
-            return output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?);
+        if self.resume {
+            return self.go_on(client, total, output).await;
         }
         let (start, source) = self.start(source, total.is_some()).await?;
+        let record = self.record(client, &start).await?;
+        let interruption = Interruption::listen();
+        let reply = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?;
+        let created = reply.json().await?;
+        let id = super::id(&created)?;
+        match self.deliver(client, id, source, total, &interruption).await {
+            Ok(()) => output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?),
+            Err(Undelivered::Kept(failure)) => Err(failure),
+            Err(Undelivered::Lost(failure)) => {
+                // Best effort: the upload's own failure is what the person must see.
+                let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
+                Err(failure.nothing_is_kept())
+            }
+        }
+    }
+
+    /// Sends what is missing of an import that broke off.
+    async fn go_on(&self, client: &Client, total: Option<u64>, output: Output) -> Result<(), Failure> {
+        let total = total
+            .ok_or_else(|| Failure::usage("--resume needs a file, as nothing else can be read again"))?;
+        let sending = self.find(client, total).await?;
+        let id = sending.image().to_owned();
+        sending.run(client, &Interruption::listen()).await.map_err(|failure| self.hint(failure))?;
+        output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
+    }
+
+    /// What the image is registered with, as far as its first bytes and the arguments say.
+    async fn record(&self, client: &Client, start: &Start) -> Result<Value, Failure> {
         if start.is_empty() {
             return Err(Failure::usage(format!("{}: there is nothing in it", self.file.display())));
         }
@@ -95,55 +122,51 @@ impl Import {
             record[DISK_PROPERTY] = number.to_string().into();
         }
         self.new.seal(client, &mut record).await?;
-        let interruption = Interruption::listen();
-        let reply = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?;
-        let created = reply.json().await?;
-        let id = super::id(&created)?;
-        let file = Data::File(self.file.clone());
-        let sent = match total {
-            _ if self.convert.is_some() => {
-                let payload = payload(source, total, &interruption);
-                match self.order_conversion(client, id, payload, &interruption).await {
-                    Ok(job) => {
-                        let followed = following::follow(client, &job, None);
-                        let ended = interruption.or(followed).await;
-                        match ended {
-                            Err(failure) if failure.status == Status::Interrupted => {
-                                let message = format!(
-                                    "{failure}; job {job}, which makes image {id}, goes on: tintype job wait {job} \
-                                     follows it"
-                                );
-                                return Err(Failure { message, ..failure });
-                            }
-                            ended => ended.and_then(following::expect_success).map(drop),
-                        }
-                    }
-                    Err(failure) => Err(failure),
-                }
-            }
-            Some(total) => match Sending::begin(client, file, id, total, self.store.as_deref()).await {
-                Ok(sending) => sending.run(client, &interruption).await,
-                // Nothing has arrived that could be gone on with.
-                Err(failure) => Err(failure.with(Remedy::None)),
-            },
-            None => {
-                let path = format!("/v2/images/{id}/file");
-                let store = self.store.as_deref().map(|store| (STORE, store));
-                let headers: Vec<_> = store.into_iter().collect();
-                let payload = payload(source, None, &interruption);
-                let sent = client.send_with(Method::PUT, Api::Image, &path, &headers, Some(payload));
-                interruption.and_end(sent).await.map(drop)
-            }
-        };
-        if let Err(failure) = sent {
-            if total.is_some() && self.convert.is_none() && failure.remedy != Remedy::None {
-                return Err(self.hint(failure));
-            }
-            // Best effort: the upload's own failure is what the person must see.
-            let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
-            return Err(failure.nothing_is_kept());
+        Ok(record)
+    }
+
+    /// Makes the data the image's.
+    async fn deliver(
+        &self,
+        client: &Client,
+        id: &str,
+        source: start::Data,
+        total: Option<u64>,
+        interruption: &Interruption,
+    ) -> Result<(), Undelivered> {
+        if self.convert.is_some() {
+            let payload = payload(source, total, interruption);
+            let ordered = self.order_conversion(client, id, payload, interruption).await;
+            let job = ordered.map_err(Undelivered::Lost)?;
+            return follow_conversion(client, id, &job, interruption).await;
         }
-        output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
+        let Some(total) = total else {
+            let sent = self.send_at_once(client, id, source, interruption).await;
+            return sent.map_err(Undelivered::Lost);
+        };
+        let file = Data::File(self.file.clone());
+        let begun = Sending::begin(client, file, id, total, self.store.as_deref()).await;
+        let sent = begun.map_err(Undelivered::Lost)?.run(client, interruption).await;
+        sent.map_err(|failure| match failure.remedy {
+            Remedy::None => Undelivered::Lost(failure),
+            _ => Undelivered::Kept(self.hint(failure)),
+        })
+    }
+
+    /// Sends what can be read once, in one request.
+    async fn send_at_once(
+        &self,
+        client: &Client,
+        id: &str,
+        source: start::Data,
+        interruption: &Interruption,
+    ) -> Result<(), Failure> {
+        let path = format!("/v2/images/{id}/file");
+        let store = self.store.as_deref().map(|store| (STORE, store));
+        let headers: Vec<_> = store.into_iter().collect();
+        let payload = payload(source, None, interruption);
+        let sent = client.send_with(Method::PUT, Api::Image, &path, &headers, Some(payload));
+        interruption.and_end(sent).await.map(drop)
     }
 
     /// What the data is by its bytes, and the data.
@@ -250,6 +273,25 @@ impl Import {
         }
         // Devices and pipes say nothing of their length.
         Ok((Box::new(file), facts.is_file().then_some(facts.len())))
+    }
+}
+
+/// Waits for the job that makes the image; one that nobody waits for any more goes on.
+async fn follow_conversion(
+    client: &Client,
+    id: &str,
+    job: &str,
+    interruption: &Interruption,
+) -> Result<(), Undelivered> {
+    match interruption.or(following::follow(client, job, None)).await {
+        Ok(ended) => following::expect_success(ended).map(drop).map_err(Undelivered::Lost),
+        Err(failure) if failure.remedy == Remedy::None => Err(Undelivered::Lost(failure)),
+        Err(failure) => {
+            let message = format!(
+                "{failure}; job {job}, which makes image {id}, goes on: tintype job wait {job} follows it"
+            );
+            Err(Undelivered::Kept(Failure { message, ..failure }))
+        }
     }
 }
 
