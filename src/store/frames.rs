@@ -81,10 +81,10 @@ impl Frames {
         }
     }
 
-    /// The index holds so much now.
-    pub fn beside_index(&self, bytes: usize) {
+    /// The index holds more now: so many bytes, asked for here, so that of two who tell of it at once the later one is right.
+    pub fn beside_index(&self, bytes: impl FnOnce() -> usize) {
         let mut others = self.others();
-        others.index_bytes = bytes as u64;
+        others.index_bytes = bytes() as u64;
         self.fit(&mut others);
     }
 
@@ -191,12 +191,12 @@ mod tests {
         assert_eq!(frames.kept.weight(), lent);
         other.brought(MEMORY as u64 / 64);
         assert!(frames.kept.weight() <= MEMORY as u64 * 3 / 8);
-        frames.beside_index(MEMORY);
+        frames.beside_index(|| MEMORY);
         assert!(frames.kept.weight() <= MEMORY as u64 / 8);
         drop(other);
         assert!(filled(&frames) <= MEMORY as u64 / 8, "one of them is still there");
         drop(one);
-        frames.beside_index(0);
+        frames.beside_index(|| 0);
         assert!(filled(&frames) > MEMORY as u64);
     }
 
@@ -204,7 +204,7 @@ mod tests {
     fn the_smallest_store_keeps_frames_of_any_size() {
         use super::super::format::FRAME_BYTES_MAX;
         let frames = Arc::new(Frames::new(6 << 20));
-        frames.beside_index(usize::MAX);
+        frames.beside_index(|| usize::MAX);
         frames.incoming().brought(u64::MAX);
         frames.kept.insert((1, 0, 0), OpenFrame::new(Bytes::new(), FRAME_BYTES_MAX, 1));
         assert!(frames.kept.get(&(1, 0, 0)).is_some());

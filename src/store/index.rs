@@ -61,12 +61,11 @@ impl Index {
         self.lock().touch(number)
     }
 
-    /// Keeps a pack's footer, letting older ones go; of one pack the newest generation counts. Says how much memory all take now, in
-    /// bytes.
-    pub fn insert(&self, realm: Realm, pack: Arc<Pack>) -> usize {
+    /// Keeps a pack's footer, letting older ones go; of one pack the newest generation counts.
+    pub fn insert(&self, realm: Realm, pack: Arc<Pack>) {
         let mut inner = self.lock();
         match inner.packs.get(&pack.number) {
-            Some((held, ..)) if held.generation() >= pack.generation() => return inner.bytes,
+            Some((held, ..)) if held.generation() >= pack.generation() => return,
             Some(_) => inner.forget(pack.number),
             None => {}
         }
@@ -83,7 +82,11 @@ impl Index {
             let Some((_, oldest)) = inner.by_age.pop_first() else { break };
             inner.forget(oldest);
         }
-        inner.bytes
+    }
+
+    /// Memory that all footers take now, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     /// Lets go of a pack that was reclaimed.

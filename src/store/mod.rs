@@ -404,7 +404,8 @@ impl Store {
 
     /// Keeps a pack's footer in the index; frames make room for it.
     fn remember(&self, realm: Realm, pack: Arc<Pack>) {
-        self.inner.frames.beside_index(self.inner.index.insert(realm, pack));
+        self.inner.index.insert(realm, pack);
+        self.inner.frames.beside_index(|| self.inner.index.bytes());
     }
 
     /// Reads the footer of a pack from the object its row names, past the index.
