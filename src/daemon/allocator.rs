@@ -1,6 +1,6 @@
-//! Has the system's allocator give large blocks back as soon as they are free. Left to itself, glibc's
-//! takes every large block that was freed for a sign to keep such blocks, and a server then holds for ever
-//! what its busiest moment took.
+//! Has the system's allocator give large blocks back as soon as they are free, and keep few pools of small ones. Left to
+//! itself, glibc's takes every large block that was freed for a sign to keep such blocks, and a server then holds for ever
+//! what its busiest moment took; and its threads get eight pools for each processor, none of which uses what another has free.
 //!
 //! Invariant: a process that was told so once is not started anew, so this cannot go round in circles.
 //! glibc reads it from the environment only, before `main`; elsewhere the variable means nothing.
@@ -8,20 +8,25 @@
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
 
 /// Size from which blocks are the kernel's to give and take, in bytes; fixed by being set. See
 /// mallopt(3), `M_MMAP_THRESHOLD`.
-const TUNABLE: &str = "MALLOC_MMAP_THRESHOLD_";
+const THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
 /// Above what a connection buffers, below the frames and batches of transfers.
-const THRESHOLD_BYTES: &str = "131072";
+const THRESHOLD_BYTES: u32 = 128 << 10;
+/// How many pools there may be: one for each processor, as more threads than that do not run at once. See mallopt(3),
+/// `M_ARENA_MAX`.
+const POOLS_MAX: &str = "MALLOC_ARENA_MAX";
 
-/// Starts the same program again in this process, with the allocator told, unless it was. Nothing must
-/// have been opened yet.
+/// Starts the same program again in this process, with the allocator told what nobody has told it yet. Nothing must
+/// have been opened before.
 ///
 /// # Errors
 /// When that cannot be done: the process may go on, and keeps more memory than it needs.
 pub fn tell() -> std::io::Result<()> {
-    if cfg!(not(target_env = "gnu")) || env::var_os(TUNABLE).is_some() {
+    let is_told = |name| env::var_os(name).is_some();
+    if cfg!(not(target_env = "gnu")) || (is_told(THRESHOLD) && is_told(POOLS_MAX)) {
         return Ok(());
     }
     let mut command = Command::new(env::current_exe()?);
@@ -29,5 +34,13 @@ pub fn tell() -> std::io::Result<()> {
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    Err(command.args(arguments).env(TUNABLE, THRESHOLD_BYTES).exec())
+    command.args(arguments);
+    if !is_told(THRESHOLD) {
+        command.env(THRESHOLD, THRESHOLD_BYTES.to_string());
+    }
+    if !is_told(POOLS_MAX) {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        command.env(POOLS_MAX, processors.to_string());
+    }
+    Err(command.exec())
 }

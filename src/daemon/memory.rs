@@ -6,8 +6,8 @@
 use super::medium;
 use super::settings::Settings;
 
-/// The program, its tables, and one password's hash, in bytes.
-const PROGRAM_BYTES: u64 = 32 << 20;
+/// The program's own file and tables, and one password's hash or the stacks of as many threads as transfers keep busy, in bytes.
+const PROGRAM_BYTES: u64 = 36 << 20;
 /// What a bucket takes beside that: one part at least on its way, the client's own copies of it, and its
 /// connections.
 const BUCKET_BYTES: u64 = 16 << 20;
