@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 
 use super::stored::{Stored, refusal};
-use crate::disk::ova::Archive;
+use crate::disk::ova::{Archive, Disk};
 use crate::disk::probe::Format;
 use crate::disk::{self, Budgets, Extent, Guest, Place, Raw, Source, Stretch, View};
 use crate::model::{ContentId, Image, ImageId};
@@ -267,15 +267,31 @@ fn of_machine(
             );
             return Err(Error::new(ErrorKind::UnsupportedContent, message));
         }
-        (Some(number), all) => all.get(number.get() - 1).ok_or_else(|| {
-            let listed = archive.listed();
-            let count = all.len();
-            Error::invalid(format!(
-                "{DISK_PROPERTY} is {number}, and the machine has {count} disks ({listed})"
-            ))
-        })?,
+        (Some(number), _) => numbered(&archive, number)?,
     };
     disk.open(source, budgets).map_err(refusal)
+}
+
+/// Refuses a choice that a machine's archive does not have.
+///
+/// # Errors
+/// `Invalid`, with the disks that there are.
+pub(super) fn expect_has(archive: &Archive, choice: &str) -> Result<(), Error> {
+    numbered(archive, number_of(choice)?).map(drop)
+}
+
+fn numbered(archive: &Archive, number: NonZeroUsize) -> Result<&Disk, Error> {
+    let there = archive.disks();
+    there.get(number.get() - 1).ok_or_else(|| {
+        let (count, listed) = (there.len(), archive.listed());
+        Error::invalid(format!("{DISK_PROPERTY} is {number}, and the machine has {count} disks ({listed})"))
+    })
+}
+
+fn number_of(choice: &str) -> Result<NonZeroUsize, Error> {
+    choice.parse().map_err(|_| {
+        Error::invalid(format!("{DISK_PROPERTY} is \"{choice}\", not the number of a disk, from 1"))
+    })
 }
 
 impl ReadAs {
@@ -286,13 +302,7 @@ impl ReadAs {
     pub(super) fn of(image: &Image) -> Result<ReadAs, Error> {
         let container = container_of(image)?;
         let chosen = image.properties.get(DISK_PROPERTY).filter(|_| container == Some(Format::Ova));
-        let number = |chosen: &String| {
-            let wrong = || {
-                Error::invalid(format!("{DISK_PROPERTY} is \"{chosen}\", not the number of a disk, from 1"))
-            };
-            chosen.parse().map_err(|_| wrong())
-        };
-        Ok(ReadAs { container, disk: chosen.map(number).transpose()? })
+        Ok(ReadAs { container, disk: chosen.map(|choice| number_of(choice)).transpose()? })
     }
 
     /// What tells it from all others, for what is made of it.

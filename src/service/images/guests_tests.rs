@@ -120,16 +120,16 @@ async fn of_a_machine_with_several_disks_the_one_is_read_that_the_record_chooses
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_is_chosen_before_the_data_comes_is_looked_for_when_it_is_read() {
+async fn a_disk_that_is_chosen_while_the_data_comes_is_looked_for_when_it_is_read() {
     use crate::disk::ova;
     use crate::service::images::{Field, NewImage};
     let (service, _) = service();
     let fields = [Field::DiskFormat(Some("raw".into())), Field::ContainerFormat(Some("ova".into()))];
     let mut changes: Vec<Change> = fields.into_iter().map(Change::Set).collect();
-    changes.push(chosen("3"));
+    changes.push(chosen("1"));
     let image = service.create_image(&member("p"), NewImage { id: None, changes }).unwrap();
-    service.update_image(&member("p"), &image.id, vec![chosen("2")]).unwrap();
     let upload = service.begin_upload(&member("p"), &image.id, None).unwrap();
+    service.update_image(&member("p"), &image.id, vec![chosen("2")]).unwrap();
     let archive = ova::machine_fixture(&[("boot.img", &[1; 5000])]);
     upload.receive(futures::stream::iter([Ok(archive.into())])).await.unwrap();
     let refusal = service.open_disk(&member("p"), &image.id).err().unwrap();

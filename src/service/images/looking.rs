@@ -4,6 +4,7 @@
 //! here: that every part of the disk lies in the file, and how large it is. Invariant: a container that is not in order
 //! becomes no image's data; all looks together take no more memory than there is for them. Must not know how the data came.
 
+use super::guests;
 use super::stored::{Stored, refusal};
 use super::verdicts::{Known, Seen};
 use crate::disk::ova::Archive;
@@ -27,6 +28,8 @@ pub(super) struct Judged {
     pub(super) container: Option<Format>,
     /// What the disk in an archive must be; `None` where it may be anything that is read.
     pub(super) inner: Option<Inner>,
+    /// The disk in an archive that the image's record chooses.
+    pub(super) choice: Option<String>,
     /// What went past of the container that a look needs not read again.
     pub(super) passing: Option<Passing>,
     /// What was seen; `None` where there was nothing.
@@ -94,7 +97,7 @@ impl Service {
         if let Some(format) = judged.container {
             let source = Stored(reader);
             let (virtual_size, notes) = match format {
-                Format::Ova => self.look_into_archive(&source, judged.inner)?,
+                Format::Ova => self.look_into_archive(&source, judged.inner, judged.choice.as_deref())?,
                 _ => {
                     let _turn = self.looks.turn(source.size_bytes());
                     let source = Passed::new(source, judged.passing.take().unwrap_or_default());
@@ -118,9 +121,17 @@ impl Service {
 
     /// What [`look`] tells, of the disks in an archive, whose members are compared with the manifest before. The size is
     /// that of all together.
-    fn look_into_archive(&self, source: &Stored, wanted: Option<Inner>) -> Result<Looked, Error> {
+    fn look_into_archive(
+        &self,
+        source: &Stored,
+        wanted: Option<Inner>,
+        choice: Option<&str>,
+    ) -> Result<Looked, Error> {
         let budgets = &self.rules.disks;
         let archive = Archive::read(source, budgets).map_err(refusal)?;
+        if let Some(choice) = choice {
+            guests::expect_has(&archive, choice)?;
+        }
         let mut notes = Vec::new();
         for disk in archive.disks() {
             let (found, name) = match disk.format() {

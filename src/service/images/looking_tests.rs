@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::stream;
 
 use crate::model::{Image, Status};
+use crate::service::images::guests::tests::chosen;
 use crate::service::images::{Change, Field, NewImage};
 use crate::service::testing::{member, rules, service, service_with};
 use crate::service::{Error, ErrorKind, Service};
@@ -41,7 +42,15 @@ pub(in super::super) async fn uploaded_in(
     data: Vec<u8>,
 ) -> (Image, Result<Image, Error>) {
     let fields = [Field::DiskFormat(Some(format.into())), Field::ContainerFormat(Some(container.into()))];
-    let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };
+    uploaded_as(service, fields.map(Change::Set).into(), data).await
+}
+
+async fn uploaded_as(
+    service: &Service,
+    changes: Vec<Change>,
+    data: Vec<u8>,
+) -> (Image, Result<Image, Error>) {
+    let new = NewImage { id: None, changes };
     let image = service.create_image(&member("p"), new).unwrap();
     let upload = service.begin_upload(&member("p"), &image.id, None).unwrap();
     let outcome = upload.receive(stream::iter([Ok(Bytes::from(data))])).await;
@@ -202,5 +211,29 @@ async fn s4_an_archive_is_looked_into_before_its_image_is_active() {
         let refusal = outcome.unwrap_err();
         assert_eq!((refusal.kind, image.status), (ErrorKind::UnsupportedContent, Status::Queued));
         assert!(refusal.message.contains(why), "{why}: {}", refusal.message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_without_the_disk_that_is_chosen_is_refused() {
+    use crate::disk::ova;
+    let (service, _) = service();
+    let machine = ova::machine_fixture(&[("a.img", &qcow2()), ("b.img", &qcow2())]);
+    for (choice, why) in
+        [("2", None), ("3", Some("the machine has 2 disks (")), ("b.img", Some("not the number of a disk"))]
+    {
+        let changes = vec![
+            Change::Set(Field::DiskFormat(Some("qcow2".into()))),
+            Change::Set(Field::ContainerFormat(Some("ova".into()))),
+            chosen(choice),
+        ];
+        let (image, outcome) = uploaded_as(&service, changes, machine.clone()).await;
+        let Some(why) = why else {
+            assert_eq!((outcome.unwrap().status, image.status), (Status::Active, Status::Active));
+            continue;
+        };
+        let refusal = outcome.unwrap_err();
+        assert_eq!((refusal.kind, image.status), (ErrorKind::Invalid, Status::Queued));
+        assert!(refusal.message.contains(why), "{}", refusal.message);
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: nothing becomes active without having passed here. Only bare containers, and those of the three Amazon formats, which
 //! are none, are looked into; `raw` takes any bytes, as the Image API has it: what they look like is noted.
 
+use super::guests::DISK_PROPERTY;
 use super::looking::{Inner, Judged};
 use super::verdicts::Seen;
 use crate::disk::Passing;
@@ -21,6 +22,8 @@ pub(super) struct Screen {
     head_judged: bool,
     /// What a look at a VMDK needs not read again; `None` of anything else.
     passing: Option<Passing>,
+    /// The disk of a machine that the record chooses.
+    choice: Option<String>,
     /// Whether nothing is looked at.
     is_blind: bool,
 }
@@ -44,13 +47,18 @@ impl Screen {
     pub(super) fn new(image: &Image, must_match: bool) -> Screen {
         let claim = Claim::of(image.container_format.as_deref(), image.disk_format.as_deref());
         let passing = (claim == Claim::Is(Format::Vmdk)).then(Passing::default);
-        Screen { claim, must_match, probe: Probe::default(), head_judged: false, passing, is_blind: false }
+        let choice = image.properties.get(DISK_PROPERTY).cloned();
+        Screen { passing, choice, ..Screen::of(claim, must_match) }
+    }
+
+    fn of(claim: Claim, must_match: bool) -> Screen {
+        let (probe, passing, choice) = (Probe::default(), None, None);
+        Screen { claim, must_match, probe, head_judged: false, passing, choice, is_blind: false }
     }
 
     /// A screening that looks at nothing, of what is no image's yet.
     pub(super) fn blind() -> Screen {
-        let (claim, probe) = (Claim::Unseen, Probe::default());
-        Screen { claim, must_match: false, probe, head_judged: true, passing: None, is_blind: true }
+        Screen { head_judged: true, is_blind: true, ..Screen::of(Claim::Unseen, false) }
     }
 
     /// Says that only the start and the end of what came before are shown.
@@ -77,6 +85,7 @@ impl Screen {
 
     /// Judges the whole stream of `size` bytes.
     pub(super) fn finish(self, size: u64) -> Result<Judged, Error> {
+        // Nova registers machines whose disks are volumes as images of no bytes, and calls those qcow2.
         if size == 0 || self.is_blind {
             return Ok(Judged::default());
         }
@@ -91,7 +100,7 @@ impl Screen {
             Claim::Machine(inner) if found.contains(&Format::Ova) => {
                 let seen = Seen::container(&self.probe, Format::Ova, &found);
                 let inner = inner.filter(|_| self.must_match);
-                Judged { container: Some(Format::Ova), inner, ..Judged::of(seen) }
+                Judged { container: Some(Format::Ova), inner, choice: self.choice, ..Judged::of(seen) }
             }
             Claim::Machine(_) => Judged::of(Seen::kept_as_it_is(&self.probe, "container_format")),
             Claim::Is(format) if found.contains(&format) => {

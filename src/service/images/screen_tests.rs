@@ -2,12 +2,8 @@
 
 use super::*;
 
-fn of(claim: Claim, must_match: bool) -> Screen {
-    Screen { claim, must_match, probe: Probe::default(), head_judged: false, passing: None, is_blind: false }
-}
-
 fn judged(container: &str, disk: &str, must_match: bool, content: &[u8]) -> Result<Judged, ErrorKind> {
-    let mut screen = of(Claim::of(Some(container), Some(disk)), must_match);
+    let mut screen = Screen::of(Claim::of(Some(container), Some(disk)), must_match);
     screen.push(content).map_err(|e| e.kind)?;
     screen.finish(content.len() as u64).map_err(|e| e.kind)
 }
@@ -26,7 +22,7 @@ fn qcow2(backing: u8) -> Vec<u8> {
 
 const REFUSED: Result<Judged, ErrorKind> = Err(ErrorKind::UnsupportedContent);
 const UNKNOWN: Judged =
-    Judged { virtual_size: None, container: None, inner: None, passing: None, seen: None };
+    Judged { virtual_size: None, container: None, inner: None, choice: None, passing: None, seen: None };
 
 fn container(format: Format) -> Judged {
     Judged { container: Some(format), ..UNKNOWN }
@@ -71,7 +67,7 @@ fn switching_matching_off_keeps_the_dangers_out() {
 fn a_mismatch_is_refused_before_the_stream_ends() {
     let image_start = vec![1; crate::disk::probe::HEAD_BYTES];
     let claim = Claim::Is(Format::Qcow2);
-    let mut screen = of(claim, true);
+    let mut screen = Screen::of(claim, true);
     assert!(screen.push(&image_start).is_err());
 }
 
@@ -145,7 +141,7 @@ fn s7_a_format_that_is_not_read_is_refused_by_its_name_whatever_is_claimed() {
         let mut content = vec![0; 4096];
         content[..magic.len()].copy_from_slice(magic);
         for claimed in ["qcow2", "vmdk", "ploop", "ami", "iso"] {
-            let mut screen = of(Claim::of(Some("bare"), Some(claimed)), true);
+            let mut screen = Screen::of(Claim::of(Some("bare"), Some(claimed)), true);
             screen.push(&content).unwrap();
             let refused = screen.finish(4096).unwrap_err();
             assert_eq!(refused.kind, ErrorKind::UnsupportedContent);
@@ -172,7 +168,7 @@ fn luks_is_what_an_image_of_luks_must_be_and_no_other() {
 
 #[test]
 fn what_passes_in_the_middle_is_not_taken_for_the_end() {
-    let mut screen = of(Claim::Is(Format::Qcow2), true);
+    let mut screen = Screen::of(Claim::Is(Format::Qcow2), true);
     let mut content = qcow2(0);
     content.resize(crate::disk::probe::HEAD_BYTES, 0);
     let (_, content) = ending(&content).swap_remove(0);
