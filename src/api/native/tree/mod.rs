@@ -222,11 +222,14 @@ fn pieces(
     })
 }
 
-/// A file's entity tag: of the data's digest, the volume and the path.
+/// A file's entity tag: of the data's digest, what it is read as, the volume and the path.
 fn tag(tree: &OpenTree, file: &OpenFile) -> Option<String> {
     let digests = tree.image.digests.as_ref()?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&digests.blake3).update(&tree.volume.to_le_bytes()).update(file.path.as_bytes());
+    hasher.update(&digests.blake3).update(&tree.volume.to_le_bytes());
+    for text in [&tree.read_as, &file.path] {
+        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    }
     Some(format!("\"{}\"", hasher.finalize().to_hex()))
 }
 

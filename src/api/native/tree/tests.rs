@@ -44,10 +44,13 @@ async fn get(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
 
 /// A router whose caller is the administrator, and the path of an image of this data.
 async fn image(format: &str, data: Vec<u8>) -> (Router, String) {
+    image_of(json!({"name": "disk", "disk_format": format, "container_format": "bare"}), data).await
+}
+
+async fn image_of(record: Value, data: Vec<u8>) -> (Router, String) {
     let state = ApiState { service: testing::service().0, public_url: None };
     let router = crate::api::router(state).layer(axum::Extension(LocalAdmin));
-    let record = json!({"name": "disk", "disk_format": format, "container_format": "bare"}).to_string();
-    let created = ask(&router, "POST", "/v2/images", &[], record.into_bytes()).await.json();
+    let created = ask(&router, "POST", "/v2/images", &[], record.to_string().into_bytes()).await.json();
     let id = created["id"].as_str().unwrap();
     let octets = [("content-type", "application/octet-stream")];
     let stored = ask(&router, "PUT", &format!("/v2/images/{id}/file"), &octets, data).await;
@@ -85,6 +88,24 @@ async fn files_come_with_their_length_their_tag_and_ranges_of_them() {
     assert_eq!((head.status, head.header(CONTENT_LENGTH), head.body.len()), (200, "600000", 0));
     let empty = get(&router, &format!("{image}/tree/dists/%3Cb%3E&%22x"), &[]).await;
     assert_eq!((empty.status, empty.header(CONTENT_LENGTH), empty.body.len()), (200, "0", 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_disk_of_the_same_machine_has_files_with_other_tags() {
+    let disks = ["first", "other"].map(|text| ext(&[("/who", Content::File(text.as_bytes()))]));
+    let machine = crate::disk::ova::machine_fixture(&[("a.img", &disks[0]), ("b.img", &disks[1])]);
+    let record =
+        json!({"name": "disk", "disk_format": "raw", "container_format": "ova", "tintype_disk": "1"});
+    let (router, image) = image_of(record, machine).await;
+    let path = format!("{image}/tree/who");
+    let first = get(&router, &path, &[]).await;
+    assert_eq!((first.status, first.body.as_slice()), (200, &b"first"[..]));
+    let change = json!([{"op": "replace", "path": "/tintype_disk", "value": "2"}]).to_string().into_bytes();
+    let patch = [("content-type", "application/openstack-images-v2.1-json-patch")];
+    let record = image.replace("/tintype/v1", "/v2");
+    assert_eq!(ask(&router, "PATCH", &record, &patch, change).await.status, 200);
+    let other = get(&router, &path, &[("if-none-match", first.header(ETAG))]).await;
+    assert_eq!((other.status, other.body.as_slice()), (200, &b"other"[..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

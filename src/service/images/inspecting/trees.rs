@@ -19,6 +19,8 @@ pub struct OpenTree {
     pub image: Arc<Image>,
     /// The volume's number; 0 is the whole disk.
     pub volume: u32,
+    /// What the image's data is read as: another disk of the same machine has other files.
+    pub read_as: String,
     tree: Arc<Tree>,
     effort: Arc<Effort>,
 }
@@ -60,7 +62,8 @@ impl Service {
             Some(found) => mount(&part, found.kind).map_err(|fault| explain(fault, &what))?,
         };
         let tree = tree.ok_or_else(|| no_files(id))?;
-        Ok(OpenTree { image: Arc::new(open.image), volume: number, tree: Arc::new(tree), effort })
+        let (image, tree) = (Arc::new(open.image), Arc::new(tree));
+        Ok(OpenTree { image, volume: number, read_as: open.disk.read_as().words(), tree, effort })
     }
 }
 
