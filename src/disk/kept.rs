@@ -11,8 +11,9 @@ use quick_cache::sync::Cache;
 
 use super::refusal::Error;
 
-/// Pieces of the usual size: what the cache is laid out for.
-const USUAL_BYTES: u64 = 64 << 10;
+/// The size of a piece that the cache is laid out for. Most are of 64 KiB; but it divides its room among shards of 32 such pieces, and
+/// keeps nothing that is larger than a shard's: the largest unit of a container must find room in one.
+const LAID_OUT_BYTES: u64 = 160 << 10;
 
 /// Tables and decoded units of containers in memory, up to a number of bytes. A clone is the same.
 #[derive(Clone)]
@@ -36,7 +37,7 @@ impl Weighter<(u64, u64), Arc<Vec<u8>>> for ByLength {
 impl Pieces {
     /// Room for this many bytes of them. A piece that is larger is made each time it is asked for.
     pub fn new(bytes: u64) -> Pieces {
-        let usual = usize::try_from(bytes / USUAL_BYTES).unwrap_or(usize::MAX).max(1);
+        let usual = usize::try_from(bytes / LAID_OUT_BYTES).unwrap_or(usize::MAX).max(1);
         let cache = Cache::with_weighter(usual, bytes.max(1), ByLength);
         Pieces(Arc::new(Shared { cache, containers: AtomicU64::new(0) }))
     }
@@ -136,6 +137,16 @@ mod tests {
             (0..64).for_each(|at| drop(kept.get_or_make(at, || Ok(vec![0; 64 << 10])).unwrap()));
         }
         assert!(pieces.0.cache.weight() <= 1 << 20);
+        // The largest unit there is finds room, however many shards there are.
+        let (wide, mut made) = (Pieces::new(64 << 20).of_one(), 0);
+        for _ in 0..2 {
+            let unit = wide.get_or_make(0, || {
+                made += 1;
+                Ok(vec![0; 4 << 20])
+            });
+            assert_eq!(unit.unwrap().len(), 4 << 20);
+        }
+        assert_eq!(made, 1);
         // What is larger than all room is made, and not kept.
         let large = pieces.of_one();
         assert_eq!(large.get_or_make(0, || Ok(vec![0; 2 << 20])).unwrap().len(), 2 << 20);

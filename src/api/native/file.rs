@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::error::Refusal;
 use super::named::Path;
-use super::sending::Sending;
+use super::sending::{Sending, Wanted, wanted};
 use super::{image_id, signed_in};
 use crate::api::context::ApiState;
 use crate::disk::writing::Form;
@@ -94,11 +94,12 @@ async fn made(
     form: Form,
 ) -> Result<Response, Refusal> {
     let mut export = state.service.open_export(actor, id, form).await?;
-    // Tables come first in it, and follow from what is packed after them. To HEAD that is not worth the while.
-    if form == Form::Qcow2Compressed && parts.method == Method::GET {
+    let (id, tag) = (*id, format!("\"{}\"", export.tag()));
+    // Tables come first in it, and follow from what is packed after them: not worth the while for HEAD, or for who gets nothing.
+    let is_sent = || wanted(&parts.method, &parts.headers, Some(&tag), None) == Wanted::Whole;
+    if form == Form::Qcow2Compressed && parts.method == Method::GET && is_sent() {
         export.measure(|_, _| ControlFlow::Continue(())).await?;
     }
-    let (id, tag) = (*id, format!("\"{}\"", export.tag()));
     let (size, ending) = (export.size_bytes(), Some(form.disk_format()));
     let sending =
         Sending { image: &export.image, tag: Some(tag), size, has_ranges: form != Form::Vmdk, ending };

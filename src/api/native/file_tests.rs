@@ -11,7 +11,8 @@ use tower::ServiceExt;
 use super::*;
 use crate::api::context::LocalAdmin;
 use crate::disk::{fixtures, probe};
-use crate::service::testing;
+use crate::service::images::ExportRules;
+use crate::service::{Rules, testing};
 
 struct Answer {
     status: u16,
@@ -48,7 +49,11 @@ fn guest() -> Vec<u8> {
 
 /// A router whose caller is the administrator, and the path of the file of an image with this data.
 async fn image(format: &str, data: &[u8]) -> (Router, String) {
-    let state = ApiState { service: testing::service().0, public_url: None };
+    image_under(testing::rules(), format, data).await
+}
+
+async fn image_under(rules: Rules, format: &str, data: &[u8]) -> (Router, String) {
+    let state = ApiState { service: testing::service_with(rules).0, public_url: None };
     let router = crate::api::router(state).layer(axum::Extension(LocalAdmin));
     let record = format!(r#"{{"name": "disk", "disk_format": "{format}", "container_format": "bare"}}"#);
     let created = ask(&router, "POST", "/v2/images", &[], record.as_bytes()).await;
@@ -113,6 +118,20 @@ async fn a_range_of_a_format_is_that_part_of_the_whole() {
         let outside = format!("bytes={size}-");
         assert_eq!(ask(&router, "GET", &asked, &[("range", &outside)], b"").await.status, 416);
         assert_eq!(ask(&router, "GET", &asked, &[("if-none-match", tag)], b"").await.status, 304);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_is_not_packed_for_who_gets_nothing_of_it() {
+    // One unit: room to know the disk by, and none for what packing it tells.
+    let exports = ExportRules { layout_bytes: 1024, ..ExportRules::default() };
+    let (router, path) = image_under(Rules { exports, ..testing::rules() }, "raw", &guest()).await;
+    let asked = format!("{path}?format=qcow2-compressed");
+    let head = ask(&router, "HEAD", &asked, &[], b"").await;
+    let tag = head.header(ETAG);
+    assert_eq!((head.status, ask(&router, "GET", &asked, &[], b"").await.status), (200, 503));
+    for (header, tag, status) in [("if-none-match", tag, 304), ("if-match", "\"other\"", 412)] {
+        assert_eq!(ask(&router, "GET", &asked, &[(header, tag)], b"").await.status, status, "{header}");
     }
 }
 

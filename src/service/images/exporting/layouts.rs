@@ -36,6 +36,9 @@ impl Default for ExportRules {
 
 /// A unit of memory for layouts.
 const UNIT_BYTES: u64 = 1024;
+/// Layouts that the cache expects. It divides its room among as many shards as have 32 each, and keeps nothing that is larger than a
+/// shard's: what a large disk takes has to find the whole.
+const EXPECTED: usize = 32;
 /// What any layout takes, in bytes.
 const OWN_BYTES: u64 = 512;
 /// Blocks that are noted between two looks at how much that takes.
@@ -83,7 +86,7 @@ impl Layouts {
         let units = usize::try_from(rules.layout_bytes / UNIT_BYTES).unwrap_or(usize::MAX);
         let for_later = rules.layout_bytes / 2;
         Layouts {
-            kept: Arc::new(Cache::with_weighter(units.clamp(16, 1024), for_later.max(1), ByBytes)),
+            kept: Arc::new(Cache::with_weighter(EXPECTED, for_later.max(1), ByBytes)),
             room: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
             bytes_max: rules.layout_bytes,
         }
@@ -206,4 +209,15 @@ fn too_many_pieces(bytes: u64, most: u64) -> Error {
         "what tells where the disk's data is takes {bytes} bytes of memory, and {most} are there for it: \
          download the image as it is stored, or have store.memory_bytes raised"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_of_half_of_the_memory_is_kept_for_later() {
+        let layouts = Layouts::new(&ExportRules { layout_bytes: 64 << 20, ..ExportRules::default() });
+        assert_eq!(layouts.kept.num_shards(), 1);
+    }
 }
