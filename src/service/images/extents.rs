@@ -12,6 +12,11 @@ use crate::service::{Actor, Error, Service};
 pub const EXTENTS_MAX: usize = 10_000;
 /// Steps of one answer, at most: what is looked at between two of its extents counts too.
 const STEPS_MAX: usize = 1 << 20;
+/// How far two disks are looked at in one step where they have data: a container's run may be all of it, of whose entries each is
+/// looked at, while what is stored tells them apart after a few KiB.
+const LOOK_BYTES: u64 = 1 << 20;
+/// The same where neither has any.
+const HOLE_BYTES: u64 = 256 << 20;
 /// Bytes compared at once.
 const COMPARE_BYTES: usize = 256 << 10;
 /// What changes are told in, where they are compared byte by byte.
@@ -102,7 +107,11 @@ impl Service {
 
 /// Whether two disks are known to be the same from `at` on, and how far that was looked at.
 fn compare_at(disk: &GuestDisk, other: &GuestDisk, at: u64) -> Result<(u64, bool), Error> {
-    let (mine, theirs) = (disk.spot_at(at)?, other.spot_at(at)?);
+    let spots = |wanted| Ok::<_, Error>((disk.spot_at(at, wanted)?, other.spot_at(at, wanted)?));
+    let (mut mine, mut theirs) = spots(LOOK_BYTES)?;
+    if (mine.what, theirs.what) == (What::Zeros, What::Zeros) {
+        (mine, theirs) = spots(HOLE_BYTES)?;
+    }
     let bytes = mine.bytes.min(theirs.bytes);
     Ok(match (mine.what, theirs.what) {
         (What::Zeros, What::Zeros) => (bytes, true),

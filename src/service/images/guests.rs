@@ -1,15 +1,17 @@
 //! The disks that guests see of stored images, open for reading at any place: what exports, NBD and inspection work on.
 //!
 //! Invariants: whoever opens a disk may read the image's data; all who have the same data open share one disk, its tables
-//! and what was decoded of it; tables of all open disks together stay within a bound. Must not know who reads.
+//! and what was decoded of it; tables of all open disks together stay within a bound, and what opening takes does too. Must not
+//! know who reads.
 
 use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 
+use super::looking_turns::Looks;
 use super::stored::{Stored, refusal};
 use crate::disk::ova::{Archive, Disk};
 use crate::disk::probe::Format;
@@ -66,9 +68,18 @@ pub(super) enum What {
     Unknown,
 }
 
-/// The disks that are open.
-#[derive(Clone, Default)]
-pub struct Guests(Arc<Mutex<HashMap<Key, Weak<GuestDisk>>>>);
+/// The disks that are open. A clone is the same.
+#[derive(Clone)]
+pub struct Guests {
+    open: Arc<Mutex<HashMap<Key, Weak<GuestDisk>>>>,
+    openings: Arc<Looks>,
+}
+
+impl Default for Guests {
+    fn default() -> Guests {
+        Guests { open: Arc::default(), openings: Arc::new(Looks::of_openings()) }
+    }
+}
 
 /// The data, and what it is read as.
 type Key = (ContentId, ReadAs);
@@ -102,14 +113,19 @@ impl GuestDisk {
         self.view.extent_at(at).map_err(refusal)
     }
 
+    /// Memory that its tables take.
+    fn kept_bytes(&self) -> u64 {
+        self.view.guest().kept_bytes()
+    }
+
     /// What is stored for it.
     pub(super) fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Where the bytes from `at` on lie, which is before the end.
-    pub(super) fn spot_at(&self, at: u64) -> Result<Spotted, Error> {
-        let run = self.view.guest().run_at(at, u64::MAX).map_err(refusal)?;
+    /// Where the bytes from `at` on lie, which is before the end; nobody looks further than `wanted` bytes for that.
+    pub(super) fn spot_at(&self, at: u64, wanted: u64) -> Result<Spotted, Error> {
+        let run = self.view.guest().run_at(at, wanted).map_err(refusal)?;
         let (what, bytes) = match run.place {
             Place::Zeros => (What::Zeros, run.bytes),
             Place::Plain(from) => match self.origin_of(from) {
@@ -200,37 +216,42 @@ impl Service {
     /// # Errors
     /// As [`Service::open_disk`].
     pub(super) fn guest_disk(&self, image: &Image, reader: Reader) -> Result<Arc<GuestDisk>, Error> {
-        self.guests.open(reader, ReadAs::of(image)?, &self.rules.disks)
+        self.guests.get(reader, ReadAs::of(image)?, &self.rules.disks)
     }
 }
 
 impl Guests {
     /// The disk of a stream: the one that is open, or another.
-    fn open(&self, reader: Reader, read_as: ReadAs, budgets: &Budgets) -> Result<Arc<GuestDisk>, Error> {
+    fn get(&self, reader: Reader, read_as: ReadAs, budgets: &Budgets) -> Result<Arc<GuestDisk>, Error> {
         // Records may call equal data by different formats.
         let key = (reader.content(), read_as);
         if let Some(disk) = self.find(&key) {
             return Ok(disk);
         }
+        // A raw disk takes nothing; opening others may take far more than they do afterwards.
+        let _turn = read_as.container.is_some().then(|| self.openings.turn(reader.size_bytes()));
+        // Who was before may have opened it.
+        if let Some(disk) = self.find(&key) {
+            return Ok(disk);
+        }
         let disk = Arc::new(GuestDisk::new(reader, read_as, budgets)?);
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody may have been faster.
+        let mut open = self.open();
         if let Some(disk) = open.get(&key).and_then(Weak::upgrade) {
             return Ok(disk);
         }
         open.retain(|_, disk| disk.strong_count() > 0);
-        let others: Vec<_> = open.values().filter_map(Weak::upgrade).collect();
-        let kept: u64 = others.iter().map(|disk| disk.view.guest().kept_bytes()).sum();
-        if !others.is_empty() && kept + disk.view.guest().kept_bytes() > budgets.open_bytes_max {
-            let message = format!("{} disks are open, and there is no memory for one more now", others.len());
-            return Err(Error::new(ErrorKind::Unavailable, message));
-        }
+        let others = open.values().filter_map(Weak::upgrade).map(|disk| disk.kept_bytes());
+        expect_room(others, disk.kept_bytes(), budgets.open_bytes_max)?;
         open.insert(key, Arc::downgrade(&disk));
         Ok(disk)
     }
 
     fn find(&self, key: &Key) -> Option<Arc<GuestDisk>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key)?.upgrade()
+        self.open().get(key)?.upgrade()
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Key, Weak<GuestDisk>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -248,6 +269,22 @@ impl GuestDisk {
         };
         Ok(GuestDisk { content, read_as, view: View::new(guest, budgets), reader })
     }
+}
+
+/// Refuses tables that there is no memory for beside those of the other open disks. Those that are larger than all the memory there
+/// is have a place beside it, one disk at a time: they keep no small one out.
+fn expect_room(others: impl Iterator<Item = u64>, own_bytes: u64, bytes_max: u64) -> Result<(), Error> {
+    let (outsize, small): (Vec<u64>, Vec<u64>) = others.partition(|bytes| *bytes > bytes_max);
+    let fits = match own_bytes > bytes_max {
+        true => outsize.is_empty(),
+        false => own_bytes == 0 || small.iter().sum::<u64>() + own_bytes <= bytes_max,
+    };
+    if fits {
+        return Ok(());
+    }
+    let count = outsize.len() + small.len();
+    let message = format!("{count} disks are open, and there is no memory for the tables of one more now");
+    Err(Error::new(ErrorKind::Unavailable, message))
 }
 
 /// The disk of a machine's archive that is chosen, or that is alone.

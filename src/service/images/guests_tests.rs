@@ -156,3 +156,15 @@ async fn what_is_no_bare_disk_is_not_read_as_one() {
     let empty = service.open_disk(&member("p"), &image.id).err().unwrap();
     assert_eq!(empty.kind, ErrorKind::UnsupportedContent);
 }
+
+#[test]
+fn b3_a_disk_with_large_tables_keeps_no_other_out() {
+    let room = |others: &[u64], own| super::expect_room(others.iter().copied(), own, 100).is_ok();
+    assert!(room(&[], 1000) && room(&[0, 100], 1000), "one larger than all the memory there is");
+    assert!(!room(&[101], 101), "not two of them");
+    assert!(
+        room(&[1000, 60], 40) && !room(&[1000, 60], 41),
+        "small ones beside it have what they always have"
+    );
+    assert!(room(&[1000, 100], 0), "a raw disk takes nothing");
+}

@@ -5,7 +5,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Memory of all looks at once, in bytes.
+/// Memory of all looks at data that arrives, in bytes.
 const MEMORY_BYTES: u64 = 192 << 20;
 /// Most that one look takes: a log that is replayed, what it changes, and a table.
 const LOOK_BYTES_MAX: u64 = 160 << 20;
@@ -13,8 +13,9 @@ const LOOK_BYTES_MAX: u64 = 160 << 20;
 const BYTES_PER_BYTE: u64 = 2;
 
 /// Memory for looks, and who waits for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Looks {
+    memory_bytes: u64,
     queue: Mutex<Queue>,
     moved: Condvar,
 }
@@ -35,7 +36,23 @@ pub(super) struct Look<'l> {
     bytes: u64,
 }
 
+/// Those of data that arrives.
+impl Default for Looks {
+    fn default() -> Looks {
+        Looks::within(MEMORY_BYTES)
+    }
+}
+
 impl Looks {
+    fn within(memory_bytes: u64) -> Looks {
+        Looks { memory_bytes, queue: Mutex::default(), moved: Condvar::new() }
+    }
+
+    /// Those that open disks for reading, beside the others: they are short, and wait for nobody who goes over all of a disk.
+    pub(super) fn of_openings() -> Looks {
+        Looks::within(LOOK_BYTES_MAX)
+    }
+
     /// Waits until there is room to look into a container of this many bytes.
     pub(super) fn turn(&self, file_bytes: u64) -> Look<'_> {
         let bytes = file_bytes.saturating_mul(BYTES_PER_BYTE).min(LOOK_BYTES_MAX);
@@ -43,7 +60,7 @@ impl Looks {
         let number = queue.next;
         queue.next += 1;
         let waits = |queue: &mut Queue| {
-            let fits = queue.taken_bytes == 0 || queue.taken_bytes + bytes <= MEMORY_BYTES;
+            let fits = queue.taken_bytes == 0 || queue.taken_bytes + bytes <= self.memory_bytes;
             queue.first != number || !fits
         };
         queue = self.moved.wait_while(queue, waits).unwrap_or_else(PoisonError::into_inner);
