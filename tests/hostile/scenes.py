@@ -151,6 +151,43 @@ def many_at_once(place):
     place.expect_well()
 
 
+def opened_at_once(place):
+    """Sixteen clients that ask what lies in the largest tables at once; and while one of such a disk takes nothing, others are read."""
+    data = vdi.largest_hole()
+    large = []
+    for number in range(4):
+        # Each another stream: nobody shares what another has open.
+        large.append(place.client.create('large', disk_format='vdi'))
+        own = data[:-1] + bytes([number])
+        equal('upload of a large disk', place.client.upload(large[-1], own).status, 204)
+    ends = []
+    asked = [threading.Thread(target=lambda image=image: ends.append(extents(place, image))) for image in large * 4]
+    for client in asked:
+        client.start()
+    for client in asked:
+        client.join()
+    # Two cannot be kept beside each other: who comes second while another looks is told to come again.
+    equal('statuses', set(ends) - {503}, {200})
+    small = place.client.create('small', disk_format='vdi')
+    equal('upload of a small disk', place.client.upload(small, vdi.good()).status, 204)
+    raw_disk = place.client.add('raw', bytes(1 << 20))
+    with place.client.connect() as idle:
+        request = f'GET /tintype/v1/images/{large[0]}/file?format=raw HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {place.client.token}\r\n\r\n'
+        idle.sendall(request.encode())
+        equal('start of the answer', idle.recv(12), b'HTTP/1.1 200')
+        equal('the same disk', extents(place, large[0]), 200)
+        equal('another of the largest', extents(place, large[1]), 503)
+        equal('a small one', extents(place, small), 200)
+        equal('a raw one', extents(place, raw_disk), 200)
+    for image in (*large, small, raw_disk):
+        place.client.want(204, 'DELETE', f'/v2/images/{image}')
+
+
+def extents(place, image):
+    """The status of an answer that tells where a disk has data."""
+    return place.client.ask('GET', f'/tintype/v1/images/{image}/extents').status
+
+
 def unwrapped(door):
     """What cannot be unwrapped, or is something else inside, is refused, and nothing of it is left."""
     bring, status = DOORS[door]
@@ -176,7 +213,7 @@ def programme(every=1):
     """Boxes by name, the settings of each, and the scenes that it plays; one file of so many goes through a door."""
     boxes = {door: ('', [named(in_order, door), named(refused, door, every)]) for door in DOORS}
     boxes['out'] = '', [no_upload_is_left, late, raw.stays_raw, raw.of_another_image, raw.captured]
-    boxes['at-once'] = '', [many_at_once]
+    boxes['at-once'] = '', [many_at_once, opened_at_once]
     for door in ('stage', 'web'):
         boxes[f'unwrapping-{door}'] = 'decompress = true\n', [named(unwrapped, door)]
     return boxes

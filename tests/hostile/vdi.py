@@ -61,9 +61,18 @@ def cases():
     ]
 
 
+def mapped(entries):
+    """A disk of blocks of 512 bytes with this map, and nothing after it."""
+    map_bytes = 4 * len(entries)
+    made = image((), (344, le(DATA_AT + map_bytes, 4)), (368, le(len(entries) * 512, 8)), (376, le(512, 4)), (384, le(len(entries), 4)))
+    return made[:MAP_AT] + entries.tobytes() + bytes(DATA_AT)
+
+
 def largest_map(map_bytes=32 << 20):
     """A disk whose map is the largest that is read, and names a block that is not there."""
-    blocks = map_bytes // 4
-    entries = array.array('I', range(blocks))
-    made = image((), (344, le(DATA_AT + map_bytes, 4)), (368, le(blocks * 512, 8)), (376, le(512, 4)), (384, le(blocks, 4)))
-    return made[:MAP_AT] + entries.tobytes() + bytes(DATA_AT)
+    return mapped(array.array('I', range(map_bytes // 4)))
+
+
+def largest_hole(map_bytes=32 << 20):
+    """A disk in order whose map is the largest that is read, and says that there is nothing."""
+    return mapped(array.array('I', [HOLE]) * (map_bytes // 4))
