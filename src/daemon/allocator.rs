@@ -6,6 +6,7 @@
 //! glibc reads it from the environment only, before `main`; elsewhere the variable means nothing.
 
 use std::env;
+use std::ops::RangeInclusive;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
@@ -13,8 +14,11 @@ use std::thread;
 /// Size from which blocks are the kernel's to give and take, in bytes; fixed by being set. See
 /// mallopt(3), `M_MMAP_THRESHOLD`.
 const THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
-/// Above what a connection buffers, below the frames and batches of transfers.
-const THRESHOLD_BYTES: u32 = 128 << 10;
+/// The least and the most of it: above what a connection buffers under the same ceiling, below the frames and batches of transfers.
+const THRESHOLD_BYTES: RangeInclusive<u64> = 64 << 10..=128 << 10;
+/// It is one byte in so many of the memory ceiling: each block that is the kernel's costs a request to it, which small boxes have to
+/// pay.
+const THRESHOLD_SHARE: u64 = 1024;
 /// How many pools there may be: one for each processor, as more threads than that do not run at once. See mallopt(3),
 /// `M_ARENA_MAX`.
 const POOLS_MAX: &str = "MALLOC_ARENA_MAX";
@@ -24,7 +28,7 @@ const POOLS_MAX: &str = "MALLOC_ARENA_MAX";
 ///
 /// # Errors
 /// When that cannot be done: the process may go on, and keeps more memory than it needs.
-pub fn tell() -> std::io::Result<()> {
+pub fn tell(ceiling_bytes: u64) -> std::io::Result<()> {
     let is_told = |name| env::var_os(name).is_some();
     if cfg!(not(target_env = "gnu")) || (is_told(THRESHOLD) && is_told(POOLS_MAX)) {
         return Ok(());
@@ -36,7 +40,8 @@ pub fn tell() -> std::io::Result<()> {
     }
     command.args(arguments);
     if !is_told(THRESHOLD) {
-        command.env(THRESHOLD, THRESHOLD_BYTES.to_string());
+        let bytes = (ceiling_bytes / THRESHOLD_SHARE).clamp(*THRESHOLD_BYTES.start(), *THRESHOLD_BYTES.end());
+        command.env(THRESHOLD, bytes.to_string());
     }
     if !is_told(POOLS_MAX) {
         let processors = thread::available_parallelism().map_or(1, usize::from);

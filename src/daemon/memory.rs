@@ -31,7 +31,7 @@ const EXPORTS_SHARE: u64 = 8;
 /// An image may fall into one piece for this much of what transfers may hold, in bytes.
 const EXTENT_SHARE: u64 = 64;
 /// A connection's buffer is one byte in so many, within bounds.
-const CONNECTION_SHARE: u64 = 1024;
+const CONNECTION_SHARE: u64 = 2048;
 /// Less would cost a request to the kernel for every few KiB.
 const CONNECTION_BYTES_MIN: u64 = 32 << 10;
 /// More makes nothing faster, and would be a large block to the allocator.
