@@ -4,8 +4,11 @@
 //! Invariant: whoever composes holds the catalog's lock, so a directory is composed by at most
 //! one process at a time.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use tokio::runtime::Handle;
@@ -44,6 +47,31 @@ pub struct Parts {
     pub admin_password: Option<String>,
     /// Whether this start made the password.
     pub fresh: bool,
+}
+
+/// How long whoever finds the box in use waits for it: a command on the closed box takes a moment, as a server does until it
+/// answers.
+const TURN: Duration = Duration::from_secs(5);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The same as [`open`], after whoever has the box for a moment. Where a server answers there, nobody waits. Blocks.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in_turn(settings: &Settings, handle: &Handle) -> Result<Parts, Error> {
+    let deadline = Instant::now() + TURN;
+    loop {
+        match open(settings, handle) {
+            Err(Error::InUse(path)) if Instant::now() < deadline && !is_served(&path) => sleep(LOOK_EVERY),
+            ended => return ended,
+        }
+    }
+}
+
+/// Whether a server answers in a data directory.
+pub fn is_served(data: &Path) -> bool {
+    DataDir::open(data).is_ok_and(|dir| UnixStream::connect(dir.control_socket()).is_ok())
 }
 
 /// Opens the box at `settings.server.data`, setting it up when it is new. `handle` is of a runtime

@@ -123,4 +123,24 @@ mod tests {
         let wrong = refused(&other);
         assert!(wrong.contains("does not open") && wrong.contains("--key-file"), "{wrong}");
     }
+
+    #[test]
+    fn whoever_opens_a_box_waits_for_a_command_and_not_for_a_server() {
+        let outer = tempfile::tempdir().unwrap();
+        let settings = settings(&outer);
+        init(&settings, true).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let open = || compose::open(&settings, runtime.handle()).unwrap();
+        let held = open();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| compose::open_in_turn(&settings, runtime.handle()).map(drop));
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            assert!(!waiting.is_finished());
+            held.close().1.unwrap();
+            waiting.join().unwrap().unwrap();
+        });
+        let held = open();
+        let _server = std::os::unix::net::UnixListener::bind(held.dir.control_socket()).unwrap();
+        assert!(matches!(compose::open_in_turn(&settings, runtime.handle()), Err(Error::InUse(_))));
+    }
 }

@@ -67,7 +67,7 @@ pub struct Ready<'a> {
 /// # Errors
 /// Why it did not start, or did not end well.
 pub fn serve(settings: &Settings, ready: impl FnOnce(&Ready<'_>)) -> Result<(), Error> {
-    let told = allocator::tell();
+    let told = allocator::tell(settings.store.memory_bytes);
     super::telemetry::start(&settings.log).map_err(Error::Settings)?;
     if let Err(error) = told {
         tracing::warn!(%error, "the allocator keeps its defaults, so more memory than store.memory_bytes may be kept");
@@ -77,7 +77,7 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(&Ready<'_>)) -> Result<(), 
         .enable_all()
         .build()
         .map_err(Error::Process)?;
-    let parts = compose::open(settings, runtime.handle())?;
+    let parts = compose::open_in_turn(settings, runtime.handle())?;
     audit::begin(&parts.service, settings)?;
     let interrupted = parts.service.recover_uploads()?;
     if interrupted > 0 {

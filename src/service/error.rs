@@ -210,7 +210,9 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Error {
         match &error {
             store::Error::Full(_) => {
-                Error::inside(ErrorKind::TooLarge, "the server has no space left for image data", error)
+                let message = "the server has no space left for image data: its log tells how much there is, and \
+                               store.reserve_bytes keeps some of it for the catalog";
+                Error::inside(ErrorKind::TooLarge, message, error)
             }
             store::Error::TooFragmented(_) => Error::too_large(error.to_string()),
             store::Error::Reclaimed(_) | store::Error::Lost(_) | store::Error::Crowded => {

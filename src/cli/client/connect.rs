@@ -55,7 +55,8 @@ impl Target {
     }
 
     async fn connect_local(&self, data: &Path) -> Result<Client, Failure> {
-        if !data.join("catalog.redb").exists() {
+        // What cannot be looked for is not missing: opening it says why.
+        if matches!(data.join("catalog.redb").try_exists(), Ok(false)) {
             let name = data.display();
             return Err(Failure::not_found(match DataDir::store(data).exists() {
                 true => format!(
@@ -75,14 +76,20 @@ impl Target {
         let settings = self.settings(Vec::new())?;
         let handle = tokio::runtime::Handle::current();
         let opened = tokio::task::spawn_blocking(move || {
-            let parts = compose::open(&settings, &handle)?;
+            let parts = compose::open_in_turn(&settings, &handle)?;
             // No server runs: addresses lead to where one of this box will listen.
             let url = settings.listen().ok().map(local_url);
             let router = parts.router_at(settings.public_url().or(url.as_deref()), &settings);
             Ok::<_, crate::daemon::Error>((router, parts))
         });
-        let (router, parts) = opened.await.map_err(|e| Failure::failed(e.to_string()))??;
-        Ok(Client { way: Way::Here { router, parts: Box::new(parts) } })
+        match opened.await.map_err(|e| Failure::failed(e.to_string()))? {
+            Ok((router, parts)) => Ok(Client { way: Way::Here { router, parts: Box::new(parts) } }),
+            // A server was starting, and is there now.
+            Err(crate::daemon::Error::InUse(_)) if compose::is_served(data) => {
+                Ok(Client { way: Way::Socket { path, _dir: dir } })
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     async fn connect_net(&self) -> Result<Client, Failure> {
