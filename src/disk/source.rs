@@ -8,6 +8,9 @@ use bytes::Bytes;
 use super::probe::Format;
 use super::refusal::{Code, Error, Refusal};
 
+/// Bytes of tables that may be named beyond those that a file has room for: a few that share one are no harm.
+const SHARED_BYTES_MAX: u64 = 8 << 20;
+
 /// Bytes of a source that follow each other and are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
@@ -166,6 +169,17 @@ impl<'s> Structures<'s> {
         }
         let why = format!("it takes {bytes} bytes from byte {at} on, but the file has {size}");
         Err(self.refuse(Code::CutShort, field, why))
+    }
+
+    /// Refuses so many tables of so many bytes each where the file has no room for them: each is gone through once for every entry
+    /// that names it, so that time follows from the file's size only where few share one (requirement B7).
+    pub(super) fn expect_room(&self, field: &'static str, tables: u64, bytes_each: u64) -> Result<(), Error> {
+        let size = self.source.size_bytes();
+        if tables.saturating_mul(bytes_each) <= size.saturating_add(SHARED_BYTES_MAX) {
+            return Ok(());
+        }
+        let why = format!("{tables} tables of {bytes_each} bytes are named, and the file has {size}");
+        Err(self.refuse(Code::BadTable, field, why))
     }
 
     /// The structure of this many bytes.

@@ -43,6 +43,8 @@ impl<S: Source> Qcow2<S> {
         let file = Structures::new(&source, Format::Qcow2);
         let l1_bytes = header.l1_needed() * 8;
         let l1 = file.table("l1_table_offset", header.l1_at, l1_bytes, budgets.table_bytes_max)?;
+        let named = l1.chunks_exact(8).filter(|entry| Fields(entry).be64(0) != 0).count();
+        file.expect_room("l1 entry", named as u64, header.cluster_bytes())?;
         let tables = budgets.pieces.of_one();
         Ok(Qcow2 { source, header, l1, tables })
     }

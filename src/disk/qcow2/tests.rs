@@ -338,6 +338,26 @@ fn a_table_that_is_larger_than_its_budget_is_not_read() {
 }
 
 #[test]
+fn b7_a_first_level_that_names_one_table_for_a_large_disk_is_refused() {
+    let named = |tables: usize| {
+        let (mut image, _) = plain();
+        let l1_at = image.len().next_multiple_of(CLUSTER);
+        put(&mut image, 24, &be64s(&[(tables * CLUSTER / 8 * CLUSTER) as u64]));
+        put(&mut image, 36, &(tables as u32).to_be_bytes());
+        put(&mut image, 40, &be64s(&[l1_at as u64]));
+        image.resize(l1_at, 0);
+        image.extend(be64s(&vec![L2_AT as u64 | COPIED; tables]));
+        match Qcow2::open(image, &Budgets::default()) {
+            Err(Error::Refused(refusal)) => Some((refusal.code, refusal.field)),
+            outcome => outcome.map(|_| None).unwrap(),
+        }
+    };
+    // Each would be gone through 512 entries long.
+    assert_eq!(named(2200), Some((Code::BadTable, "l1 entry")));
+    assert_eq!(named(100), None);
+}
+
+#[test]
 fn every_entry_that_names_one_unit_reads_it() {
     let (mut image, disk) = plain();
     let packed = be64(&image, L2_AT + 32);

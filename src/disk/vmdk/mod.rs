@@ -7,6 +7,8 @@ mod passing;
 #[path = "tests.rs"]
 mod tests;
 
+use std::sync::Arc;
+
 use self::header::{Header, SECTOR, TABLE_ENTRIES};
 pub use self::passing::{Passed, Passing};
 use super::budgets::Budgets;
@@ -51,6 +53,8 @@ impl<S: Source> Vmdk<S> {
         let directory_bytes = header.tables() * 4;
         let directory =
             file.table("grain directory", header.directory_at, directory_bytes, budgets.table_bytes_max)?;
+        let named = directory.chunks_exact(4).filter(|entry| Fields(entry).le32(0) != 0).count();
+        file.expect_room("grain directory", named as u64, TABLE_BYTES)?;
         Ok(Vmdk {
             source,
             header,
@@ -64,17 +68,15 @@ impl<S: Source> Vmdk<S> {
         Structures::new(&self.source, Format::Vmdk)
     }
 
-    /// The entry of a grain.
-    fn entry(&self, grain: u64, reach: Reach) -> Result<u32, Error> {
-        let (table, within) = (grain / TABLE_ENTRIES, grain % TABLE_ENTRIES);
-        let place = usize::try_from(table * 4).unwrap_or(usize::MAX);
-        let at = u64::from(Fields(&self.directory).le32(place)) * SECTOR;
-        if at == 0 {
-            return Ok(0);
-        }
-        let entries =
-            self.tables.get(at, reach, || self.file().table("grain table", at, TABLE_BYTES, TABLE_BYTES))?;
-        Ok(Fields(&entries).le32(within as usize * 4))
+    /// Where a grain table is, in bytes; 0 where the directory has none.
+    fn table_at(&self, index: u64) -> u64 {
+        let place = usize::try_from(index * 4).unwrap_or(usize::MAX);
+        u64::from(Fields(&self.directory).le32(place)) * SECTOR
+    }
+
+    /// A grain table that the directory has.
+    fn table(&self, at: u64, reach: Reach) -> Result<Arc<Vec<u8>>, Error> {
+        self.tables.get(at, reach, || self.file().table("grain table", at, TABLE_BYTES, TABLE_BYTES))
     }
 
     fn place(&self, grain: u64, entry: u32, reach: Reach) -> Result<Place, Error> {
@@ -100,17 +102,23 @@ impl<S: Source> Vmdk<S> {
 
     fn run(&self, at: u64, wanted: u64, reach: Reach) -> Result<Run, Error> {
         let (each, left) = (self.header.grain_bytes, self.header.size_bytes.saturating_sub(at));
-        let (mut grain, within) = (at / each, at % each);
-        let first = self.place(grain, self.entry(grain, reach)?, reach)?;
-        let mut bytes = each - within;
-        let place = match first {
+        let (grain, within) = (at / each, at % each);
+        let most = left.min(wanted);
+        let table_at = self.table_at(grain / TABLE_ENTRIES);
+        if table_at == 0 {
+            return Ok(Run { bytes: self.hole(at, most).min(left), place: Place::Zeros });
+        }
+        let table = self.table(table_at, reach)?;
+        let entry = |grain: u64| Fields(&table).le32((grain % TABLE_ENTRIES) as usize * 4);
+        let place = match self.place(grain, entry(grain), reach)? {
             Place::Zeros => Place::Zeros,
             Place::Plain(from) => Place::Plain(from + within),
             Place::Packed { unit, .. } => Place::Packed { unit, skip: within },
         };
+        let (mut bytes, mut next) = (each - within, grain + 1);
         // As far as the table goes: the next one may be read anew.
-        while bytes < left.min(wanted) && !(grain + 1).is_multiple_of(TABLE_ENTRIES) {
-            let continues = match (place, self.entry(grain + 1, reach)?) {
+        while bytes < most && !next.is_multiple_of(TABLE_ENTRIES) {
+            let continues = match (place, entry(next)) {
                 (Place::Zeros, 0) => true,
                 (Place::Zeros, ZERO_GRAIN) => self.header.has_zero_grains,
                 (Place::Plain(from), entry) => from + bytes == u64::from(entry) * SECTOR,
@@ -119,11 +127,21 @@ impl<S: Source> Vmdk<S> {
             if !continues {
                 break;
             }
-            grain += 1;
-            self.place(grain, self.entry(grain, reach)?, reach)?;
-            bytes += each;
+            self.place(next, entry(next), reach)?;
+            (bytes, next) = (bytes + each, next + 1);
         }
         Ok(Run { bytes: bytes.min(left), place })
+    }
+
+    /// How far nothing lies from a byte on whose grain has no table: as far as the directory has none, which costs a step for
+    /// all grains of one, as tables may be few and the disk large.
+    fn hole(&self, at: u64, most: u64) -> u64 {
+        let each = self.header.grain_bytes * TABLE_ENTRIES;
+        let mut end = (at / each + 1) * each;
+        while end - at < most && self.table_at(end / each) == 0 {
+            end += each;
+        }
+        end - at
     }
 
     fn unit(&self, grain: u64, at: u64) -> Result<Unit, Error> {

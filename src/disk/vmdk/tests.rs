@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::*;
 use crate::disk::fixtures::{self, pattern, put};
+use crate::disk::{Survey, survey};
 
 const GRAIN: usize = 8 * 512;
 const DESCRIPTOR_AT: usize = 512;
@@ -157,6 +158,46 @@ fn tables_that_point_where_they_may_not_are_refused() {
     assert_eq!(unflagged, Some((Code::BadTable, "grain table")), "a zero grain without the flag");
     let far = fault(good(), |image| put(image, DIRECTORY_AT, &(1_u32 << 30).to_le_bytes()));
     assert_eq!(far, Some((Code::CutShort, "grain table")));
+}
+
+/// A sparse disk whose directory has these entries, each of a table; the one table that is there is all zeros.
+fn with_directory(entries: &[u32]) -> Vec<u8> {
+    let tables_bytes = entries.len() * 512 * GRAIN;
+    let mut image = sparse(&[0; 5], &[]);
+    put(&mut image, 12, &((tables_bytes / 512) as u64).to_le_bytes());
+    put(&mut image, 56, &((DATA_AT / 512) as u64).to_le_bytes());
+    image.extend(entries.iter().flat_map(|entry| entry.to_le_bytes()));
+    image
+}
+
+#[test]
+fn b7_a_directory_that_names_one_table_for_a_large_disk_is_refused() {
+    let named = |tables: usize| {
+        let image = with_directory(&vec![sector(TABLE_AT); tables]);
+        match Vmdk::open(image, &Budgets::default()) {
+            Err(Error::Refused(refusal)) => Some((refusal.code, refusal.field)),
+            outcome => outcome.map(|_| None).unwrap(),
+        }
+    };
+    // Each would be gone through 512 entries long.
+    assert_eq!(named(5000), Some((Code::BadTable, "grain directory")));
+    assert_eq!(named(100), None);
+}
+
+#[test]
+fn b7_a_large_disk_without_tables_is_one_run() {
+    let mut directory = vec![0; 200_000];
+    directory[150_000] = sector(TABLE_AT);
+    let guest = Vmdk::open(with_directory(&directory), &Budgets::default()).unwrap();
+    let each = 512 * GRAIN as u64;
+    let run = |at: u64, wanted: u64| guest.run_at(at, wanted).unwrap();
+    assert_eq!(run(5, u64::MAX), Run { bytes: 150_000 * each - 5, place: Place::Zeros });
+    assert_eq!(run(5, each).bytes, 2 * each - 5, "nobody looks further than is wanted");
+    assert_eq!(run(150_000 * each, u64::MAX), Run { bytes: each, place: Place::Zeros });
+    let last = 199_999 * each + 7;
+    assert_eq!(run(last, u64::MAX), Run { bytes: each - 7, place: Place::Zeros });
+    assert_eq!(guest.run_near(last, u64::MAX), Some(run(last, u64::MAX)));
+    assert_eq!(survey(&guest, 1 << 20, Format::Vmdk, &Budgets::default()).unwrap(), Survey::default());
 }
 
 #[test]
