@@ -8,6 +8,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::sync::{Mutex, PoisonError};
+
 use super::fault::Fault;
 use super::part::Part;
 use super::tree::{Entry, FileSystem, Listing, Node, NodeKind, Spot, Usage};
@@ -21,6 +23,15 @@ pub(super) struct Chain {
     first: u32,
 }
 
+/// A cluster of a chain.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    chain: Chain,
+    /// How many links it is from the first one.
+    links: u64,
+    cluster: u32,
+}
+
 /// An opened file system.
 pub(super) struct Fat {
     part: Part,
@@ -31,6 +42,8 @@ pub(super) struct Fat {
     /// The topmost directory of FAT12 and FAT16, which is no chain: where it begins, and how long it is.
     fixed_root: Option<(u64, u64)>,
     root: Chain,
+    /// Where the latest read ended: whoever reads a file piece by piece goes on from there.
+    latest: Mutex<Option<Mark>>,
 }
 
 impl Fat {
@@ -58,7 +71,7 @@ impl Fat {
         let table = Table::new(table_at, table_bytes, clusters)?;
         let fixed_root = (!table.is_fat32()).then_some((root_at, root_bytes));
         let root = Chain { first: if table.is_fat32() { fields.le32(44) } else { 0 } };
-        Ok(Fat { part, table, cluster_bytes, data_at, fixed_root, root })
+        Ok(Fat { part, table, cluster_bytes, data_at, fixed_root, root, latest: Mutex::default() })
     }
 
     /// Where a cluster begins.
@@ -68,22 +81,19 @@ impl Fat {
 
     /// Fills `out` from byte `at` of a chain on.
     fn read_chain(&self, chain: Chain, at: u64, mut out: &mut [u8]) -> Result<(), Fault> {
-        let mut cluster = self.table.expect_cluster(chain.first)?;
-        for _ in 0..at / self.cluster_bytes {
-            cluster = self.follow(cluster)?;
-        }
+        let mut mark = self.seek(chain, at / self.cluster_bytes)?;
         let mut skip = at % self.cluster_bytes;
         while !out.is_empty() {
             // Clusters that follow each other are read at once.
-            let first = cluster;
+            let first = mark.cluster;
             let mut there = self.cluster_bytes - skip;
             while there < out.len() as u64 {
-                let next = self.follow(cluster)?;
-                if next != cluster.wrapping_add(1) {
-                    cluster = next;
+                let before = mark.cluster;
+                let next = self.table.next(&self.part, before)?.ok_or_else(short)?;
+                mark = Mark { links: mark.links + 1, cluster: next, ..mark };
+                if next != before.wrapping_add(1) {
                     break;
                 }
-                cluster = next;
                 there += self.cluster_bytes;
             }
             let here = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
@@ -91,13 +101,24 @@ impl Fat {
             self.part.read(self.place(first) + skip, now)?;
             (out, skip) = (later, 0);
         }
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
         Ok(())
     }
 
-    fn follow(&self, cluster: u32) -> Result<u32, Fault> {
-        let next = self.table.next(&self.part, cluster)?;
-        next.ok_or_else(|| Fault::broken("a chain of clusters is shorter than its file"))
+    /// The cluster so many links from the first of a chain, from where that was read last where it is not before.
+    fn seek(&self, chain: Chain, links: u64) -> Result<Mark, Fault> {
+        let latest = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = match latest.filter(|mark| mark.chain == chain && mark.links <= links) {
+            Some(mark) => mark,
+            None => Mark { chain, links: 0, cluster: self.table.expect_cluster(chain.first)? },
+        };
+        let cluster = self.table.after(&self.part, start.cluster, links - start.links)?;
+        Ok(Mark { chain, links, cluster: cluster.ok_or_else(short)? })
     }
+}
+
+fn short() -> Fault {
+    Fault::broken("a chain of clusters is shorter than its file")
 }
 
 fn chain_of(node: &Node) -> Result<Chain, Fault> {

@@ -13,6 +13,8 @@ const FIRST: u32 = 2;
 /// Fewer clusters are FAT12, and fewer than the second number FAT16.
 const FAT16_CLUSTERS: u64 = 4085;
 const FAT32_CLUSTERS: u64 = 65525;
+/// Entries in memory that are gone through for one step: the windows that they are read in are counted by themselves.
+const ENTRIES_PER_STEP: u64 = 64;
 /// The largest table whose free entries are counted: of 8 Mi clusters.
 const COUNTED_BYTES_MAX: u64 = 32 << 20;
 
@@ -67,6 +69,21 @@ impl Table {
     /// The cluster after this one; `None` after the last.
     pub(super) fn next(&self, part: &Part, cluster: u32) -> Result<Option<u32>, Fault> {
         part.effort().steps(1)?;
+        self.link(part, cluster)
+    }
+
+    /// The cluster so many links after this one; `None` where the chain ends before.
+    pub(super) fn after(&self, part: &Part, mut cluster: u32, links: u64) -> Result<Option<u32>, Fault> {
+        part.effort().steps(links.div_ceil(ENTRIES_PER_STEP))?;
+        for _ in 0..links {
+            let Some(next) = self.link(part, cluster)? else { return Ok(None) };
+            cluster = next;
+        }
+        Ok(Some(cluster))
+    }
+
+    /// Where an entry leads; `None` from the last of a chain.
+    fn link(&self, part: &Part, cluster: u32) -> Result<Option<u32>, Fault> {
         let entry = self.entry(part, self.expect_cluster(cluster)?)?;
         let end = match self.width {
             Width::Twelve => 0xff8,
@@ -81,7 +98,7 @@ impl Table {
         if self.bytes > COUNTED_BYTES_MAX {
             return Err(Fault::TooMuch("the table of clusters is too large"));
         }
-        part.effort().steps(self.clusters / 64)?;
+        part.effort().steps(self.clusters / ENTRIES_PER_STEP)?;
         let mut free = 0;
         for cluster in (FIRST..).take(usize::try_from(self.clusters).unwrap_or(usize::MAX)) {
             free += u64::from(self.entry(part, cluster)? == 0);

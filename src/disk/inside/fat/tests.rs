@@ -1,10 +1,12 @@
 //! FAT as it is read, and what is refused of it.
 
+use std::sync::Arc;
+
 use super::super::fixtures::{Content, chain, fat};
 use super::super::part::tests::disk;
 use super::super::recognise::{Kind, recognise};
 use super::super::tree::Tree;
-use super::super::{Fault, mount};
+use super::super::{Allowance, Effort, Fault, Part, mount};
 use crate::disk::fixtures::put;
 
 fn usual() -> Vec<u8> {
@@ -40,6 +42,38 @@ fn it_tells_its_label_its_id_and_its_room() {
     let usage = open(usual()).unwrap().usage().unwrap();
     // Of 1000 clusters, two directories, and files of three, one and one.
     assert_eq!((usage.size_bytes, usage.free_bytes), (Some(1000 * 512), Some(993 * 512)));
+}
+
+#[test]
+fn a_file_of_more_clusters_than_there_are_steps_is_read_forwards_and_backwards() {
+    const CLUSTER: usize = 512;
+    const PIECE: usize = 16 * CLUSTER;
+    let laid: Vec<u8> = (0..900 * CLUSTER).map(|at| (at / 7 % 251) as u8).collect();
+    let mut image = fat(&[("/LARGE.BIN", Content::File(&laid))]);
+    // Every second cluster, and then the others: no two lie one after the other.
+    let order: Vec<u16> = (2..902).step_by(2).chain((3..902).step_by(2)).collect();
+    order.windows(2).for_each(|pair| chain(&mut image, pair[0], pair[1]));
+    chain(&mut image, 901, 0xfff);
+    let content: Vec<u8> = order
+        .iter()
+        .flat_map(|cluster| &laid[(*cluster as usize - 2) * CLUSTER..][..CLUSTER])
+        .copied()
+        .collect();
+    let effort = Arc::new(Effort::new(Allowance::PIECE));
+    let part = Part::whole(Arc::new(image), effort.clone());
+    let tree = mount(&part, Kind::Fat).unwrap().expect("it is read");
+    let file = tree.find("/LARGE.BIN").unwrap().unwrap().node;
+    let read = |at: usize, steps: u64| {
+        effort.renew(Allowance { steps, ..Allowance::PIECE });
+        let mut piece = vec![0xaa; PIECE.min(content.len() - at)];
+        tree.read_at(&file, at as u64, &mut piece).unwrap();
+        assert!(piece == content[at..at + piece.len()], "at {at}");
+    };
+    let pieces = || (0..content.len()).step_by(PIECE);
+    // Those of a piece alone; and one more for 64 links of the way there.
+    pieces().for_each(|at| read(at, 17));
+    pieces().rev().for_each(|at| read(at, 17 + 900 / 64));
+    [100, 8292, 8300, 100].into_iter().for_each(|at| read(at, 20));
 }
 
 #[test]
