@@ -11,6 +11,9 @@ pub enum Fault {
     /// The format is in order as far as is known, but uses what is not read here.
     #[error("it is not read here: {0}")]
     Unsupported(String),
+    /// This one thing is larger, or leads further, than anything that is looked through; others beside it may be read.
+    #[error("it is more than is looked through: {0}")]
+    TooLarge(&'static str),
     /// Going on would take more than the caller allows.
     #[error("looking further would take more than is allowed: {0}")]
     TooMuch(&'static str),

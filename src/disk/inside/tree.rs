@@ -147,7 +147,7 @@ impl Tree {
         while let Some(name) = names.pop() {
             steps += 1;
             if steps > NAMES_MAX || names.len() > NAMES_MAX {
-                return Err(Fault::TooMuch("the path has too many names"));
+                return Err(Fault::TooLarge("the path has too many names"));
             }
             let Some((_, here)) = way.last() else { return Ok(None) };
             if here.kind != NodeKind::Directory {
@@ -166,7 +166,7 @@ impl Tree {
                     }
                     links += 1;
                     if links > LINKS_MAX {
-                        return Err(Fault::TooMuch("too many links lead to each other"));
+                        return Err(Fault::TooLarge("too many links lead to each other"));
                     }
                     let target = self.target(&node)?;
                     if target.starts_with('/') {

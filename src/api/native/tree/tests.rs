@@ -146,6 +146,16 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_itself_is_told_of_as_what_is_not_in_order() {
+    let files = [("/loop", Content::Link("loop")), ("/file", Content::File(b"x"))];
+    let (router, image) = image("raw", ext(&files)).await;
+    let answer = get(&router, &format!("{image}/tree/loop/x"), &[]).await;
+    let message = "loop/x cannot be read from the image: it is more than is looked through: too many links lead to each other";
+    assert_eq!((answer.status, &answer.json()["error"]["message"]), (415, &json!(message)));
+    assert_eq!(get(&router, &format!("{image}/tree/file"), &[]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_inspection_is_told_and_its_properties_are_set() {
     let files = [
         ("/etc/os-release", Content::File(b"ID=debian\nVERSION_ID=12\n")),

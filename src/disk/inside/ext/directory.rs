@@ -17,7 +17,7 @@ impl Ext {
         visit: &mut dyn FnMut(u32, &[u8]) -> bool,
     ) -> Result<(), Fault> {
         if directory.size_bytes > DIRECTORY_BYTES_MAX {
-            return Err(Fault::TooMuch("a directory is too large"));
+            return Err(Fault::TooLarge("a directory is too large"));
         }
         let block_bytes = self.superblock.block_bytes;
         let mut block = vec![0; block_bytes as usize];

@@ -63,7 +63,7 @@ fn a_directory_is_listed_by_name_as_far_as_is_asked() {
 
 #[test]
 fn links_that_lead_to_each_other_end() {
-    assert!(matches!(open(usual()).unwrap().find("/loop"), Err(Fault::TooMuch(_))));
+    assert!(matches!(open(usual()).unwrap().find("/loop"), Err(Fault::TooLarge(_))));
 }
 
 #[test]

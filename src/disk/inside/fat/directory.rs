@@ -58,7 +58,7 @@ impl Fat {
             }
             seen += bytes.len() as u64;
             if seen > DIRECTORY_BYTES_MAX {
-                return Err(Fault::TooMuch("a directory is too large"));
+                return Err(Fault::TooLarge("a directory is too large"));
             }
             Ok(true)
         };

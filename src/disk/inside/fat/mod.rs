@@ -131,8 +131,8 @@ fn chain_of(node: &Node) -> Result<Chain, Fault> {
 impl FileSystem for Fat {
     fn usage(&self) -> Result<Usage, Fault> {
         let size_bytes = Some(self.table.clusters() * self.cluster_bytes);
-        let free = self.table.free(&self.part)?;
-        Ok(Usage { size_bytes, free_bytes: Some(free * self.cluster_bytes), remarks: Vec::new() })
+        let free_bytes = self.table.free(&self.part)?.map(|free| free * self.cluster_bytes);
+        Ok(Usage { size_bytes, free_bytes, remarks: Vec::new() })
     }
 
     fn root(&self) -> Result<Node, Fault> {

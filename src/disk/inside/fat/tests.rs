@@ -7,6 +7,7 @@ use super::super::part::tests::disk;
 use super::super::recognise::{Kind, recognise};
 use super::super::tree::Tree;
 use super::super::{Allowance, Effort, Fault, Part, mount};
+use crate::disk::Source;
 use crate::disk::fixtures::put;
 
 fn usual() -> Vec<u8> {
@@ -42,6 +43,47 @@ fn it_tells_its_label_its_id_and_its_room() {
     let usage = open(usual()).unwrap().usage().unwrap();
     // Of 1000 clusters, two directories, and files of three, one and one.
     assert_eq!((usage.size_bytes, usage.free_bytes), (Some(1000 * 512), Some(993 * 512)));
+}
+
+/// A disk of zeros but for its first bytes.
+struct Sparse(Vec<u8>, u64);
+
+impl Source for Sparse {
+    fn size_bytes(&self) -> u64 {
+        self.1
+    }
+
+    fn read_exact_at(&self, at: u64, out: &mut [u8]) -> std::io::Result<()> {
+        out.fill(0);
+        let there = self.0.get(at as usize..).unwrap_or_default();
+        out.iter_mut().zip(there).for_each(|(out, byte)| *out = *byte);
+        Ok(())
+    }
+}
+
+/// A FAT32 without a file, of so many MiB in clusters of 4 KiB.
+fn large(mebibytes: u32) -> Tree {
+    let mut head = vec![0; 512];
+    put(&mut head, 11, &512_u16.to_le_bytes());
+    put(&mut head, 13, &[8, 32, 0, 2]);
+    put(&mut head, 32, &(mebibytes << 11).to_le_bytes());
+    // Four bytes for each cluster, and those of the two before the first.
+    put(&mut head, 36, &(mebibytes * 2 + 1).to_le_bytes());
+    put(&mut head, 44, &2_u32.to_le_bytes());
+    let disk = Arc::new(Sparse(head, u64::from(mebibytes) << 20));
+    let part = Part::whole(disk, Arc::new(Effort::new(Allowance::LOOK)));
+    mount(&part, Kind::Fat).unwrap().expect("it is read")
+}
+
+#[test]
+fn a_table_that_is_too_large_to_count_leaves_the_room_unknown() {
+    let usage = large(1 << 10).usage().unwrap();
+    assert_eq!(usage.free_bytes, usage.size_bytes);
+    let tree = large(60 << 10);
+    let usage = tree.usage().unwrap();
+    assert!(usage.size_bytes.is_some_and(|bytes| bytes > 59 << 30));
+    assert_eq!(usage.free_bytes, None);
+    assert_eq!(tree.list("/", 10).unwrap().unwrap().entries.len(), 0);
 }
 
 #[test]

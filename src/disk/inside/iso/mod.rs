@@ -103,7 +103,7 @@ impl Disc {
         visit: &mut dyn FnMut(&Record<'_>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
         if size > DIRECTORY_BYTES_MAX {
-            return Err(Fault::TooMuch("a directory is too large"));
+            return Err(Fault::TooLarge("a directory is too large"));
         }
         for sector in 0..size.div_ceil(SECTOR_BYTES) {
             // No record leaves its sector.
@@ -130,7 +130,7 @@ impl Disc {
                 return Err(Fault::Unsupported("a file that is interleaved with another".into()));
             }
             if pieces.len() >= EXTENTS_MAX {
-                return Err(Fault::TooMuch("a file has too many extents"));
+                return Err(Fault::TooLarge("a file has too many extents"));
             }
             pieces.push(record.place(self.block_bytes));
             if record.goes_on() {

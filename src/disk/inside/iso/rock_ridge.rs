@@ -80,7 +80,7 @@ impl Disc {
             let at = u64::from(block) * self.block_bytes + u64::from(skip);
             here = self.part.bytes(at, bytes as usize)?;
         }
-        Err(Fault::TooMuch("a record goes on too often"))
+        Err(Fault::TooLarge("a record goes on too often"))
     }
 }
 

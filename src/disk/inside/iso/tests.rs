@@ -51,7 +51,7 @@ fn a_directory_that_is_in_itself_ends_with_the_path() {
     let tree = open(image).unwrap();
     assert_eq!(tree.find("/a/a/a/a").unwrap().unwrap().path, "/a/a/a/a");
     let endless = "/a".repeat(5000);
-    assert!(matches!(tree.find(&endless), Err(Fault::TooMuch(_))));
+    assert!(matches!(tree.find(&endless), Err(Fault::TooLarge(_))));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Reading what a report is made of.
 //!
-//! Invariant: a file that is not in order counts as one that is not there, and is told of; only a disk whose bytes cannot
-//! be had, or an allowance that is spent, ends the look.
+//! Invariant: a file that is not in order, or is more than is looked through, counts as one that is not there, and is told
+//! of; only a disk whose bytes cannot be had, or an allowance that is spent, ends the look.
 
 use std::cell::RefCell;
 

@@ -121,7 +121,7 @@ fn look_over(disk: &Part, report: &mut Inspection) -> Result<(), Fault> {
 fn explain(fault: Fault, what: &str) -> Error {
     let told = |kind| Error::new(kind, format!("{what} cannot be read from the image: {fault}"));
     match fault {
-        Fault::Broken(_) | Fault::Unsupported(_) => told(ErrorKind::UnsupportedContent),
+        Fault::Broken(_) | Fault::Unsupported(_) | Fault::TooLarge(_) => told(ErrorKind::UnsupportedContent),
         Fault::TooMuch(_) => told(ErrorKind::TooLarge),
         Fault::Source(error) => match error.downcast::<disk::Error>() {
             Ok(error) => refusal(error),

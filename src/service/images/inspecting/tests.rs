@@ -69,13 +69,18 @@ fn careless() -> Vec<u8> {
 /// A divided disk with an EFI system partition in front of this root.
 fn divided(root: &[u8]) -> Vec<u8> {
     let esp = fat(&[("/EFI/BOOT/BOOTX64.EFI", Content::File(b"MZ"))]);
-    let (esp_sectors, root_sectors) = (esp.len() / 512, root.len().div_ceil(512));
+    of_two((ESP, &esp), root)
+}
+
+/// A disk with a partition of this type in front of this root.
+fn of_two((kind, first): (uuid::Uuid, &[u8]), root: &[u8]) -> Vec<u8> {
+    let (first_sectors, root_sectors) = (first.len().div_ceil(512), root.len().div_ceil(512));
     let mut image = gpt_image(&[
-        (ESP, 40, 39 + esp_sectors as u64, "esp"),
-        (LINUX, 40 + esp_sectors as u64, 39 + (esp_sectors + root_sectors) as u64, "root"),
+        (kind, 40, 39 + first_sectors as u64, "first"),
+        (LINUX, 40 + first_sectors as u64, 39 + (first_sectors + root_sectors) as u64, "root"),
     ]);
-    image[40 * 512..][..esp.len()].copy_from_slice(&esp);
-    image[(40 + esp_sectors) * 512..][..root.len()].copy_from_slice(root);
+    image[40 * 512..][..first.len()].copy_from_slice(first);
+    image[(40 + first_sectors) * 512..][..root.len()].copy_from_slice(root);
     image
 }
 
@@ -153,6 +158,22 @@ async fn properties_are_set_where_they_are_not_unless_it_is_asked_for() {
     assert_eq!(over.set, [("os_distro", "debian".to_owned())]);
     let strange = service.describe_image(&member("q"), &id, true).err().unwrap();
     assert_eq!(strange.kind, ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_lead_to_themselves_do_not_end_the_look() {
+    let (service, _) = service();
+    let data = ext(&[("/etc", Content::Link("etc")), ("/EFI", Content::Link("EFI"))]);
+    let (_, report) = inspected(&service, of_two((ESP, &data), &sound())).await;
+    assert_eq!((report.root, report.system.id.as_deref()), (Some(2), Some("debian")));
+    assert_eq!(codes(&report), [Code::NoLoader]);
+    let root = ext(&[("/etc/os-release", Content::File(RELEASE)), ("/boot", Content::Link("boot"))]);
+    let (_, report) = inspected(&service, root).await;
+    assert_eq!(report.system.id.as_deref(), Some("debian"));
+    let (last, unread) = report.findings.split_last().unwrap();
+    assert_eq!(last.code, Code::NoCloudInit);
+    assert_eq!((unread[0].code, unread[0].path.as_deref()), (Code::NotReadable, Some("/boot")));
+    assert!(unread.iter().all(|found| found.sentence.contains("too many links")), "{unread:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

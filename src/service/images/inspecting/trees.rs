@@ -89,7 +89,8 @@ impl OpenTree {
     /// What a path leads to, links followed. Blocks on the medium.
     ///
     /// # Errors
-    /// `NotFound`; `UnsupportedContent` where the file system is not in order; `TooLarge` where that takes too much.
+    /// `NotFound`; `UnsupportedContent` where what is there is not in order, or more than is looked through; `TooLarge` where
+    /// that takes too much.
     pub fn find(&self, path: &str) -> Result<Found, Error> {
         self.effort.renew(Allowance::PIECE);
         let found = self.tree.find(path).map_err(|fault| explain(fault, path))?;
