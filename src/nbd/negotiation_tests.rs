@@ -119,6 +119,19 @@ async fn the_old_way_has_zeros_after_its_answer() {
 }
 
 #[tokio::test]
+async fn the_old_way_ends_without_an_answer_where_its_name_is_too_long() {
+    for tls in [Tls::None, Tls::Required, Tls::Begun] {
+        let (mut client, ended) = talk(tls);
+        client.hello(3).await;
+        client.option(option::EXPORT_NAME, &vec![b'a'; OPTION_BYTES_MAX as usize + 1]).await;
+        assert!(matches!(ended.await.unwrap().unwrap(), Outcome::Left), "{tls:?}");
+        let mut told = Vec::new();
+        client.0.read_to_end(&mut told).await.unwrap();
+        assert!(told.is_empty(), "{tls:?}: {told:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_had_is_refused_and_the_talk_goes_on() {
     let (mut client, ended) = talk(Tls::None);
     client.hello(3).await;

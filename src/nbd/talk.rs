@@ -26,7 +26,7 @@ pub(super) enum Next {
     Option(u32, Vec<u8>),
     /// One that was too long, and was refused.
     Passed,
-    /// No option.
+    /// No option, or none that can be answered.
     Nonsense,
 }
 
@@ -52,15 +52,16 @@ impl<'t, S: AsyncRead + AsyncWrite + Unpin + Send, E: Exports> Talk<'t, S, E> {
             return Ok(Next::Nonsense);
         }
         let (code, length) = (self.stream.read_u32().await?, self.stream.read_u32().await?);
-        if length > PASSED_BYTES_MAX {
+        // The old way has no answer but the export, or the end.
+        let longest = if code == option::EXPORT_NAME { OPTION_BYTES_MAX } else { PASSED_BYTES_MAX };
+        if length > longest {
             return Ok(Next::Nonsense);
         }
         if length > OPTION_BYTES_MAX {
             let mut rest = (&mut *self.stream).take(length.into());
             tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
             self.refuse(code, answer::TOO_BIG, "the option is too long").await?;
-            // The old way has no answer but the export.
-            return Ok(if code == option::EXPORT_NAME { Next::Nonsense } else { Next::Passed });
+            return Ok(Next::Passed);
         }
         let mut data = vec![0; length as usize];
         self.stream.read_exact(&mut data).await?;
