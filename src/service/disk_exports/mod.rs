@@ -26,6 +26,7 @@ use crate::model::disk_export::export_id;
 use crate::model::{DiskExport, ExportHash, ImageId, Opener, Operation, ProjectId};
 use crate::service::audit::Act;
 use crate::service::description::check_description;
+use crate::service::images::OpenDisk;
 use crate::service::rights::{Action, Resource};
 use crate::service::{Actor, Error, Service};
 
@@ -170,8 +171,8 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::open_disk`]; `Invalid` for a life out of range, or a capture of what cannot be written; `TooLarge` when
-    /// the project, or the box, has too many; `Conflict` where no disks are served, or a cloud has the users; `Forbidden` for whoever acts with an
-    /// application credential.
+    /// the project, or the box, has too many, or to capture a disk that is more than an image may have; `Conflict` where no
+    /// disks are served, or a cloud has the users; `Forbidden` for whoever acts with an application credential.
     pub fn open_disk_export(&self, actor: &Actor, new: NewExport) -> Result<(KnownExport, String), Error> {
         actor.rights.expect_own("an export of a disk")?;
         let opener = self.opener(actor)?;
@@ -190,7 +191,10 @@ impl Service {
             actor.expect(Action::ImagesCreate, Resource::None)?;
         }
         // What cannot be read as a disk is not opened.
-        let image = self.open_disk(actor, &new.image)?.image;
+        let OpenDisk { image, disk } = self.open_disk(actor, &new.image)?;
+        if new.capture.is_some() {
+            self.expect_room_to_capture(disk.size_bytes())?;
+        }
         if self.disk_exports.place().is_none() {
             return Err(Error::conflict(
                 "this server serves no disks: start it with --nbd, or set nbd.listen",
@@ -260,6 +264,17 @@ impl Service {
             Ok(export.hash)
         })?;
         Ok(self.disk_exports.close(&hash))
+    }
+
+    /// Whether a disk can become an image as it is; nobody is to write to it first to find out.
+    fn expect_room_to_capture(&self, disk_bytes: u64) -> Result<(), Error> {
+        let most = self.rules.image_bytes_max;
+        if disk_bytes > most {
+            return Err(Error::too_large(format!(
+                "a disk of {disk_bytes} bytes cannot be captured: an image may have at most {most} bytes (images.bytes_max)"
+            )));
+        }
+        Ok(())
     }
 
     /// As whom an export's connections act.

@@ -8,7 +8,7 @@ use crate::model::identity::Scope;
 use crate::model::{Image, Status};
 use crate::service::images::{Change, Field, NewImage};
 use crate::service::testing::{member, service};
-use crate::service::{ErrorKind, Source};
+use crate::service::{ErrorKind, Rules, Source};
 
 const NOBODY: Source = Source::Socket;
 
@@ -70,6 +70,27 @@ async fn a_name_opens_the_disk_until_it_ends_or_is_closed() {
     // The next one to be opened clears what has ended.
     service.open_disk_export(&admin, new(&image)).unwrap();
     assert_eq!(disk_exports::list(&service.db.read().unwrap()).unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_more_than_an_image_may_have_is_not_opened_to_be_captured() {
+    let (mut service, _) = served();
+    let admin = service.local_admin().unwrap();
+    let image = image(&service, &admin, "disk").await;
+    for (most, is_opened) in [(10_000, true), (9999, false)] {
+        let rules = Rules { image_bytes_max: most, ..crate::service::testing::rules() };
+        service.rules = Arc::new(rules);
+        let captured = NewExport { is_writable: true, capture: Some("kept".into()), ..new(&image) };
+        match service.open_disk_export(&admin, captured.clone()) {
+            Ok(_) => assert!(is_opened, "{most}"),
+            Err(error) => {
+                assert!(!is_opened && error.kind == ErrorKind::TooLarge, "{error}");
+                assert!(error.message.contains("images.bytes_max"), "{error}");
+            }
+        }
+        // What is thrown away may have any size.
+        service.open_disk_export(&admin, NewExport { capture: None, ..captured }).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
