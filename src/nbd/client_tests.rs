@@ -7,6 +7,7 @@ use super::super::negotiation::{Outcome, Tls, greet, negotiate};
 use super::super::pages::Pages;
 use super::super::testing::{One, Plain};
 use super::super::transmission;
+use super::super::wire::{REQUEST_BYTES, Request, simple_reply};
 use super::*;
 
 fn address(dir: &tempfile::TempDir, name: &str) -> Address {
@@ -34,6 +35,93 @@ fn serve(dir: &tempfile::TempDir, bytes: Vec<u8>) {
             }
         });
     });
+}
+
+/// Agrees on a disk of this size with one client, and answers its requests as a test wants it.
+fn make_up(dir: &tempfile::TempDir, size: usize, answer: impl Fn(Request) -> Vec<u8> + Send + 'static) {
+    let listener = UnixListener::bind(dir.path().join("nbd.sock")).unwrap();
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stream = runtime.block_on(async {
+            let mut stream = tokio::net::UnixStream::from_std(stream).unwrap();
+            let exports = One(Arc::new(Plain::new(vec![0; size], false)));
+            let greeted = greet(&mut stream).await.unwrap().unwrap();
+            negotiate(&mut stream, greeted, &exports, Tls::None).await.unwrap();
+            stream.into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        let mut request = [0; REQUEST_BYTES];
+        while (&stream).read_exact(&mut request).is_ok() {
+            (&stream).write_all(&answer(Request::parse(&request).unwrap())).unwrap();
+        }
+    });
+}
+
+fn chunk_of(request: Request, kind: u16, is_last: bool, data: &[&[u8]]) -> Vec<u8> {
+    let data = data.concat();
+    [&wire::chunk_header(request.cookie, kind, is_last, data.len() as u32)[..], &data].concat()
+}
+
+fn refusal_of(request: Request, is_last: bool, words: &str) -> Vec<u8> {
+    let length = (words.len() as u16).to_be_bytes();
+    // With a place, as ERROR_OFFSET has it.
+    chunk_of(request, chunk::ERROR + 1, is_last, &[&[0, 0, 0, 5], &length, words.as_bytes(), &[0; 8]])
+}
+
+/// All bytes of a read, each of them 7.
+fn sevens(request: Request) -> Vec<u8> {
+    let data = vec![7; request.length as usize];
+    chunk_of(request, chunk::OFFSET_DATA, true, &[&request.offset.to_be_bytes(), &data])
+}
+
+#[test]
+fn what_a_server_does_not_tell_of_is_read() {
+    type Refuses = fn(Request) -> Vec<u8>;
+    let whole: Refuses = |request| refusal_of(request, true, "no map here");
+    let in_parts: Refuses =
+        |request| [refusal_of(request, false, ""), chunk_of(request, chunk::NONE, true, &[])].concat();
+    let simple: Refuses = |request| simple_reply(request.cookie, 22).to_vec();
+    let nothing: Refuses = |request| chunk_of(request, chunk::NONE, true, &[]);
+    for refuses in [whole, in_parts, simple, nothing] {
+        let dir = tempfile::tempdir().unwrap();
+        let asked = Arc::new(Mutex::new(0));
+        let counted = asked.clone();
+        make_up(&dir, 3 << 20, move |request| match request.command {
+            command::BLOCK_STATUS => {
+                *counted.lock().unwrap() += 1;
+                refuses(request)
+            }
+            _ => sevens(request),
+        });
+        let remote = Remote::connect(&address(&dir, "disk")).unwrap();
+        for at in [0, 4096] {
+            assert_eq!(remote.stretch_at(at), Stretch { bytes: (3 << 20) - at, is_zero: false });
+            let mut read = vec![0; 2 << 20];
+            remote.read_exact_at(at, &mut read).unwrap();
+            assert!(read.iter().all(|byte| *byte == 7));
+        }
+        assert_eq!(*asked.lock().unwrap(), 1);
+    }
+}
+
+#[test]
+fn a_read_that_is_refused_says_why_and_the_next_one_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    make_up(&dir, 1 << 20, |request| match request.offset {
+        0 => {
+            let words = "the disk\u{1b}[2J is gone".to_owned() + &"!".repeat(2000);
+            [refusal_of(request, false, &words), sevens(request)].concat()
+        }
+        _ => sevens(request),
+    });
+    let remote = Remote::connect(&address(&dir, "disk")).unwrap();
+    let mut read = vec![0; 512];
+    let why = remote.read_exact_at(0, &mut read).unwrap_err().to_string();
+    assert!(why.contains("(error 5): the disk\u{fffd}[2J is gone!") && why.len() < 500, "{why}");
+    remote.read_exact_at(512, &mut read).unwrap();
+    assert_eq!(read, vec![7; 512]);
 }
 
 #[test]

@@ -141,6 +141,8 @@ pub mod command_flag {
 
 /// Kinds of chunks.
 pub mod chunk {
+    /// Nothing: an end alone.
+    pub const NONE: u16 = 0;
     /// Bytes.
     pub const OFFSET_DATA: u16 = 1;
     /// Zeros.

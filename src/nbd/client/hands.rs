@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use super::super::negotiation::ALLOCATION;
 use super::super::wire::{self, FIXED_NEWSTYLE, Fields, NO_ZEROES, answer, info, option};
-use super::{array, nonsense};
+use super::{array, nonsense, shown};
 
 /// Longest answer that is taken, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -43,7 +43,7 @@ pub(super) fn shake(stream: &mut (impl Read + Write), name: &str) -> io::Result<
     go.extend(0u16.to_be_bytes());
     let (is_done, answers) = ask(stream, option::GO, &go)?;
     if !is_done {
-        let why = answers.last().map(|(_, data)| String::from_utf8_lossy(data).into_owned());
+        let why = answers.last().map(|(_, data)| shown(data));
         let why = why.filter(|why| !why.is_empty()).unwrap_or_else(|| "it does not say why".into());
         return Err(io::Error::other(format!("the NBD server refuses the export: {why}")));
     }

@@ -1,7 +1,8 @@
 //! The other side: a disk that another server has, read as a source of bytes that tells its holes.
 //!
 //! One request at a time, blocking. Invariant: what a server says of lengths is compared with what was asked, so that it makes
-//! nobody hold more than that. Must not know what the bytes are for.
+//! nobody hold more than that; what it refuses is taken to its end, so that the next answer is found. Must not know what the
+//! bytes are for.
 
 mod address;
 mod hands;
@@ -21,6 +22,10 @@ const READ_BYTES: usize = 1 << 20;
 const ASKED_BYTES: u64 = 1 << 30;
 /// Extents of one answer that are taken.
 const EXTENTS_MAX: usize = 1 << 17;
+/// Longest chunk of that kind: numbers, and a text as long as the protocol lets it be.
+const REFUSAL_BYTES_MAX: usize = (4 << 10) + 64;
+/// Characters of a server's words that are shown.
+const SHOWN_CHARS: usize = 300;
 
 /// A disk of another server.
 pub struct Remote {
@@ -100,21 +105,18 @@ impl Line {
     fn read(&mut self, at: u64, out: &mut [u8]) -> io::Result<()> {
         self.ask(command::READ, at, out.len() as u32)?;
         if !self.is_structured {
-            let header: [u8; wire::SIMPLE_BYTES] = array(&mut self.stream)?;
-            let mut fields = Fields(&header);
-            let (magic, error, cookie) = (fields.u32(), fields.u32(), fields.u64());
-            if magic != Some(wire::SIMPLE_REPLY) || cookie != Some(self.cookie) {
-                return Err(nonsense());
-            }
-            return match error {
-                Some(0) => self.stream.read_exact(out),
-                error => Err(refused(error.unwrap_or_default())),
+            return match self.header()? {
+                Header::Simple(0) => self.stream.read_exact(out),
+                Header::Simple(error) => Err(refused(error, "")),
+                Header::Chunk(_) => Err(nonsense()),
             };
         }
         // Each byte comes once: fewer or more than all of them is no answer.
-        let mut missing = out.len();
+        let (mut missing, mut first) = (out.len(), None);
         loop {
-            let Chunk { kind, is_last, length } = self.chunk()?;
+            let Header::Chunk(Chunk { kind, is_last, length }) = self.header()? else {
+                return Err(nonsense());
+            };
             match kind {
                 chunk::OFFSET_DATA if (9..=out.len() + 8).contains(&length) => {
                     let from = u64::from_be_bytes(array(&mut self.stream)?);
@@ -128,11 +130,17 @@ impl Line {
                     within(out, at, from, bytes)?.fill(0);
                     missing = missing.checked_sub(bytes).ok_or_else(nonsense)?;
                 }
-                0 if length == 0 => {}
-                kind => return Err(self.failure(kind, length)),
+                chunk::NONE if length == 0 => {}
+                kind => {
+                    first.get_or_insert(self.refusal(kind, length)?);
+                }
             }
             if is_last {
-                return if missing == 0 { Ok(()) } else { Err(nonsense()) };
+                return match first {
+                    Some(refusal) => Err(refusal),
+                    None if missing == 0 => Ok(()),
+                    None => Err(nonsense()),
+                };
             }
         }
     }
@@ -143,22 +151,28 @@ impl Line {
             return Ok(Stretch { bytes: rest, is_zero: false });
         }
         if at < self.told_from || self.told.last().is_none_or(|(end, _)| *end <= at) {
-            self.told = self.extents(at, rest.min(ASKED_BYTES) as u32)?;
-            self.told_from = at;
+            let Some(told) = self.extents(at, rest.min(ASKED_BYTES) as u32)? else {
+                // Nobody asks again what is not told: all of it is read.
+                self.has_allocation = false;
+                return Ok(Stretch { bytes: rest, is_zero: false });
+            };
+            (self.told, self.told_from) = (told, at);
         }
         let found = self.told.partition_point(|(end, _)| *end <= at);
         let (end, is_zero) = *self.told.get(found).ok_or_else(nonsense)?;
         Ok(Stretch { bytes: (end - at).min(rest), is_zero })
     }
 
-    /// Extents from `at` on: where each ends, and whether it is zeros.
-    fn extents(&mut self, at: u64, bytes: u32) -> io::Result<Vec<(u64, bool)>> {
+    /// Extents from `at` on: where each ends, and whether it is zeros. `None` where the server does not tell.
+    fn extents(&mut self, at: u64, bytes: u32) -> io::Result<Option<Vec<(u64, bool)>>> {
         self.ask(command::BLOCK_STATUS, at, bytes)?;
-        let mut extents = Vec::new();
+        let (mut extents, mut is_refused) = (Vec::new(), false);
         loop {
-            let Chunk { kind, is_last, length } = self.chunk()?;
+            // An answer without data may be a simple one, whatever was agreed on.
+            let Header::Chunk(Chunk { kind, is_last, length }) = self.header()? else { return Ok(None) };
+            let is_whole = length >= 12 && length % 8 == 4 && length / 8 <= EXTENTS_MAX;
             match kind {
-                chunk::BLOCK_STATUS if length >= 12 && length % 8 == 4 && length / 8 <= EXTENTS_MAX => {
+                chunk::BLOCK_STATUS if is_whole => {
                     let mut data = vec![0; length];
                     self.stream.read_exact(&mut data)?;
                     let mut fields = Fields(data.get(4..).unwrap_or_default());
@@ -168,37 +182,49 @@ impl Line {
                         extents.push((end, status & wire::READS_AS_ZEROS != 0));
                     }
                 }
-                0 if length == 0 => {}
-                kind => return Err(self.failure(kind, length)),
+                chunk::NONE if length == 0 => {}
+                kind => {
+                    self.refusal(kind, length)?;
+                    is_refused = true;
+                }
             }
             if is_last {
-                return Ok(extents);
+                let is_told = !is_refused && !extents.is_empty();
+                return Ok(is_told.then_some(extents));
             }
         }
     }
 
-    fn chunk(&mut self) -> io::Result<Chunk> {
-        let header: [u8; wire::CHUNK_BYTES] = array(&mut self.stream)?;
-        let mut fields = Fields(&header);
-        let magic = fields.u32();
-        let chunk = (|| {
-            let (flags, kind, cookie, length) = (fields.u16()?, fields.u16()?, fields.u64()?, fields.u32()?);
-            let is_last = flags & chunk::DONE != 0;
-            (cookie == self.cookie).then_some(Chunk { kind, is_last, length: length as usize })
-        })();
-        chunk.filter(|_| magic == Some(wire::STRUCTURED_REPLY)).ok_or_else(nonsense)
+    fn header(&mut self) -> io::Result<Header> {
+        let found = match u32::from_be_bytes(array(&mut self.stream)?) {
+            wire::SIMPLE_REPLY => simple_header(&array(&mut self.stream)?),
+            wire::STRUCTURED_REPLY => chunk_header(&array(&mut self.stream)?),
+            _ => None,
+        };
+        let (cookie, header) = found.ok_or_else(nonsense)?;
+        if cookie == self.cookie { Ok(header) } else { Err(nonsense()) }
     }
 
-    /// What a chunk that holds nothing of what was asked is about.
-    fn failure(&mut self, kind: u16, length: usize) -> io::Error {
-        if kind < chunk::ERRORS || !(6..=4096).contains(&length) {
-            return nonsense();
+    /// Takes all of a chunk that says what did not work, so that the next one is found.
+    fn refusal(&mut self, kind: u16, length: usize) -> io::Result<io::Error> {
+        if kind < chunk::ERRORS || !(6..=REFUSAL_BYTES_MAX).contains(&length) {
+            return Err(nonsense());
         }
-        match array(&mut self.stream) {
-            Ok(error) => refused(u32::from_be_bytes(error)),
-            Err(error) => error,
-        }
+        let mut data = vec![0; length];
+        self.stream.read_exact(&mut data)?;
+        let mut fields = Fields(&data);
+        let error = fields.u32().unwrap_or_default();
+        let words = fields.u16().and_then(|length| fields.bytes(length.into())).unwrap_or_default();
+        Ok(refused(error, &shown(words)))
     }
+}
+
+/// What a reply begins with.
+enum Header {
+    /// A simple one: 0, or an error.
+    Simple(u32),
+    /// A chunk of a structured one.
+    Chunk(Chunk),
 }
 
 /// The header of a chunk.
@@ -206,6 +232,20 @@ struct Chunk {
     kind: u16,
     is_last: bool,
     length: usize,
+}
+
+/// The header of a simple reply behind its magic, and the cookie of it.
+fn simple_header(bytes: &[u8; wire::SIMPLE_BYTES - 4]) -> Option<(u64, Header)> {
+    let mut fields = Fields(bytes);
+    let (error, cookie) = (fields.u32()?, fields.u64()?);
+    Some((cookie, Header::Simple(error)))
+}
+
+/// The header of a chunk behind its magic, and the cookie of it.
+fn chunk_header(bytes: &[u8; wire::CHUNK_BYTES - 4]) -> Option<(u64, Header)> {
+    let mut fields = Fields(bytes);
+    let (flags, kind, cookie, length) = (fields.u16()?, fields.u16()?, fields.u64()?, fields.u32()? as usize);
+    Some((cookie, Header::Chunk(Chunk { kind, is_last: flags & chunk::DONE != 0, length })))
 }
 
 /// The part of what was asked from `at` on that a chunk is about.
@@ -225,8 +265,15 @@ fn nonsense() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the NBD server's answer is none to what was asked")
 }
 
-fn refused(error: u32) -> io::Error {
-    io::Error::other(format!("the NBD server could not do it (error {error})"))
+fn refused(error: u32, words: &str) -> io::Error {
+    let colon = if words.is_empty() { "" } else { ": " };
+    io::Error::other(format!("the NBD server could not do it (error {error}){colon}{words}"))
+}
+
+/// A server's words, without what could steer a terminal.
+fn shown(words: &[u8]) -> String {
+    let text = String::from_utf8_lossy(words);
+    text.chars().take(SHOWN_CHARS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
