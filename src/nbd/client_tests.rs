@@ -7,7 +7,7 @@ use super::super::negotiation::{Outcome, Tls, greet, negotiate};
 use super::super::pages::Pages;
 use super::super::testing::{One, Plain};
 use super::super::transmission;
-use super::super::wire::{REQUEST_BYTES, Request, simple_reply};
+use super::super::wire::{HOLE_OF_ZEROS, REQUEST_BYTES, Request, simple_reply};
 use super::*;
 
 fn address(dir: &tempfile::TempDir, name: &str) -> Address {
@@ -122,6 +122,26 @@ fn a_read_that_is_refused_says_why_and_the_next_one_is_answered() {
     assert!(why.contains("(error 5): the disk\u{fffd}[2J is gone!") && why.len() < 500, "{why}");
     remote.read_exact_at(512, &mut read).unwrap();
     assert_eq!(read, vec![7; 512]);
+}
+
+#[test]
+fn an_answer_that_goes_on_and_on_is_none() {
+    let extent = [&[0, 0, 0, 1][..], &(1u32 << 20).to_be_bytes(), &HOLE_OF_ZEROS.to_be_bytes()].concat();
+    let extents = move |request, is_last| chunk_of(request, chunk::BLOCK_STATUS, is_last, &[&extent]);
+    type Answers = Box<dyn Fn(Request) -> Vec<u8> + Send>;
+    let answers: [Answers; 3] = [
+        Box::new(move |request| [extents(request, false), extents(request, true)].concat()),
+        Box::new(|request| vec![refusal_of(request, false, ""); REFUSALS_MAX + 1].concat()),
+        Box::new(|request| vec![chunk_of(request, chunk::NONE, false, &[]); 2].concat()),
+    ];
+    for answer in answers {
+        let dir = tempfile::tempdir().unwrap();
+        make_up(&dir, 1 << 20, answer);
+        let remote = Remote::connect(&address(&dir, "disk")).unwrap();
+        // What is read instead shows that the server cannot be understood.
+        assert_eq!(remote.stretch_at(0), Stretch { bytes: 1 << 20, is_zero: false });
+        assert!(remote.read_exact_at(0, &mut [0; 512]).is_err());
+    }
 }
 
 #[test]

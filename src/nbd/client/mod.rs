@@ -22,6 +22,8 @@ const READ_BYTES: usize = 1 << 20;
 const ASKED_BYTES: u64 = 1 << 30;
 /// Extents of one answer that are taken.
 const EXTENTS_MAX: usize = 1 << 17;
+/// Chunks of one answer that say what did not work, at most.
+const REFUSALS_MAX: usize = 16;
 /// Longest chunk of that kind: numbers, and a text as long as the protocol lets it be.
 const REFUSAL_BYTES_MAX: usize = (4 << 10) + 64;
 /// Characters of a server's words that are shown.
@@ -112,7 +114,7 @@ impl Line {
             };
         }
         // Each byte comes once: fewer or more than all of them is no answer.
-        let (mut missing, mut first) = (out.len(), None);
+        let (mut missing, mut refusals) = (out.len(), Refusals::default());
         loop {
             let Header::Chunk(Chunk { kind, is_last, length }) = self.header()? else {
                 return Err(nonsense());
@@ -128,15 +130,13 @@ impl Line {
                     let from = u64::from_be_bytes(array(&mut self.stream)?);
                     let bytes = u32::from_be_bytes(array(&mut self.stream)?) as usize;
                     within(out, at, from, bytes)?.fill(0);
-                    missing = missing.checked_sub(bytes).ok_or_else(nonsense)?;
+                    missing = missing.checked_sub(bytes).filter(|_| bytes > 0).ok_or_else(nonsense)?;
                 }
-                chunk::NONE if length == 0 => {}
-                kind => {
-                    first.get_or_insert(self.refusal(kind, length)?);
-                }
+                chunk::NONE if is_last && length == 0 => {}
+                kind => refusals.add(self.refusal(kind, length)?)?,
             }
             if is_last {
-                return match first {
+                return match refusals.first {
                     Some(refusal) => Err(refusal),
                     None if missing == 0 => Ok(()),
                     None => Err(nonsense()),
@@ -166,13 +166,14 @@ impl Line {
     /// Extents from `at` on: where each ends, and whether it is zeros. `None` where the server does not tell.
     fn extents(&mut self, at: u64, bytes: u32) -> io::Result<Option<Vec<(u64, bool)>>> {
         self.ask(command::BLOCK_STATUS, at, bytes)?;
-        let (mut extents, mut is_refused) = (Vec::new(), false);
+        let (mut extents, mut refusals) = (Vec::new(), Refusals::default());
         loop {
             // An answer without data may be a simple one, whatever was agreed on.
             let Header::Chunk(Chunk { kind, is_last, length }) = self.header()? else { return Ok(None) };
             let is_whole = length >= 12 && length % 8 == 4 && length / 8 <= EXTENTS_MAX;
             match kind {
-                chunk::BLOCK_STATUS if is_whole => {
+                // There is one for each context, and one context was chosen.
+                chunk::BLOCK_STATUS if is_whole && extents.is_empty() => {
                     let mut data = vec![0; length];
                     self.stream.read_exact(&mut data)?;
                     let mut fields = Fields(data.get(4..).unwrap_or_default());
@@ -182,14 +183,11 @@ impl Line {
                         extents.push((end, status & wire::READS_AS_ZEROS != 0));
                     }
                 }
-                chunk::NONE if length == 0 => {}
-                kind => {
-                    self.refusal(kind, length)?;
-                    is_refused = true;
-                }
+                chunk::NONE if is_last && length == 0 => {}
+                kind => refusals.add(self.refusal(kind, length)?)?,
             }
             if is_last {
-                let is_told = !is_refused && !extents.is_empty();
+                let is_told = refusals.first.is_none() && !extents.is_empty();
                 return Ok(is_told.then_some(extents));
             }
         }
@@ -246,6 +244,21 @@ fn chunk_header(bytes: &[u8; wire::CHUNK_BYTES - 4]) -> Option<(u64, Header)> {
     let mut fields = Fields(bytes);
     let (flags, kind, cookie, length) = (fields.u16()?, fields.u16()?, fields.u64()?, fields.u32()? as usize);
     Some((cookie, Header::Chunk(Chunk { kind, is_last: flags & chunk::DONE != 0, length })))
+}
+
+/// What an answer says of what did not work: the first of it, of so many chunks and no more.
+#[derive(Default)]
+struct Refusals {
+    first: Option<io::Error>,
+    count: usize,
+}
+
+impl Refusals {
+    fn add(&mut self, refusal: io::Error) -> io::Result<()> {
+        self.count += 1;
+        self.first.get_or_insert(refusal);
+        if self.count <= REFUSALS_MAX { Ok(()) } else { Err(nonsense()) }
+    }
 }
 
 /// The part of what was asked from `at` on that a chunk is about.
