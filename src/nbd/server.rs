@@ -257,9 +257,9 @@ impl Server {
                     attached.is_being_captured();
                     self.keep(offered, name).await;
                 }
-                (Writes::Some, _) => self.lose(offered, name, "not all writes could be taken").await,
+                (Writes::Some, _) => self.lose(offered, name, "not all writes could be taken".into()).await,
                 (Writes::All, Ended::Broken | Ended::Stopped) => {
-                    self.lose(offered, name, "the client did not say that it was done").await;
+                    self.lose(offered, name, "the client did not say that it was done".into()).await;
                 }
             }
         }
@@ -291,20 +291,21 @@ impl Server {
 
     async fn keep(&self, offered: Arc<Offered>, name: String) {
         let from = offered.connection.open.image.id;
-        match capture(&self.service, offered, name).await {
+        match capture(&self.service, offered.clone(), name.clone()).await {
             Ok(image) => tracing::info!(%from, image = %image.id, "captured what was written to a disk"),
             Err(error) => {
                 tracing::error!(%from, %error, internal = error.internal, "what was written to a disk is lost");
+                self.lose(offered, name, error.message).await;
             }
         }
     }
 
     /// Puts on record that what was written to a disk is gone.
-    async fn lose(&self, offered: Arc<Offered>, name: String, why: &'static str) {
+    async fn lose(&self, offered: Arc<Offered>, name: String, why: String) {
         let image = offered.connection.open.image.id;
         tracing::warn!(%image, name, why, "what was written to a disk is not captured");
         let recorded =
-            self.blocking(move |service| service.note_lost_capture(&offered.connection, &name, why)).await;
+            self.blocking(move |service| service.note_lost_capture(&offered.connection, &name, &why)).await;
         if let Err(error) = recorded {
             tracing::warn!(%image, %error, "that is not on record either");
         }

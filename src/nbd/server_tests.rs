@@ -8,6 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::super::wire::{self, command, option};
 use super::*;
+use crate::model::Rating;
+use crate::model::quota::{Limit, Resource};
+use crate::service::audit::{Query, RECORDS_MAX};
 use crate::service::disk_exports::NewExport;
 use crate::service::identity::UserChange;
 use crate::service::images::{Change, Field, NewImage};
@@ -64,6 +67,19 @@ impl World {
         (known.export.id(), name)
     }
 
+    /// Stops, and says whether there is an image `kept`, and what is on record of captures that were lost.
+    async fn end(self) -> (bool, Vec<String>) {
+        self.stop.cancel();
+        self.served.await.unwrap();
+        let admin = self.service.local_admin().unwrap();
+        let is_kept = self.service.find_disk(&admin, "kept", Source::Socket).is_ok();
+        let query = Query { rating: Some(Rating::Warning), limit: RECORDS_MAX, ..Query::default() };
+        let traces = self.service.audit_traces(&admin, &query).unwrap().traces;
+        let mut messages: Vec<String> = traces.into_iter().map(|trace| trace.content.message).collect();
+        messages.retain(|message| message.contains("is not captured as \"kept\""));
+        (is_kept, messages)
+    }
+
     /// A connection that has a disk.
     async fn at_disk(&self, name: &str) -> UnixStream {
         let mut client = self.connect().await;
@@ -87,6 +103,24 @@ async fn ask(client: &mut UnixStream, command: u16, offset: u64, length: u32) {
     request.extend(offset.to_be_bytes());
     request.extend(length.to_be_bytes());
     client.write_all(&request).await.unwrap();
+}
+
+/// Writes so many bytes, and says whether they were taken.
+async fn writes(client: &mut UnixStream, offset: u64, bytes: usize) -> bool {
+    ask(client, command::WRITE, offset, bytes as u32).await;
+    client.write_all(&vec![3; bytes]).await.unwrap();
+    is_done(client).await
+}
+
+async fn is_done(client: &mut UnixStream) -> bool {
+    let mut reply = [0; 16];
+    client.read_exact(&mut reply).await.unwrap();
+    reply[4..8] == [0; 4]
+}
+
+async fn leave(mut client: UnixStream) {
+    ask(&mut client, command::DISCONNECT, 0, 0).await;
+    assert!(is_over(&mut client).await);
 }
 
 /// Asks for something, and gets it.
@@ -157,30 +191,32 @@ async fn neither_a_look_nor_writes_that_had_no_room_become_an_image() {
     let (_, name) = world.export(true, Some("kept")).await;
     let mut looks = world.at_disk(&name).await;
     expect_served(&mut looks).await;
-    ask(&mut looks, command::DISCONNECT, 0, 0).await;
-    assert!(is_over(&mut looks).await);
+    leave(looks).await;
     // All room is somebody else's.
     let (_, other) = world.export(true, None).await;
     let mut hog = world.at_disk(&other).await;
-    ask(&mut hog, command::WRITE, 0, 4096).await;
-    hog.write_all(&[1; 4096]).await.unwrap();
-    hog.read_exact(&mut [0; 16]).await.unwrap();
-    let mut writes = world.at_disk(&name).await;
-    for (at, refused) in [(0, false), (4096, true)] {
-        ask(&mut writes, command::WRITE, at, 4096).await;
-        writes.write_all(&[3; 4096]).await.unwrap();
-        let mut reply = [0; 16];
-        writes.read_exact(&mut reply).await.unwrap();
-        assert_eq!(reply[4..8] != [0; 4], refused, "{at}");
-    }
-    ask(&mut writes, command::DISCONNECT, 0, 0).await;
-    assert!(is_over(&mut writes).await);
-    world.stop.cancel();
-    let World { service, served, .. } = world;
-    served.await.unwrap();
-    let admin = service.local_admin().unwrap();
-    let found = service.find_disk(&admin, "kept", Source::Socket).err().unwrap();
-    assert_eq!(found.kind, crate::service::ErrorKind::NotFound);
+    assert!(writes(&mut hog, 0, 4096).await);
+    let mut client = world.at_disk(&name).await;
+    assert!(writes(&mut client, 0, 4096).await);
+    assert!(!writes(&mut client, 4096, 4096).await);
+    leave(client).await;
+    let (is_kept, lost) = world.end().await;
+    assert!(!is_kept && lost.len() == 1, "{lost:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_fails_is_on_record() {
+    let world = World::new(8, 5000);
+    let (_, name) = world.export(true, Some("kept")).await;
+    let admin = world.service.local_admin().unwrap();
+    let full = vec![(Resource::ImageCountTotal, Some(Limit::AtMost(1)))];
+    world.service.set_quotas(&admin, admin.project().unwrap(), full).unwrap();
+    let mut client = world.at_disk(&name).await;
+    assert!(writes(&mut client, 0, 100).await);
+    leave(client).await;
+    let (is_kept, lost) = world.end().await;
+    assert!(!is_kept);
+    assert!(lost.len() == 1 && lost[0].contains("limit"), "{lost:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
