@@ -59,6 +59,9 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// As [`Disk::write_at`].
     fn zero(&self, at: u64, bytes: u64) -> Result<(), Errno>;
+
+    /// Notes that a write was not done, or not all of it, for whatever reason: the disk is not as its writer wants it.
+    fn write_was_lost(&self) {}
 }
 
 /// Why a client does not get an export.

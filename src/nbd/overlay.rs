@@ -23,8 +23,8 @@ pub struct Overlay<B> {
     base: B,
     room: Overlays,
     written: RwLock<Written>,
-    /// Whether a write could not be taken, so that the disk is not as its writer wants it.
-    has_refused: AtomicBool,
+    /// Whether a write was lost, so that the disk is not as its writer wants it.
+    has_lost: AtomicBool,
 }
 
 /// What became of a disk that could be written to.
@@ -64,26 +64,17 @@ impl Overlays {
 impl<B: Disk> Overlay<B> {
     /// Nothing was written yet.
     pub fn new(base: B, room: Overlays) -> Overlay<B> {
-        Overlay { base, room, written: RwLock::default(), has_refused: AtomicBool::new(false) }
+        Overlay { base, room, written: RwLock::default(), has_lost: AtomicBool::new(false) }
     }
 
     /// What became of what was written.
     pub fn writes(&self) -> Writes {
         let written = self.read();
-        match (self.has_refused.load(Ordering::Relaxed), written.data.is_empty() && written.zeros.is_empty())
-        {
+        match (self.has_lost.load(Ordering::Relaxed), written.data.is_empty() && written.zeros.is_empty()) {
             (true, _) => Writes::Some,
             (false, true) => Writes::None,
             (false, false) => Writes::All,
         }
-    }
-
-    /// Remembers that a change was refused.
-    fn told(&self, done: Result<(), Errno>) -> Result<(), Errno> {
-        if done.is_err() {
-            self.has_refused.store(true, Ordering::Relaxed);
-        }
-        done
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Written> {
@@ -226,7 +217,7 @@ impl<B: Disk> Disk for Overlay<B> {
         let blocks = at / BLOCK_BYTES..(at + data.len() as u64).div_ceil(BLOCK_BYTES);
         let known = written.data.range(blocks.clone()).count() as u64;
         let more = (blocks.end - blocks.start - known) * BLOCK_COST + RANGE_COST;
-        let done = self.change(&mut written, more, |written| {
+        self.change(&mut written, more, |written| {
             let (mut at, mut rest) = (at, data);
             while !rest.is_empty() {
                 let here = ((BLOCK_BYTES - at % BLOCK_BYTES) as usize).min(rest.len());
@@ -235,8 +226,7 @@ impl<B: Disk> Disk for Overlay<B> {
                 (at, rest) = (at + here as u64, later);
             }
             Ok(())
-        });
-        self.told(done)
+        })
     }
 
     fn zero(&self, at: u64, bytes: u64) -> Result<(), Errno> {
@@ -248,7 +238,7 @@ impl<B: Disk> Disk for Overlay<B> {
             true => end.div_ceil(BLOCK_BYTES),
             false => end / BLOCK_BYTES,
         };
-        let done = self.change(&mut written, 2 * BLOCK_COST + 3 * RANGE_COST, |written| {
+        self.change(&mut written, 2 * BLOCK_COST + 3 * RANGE_COST, |written| {
             if whole.start > whole.end || (whole.start == whole.end && bytes < BLOCK_BYTES) {
                 // It lies within one block, or on the seam of two.
                 let seam = (whole.start * BLOCK_BYTES).clamp(at, end);
@@ -268,8 +258,11 @@ impl<B: Disk> Disk for Overlay<B> {
             }
             written.put_zeros(whole.start, whole.end);
             Ok(())
-        });
-        self.told(done)
+        })
+    }
+
+    fn write_was_lost(&self) {
+        self.has_lost.store(true, Ordering::Relaxed);
     }
 }
 

@@ -251,4 +251,8 @@ impl Disk for Offered {
     fn zero(&self, at: u64, bytes: u64) -> Result<(), Errno> {
         self.disk().zero(at, bytes)
     }
+
+    fn write_was_lost(&self) {
+        self.disk().write_was_lost();
+    }
 }

@@ -205,6 +205,19 @@ async fn neither_a_look_nor_writes_that_had_no_room_become_an_image() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_image_is_made_where_a_write_behind_the_end_was_refused() {
+    let world = World::new(8, 5000);
+    let (_, name) = world.export(true, Some("kept")).await;
+    let mut client = world.at_disk(&name).await;
+    assert!(writes(&mut client, 0, 100).await);
+    assert!(!writes(&mut client, 9000, 4096).await);
+    leave(client).await;
+    let (is_kept, lost) = world.end().await;
+    assert!(!is_kept);
+    assert!(lost.len() == 1 && lost[0].ends_with("not all writes could be taken"), "{lost:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_capture_that_fails_is_on_record() {
     let world = World::new(8, 5000);
     let (_, name) = world.export(true, Some("kept")).await;

@@ -15,12 +15,14 @@ use super::wire::{self, Errno, Fields};
 pub struct Plain {
     bytes: Mutex<Vec<u8>>,
     is_writable: bool,
-    /// From here on nothing can be read.
+    /// From here on nothing can be read, and to write is a panic.
     pub broken_from: u64,
     /// From here on reads have to wait.
     pub near_until: u64,
     /// Reads that waited.
     pub waited: AtomicU64,
+    /// Writes that were lost.
+    pub lost: AtomicU64,
 }
 
 impl Plain {
@@ -31,6 +33,7 @@ impl Plain {
             broken_from: u64::MAX,
             near_until: 0,
             waited: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
         }
     }
 
@@ -81,6 +84,7 @@ impl Disk for Plain {
     }
 
     fn write_at(&self, at: u64, data: &[u8]) -> Result<(), Errno> {
+        assert!(at + data.len() as u64 <= self.broken_from, "as a test wants it");
         self.bytes.lock().unwrap()[at as usize..at as usize + data.len()].copy_from_slice(data);
         Ok(())
     }
@@ -88,6 +92,10 @@ impl Disk for Plain {
     fn zero(&self, at: u64, bytes: u64) -> Result<(), Errno> {
         self.bytes.lock().unwrap()[at as usize..(at + bytes) as usize].fill(0);
         Ok(())
+    }
+
+    fn write_was_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 

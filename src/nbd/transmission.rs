@@ -211,6 +211,13 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
         self.conclude(request, done).await
     }
 
+    /// Has the disk know where a write is not done. A trim is none: what is there after it is not told.
+    fn give_up(&self, request: Request) {
+        if [command::WRITE, command::WRITE_ZEROES].contains(&request.command) {
+            self.disk.write_was_lost();
+        }
+    }
+
     /// Says whether a request without data was done.
     pub(super) async fn conclude(&self, request: Request, done: Result<(), Errno>) -> io::Result<()> {
         let told_by_chunks = [command::READ, command::BLOCK_STATUS].contains(&request.command);
@@ -218,6 +225,7 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
             Ok(()) => self.write(&wire::simple_reply(request.cookie, 0)).await,
             Err(errno) => {
                 self.traffic.refused();
+                self.give_up(request);
                 match self.is_structured && told_by_chunks {
                     true => self.write(&replies::error_chunk(request.cookie, errno)).await,
                     false => self.write(&wire::simple_reply(request.cookie, errno as u32)).await,
@@ -276,7 +284,7 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
             done
         });
         done.await.unwrap_or_else(|died| {
-            tracing::error!(%died, "a read of a disk panicked");
+            tracing::error!(%died, "work on a disk panicked");
             Err(Errno::Io)
         })
     }

@@ -240,6 +240,34 @@ async fn writes_behind_the_end_find_no_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_disk_hears_of_each_write_that_was_refused_whatever_the_reason() {
+    let mut disk = Plain::new(vec![9; 8192], true);
+    disk.broken_from = 4096;
+    let World { mut client, disk, ended, .. } = begin(disk, true);
+    let lost = || disk.lost.load(std::sync::atomic::Ordering::Relaxed);
+    for (flags, command, offset, length, expected, so_far) in [
+        (0, command::WRITE, 0, 4096, 0, 0),
+        (0, command::WRITE, 8000, 200, Errno::NoSpace as u32, 1),
+        (1 << 9, command::WRITE, 0, 200, Errno::Invalid as u32, 2),
+        (0, command::WRITE_ZEROES, 8192, 1, Errno::NoSpace as u32, 3),
+        // The thread that writes dies.
+        (0, command::WRITE, 4096, 100, Errno::Io as u32, 4),
+        // Nobody wants anything in particular.
+        (0, command::TRIM, 8192, 1, Errno::Invalid as u32, 4),
+        (0, command::FLUSH, 0, 0, 0, 4),
+    ] {
+        client.request(flags, command, 1, offset, length).await;
+        if command == command::WRITE {
+            client.0.write_all(&vec![4; length as usize]).await.unwrap();
+        }
+        assert_eq!(client.simple().await, (1, expected));
+        assert_eq!(lost(), so_far, "{command} {offset}");
+    }
+    client.request(0, command::DISCONNECT, 0, 0, 0).await;
+    assert_eq!(ended.await.unwrap(), Ended::Left);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_told_and_never_made_up() {
     for is_structured in [true, false] {
         let broken_from = 600_000;
