@@ -34,9 +34,9 @@ const READ_BYTES: usize = 16 << 10;
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The client said that it leaves.
+    /// The client said that it leaves, and what it had asked for was answered.
     Left,
-    /// The connection broke, or the client could not be understood.
+    /// The connection broke, or the client could not be understood, or did not take its answers.
     Broken,
     /// The server wanted it.
     Stopped,
@@ -76,6 +76,23 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
     D: Disk + 'static,
 {
+    run_and_linger(reader, writer, agreed, pages, traffic, stopped, LINGER).await
+}
+
+async fn run_and_linger<R, W, D>(
+    reader: R,
+    writer: W,
+    agreed: Agreed<D>,
+    pages: &Pages,
+    traffic: Arc<Traffic>,
+    stopped: impl Future<Output = ()>,
+    linger: Duration,
+) -> Ended
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+    D: Disk + 'static,
+{
     let line = Arc::new(Line {
         disk: agreed.disk,
         is_structured: agreed.is_structured,
@@ -96,13 +113,18 @@ where
         ended = line.clone().requests(&mut reader, &slots, &tasks) => ended,
     };
     tasks.close();
-    if ended == Ended::Broken || timeout(LINGER, tasks.wait()).await.is_err() {
+    let is_late = ended != Ended::Broken && timeout(linger, tasks.wait()).await.is_err();
+    if ended == Ended::Broken || is_late {
         line.broken.cancel();
     }
     tasks.wait().await;
     // Fails where the client is gone already.
     let _ = line.pen.lock().await.writer.shutdown().await;
-    ended
+    match ended {
+        // What was not answered may not be done.
+        Ended::Left if is_late => Ended::Broken,
+        ended => ended,
+    }
 }
 
 impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
@@ -148,7 +170,10 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
                     let line = self.clone();
                     tasks.spawn(async move {
                         let answered = tokio::select! {
-                            () = line.broken.cancelled() => Ok(()),
+                            () = line.broken.cancelled() => {
+                                line.give_up(request);
+                                Ok(())
+                            }
                             answered = line.answer(request) => answered,
                         };
                         if answered.is_err() {

@@ -16,6 +16,10 @@ struct World {
 
 /// A connection in the middle of it.
 fn begin(disk: Plain, is_structured: bool) -> World {
+    begin_with(disk, is_structured, LINGER)
+}
+
+fn begin_with(disk: Plain, is_structured: bool, linger: Duration) -> World {
     let (ours, theirs) = tokio::io::duplex(4096);
     let (disk, stop) = (Arc::new(disk), CancellationToken::new());
     let agreed = Agreed { disk: disk.clone(), is_structured, has_allocation: is_structured };
@@ -23,7 +27,7 @@ fn begin(disk: Plain, is_structured: bool) -> World {
     let stopped = stop.clone();
     let ended = tokio::spawn(async move {
         let pages = Pages::new(1 << 20);
-        run(reader, writer, agreed, &pages, Arc::default(), stopped.cancelled()).await
+        run_and_linger(reader, writer, agreed, &pages, Arc::default(), stopped.cancelled(), linger).await
     });
     World { client: Client(ours), disk, ended, stop }
 }
@@ -265,6 +269,19 @@ async fn the_disk_hears_of_each_write_that_was_refused_whatever_the_reason() {
     }
     client.request(0, command::DISCONNECT, 0, 0, 0).await;
     assert_eq!(ended.await.unwrap(), Ended::Left);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_without_its_answers_has_not_left_in_good_order() {
+    let linger = Duration::from_millis(200);
+    let World { mut client, disk, ended, .. } = begin_with(Plain::new(vec![9; 1 << 20], true), true, linger);
+    // The answer does not fit on its way; what comes then waits behind it.
+    client.request(0, command::READ, 1, 0, 1 << 20).await;
+    client.chunk().await;
+    client.request(0, command::WRITE_ZEROES, 2, 0, 4096).await;
+    client.request(0, command::DISCONNECT, 3, 0, 0).await;
+    assert_eq!(ended.await.unwrap(), Ended::Broken);
+    assert_eq!(disk.lost.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
