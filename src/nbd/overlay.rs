@@ -3,6 +3,7 @@
 //! Invariants: what all overlays hold is bounded, and what each of them does; a write that finds no room changes nothing, and is
 //! told so. Nothing is ever written anywhere else. Must not know who writes.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -216,7 +217,9 @@ impl<B: Disk> Disk for Overlay<B> {
         let mut written = self.write();
         let blocks = at / BLOCK_BYTES..(at + data.len() as u64).div_ceil(BLOCK_BYTES);
         let known = written.data.range(blocks.clone()).count() as u64;
-        let more = (blocks.end - blocks.start - known) * BLOCK_COST + RANGE_COST;
+        let fresh = blocks.end - blocks.start - known;
+        // What is there already splits no range of zeros.
+        let more = fresh * BLOCK_COST + if fresh > 0 { RANGE_COST } else { 0 };
         self.change(&mut written, more, |written| {
             let (mut at, mut rest) = (at, data);
             while !rest.is_empty() {
@@ -230,33 +233,32 @@ impl<B: Disk> Disk for Overlay<B> {
     }
 
     fn zero(&self, at: u64, bytes: u64) -> Result<(), Errno> {
-        const NOTHING: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
         let mut written = self.write();
         let end = at + bytes;
-        let whole = at.div_ceil(BLOCK_BYTES)..match end == self.size_bytes() {
-            // What would follow the disk's end is nobody's.
-            true => end.div_ceil(BLOCK_BYTES),
-            false => end / BLOCK_BYTES,
-        };
-        self.change(&mut written, 2 * BLOCK_COST + 3 * RANGE_COST, |written| {
-            if whole.start > whole.end || (whole.start == whole.end && bytes < BLOCK_BYTES) {
-                // It lies within one block, or on the seam of two.
-                let seam = (whole.start * BLOCK_BYTES).clamp(at, end);
-                for (from, to) in [(at, seam), (seam, end)] {
-                    if from < to {
-                        self.patch(written, from, &NOTHING[..(to - from) as usize])?;
-                    }
-                }
-                return Ok(());
+        let whole = whole_blocks(at, end, self.size_bytes());
+        let first = (whole.start * BLOCK_BYTES).min(end);
+        let last = (whole.end * BLOCK_BYTES).clamp(first, end);
+        let (mut edges, mut fresh) = (Vec::new(), 0);
+        for (from, to) in [(at, first), (last, end)] {
+            let block = from / BLOCK_BYTES;
+            let found = written.find(block);
+            // Zeros are as they are wanted.
+            if from == to || matches!(found, Found::Zeros(_)) {
+                continue;
             }
-            let (first, last) = (whole.start * BLOCK_BYTES, (whole.end * BLOCK_BYTES).min(end));
-            if at < first {
-                self.patch(written, at, &NOTHING[..(first - at) as usize])?;
-            }
-            if last < end {
-                self.patch(written, last, &NOTHING[..(end - last) as usize])?;
-            }
+            fresh += u64::from(matches!(found, Found::Base(_)));
+            let (skip, here) = ((from % BLOCK_BYTES) as usize, (to - from) as usize);
+            let mut data = self.block(&written, block)?;
+            data[skip..skip + here].fill(0);
+            edges.push((block, data));
+        }
+        // What gives memory back is to be done also where there is none left.
+        let freed = written.data.range(whole.clone()).count() as u64 * BLOCK_COST;
+        let range = if whole.is_empty() || written.has_zeros_at(&whole) { 0 } else { RANGE_COST };
+        let more = (fresh * BLOCK_COST + range).saturating_sub(freed);
+        self.change(&mut written, more, |written| {
             written.put_zeros(whole.start, whole.end);
+            edges.into_iter().for_each(|(block, data)| written.put(block, data));
             Ok(())
         })
     }
@@ -264,6 +266,17 @@ impl<B: Disk> Disk for Overlay<B> {
     fn write_was_lost(&self) {
         self.has_lost.store(true, Ordering::Relaxed);
     }
+}
+
+/// The blocks that lie in a range as a whole.
+fn whole_blocks(at: u64, end: u64, size: u64) -> Range<u64> {
+    let first = at.div_ceil(BLOCK_BYTES);
+    let end = match end == size {
+        // What would follow the disk's end is nobody's.
+        true => end.div_ceil(BLOCK_BYTES),
+        false => end / BLOCK_BYTES,
+    };
+    first..end.max(first)
 }
 
 impl<B> Drop for Overlay<B> {

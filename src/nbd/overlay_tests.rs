@@ -33,22 +33,28 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn an_overlay_reads_as_what_was_written_over_the_disk(steps in steps()) {
-        let room = Overlays::new(1 << 20, 1 << 20);
+    fn an_overlay_reads_as_what_was_written_over_the_disk(
+        steps in steps(),
+        room_bytes in prop_oneof![Just(1 << 20), 0..12 * BLOCK_COST],
+    ) {
+        let room = Overlays::new(room_bytes, room_bytes);
         let overlay = Overlay::new(base(), room.clone());
         let mut expected = base().bytes();
         for step in steps {
-            match step {
+            let (done, at, bytes, value) = match step {
                 Step::Write(at, bytes, value) => {
-                    overlay.write_at(at as u64, &vec![value; bytes]).unwrap();
-                    expected[at..at + bytes].fill(value);
+                    (overlay.write_at(at as u64, &vec![value; bytes]), at, bytes, value)
                 }
-                Step::Zero(at, bytes) => {
-                    overlay.zero(at as u64, bytes as u64).unwrap();
-                    expected[at..at + bytes].fill(0);
+                Step::Zero(at, bytes) => (overlay.zero(at as u64, bytes as u64), at, bytes, 0),
+            };
+            match done {
+                Ok(()) => expected[at..at + bytes].fill(value),
+                Err(refused) => {
+                    prop_assert!(refused == Errno::NoSpace && room_bytes < 1 << 20, "{refused:?}");
                 }
             }
             let written = overlay.read();
+            prop_assert!(written.held <= room_bytes);
             prop_assert_eq!(written.held, written.cost());
             prop_assert_eq!(room.held.load(Ordering::Relaxed), written.held);
             let ranges: Vec<(u64, u64)> = written.zeros.iter().map(|(from, to)| (*from, *to)).collect();
@@ -69,6 +75,35 @@ proptest! {
         drop(overlay);
         prop_assert_eq!(room.held.load(Ordering::Relaxed), 0);
     }
+}
+
+#[test]
+fn zeros_take_room_where_they_need_some_alone() {
+    let most = 2 * BLOCK_COST + RANGE_COST;
+    let one = Overlay::new(base(), Overlays::new(most, most));
+    let read = |at: u64| {
+        let mut read = [0];
+        one.read_at(at, &mut read).unwrap();
+        read[0]
+    };
+    one.write_at(0, &[1; 2 * 4096]).unwrap();
+    // Parts of blocks that are there, also beside each other.
+    one.zero(100, 50).unwrap();
+    one.zero(4000, 200).unwrap();
+    assert_eq!([99, 100, 149, 150, 3999, 4000, 4199, 4200].map(read), [1, 0, 0, 1, 1, 0, 0, 1]);
+    // A block of data becomes a range, and is room for one more block.
+    one.zero(0, 4096).unwrap();
+    one.zero(8192, 10).unwrap();
+    one.write_at(4200, &[2; 3 * 1000]).unwrap();
+    let before = [20_480, 30_719, 8202].map(read);
+    assert_eq!(one.zero(20_480, 4096), Err(Errno::NoSpace));
+    assert_eq!(one.zero(30_000, 700), Err(Errno::NoSpace));
+    assert_eq!([20_480, 30_719, 8202].map(read), before);
+    // Zeros that are there, and what makes them longer.
+    one.zero(50, 200).unwrap();
+    one.zero(4096, 4096).unwrap();
+    assert_eq!([0, 5000, 8191, 8192].map(read), [0; 4]);
+    assert_eq!(one.read().held, BLOCK_COST + RANGE_COST);
 }
 
 #[test]

@@ -218,6 +218,23 @@ async fn no_image_is_made_where_a_write_behind_the_end_was_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trim_that_finds_no_room_loses_nothing() {
+    let world = World::new(8, 5000);
+    let (_, name) = world.export(true, Some("kept")).await;
+    let mut client = world.at_disk(&name).await;
+    assert!(writes(&mut client, 0, 8192).await);
+    // A part of a block that is not there yet.
+    ask(&mut client, command::TRIM, 8192, 100).await;
+    assert!(is_done(&mut client).await);
+    ask(&mut client, command::READ, 8100, 200).await;
+    let mut read = [0; 216];
+    client.read_exact(&mut read).await.unwrap();
+    assert_eq!((&read[16..108], &read[108..]), (&[3; 92][..], &[7; 108][..]));
+    leave(client).await;
+    assert_eq!(world.end().await, (true, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_capture_that_fails_is_on_record() {
     let world = World::new(8, 5000);
     let (_, name) = world.export(true, Some("kept")).await;

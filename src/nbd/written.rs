@@ -4,6 +4,7 @@
 //! may be held.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What is written is kept in blocks of this size, in bytes: what guests write at once at least.
 pub const BLOCK_BYTES: u64 = 4096;
@@ -54,6 +55,11 @@ impl Written {
         let next_data = self.data.range(block..).next().map_or(u64::MAX, |(next, _)| *next);
         let next_zeros = self.zeros.range(block..).next().map_or(u64::MAX, |(next, _)| *next);
         Found::Base(next_data.min(next_zeros))
+    }
+
+    /// Whether blocks that become zeros become one with zeros that are there.
+    pub fn has_zeros_at(&self, blocks: &Range<u64>) -> bool {
+        self.zeros.range(..=blocks.end).next_back().is_some_and(|(_, end)| *end >= blocks.start)
     }
 
     /// Where the blocks of data end that begin here, as far as one looks.
