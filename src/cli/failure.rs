@@ -39,6 +39,8 @@ pub enum Remedy {
     SignIn,
     /// Not as it was: somebody else has changed what it was about.
     Look,
+    /// Yes, once what could not be read on this side can be.
+    Repair,
 }
 
 /// A failed command.

@@ -19,7 +19,8 @@ use super::super::failure::Failure;
 use super::super::interruption::Interruption;
 use super::super::output::Output;
 use super::new::NewImage;
-use super::send::{Data, Sending};
+use super::reading::{Data, Resized};
+use super::send::Sending;
 use crate::disk::{Source, Stretch};
 use crate::nbd::client::{Address, Remote};
 
@@ -48,7 +49,8 @@ impl Capture {
         let created = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await?.json().await?;
         let id = super::id(&created)?;
         let total = disk.size_bytes();
-        let sent = match Sending::begin(client, Data::Disk(disk), id, total, self.store.as_deref()).await {
+        let data = Data::Disk(self.from.clone(), disk);
+        let sent = match Sending::begin(client, data, id, total, self.store.as_deref()).await {
             Ok(sending) => sending.run(client, &interruption).await,
             Err(failure) => Err(failure),
         };
@@ -110,13 +112,18 @@ impl Local {
         Ok(Local { file, size_bytes })
     }
 
+    /// Where it ends now.
+    fn end(&self) -> rustix::io::Result<u64> {
+        seek(&self.file, SeekFrom::End(0))
+    }
+
     /// Where what is alike from `at` on ends, and whether it is a hole.
     fn seek(&self, at: u64) -> result::Result<(u64, bool), rustix::io::Errno> {
         match seek(&self.file, SeekFrom::Data(at)) {
             Ok(data) if data > at => Ok((data, true)),
             Ok(_) => Ok((seek(&self.file, SeekFrom::Hole(at))?, false)),
-            // No data follows.
-            Err(rustix::io::Errno::NXIO) => Ok((self.size_bytes, true)),
+            // No data follows; where the file has come to end before, what is missing is no hole.
+            Err(rustix::io::Errno::NXIO) if self.end()? >= self.size_bytes => Ok((self.size_bytes, true)),
             Err(error) => Err(error),
         }
     }
@@ -128,14 +135,20 @@ impl Source for Local {
     }
 
     fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(out, at)
+        let read = self.file.read_exact_at(out, at);
+        read.map_err(|error| match self.end() {
+            Ok(is) if error.kind() == io::ErrorKind::UnexpectedEof && is < self.size_bytes => {
+                Resized::error(self.size_bytes, is)
+            }
+            _ => error,
+        })
     }
 
     fn stretch_at(&self, at: u64) -> Stretch {
         let rest = self.size_bytes.saturating_sub(at);
         match self.seek(at) {
             Ok((end, is_zero)) => Stretch { bytes: end.saturating_sub(at).clamp(1, rest.max(1)), is_zero },
-            // A device that knows no holes.
+            // A device that knows no holes, or a file whose end is missing, which shows when it is read.
             Err(_) => Stretch { bytes: rest, is_zero: false },
         }
     }
@@ -167,5 +180,20 @@ mod tests {
         disk.read_exact_at(4 << 20, &mut read).unwrap();
         assert_eq!(read, vec![7; 4096]);
         assert!(Local::open(dir.path()).is_err());
+    }
+
+    #[test]
+    fn the_end_that_a_file_has_lost_is_no_hole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        let file = File::create(&path).unwrap();
+        file.set_len(10 << 20).unwrap();
+        let disk = Local::open(&path).unwrap();
+        file.set_len(1 << 20).unwrap();
+        for at in [1 << 20, 5 << 20, (10 << 20) - 1] {
+            assert!(!disk.stretch_at(at).is_zero, "{at}");
+            let error = disk.read_exact_at(at, &mut [0]).unwrap_err();
+            assert_eq!(error.to_string(), "became shorter while it was read (10485760 -> 1048576 bytes)");
+        }
     }
 }

@@ -4,11 +4,14 @@
 //! side costs what has arrived. Standard input cannot be read again, and goes up in one request; so does what is to be stored in
 //! another format, which the box converts when all of it has arrived.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use axum::body::Body;
+use bytes::Bytes;
 use clap::Args;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use http::{HeaderName, Method};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
@@ -21,7 +24,8 @@ use super::super::output::Output;
 use super::super::progress::Progress;
 use super::capture::Local;
 use super::new::NewImage;
-use super::send::{Data, Found, Sending};
+use super::reading::{Data, Trouble};
+use super::send::{Found, Sending};
 use super::start::{self, Start};
 use crate::disk::Budgets;
 use crate::disk::ova::Archive;
@@ -135,8 +139,7 @@ impl Import {
         interruption: &Interruption,
     ) -> Result<(), Undelivered> {
         if self.convert.is_some() {
-            let payload = payload(source, total, interruption);
-            let ordered = self.order_conversion(client, id, payload, interruption).await;
+            let ordered = self.order_conversion(client, id, source, total, interruption).await;
             let job = ordered.map_err(Undelivered::Lost)?;
             return follow_conversion(client, id, &job, interruption).await;
         }
@@ -164,9 +167,34 @@ impl Import {
         let path = format!("/v2/images/{id}/file");
         let store = self.store.as_deref().map(|store| (STORE, store));
         let headers: Vec<_> = store.into_iter().collect();
-        let payload = payload(source, None, interruption);
-        let sent = client.send_with(Method::PUT, Api::Image, &path, &headers, Some(payload));
-        interruption.and_end(sent).await.map(drop)
+        self.put(client, &path, &headers, (source, None), interruption).await
+    }
+
+    /// Puts all of the data there, in one request.
+    async fn put(
+        &self,
+        client: &Client,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        (source, total): (start::Data, Option<u64>),
+        interruption: &Interruption,
+    ) -> Result<(), Failure> {
+        let trouble = Trouble::default();
+        let pieces = match total {
+            Some(total) => Data::File(self.file.clone()).pieces(0, total, &trouble).await?,
+            None => trouble.watch(self.called(), ReaderStream::with_capacity(source, READ_BYTES)),
+        };
+        let payload = payload(pieces, total, interruption);
+        let sent = client.send_with(Method::PUT, Api::Image, path, headers, Some(payload));
+        trouble.explain(interruption.and_end(sent).await).map(drop)
+    }
+
+    /// What is read, for a person.
+    fn called(&self) -> String {
+        match self.file == Path::new("-") {
+            true => "standard input".to_owned(),
+            false => self.file.display().to_string(),
+        }
     }
 
     /// What the data is by its bytes, and the data.
@@ -206,7 +234,8 @@ impl Import {
         &self,
         client: &Client,
         id: &str,
-        payload: Payload,
+        source: start::Data,
+        total: Option<u64>,
         interruption: &Interruption,
     ) -> Result<String, Failure> {
         if !client.works_off_jobs() {
@@ -215,8 +244,7 @@ impl Import {
             ));
         }
         let path = format!("/v2/images/{id}/stage");
-        let staged = client.send_with(Method::PUT, Api::Image, &path, &[], Some(payload));
-        interruption.and_end(staged).await?;
+        self.put(client, &path, &[], (source, total), interruption).await?;
         let asked = json!({"method": {"name": "glance-direct"}, "tintype_convert": self.convert});
         let path = format!("/v2/images/{id}/import");
         client.call_json(Method::POST, Api::Image, &path, &asked).await?;
@@ -295,10 +323,17 @@ async fn follow_conversion(
     }
 }
 
-fn payload(source: start::Data, total: Option<u64>, interruption: &Interruption) -> Payload {
-    let mut progress = Progress::bytes(total);
-    let pieces = ReaderStream::with_capacity(source, READ_BYTES);
+fn payload(
+    pieces: BoxStream<'static, io::Result<Bytes>>,
+    length: Option<u64>,
+    interruption: &Interruption,
+) -> Payload {
+    let mut progress = Progress::bytes(length);
     let pieces = pieces.inspect_ok(move |bytes| progress.add(bytes.len() as u64));
     let body = Body::from_stream(interruption.cut(pieces));
-    Payload { content_type: "application/octet-stream", length: None, body }
+    Payload { content_type: "application/octet-stream", length, body }
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

@@ -18,6 +18,7 @@ mod new;
 mod part;
 mod patience;
 mod places;
+mod reading;
 mod save;
 mod send;
 mod set;

@@ -4,18 +4,15 @@
 //! Invariant: what is sent next is the file's own byte at the offset the box names, and a file that is
 //! no longer what began the upload is never taken for it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use http::{HeaderMap, HeaderName, Method};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
+use tokio::io::AsyncReadExt;
 
 use super::super::client::{Api, Client, Payload};
 use super::super::failure::{Failure, Status};
@@ -23,21 +20,12 @@ use super::super::interruption::Interruption;
 use super::super::progress::Progress;
 use super::import::READ_BYTES;
 use super::patience::Patience;
-use crate::disk::{Source, Stretch};
+use super::reading::{Data, Trouble};
 
 const TUS_RESUMABLE: (HeaderName, &str) = (HeaderName::from_static("tus-resumable"), "1.0.0");
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
-
-/// What is sent: it can be read again from any place.
-#[derive(Clone)]
-pub enum Data {
-    /// A file.
-    File(PathBuf),
-    /// A disk that tells its holes.
-    Disk(Arc<dyn Source>),
-}
 
 /// An upload of a file or a disk.
 pub struct Sending {
@@ -123,7 +111,8 @@ impl Sending {
     /// Sends what is missing.
     ///
     /// # Errors
-    /// When the box refuses, or cannot be reached for too long, or it is interrupted; it may be gone on with then.
+    /// When the box refuses, or cannot be reached for too long, or it is interrupted, or what is sent cannot be read; it may
+    /// be gone on with then, where the failure has a remedy.
     pub async fn run(mut self, client: &Client, interruption: &Interruption) -> Result<(), Failure> {
         let mut patience = Patience::default();
         let progress = Arc::new(Mutex::new(Progress::bytes(Some(self.total))));
@@ -147,20 +136,19 @@ impl Sending {
         progress: &Arc<Mutex<Progress>>,
         interruption: &Interruption,
     ) -> Result<u64, Failure> {
-        let length = self.total - self.offset;
-        let progress = progress.clone();
-        let pieces = self.data.pieces(self.offset, length).await?.inspect_ok(move |bytes| {
+        let (progress, trouble) = (progress.clone(), Trouble::default());
+        let pieces = self.data.pieces(self.offset, self.total, &trouble).await?.inspect_ok(move |bytes| {
             locked(&progress).add(bytes.len() as u64);
         });
         let payload = Payload {
             content_type: "application/offset+octet-stream",
-            length: Some(length),
+            length: Some(self.total - self.offset),
             body: Body::from_stream(interruption.cut(pieces)),
         };
         let headers = [TUS_RESUMABLE, (UPLOAD_OFFSET, &self.offset.to_string())];
-        let reply =
-            client.send_with(Method::PATCH, Api::Native, &self.path(), &headers, Some(payload)).await?;
-        offset(reply.headers())
+        let path = self.path();
+        let sent = client.send_with(Method::PATCH, Api::Native, &path, &headers, Some(payload)).await;
+        offset(trouble.explain(sent)?.headers())
     }
 
     /// Waits until the box tells where the upload stands, and goes on from there.
@@ -195,53 +183,6 @@ impl Sending {
     }
 }
 
-impl Data {
-    /// So many bytes from `offset` on.
-    async fn pieces(
-        &self,
-        offset: u64,
-        length: u64,
-    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Failure> {
-        match self {
-            Data::File(path) => {
-                let failed = |e: std::io::Error| Failure::file(path, &e);
-                let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
-                file.seek(std::io::SeekFrom::Start(offset)).await.map_err(failed)?;
-                Ok(ReaderStream::with_capacity(file.take(length), READ_BYTES).boxed())
-            }
-            Data::Disk(disk) => {
-                let (disk, end) = (disk.clone(), offset + length);
-                let starts = stream::iter((offset..end).step_by(READ_BYTES));
-                let read = move |at: u64| {
-                    let (disk, bytes) = (disk.clone(), (end - at).min(READ_BYTES as u64) as usize);
-                    async move {
-                        let read = tokio::task::spawn_blocking(move || piece(&*disk, at, bytes)).await;
-                        read.unwrap_or_else(|died| Err(std::io::Error::other(died)))
-                    }
-                };
-                // One is read while the one before travels.
-                Ok(starts.map(read).buffered(2).boxed())
-            }
-        }
-    }
-}
-
-/// Bytes of a disk, of which holes are not read.
-fn piece(disk: &dyn Source, at: u64, bytes: usize) -> std::io::Result<Bytes> {
-    let mut piece = vec![0; bytes];
-    let mut done = 0;
-    while done < bytes {
-        let from = at + done as u64;
-        let Stretch { bytes: alike, is_zero } = disk.stretch_at(from);
-        let here = usize::try_from(alike).unwrap_or(usize::MAX).clamp(1, bytes - done);
-        if !is_zero {
-            disk.read_exact_at(from, &mut piece[done..done + here])?;
-        }
-        done += here;
-    }
-    Ok(piece.into())
-}
-
 fn locked(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
     progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -268,42 +209,6 @@ async fn begins_with(file: &Path, bytes: u64) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A disk whose holes cannot be read.
-    struct Holed;
-
-    impl Source for Holed {
-        fn size_bytes(&self) -> u64 {
-            3 << 20
-        }
-
-        fn read_exact_at(&self, at: u64, out: &mut [u8]) -> std::io::Result<()> {
-            assert!(at >= 1000 && at + out.len() as u64 <= 2 << 20);
-            out.fill(7);
-            Ok(())
-        }
-
-        fn stretch_at(&self, at: u64) -> Stretch {
-            match at {
-                0..1000 => Stretch { bytes: 1000 - at, is_zero: true },
-                1000..0x20_0000 => Stretch { bytes: (2 << 20) - at, is_zero: false },
-                _ => Stretch { bytes: (3 << 20) - at, is_zero: true },
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn holes_of_a_disk_are_sent_and_not_read() {
-        let data = Data::Disk(Arc::new(Holed));
-        for offset in [0u64, 1, 1000, 1_500_000, 3 << 20] {
-            let pieces = data.pieces(offset, (3 << 20) - offset).await.ok().unwrap();
-            let pieces: Vec<Bytes> = pieces.try_collect().await.unwrap();
-            let sent = pieces.concat();
-            let mut expected = vec![0; 3 << 20];
-            expected[1000..2 << 20].fill(7);
-            assert!(sent == expected[offset as usize..], "{offset}");
-        }
-    }
 
     #[tokio::test]
     async fn a_file_is_known_by_its_first_bytes() {
