@@ -1,7 +1,9 @@
 //! Imports and captures that something gets in the way of: the file, the box, or a request from before.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::Request;
@@ -10,7 +12,10 @@ use axum::response::IntoResponse;
 use clap::Parser;
 use http::StatusCode;
 use tokio::net::UnixListener;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use super::super::super::client::Target;
 use super::super::super::failure::Status;
@@ -81,6 +86,16 @@ impl Bench {
         std::fs::write(&path, vec![7; bytes as usize]).unwrap();
         (File::options().write(true).open(&path).unwrap(), path.to_str().unwrap().to_owned())
     }
+
+    /// What another client sends of an upload, from this byte on.
+    fn patch(&self, upload: &str, offset: u64, bytes: Vec<u8>) {
+        let request = Request::builder().method(Method::PATCH).uri(upload);
+        let request = request.header("tus-resumable", "1.0.0").header("upload-offset", offset);
+        let request = request.header("content-type", "application/offset+octet-stream");
+        let sent = self.routes.clone().oneshot(request.body(Body::from(bytes)).unwrap());
+        let answer = block_in_place(|| Handle::current().block_on(sent)).unwrap();
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    }
 }
 
 async fn images(client: &Client) -> Vec<Value> {
@@ -148,4 +163,51 @@ async fn what_cannot_be_read_is_told_at_once_and_by_its_name() {
     let said = "nbd://box/: reading 1048576 bytes at 1048576: Input/output error (os error 5)";
     assert_eq!((failure.message.as_str(), failure.remedy), (said, Remedy::Repair));
     assert!(began.elapsed() < std::time::Duration::from_secs(60));
+}
+
+/// Goes on with an import of which more arrives, from before, when the box is asked where it stands: all of it
+/// bytes of the file, or others.
+async fn gone_on_with(is_of_file: bool) -> (Result<(), Failure>, Vec<u8>) {
+    let bench = Arc::new(Bench::new());
+    let (file, path) = bench.file(3 * MIB);
+    file.write_all_at(&[1; 100], MIB + 100).unwrap();
+    let (begun, asked) = (Arc::new(std::sync::Mutex::new(String::new())), AtomicBool::new(false));
+    let (other, upload) = (bench.clone(), begun.clone());
+    let bytes = std::fs::read(&path).unwrap()[MIB as usize..2 * MIB as usize].to_vec();
+    let bytes = if is_of_file { bytes } else { vec![7; MIB as usize] };
+    let client = bench.client(Arc::new(move |method, _| {
+        if method == Method::HEAD && !asked.swap(true, Ordering::Relaxed) {
+            other.patch(&upload.lock().unwrap(), MIB, bytes.clone());
+        }
+        None
+    }));
+    let client = client.await;
+    let record = json!({"name": "disk", "disk_format": "raw", "container_format": "bare"});
+    let created = client.call_json(Method::POST, Api::Image, "/v2/images", &record).await.unwrap();
+    let id = created.json().await.unwrap()["id"].as_str().unwrap().to_owned();
+    let data = Data::File(path.clone().into());
+    Sending::begin(&client, data, &id, 3 * MIB, None).await.ok().unwrap();
+    let uploads = format!("/images/{id}/uploads");
+    let found = client.get(Api::Native, &uploads).await.unwrap();
+    *begun.lock().unwrap() = format!("/tintype/v1{uploads}/{}", found["uploads"][0]["id"].as_str().unwrap());
+    bench.patch(&begun.lock().unwrap().clone(), 0, vec![7; MIB as usize]);
+    let ended = parsed::<Import>(&[&path, "--resume"]).run(&client, QUIET).await;
+    let mut stored = Vec::new();
+    if ended.is_ok() {
+        let reply = client.call(Method::GET, Api::Image, &format!("/v2/images/{id}/file")).await.unwrap();
+        let pieces: Vec<Bytes> = reply.bytes().try_collect().await.unwrap();
+        stored = pieces.concat();
+        assert!(stored == std::fs::read(&path).unwrap());
+    }
+    (ended, stored)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_late_of_a_broken_request_is_compared_too() {
+    let (ended, stored) = gone_on_with(true).await;
+    assert!(ended.is_ok() && stored.len() as u64 == 3 * MIB, "{ended:?}");
+    let (ended, _) = gone_on_with(false).await;
+    let failure = ended.unwrap_err();
+    let said = "the 2097152 bytes that have arrived are not this file's first ones";
+    assert!(failure.status == Status::NotFound && failure.message.contains(said), "{failure}");
 }

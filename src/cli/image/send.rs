@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::TryStreamExt;
 use http::{HeaderMap, HeaderName, Method};
+use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
 use super::super::client::{Api, Client, Payload};
@@ -26,6 +27,9 @@ const TUS_RESUMABLE: (HeaderName, &str) = (HeaderName::from_static("tus-resumabl
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
+
+/// Looks for an upload that moves from one to the next, at most: the first ends what was broken off.
+const LOOKS_MAX: usize = 3;
 
 /// An upload of a file or a disk.
 pub struct Sending {
@@ -74,33 +78,36 @@ impl Sending {
     /// # Errors
     /// When the file cannot be read or the box refuses.
     pub async fn find(client: &Client, file: &Path, image: &str, total: u64) -> Result<Found, Failure> {
-        let mut others = Vec::new();
+        for _ in 0..LOOKS_MAX {
+            if let Some(found) = Sending::look(client, file, image, total).await? {
+                return Ok(found);
+            }
+        }
+        Ok(Found::Others(vec!["somebody else goes on with it now".to_owned()]))
+    }
+
+    /// Looks for it once; `None` where more has arrived than was compared with the file.
+    async fn look(client: &Client, file: &Path, image: &str, total: u64) -> Result<Option<Found>, Failure> {
+        let (mut others, mut has_moved) = (Vec::new(), false);
         let found = client.get(Api::Native, &format!("/images/{image}/uploads")).await?;
         for upload in found["uploads"].as_array().into_iter().flatten() {
             let (Some(id), Some(offset)) = (upload["id"].as_str(), upload["offset"].as_u64()) else {
                 continue;
             };
-            if upload["complete"] != false {
-                continue;
-            }
-            if upload["length"] != total || offset > total {
-                let length = upload["length"].as_u64();
-                let length =
-                    length.map_or_else(|| "an unknown length".into(), |bytes| format!("{bytes} bytes"));
-                others.push(format!("it began with a file of {length}, and this one has {total}"));
-                continue;
-            }
-            if upload["blake3"] != begins_with(file, offset).await?.as_str() {
-                others.push(format!("the {offset} bytes that have arrived are not this file's first ones"));
+            if let Some(why) = differs(upload, file, offset, total).await? {
+                others.push(why);
                 continue;
             }
             let (data, image, upload) = (Data::File(file.to_owned()), image.to_owned(), id.to_owned());
-            let mut found = Sending { data, image, upload, total, offset };
-            // Also ends it, where all has arrived and nobody was told.
-            found.offset = found.ask(client).await?;
-            return Ok(Found::Begun(found));
+            let sending = Sending { data, image, upload, total, offset };
+            // It ends the request that was broken off, which may have brought more since; also the upload, where all has
+            // arrived and nobody was told.
+            if sending.ask(client).await? == offset {
+                return Ok(Some(Found::Begun(sending)));
+            }
+            has_moved = true;
         }
-        Ok(Found::Others(others))
+        Ok((!has_moved).then_some(Found::Others(others)))
     }
 
     /// The image it fills.
@@ -190,6 +197,17 @@ fn locked(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
 fn offset(headers: &HeaderMap) -> Result<u64, Failure> {
     let offset = headers.get(UPLOAD_OFFSET).and_then(|value| value.to_str().ok()?.parse().ok());
     offset.ok_or_else(|| Failure::failed("the server's answer names no offset of the upload"))
+}
+
+/// Why an upload that stands at this byte is not that of a file of so many bytes.
+async fn differs(upload: &Value, file: &Path, offset: u64, total: u64) -> Result<Option<String>, Failure> {
+    if upload["length"] != total || offset > total {
+        let length = upload["length"].as_u64();
+        let length = length.map_or_else(|| "an unknown length".into(), |bytes| format!("{bytes} bytes"));
+        return Ok(Some(format!("it began with a file of {length}, and this one has {total}")));
+    }
+    let is_same = upload["blake3"] == begins_with(file, offset).await?.as_str();
+    Ok((!is_same).then(|| format!("the {offset} bytes that have arrived are not this file's first ones")))
 }
 
 /// BLAKE3 of a file's first bytes.
