@@ -54,10 +54,8 @@ impl Capture {
             Ok(sending) => sending.run(client, &interruption).await,
             Err(failure) => Err(failure),
         };
-        if let Err(failure) = sent.map_err(Failure::nothing_is_kept) {
-            // Best effort: the capture's own failure is what the person must see.
-            let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
-            return Err(failure);
+        if let Err(failure) = sent {
+            return Err(super::take_back(client, id, failure).await);
         }
         output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
     }

@@ -87,11 +87,7 @@ impl Import {
         match self.deliver(client, id, source, total, &interruption).await {
             Ok(()) => output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?),
             Err(Undelivered::Kept(failure)) => Err(failure),
-            Err(Undelivered::Lost(failure)) => {
-                // Best effort: the upload's own failure is what the person must see.
-                let _ = client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await;
-                Err(failure.nothing_is_kept())
-            }
+            Err(Undelivered::Lost(failure)) => Err(super::take_back(client, id, failure).await),
         }
     }
 
@@ -101,7 +97,11 @@ impl Import {
             .ok_or_else(|| Failure::usage("--resume needs a file, as nothing else can be read again"))?;
         let sending = self.find(client, total).await?;
         let id = sending.image().to_owned();
-        sending.run(client, &Interruption::listen()).await.map_err(|failure| self.hint(failure))?;
+        let sent = sending.run(client, &Interruption::listen()).await;
+        sent.map_err(|failure| match failure.remedy {
+            Remedy::None => super::left(&id, failure),
+            _ => self.hint(failure),
+        })?;
         output.record(&client.get(Api::Image, &format!("/v2/images/{id}")).await?)
     }
 

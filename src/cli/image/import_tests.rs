@@ -211,3 +211,27 @@ async fn what_arrives_late_of_a_broken_request_is_compared_too() {
     let said = "the 2097152 bytes that have arrived are not this file's first ones";
     assert!(failure.status == Status::NotFound && failure.message.contains(said), "{failure}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_cannot_be_taken_back_is_named() {
+    for way in ["import", "capture"] {
+        let bench = Bench::new();
+        let (_, path) = bench.file(MIB);
+        let client = bench.client(Arc::new(|method, path| {
+            let is_lost = *method == Method::DELETE || path.ends_with("/stage") || path.ends_with("/uploads");
+            is_lost.then_some(StatusCode::BAD_GATEWAY)
+        }));
+        let client = client.await;
+        let ended = match way {
+            "import" => parsed::<Import>(&[&path, "--convert", "raw"]).run(&client, QUIET).await,
+            _ => parsed::<Capture>(&[&path]).run(&client, QUIET).await,
+        };
+        let failure = ended.unwrap_err();
+        let left = images(&client).await;
+        let id = left[0]["id"].as_str().unwrap();
+        let said = format!(
+            "502 Bad Gateway; image {id} is left there, without its data; delete it (tintype image delete {id})"
+        );
+        assert_eq!(failure.message, said, "{way}");
+    }
+}

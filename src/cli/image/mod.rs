@@ -31,12 +31,13 @@ mod verify;
 mod wanted;
 
 use clap::Subcommand;
+use http::Method;
 pub use patience::Patience;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::client::{Api, Client};
-use super::failure::Failure;
+use super::failure::{Failure, Status};
 use super::output::Output;
 
 /// Commands on images.
@@ -208,6 +209,31 @@ async fn print_made(client: &Client, output: Output, job: &Value) -> Result<(), 
         [image] => output.record(image),
         several => output.rows(several, &list::COLUMNS),
     }
+}
+
+/// Takes an image away that nothing fills any more; gives the failure that this is about, with what is left where that
+/// cannot be done.
+async fn take_back(client: &Client, id: &str, failure: Failure) -> Failure {
+    match client.call(Method::DELETE, Api::Image, &format!("/v2/images/{id}")).await {
+        Ok(_) => failure.nothing_is_kept(),
+        Err(refusal) if is_gone(&refusal) => failure.nothing_is_kept(),
+        Err(_) => left(id, failure),
+    }
+}
+
+/// The same failure, with the image that it leaves behind.
+fn left(id: &str, failure: Failure) -> Failure {
+    if is_gone(&failure) {
+        return failure;
+    }
+    let message = format!(
+        "{failure}; image {id} is left there, without its data; delete it (tintype image delete {id})"
+    );
+    Failure { message, ..failure }
+}
+
+fn is_gone(failure: &Failure) -> bool {
+    matches!(failure.status, Status::NotFound | Status::Gone)
 }
 
 pub(super) fn id(image: &Value) -> Result<&str, Failure> {
