@@ -1,6 +1,6 @@
 //! What a path is to a command that writes to it: a file that takes its place when it is whole, a device, or a stream.
 //!
-//! Invariant: only a regular file is ever replaced, and a symbolic link leads to the one that is.
+//! Invariant: only a regular file is ever replaced, and a symbolic link leads to the one that is. None is made among the devices.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -29,12 +29,12 @@ impl Destination {
     /// What this path is.
     ///
     /// # Errors
-    /// When it is a directory, or cannot be looked at.
+    /// When it is a directory, cannot be looked at, or would be a new file among the devices.
     pub fn of(path: &Path) -> Result<Destination, Failure> {
         // The kernel goes first: it refuses links that strangers left in a directory for everybody.
         let kind = match std::fs::metadata(path) {
             Ok(facts) => facts.file_type(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return led_to(path).map(Self::File),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return new_file(path).map(Self::File),
             Err(error) => return Err(Failure::file(path, &error)),
         };
         match () {
@@ -46,6 +46,26 @@ impl Destination {
             () => Ok(Self::Stream),
         }
     }
+}
+
+/// The file that a path leads to, where there is none yet.
+fn new_file(path: &Path) -> Result<PathBuf, Failure> {
+    let file = led_to(path)?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Of a folder that is not there, whoever makes the file says more.
+    if std::fs::canonicalize(folder).is_ok_and(|folder| is_of_devices(&folder)) {
+        return Err(Failure::usage(format!(
+            "{}: there is no such device, and a file there would only take memory: name a device that is there, or a \
+             file elsewhere",
+            path.display()
+        )));
+    }
+    Ok(file)
+}
+
+/// Whether the nodes of devices lie in a folder.
+fn is_of_devices(folder: &Path) -> bool {
+    folder.starts_with("/dev") && !folder.starts_with("/dev/shm")
 }
 
 /// The file that a path leads to, which need not be there.
@@ -100,6 +120,7 @@ pub fn open_device(path: &Path, needed: u64) -> Result<(File, u64), Failure> {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use super::super::failure::Status;
     use super::*;
 
     #[test]
@@ -123,5 +144,27 @@ mod tests {
         assert!(of("inner").unwrap_err().contains("is a directory"));
         assert!(of("loop").is_err());
         assert!(of("file/x").is_err());
+    }
+
+    #[test]
+    fn no_file_is_made_among_the_devices() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        symlink("/dev/no-such-device", &link).unwrap();
+        for path in [Path::new("/dev/no-such-device"), Path::new("/dev/./no-such-device"), &link] {
+            let failure = Destination::of(path).unwrap_err();
+            assert_eq!(failure.status, Status::Usage);
+            assert!(failure.message.contains("there is no such device"), "{failure}");
+        }
+        for (folder, is) in [
+            ("/dev", true),
+            ("/dev/mapper", true),
+            ("/dev/shm", false),
+            ("/dev/shm/x", false),
+            ("/development", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_of_devices(Path::new(folder)), is, "{folder}");
+        }
     }
 }
