@@ -74,7 +74,10 @@ impl Code {
                 "check it where it was made, and make it anew (qemu-img convert)"
             }
             Code::Unsupported => "convert it to raw or to a plain qcow2 first (qemu-img convert)",
-            Code::NeedsAnotherFile => "make one file of it first (qemu-img convert)",
+            Code::NeedsAnotherFile => {
+                "ask its maker for one whole file; making one (qemu-img convert) reads whatever files it names, so do that \
+                 only where you trust it"
+            }
             Code::Encrypted => "decrypt it first, or keep it as an image of the format luks",
             Code::MarkedCorrupt => "repair it first (qemu-img check -r all)",
             Code::OverBudget => "an operator can raise the limit",
@@ -105,6 +108,9 @@ impl Refusal {
 /// What to do with an archive that is not in order.
 const EXPORT_AGAIN: &str = "export the machine anew, or take its disks out (tar -xf) and import each";
 
+/// What to do with a VMDK of another kind.
+const EXPORT_WHOLE: &str = "export the disk anew where it was made, as monolithicSparse or streamOptimized";
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Refusal { format, code, field, why } = self;
@@ -112,6 +118,8 @@ impl fmt::Display for Refusal {
             (_, Code::CutShort | Code::OverBudget) => code.remedy(),
             // No tool for disks mends an archive.
             (Format::Ova, _) => EXPORT_AGAIN,
+            // Converting it here would read the files that other kinds name.
+            (Format::Vmdk, Code::Unsupported) => EXPORT_WHOLE,
             _ => code.remedy(),
         };
         write!(f, "{} {field}: {why} ({}); {remedy}", format.as_str(), code.as_str())
@@ -141,9 +149,13 @@ mod tests {
             Refusal::new(Format::Qcow2, Code::NeedsAnotherFile, "backing_file_offset", "it is 1024");
         assert_eq!(
             refusal.to_string(),
-            "qcow2 backing_file_offset: it is 1024 (needs-another-file); make one file of it first \
-             (qemu-img convert)"
+            "qcow2 backing_file_offset: it is 1024 (needs-another-file); ask its maker for one whole file; making one \
+             (qemu-img convert) reads whatever files it names, so do that only where you trust it"
         );
+        let kind = Refusal::new(Format::Vmdk, Code::Unsupported, "createType", "it is vmfs");
+        assert!(kind.to_string().ends_with(
+            "(unsupported); export the disk anew where it was made, as monolithicSparse or streamOptimized"
+        ));
     }
 
     #[test]

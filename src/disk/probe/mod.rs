@@ -1,11 +1,12 @@
 //! Tells what a byte stream is from its first and last bytes, while it streams by.
 //!
 //! Owns the magic numbers, the two or three header fields next to them that say how large the
-//! guest's disk is, and the ones that would make a reader open another file. Invariant: memory
+//! guest's disk is, and ([`hazards`]) the ones that would make a reader open another file. Invariant: memory
 //! is bounded by [`HEAD_BYTES`], whatever the stream.
 
 mod ends;
 mod format;
+mod hazards;
 mod marks;
 
 use std::io;
@@ -140,73 +141,6 @@ impl Probe {
             }
             _ => None,
         }
-    }
-
-    /// Why reading this as `format` could lead out of the stream, or cannot work at all.
-    pub fn hazard(&self, format: Format) -> Option<&'static str> {
-        match format {
-            Format::Qcow2 => self.qcow2_hazard(),
-            Format::Vmdk => self.vmdk_hazard(),
-            _ => None,
-        }
-    }
-
-    fn qcow2_hazard(&self) -> Option<&'static str> {
-        let (Some(version), Some(backing)) = (self.be32(4), self.be64(8)) else {
-            return Some("its qcow2 header is cut short");
-        };
-        if !matches!(version, 2 | 3) {
-            return Some("its qcow2 version is neither 2 nor 3");
-        }
-        if backing != 0 {
-            return Some("it names a backing file; flatten it (qemu-img convert) first");
-        }
-        const EXTERNAL_DATA: u64 = 1 << 2;
-        if version == 3 {
-            match self.be64(72) {
-                Some(features) if features & EXTERNAL_DATA == 0 => {}
-                Some(_) => {
-                    return Some("it keeps its data in another file; flatten it (qemu-img convert) first");
-                }
-                None => return Some("its qcow2 header is cut short"),
-            }
-        }
-        self.has_external_data_extension(version)
-            .then_some("it names an external data file; flatten it (qemu-img convert) first")
-    }
-
-    fn has_external_data_extension(&self, version: u32) -> bool {
-        const END: u32 = 0;
-        const EXTERNAL_DATA_NAME: u32 = 0x4441_5441;
-        let mut at = if version == 2 { 72 } else { self.be32(100).unwrap_or(104) as usize };
-        while let (Some(kind), Some(length)) = (self.be32(at), self.be32(at.saturating_add(4))) {
-            match kind {
-                END => return false,
-                EXTERNAL_DATA_NAME => return true,
-                _ => at = at.saturating_add(8).saturating_add((length as usize).next_multiple_of(8)),
-            }
-        }
-        false
-    }
-
-    fn vmdk_hazard(&self) -> Option<&'static str> {
-        if !self.starts(b"KDMV") {
-            return Some(
-                "it is a VMDK that only describes other files; convert it to a monolithic one first",
-            );
-        }
-        let range = self.le64(28).zip(self.le64(36)).and_then(|(sector, sectors)| {
-            let start = usize::try_from(sector).ok()?.checked_mul(SECTOR)?;
-            let length = usize::try_from(sectors).ok()?.checked_mul(SECTOR)?;
-            (start > 0).then_some(start..start.checked_add(length)?.min(self.head.len()))
-        });
-        let descriptor = range.and_then(|range| self.head.get(range)).unwrap_or_default();
-        let text: Vec<u8> =
-            descriptor.iter().filter(|b| !b.is_ascii_whitespace()).map(u8::to_ascii_lowercase).collect();
-        let is_whole = ["createtype=\"monolithicsparse\"", "createtype=\"streamoptimized\""]
-            .iter()
-            .any(|kind| text.windows(kind.len()).any(|window| window == kind.as_bytes()));
-        (!is_whole).then_some("it is a VMDK of another kind than monolithicSparse or streamOptimized")
     }
 
     /// A text descriptor, however it is padded.

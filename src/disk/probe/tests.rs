@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::disk::refusal::Code;
 
 fn probe(bytes: &[u8]) -> Probe {
     let mut probe = Probe::default();
@@ -83,8 +84,17 @@ fn s8_a_text_vmdk_is_one_however_it_is_padded() {
     {
         let probe = probe(text.as_bytes());
         assert_eq!(probe.formats(), [Format::Vmdk], "{text:?}");
-        assert!(probe.hazard(Format::Vmdk).is_some());
+        assert_eq!(fault(&probe, Format::Vmdk), Some((Code::NeedsAnotherFile, "descriptor")));
     }
+    let flat =
+        probe(b"# Disk DescriptorFile\ncreateType = \"MONOLITHICFLAT\"\nRW 1 FLAT \"/etc/shadow\" 0\n");
+    let told = flat.hazard(Format::Vmdk).unwrap().to_string();
+    assert!(told.starts_with("vmdk descriptor: it is a text alone, of the kind monolithicFlat:"), "{told}");
+    assert!(told.contains("only where you trust it") && !told.contains("shadow"), "{told}");
+}
+
+fn fault(probe: &Probe, format: Format) -> Option<(Code, &'static str)> {
+    probe.hazard(format).map(|refusal| (refusal.code, refusal.field))
 }
 
 #[test]
@@ -99,8 +109,17 @@ fn s20_a_qcow2_that_leads_elsewhere_is_dangerous() {
     data_name[120..128].copy_from_slice(b"DATA\0\0\0\x01");
     let mut version = qcow2();
     version[7] = 1;
-    for bad in [backing, data_bit, data_name, version, qcow2()[..20].to_vec()] {
-        assert!(probe(&bad).hazard(Format::Qcow2).is_some());
+    let other = Code::NeedsAnotherFile;
+    let cut = |bytes: usize| qcow2()[..bytes].to_vec();
+    for (bad, code, field) in [
+        (backing, other, "backing_file_offset"),
+        (data_bit, other, "incompatible_features"),
+        (data_name, other, "header extensions"),
+        (version, Code::Unsupported, "version"),
+        (cut(10), Code::CutShort, "header"),
+        (cut(75), Code::CutShort, "header"),
+    ] {
+        assert_eq!(fault(&probe(&bad), Format::Qcow2), Some((code, field)));
     }
 }
 
@@ -112,11 +131,18 @@ fn s21_only_vmdks_that_hold_their_own_data_are_safe() {
         bytes[36] = 2;
         let text = format!("# Disk DescriptorFile\ncreateType = \"{kind}\"\n");
         bytes[512..512 + text.len()].copy_from_slice(text.as_bytes());
-        probe(&bytes).hazard(Format::Vmdk)
+        fault(&probe(&bytes), Format::Vmdk)
     };
     assert_eq!(vmdk("streamOptimized"), None);
     assert_eq!(vmdk("monolithicSparse"), None);
-    assert!(vmdk("monolithicFlat").is_some());
+    for kind in ["monolithicFlat", "vmfsSparse", "anything"] {
+        assert_eq!(vmdk(kind), Some((Code::Unsupported, "createType")), "{kind}");
+    }
+    let mut header = at(0, b"KDMV", 4096);
+    for sector in [0, 200] {
+        header[28] = sector;
+        assert_eq!(fault(&probe(&header), Format::Vmdk), Some((Code::BadField, "descriptorOffset")));
+    }
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn length(file: &Structures) -> Result<usize, Error> {
 fn expect_alone(file: &Structures, header: &Fields) -> Result<(), Error> {
     let backing = header.be64(8);
     if backing != 0 {
-        let why = "the disk is what changed since another file, which it names";
+        let why = format!("it is {backing}: the disk is what changed since another file, which it names");
         return Err(file.refuse(Code::NeedsAnotherFile, "backing_file_offset", why));
     }
     match header.be32(32) {

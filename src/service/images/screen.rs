@@ -5,6 +5,7 @@
 
 use super::guests::DISK_PROPERTY;
 use super::looking::{Inner, Judged};
+use super::stored;
 use super::verdicts::Seen;
 use crate::disk::Passing;
 use crate::disk::probe::{Format, Probe};
@@ -12,7 +13,8 @@ use crate::model::Image;
 use crate::service::{Error, ErrorKind};
 
 /// What to do with a disk in a format that is recognised, and not read.
-const CONVERT: &str = ": that is not read here; convert it to raw or qcow2 first (qemu-img convert)";
+const CONVERT: &str = ": that is not read here; convert it to raw or qcow2 first (qemu-img convert), where you trust it, as it may \
+                       name other files";
 
 /// A screening in progress.
 pub(super) struct Screen {
@@ -127,7 +129,7 @@ impl Screen {
             Claim::Is(_) | Claim::Machine(_) | Claim::Opaque => {}
         }
         match found.iter().find_map(|format| self.probe.hazard(*format)) {
-            Some(reason) => Err(refusal(format!("the content is refused: {reason}"))),
+            Some(hazard) => Err(stored::refusal(hazard.into())),
             None => Ok(()),
         }
     }

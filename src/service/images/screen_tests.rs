@@ -64,6 +64,16 @@ fn switching_matching_off_keeps_the_dangers_out() {
 }
 
 #[test]
+fn what_the_first_bytes_tell_is_refused_as_what_a_reader_tells() {
+    let mut screen = Screen::of(Claim::Is(Format::Qcow2), true);
+    screen.push(&qcow2(72)).unwrap();
+    let refused = screen.finish(4096).unwrap_err();
+    let expected = "the content is refused: qcow2 backing_file_offset: it is 72: the disk is what changed since another \
+                    file, which it names (needs-another-file); ";
+    assert!(refused.message.starts_with(expected), "{}", refused.message);
+}
+
+#[test]
 fn a_mismatch_is_refused_before_the_stream_ends() {
     let image_start = vec![1; crate::disk::probe::HEAD_BYTES];
     let claim = Claim::Is(Format::Qcow2);
