@@ -54,7 +54,7 @@ async fn a_verdict_is_told_whole_and_in_two_properties() {
         "virtual_size_bytes": 1 << 20,
         "verdict": {
             "format": "qcow2",
-            "reader": 2,
+            "reader": 3,
             "findings": [{
                 "code": "internal-snapshots",
                 "severity": "warning",

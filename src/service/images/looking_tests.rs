@@ -130,6 +130,7 @@ async fn s9_a_verdict_is_kept_with_the_data_and_copied_with_it() {
     outcome.unwrap();
     assert_eq!(container.verdict.as_ref().unwrap().format, "qcow2");
     assert_eq!(words(&container), ["looks-like-container=qcow2", "no-partition-table"]);
+    assert_eq!(container.verdict.as_ref().unwrap().findings[0].field, "content", "the record says raw");
     // Nobody sets what shows it, and an image without data has none.
     let set = |name: &str| {
         let change = Change::SetProperty {

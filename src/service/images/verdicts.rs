@@ -10,10 +10,12 @@ use crate::model::{Finding, Image, Verdict};
 use crate::service::{Error, ErrorKind};
 
 /// The version of all that looks at data. It is counted up when anything tells other than before.
-pub const READER: u16 = 2;
+pub const READER: u16 = 3;
 /// What data is called that nothing is known of: a raw disk, or anything else.
 const RAW: &str = "raw";
 const UNKNOWN: &str = "unknown";
+/// The field of what data looks like beside what its record says: the bytes themselves, and none of the record.
+const CONTENT: &str = "content";
 
 /// The property that the Image API shows the format by.
 pub const FORMAT_PROPERTY: &str = "tintype_format";
@@ -114,9 +116,9 @@ impl Seen {
         let others = found.iter().filter(|found| !found.is_partition_table());
         for other in others {
             if other.is_disk_container() {
-                notes.push(Note::with(NoteCode::LooksLikeContainer, "disk_format", other.as_str()));
+                notes.push(Note::with(NoteCode::LooksLikeContainer, CONTENT, other.as_str()));
             } else if Some(*other) != first {
-                notes.push(Note::with(NoteCode::AlsoLooksLike, "disk_format", other.as_str()));
+                notes.push(Note::with(NoteCode::AlsoLooksLike, CONTENT, other.as_str()));
             }
         }
         if let Some(first) = first {
