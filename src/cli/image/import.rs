@@ -122,6 +122,13 @@ impl Import {
             );
         }
         let mut record = self.new.record(&self.file, container);
+        let is_raw = record["disk_format"] == "raw" && record["container_format"] == "bare";
+        if is_raw
+            && self.convert.is_none()
+            && let Some(remark) = start.remark_on_raw()
+        {
+            eprintln!("{}: {remark}", self.file.display());
+        }
         if let Some(number) = self.disk {
             record[DISK_PROPERTY] = number.to_string().into();
         }

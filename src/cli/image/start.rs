@@ -53,11 +53,53 @@ impl Start {
             _ => None,
         }
     }
+
+    /// What its owner should hear before it becomes a raw disk: that no guest finds its disk there.
+    pub(super) fn remark_on_raw(&self) -> Option<String> {
+        use Format::{Gzip, Luks, Xz, Zstd};
+        let looks = |format: &Format| format.is_wrapper() || format.is_disk_container() || *format == Luks;
+        let found = self.0.formats().into_iter().find(looks)?;
+        let (is, instead) = match found {
+            Gzip | Xz | Zstd => {
+                ("compressed", "unpack it first, or import it through the server with imports.decompress")
+            }
+            found if found.is_wrapper() => ("packed", "unpack it first"),
+            Luks => ("encrypted", "--disk-format luks says that it is meant so"),
+            found if found.is_foreign() => ("a container", "convert it first, where you trust it"),
+            _ => ("a container", "--disk-format says what it is"),
+        };
+        Some(format!("looks like {is} ({}), and is kept as it is, as a raw disk; {instead}", found.as_str()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_guest_finds_its_disk_in_is_remarked_on() {
+        let remark = |head: &[u8]| {
+            let mut probe = Probe::default();
+            probe.push(head);
+            Start(probe).remark_on_raw()
+        };
+        for (head, is, instead) in [
+            (&b"\x1f\x8b\x08"[..], "compressed (gzip)", "imports.decompress"),
+            (b"\xfd7zXZ\0", "compressed (xz)", "imports.decompress"),
+            (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "imports.decompress"),
+            (b"PK\x03\x04", "packed (zip)", "unpack it"),
+            (b"LUKS\xba\xbe", "encrypted (luks)", "--disk-format luks"),
+            (b"WithoutFreeSpace", "a container (parallels)", "convert it"),
+            (b"QFI\xfb\0\0\0\x03", "a container (qcow2)", "--disk-format"),
+        ] {
+            let said = remark(head).unwrap();
+            assert!(said.starts_with(&format!("looks like {is}, and is kept as it is")), "{said}");
+            assert!(said.contains(instead), "{said}");
+        }
+        let mut disk = vec![0; 1024];
+        disk[512..520].copy_from_slice(b"EFI PART");
+        assert_eq!(remark(&disk), None);
+    }
 
     #[tokio::test]
     async fn a_file_and_a_stream_are_told_by_their_bytes_and_lose_none() {
