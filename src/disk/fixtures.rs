@@ -27,7 +27,7 @@ pub(super) fn fault(format: Format, image: Vec<u8>) -> Option<(Code, &'static st
 }
 
 /// Bytes that differ from place to place and compress a little.
-pub(super) fn pattern(bytes: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn pattern(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = move || {
         state ^= state << 13;

@@ -5,12 +5,10 @@
 
 use std::ops::ControlFlow;
 
-use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::TryStreamExt;
 use serde::Deserialize;
 
 use super::error::Refusal;
@@ -78,12 +76,7 @@ pub(super) async fn send(
         has_ranges: true,
         ending: None,
     };
-    sending.answer(parts, |range| {
-        let bytes = reader
-            .stream(range)
-            .inspect_err(move |error| tracing::error!(image = %id, %error, "a download ends early"));
-        Ok(Body::from_stream(bytes))
-    })
+    sending.answer(parts, |range| Ok(reader.stream(range))).await
 }
 
 /// Hands out the file that an image's disk is in a form, or a part of it.
@@ -94,7 +87,7 @@ async fn made(
     form: Form,
 ) -> Result<Response, Refusal> {
     let mut export = state.service.open_export(actor, id, form).await?;
-    let (id, tag) = (*id, format!("\"{}\"", export.tag()));
+    let tag = format!("\"{}\"", export.tag());
     // Tables come first in it, and follow from what is packed after them: not worth the while for HEAD, or for who gets nothing.
     let is_sent = || wanted(&parts.method, &parts.headers, Some(&tag), None) == Wanted::Whole;
     if form == Form::Qcow2Compressed && parts.method == Method::GET && is_sent() {
@@ -103,12 +96,7 @@ async fn made(
     let (size, ending) = (export.size_bytes(), Some(form.disk_format()));
     let sending =
         Sending { image: &export.image, tag: Some(tag), size, has_ranges: form != Form::Vmdk, ending };
-    sending.answer(parts, |range| {
-        let bytes = export
-            .stream(range)?
-            .inspect_err(move |error| tracing::error!(image = %id, %error, "an export ends early"));
-        Ok(Body::from_stream(bytes))
-    })
+    sending.answer(parts, |range| Ok(export.stream(range)?)).await
 }
 
 /// The form of that name.

@@ -173,3 +173,58 @@ async fn a_format_that_there_is_not_is_refused_with_those_there_are() {
     let missing = "/tintype/v1/images/00000000-0000-4000-8000-000000000000/file?format=raw";
     assert_eq!(ask(&router, "GET", missing, &[], b"").await.status, 404);
 }
+
+/// An image that is a stream of grains, one of which is damaged: its tables are in order. The file's path, and the bytes of the
+/// disk that cannot be had.
+async fn damaged(grain: usize) -> (Router, String, std::ops::Range<usize>) {
+    const GRAIN_BYTES: usize = 64 << 10;
+    let disk = fixtures::pattern(16 * GRAIN_BYTES, 1);
+    let (router, path) = image("raw", &disk).await;
+    let mut file = ask(&router, "GET", &format!("{path}?format=vmdk"), &[], b"").await.body;
+    // All grains are about as long; before them is what the header says, and the tables behind them take little.
+    let first = u64::from_le_bytes(file[64..72].try_into().unwrap()) as usize * 512;
+    let at = first + (file.len() - first - 4096) * (2 * grain + 1) / 32;
+    file[at..at + 8].fill(0xff);
+    let (router, path) = image("vmdk", &file).await;
+    (router, path, grain * GRAIN_BYTES..(grain + 1) * GRAIN_BYTES)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_made_is_refused_with_its_reason_before_the_answer_begins() {
+    let (router, path, _) = damaged(0).await;
+    for form in ["raw", "vdi", "qcow2"] {
+        let asked = format!("{path}?format={form}");
+        let head = ask(&router, "HEAD", &asked, &[], b"").await;
+        assert_eq!(head.status, 200, "nothing is read for it");
+        let refused =
+            ask(&router, "GET", &asked, &[("range", &format!("bytes={}-", 1 << 30))], b"").await.status;
+        assert_eq!(refused, 416);
+        let known = ask(&router, "GET", &asked, &[("if-none-match", head.header(ETAG))], b"").await;
+        assert_eq!(known.status, 304);
+    }
+    let whole = ask(&router, "GET", &format!("{path}?format=raw"), &[], b"").await;
+    assert_eq!(whole.status, 415);
+    let said = String::from_utf8(whole.body).unwrap();
+    assert!(said.contains("vmdk compressed data") && said.contains("(bad-data)"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_on_where_a_transfer_broke_off_hears_why() {
+    let (router, path, bad) = damaged(15).await;
+    let asked = format!("{path}?format=raw");
+    let request = Request::builder().uri(&asked).body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let (mut body, mut arrived) = (response.into_body(), 0);
+    while let Some(Ok(frame)) = body.frame().await {
+        arrived += frame.into_data().unwrap().len();
+    }
+    assert!(arrived > 0 && arrived <= bad.start, "{arrived}");
+    let before = format!("bytes=0-{}", bad.start - 1);
+    assert_eq!(ask(&router, "GET", &asked, &[("range", &before)], b"").await.status, 206);
+    let rest = format!("bytes={}-", bad.start);
+    let refused = ask(&router, "GET", &asked, &[("range", &rest)], b"").await;
+    assert_eq!(refused.status, 415);
+    let said = String::from_utf8(refused.body).unwrap();
+    assert!(said.contains("(bad-data)"), "{said}");
+}

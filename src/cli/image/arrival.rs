@@ -122,7 +122,10 @@ impl Arrival {
         cannot: impl Fn(&std::io::Error) -> Failure,
     ) -> Result<(), Failure> {
         if self.arrived > 0 && !self.wanted.has_ranges {
-            return Err(Failure::failed("what is packed on its way cannot be gone on with; save it again"));
+            return Err(Failure::failed(
+                "what is packed on its way cannot be gone on with: save it again; where that breaks off too, the disk may \
+                 be damaged, and --format raw tells why",
+            ));
         }
         let is_part = self.arrived > 0 || end.is_some();
         let last = end.map(|end| (end - 1).to_string()).unwrap_or_default();

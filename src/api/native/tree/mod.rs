@@ -10,21 +10,21 @@ mod tests;
 pub(super) use page::place_from;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCEPT, ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
     HeaderName, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::{Stream, TryStreamExt, stream};
+use futures::{Stream, stream};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
 use super::named::Path;
-use super::sending::{Wanted, set, wanted};
+use super::sending::{Wanted, begun, set, wanted};
 use super::{image_id, signed_in};
 use crate::api::context::ApiState;
 use crate::api::query;
@@ -117,7 +117,7 @@ pub(super) async fn send(
         .await?;
     drop(turn);
     match opened {
-        Opened::File(file) => serve(state, &tree, file, parts),
+        Opened::File(file) => serve(state, &tree, file, parts).await,
         Opened::Directory(directory) => {
             let (place, volume) = place(&directory.path);
             Ok(show(&place, &directory, volume, &parts.headers))
@@ -163,7 +163,12 @@ fn volume(parts: &Parts) -> Result<Option<u32>, Refusal> {
 }
 
 /// Hands out a file, or a part of it; to HEAD only what would come.
-fn serve(state: &ApiState, tree: &OpenTree, file: OpenFile, parts: &Parts) -> Result<Response, Refusal> {
+async fn serve(
+    state: &ApiState,
+    tree: &OpenTree,
+    file: OpenFile,
+    parts: &Parts,
+) -> Result<Response, Refusal> {
     let (size, tag) = (file.size_bytes(), tag(tree, &file));
     let (status, range) = match wanted(&parts.method, &parts.headers, tag.as_deref(), Some(size)) {
         Wanted::Whole => (StatusCode::OK, ByteRange::whole(size)),
@@ -195,10 +200,9 @@ fn serve(state: &ApiState, tree: &OpenTree, file: OpenFile, parts: &Parts) -> Re
     if status == StatusCode::PARTIAL_CONTENT {
         set(headers, CONTENT_RANGE, &format!("bytes {}-{}/{size}", range.start, range.end - 1));
     }
-    let bytes = pieces(state.clone(), file, range)
-        .inspect_err(move |error| tracing::error!(image = %id, error = %error.message, "a file ends early"))
-        .map_err(|error| std::io::Error::other(error.message));
-    *response.body_mut() = Body::from_stream(bytes);
+    if parts.method != Method::HEAD {
+        *response.body_mut() = begun(pieces(state.clone(), file, range), id).await?;
+    }
     Ok(response)
 }
 

@@ -109,6 +109,30 @@ async fn another_disk_of_the_same_machine_has_files_with_other_tags() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_is_refused_with_its_reason_and_head_reads_nothing() {
+    let data = crate::disk::fixtures::pattern(600_000, 1);
+    let (router, whole) = image("raw", ext(&[("/data", Content::File(&data))])).await;
+    let mut vmdk = get(&router, &format!("{whole}/file?format=vmdk"), &[]).await.body;
+    // In the file: tables and the other files take far less.
+    let at = vmdk.len() / 2;
+    vmdk[at..at + 8].fill(0xff);
+    let (router, image) = image("vmdk", vmdk).await;
+    let path = format!("{image}/tree/data");
+    let head = ask(&router, "HEAD", &path, &[], Vec::new()).await;
+    assert_eq!((head.status, head.header(CONTENT_LENGTH)), (200, "600000"));
+    let (mut statuses, mut said) = (Vec::new(), String::new());
+    for at in (0..600_000).step_by(50_000) {
+        let part = get(&router, &path, &[("range", &format!("bytes={at}-{}", at + 49_999))]).await;
+        if part.status != 206 {
+            said = part.json()["error"]["message"].as_str().unwrap().to_owned();
+        }
+        statuses.push(part.status);
+    }
+    assert!(statuses.contains(&206) && statuses.contains(&415), "{statuses:?}");
+    assert!(said.contains("(bad-data)"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn directories_are_json_or_a_page_in_which_names_are_text() {
     let (router, image) = image("iso", disc()).await;
     for path in ["/tree", "/tree/"] {
