@@ -56,12 +56,12 @@ def stream(grain=None, marker=None):
     return image + bytes(SECTOR)
 
 
-def bomb():
-    """A terabyte that is one table of grains, again and again."""
-    tables = (1 << 40) // (512 * GRAIN)
+def bomb(size):
+    """So many bytes that are one table of grains, again and again."""
+    tables = size // (512 * GRAIN)
     at = DATA_AT + GRAIN
     at += -at % SECTOR
-    image = put(good(capacity=(1 << 40) // SECTOR, directory_at=at // SECTOR), (at, le(TABLE_AT // SECTOR, 4) * tables))
+    image = put(good(capacity=size // SECTOR, directory_at=at // SECTOR), (at, le(TABLE_AT // SECTOR, 4) * tables))
     return put(image, (TABLE_AT, b''.join(le(DATA_AT // SECTOR + number % 8, 4) for number in range(512))))
 
 
@@ -143,7 +143,8 @@ def cases():
         case('compressed without markers', good(flags=0x10001, algorithm=1), 'unsupported'),
         case('a disk without bounds', field(12, AT_END, 8), 'bad-field'),
         case('a disk above the limit', field(12, 1 << 40, 8), 'over-budget'),
-        case('a bomb', bomb(), 'over-budget'),
+        case('a bomb', bomb(1 << 33), 'over-budget'),
+        case('a bomb of more tables than there is room for', bomb(1 << 40), 'bad-table'),
         case('a stream without its marker', ending(1536, b'\2'), 'cut-short'),
         case('a stream without its end', ending(512, b'\1'), 'cut-short'),
         case('a footer of another grain', ending(1024 - 20, le(16, 8)), 'disagreement'),
