@@ -47,5 +47,5 @@ pub use units::{Codec, Unit};
 pub use vdi::Vdi;
 pub use vhd::Vhd;
 pub use vhdx::Vhdx;
-pub use view::{Extent, View};
+pub use view::{Extent, HOLE_BYTES, View};
 pub use vmdk::{Passed, Passing, Vmdk};

@@ -11,7 +11,7 @@ use super::refusal::Error;
 use super::units::Unit;
 
 /// How far a hole is looked through for one extent, in bytes: who reads on in a long one would go over all of it each time.
-const HOLE_BYTES: u64 = 256 << 20;
+pub const HOLE_BYTES: u64 = 256 << 20;
 
 /// A guest's disk. Decoded units are kept for whoever reads on, as far as the budget goes.
 pub struct View<G> {

@@ -4,7 +4,7 @@
 //! compared byte by byte. Memory and time of one answer are bounded: what there is more of comes with the next.
 
 use super::guests::{GuestDisk, What};
-use crate::disk::Extent;
+use crate::disk::{Extent, HOLE_BYTES};
 use crate::model::{ByteRange, ImageId};
 use crate::service::{Actor, Error, Service};
 
@@ -12,11 +12,9 @@ use crate::service::{Actor, Error, Service};
 pub const EXTENTS_MAX: usize = 10_000;
 /// Steps of one answer, at most: what is looked at between two of its extents counts too.
 const STEPS_MAX: usize = 1 << 20;
-/// How far two disks are looked at in one step where they have data: a container's run may be all of it, of whose entries each is
+/// How far two disks are looked at in one step where they have data (a hole of both: [`HOLE_BYTES`]): a container's run may be all of it, of whose entries each is
 /// looked at, while what is stored tells them apart after a few KiB.
 const LOOK_BYTES: u64 = 1 << 20;
-/// The same where neither has any.
-const HOLE_BYTES: u64 = 256 << 20;
 /// Bytes compared at once.
 const COMPARE_BYTES: usize = 256 << 10;
 /// What changes are told in, where they are compared byte by byte.
