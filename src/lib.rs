@@ -7,6 +7,8 @@
 //! `tests/tidy` holds the table.
 #![doc = include_str!("ARCHITECTURE.md")]
 #![forbid(unsafe_code)]
+// Neither input nor a fault may end the process; tests end that way.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod api;
 pub mod base;
