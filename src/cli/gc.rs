@@ -52,12 +52,15 @@ impl Gc {
             ];
             output.rows(&packs, &columns)?;
         }
-        let said = (self.recipes && !self.dry_run).then(|| of_recipes(&result));
+        let said = self.recipes.then(|| match self.dry_run {
+            true => foreseen_of_recipes(&result),
+            false => of_recipes(&result),
+        });
         if !output.json
-            && !self.recipes
+            && (self.dry_run || !self.recipes)
             && let Some(members) = result.as_object_mut()
         {
-            // Nobody asked about them.
+            // Nobody asked about them, or the words say all that is known.
             members.retain(|name, _| !name.starts_with("recipe"));
         }
         output.record(&result)?;
@@ -93,6 +96,31 @@ fn of_recipes(result: &Value) -> String {
         ));
     }
     said.push('.');
+    said.push_str(&settled(result));
+    if number("ended_early") > 0 {
+        said.push_str("\n  it was ended early: the same command goes on");
+    }
+    said
+}
+
+/// What would come of recipes, in words.
+fn foreseen_of_recipes(plan: &Value) -> String {
+    let number = |name: &str| plan[name].as_u64().unwrap_or(0);
+    let mut said = format!("Images that recipes would be tried for: {}", number("recipes_to_try"));
+    if number("recipes_to_try") > 0 {
+        let held = human_bytes(number("recipe_plain_bytes"));
+        said.push_str(&format!(
+            ", which hold {held} in compressed units; how much of that other images share shows when it is done"
+        ));
+    }
+    said.push('.');
+    said.push_str(&settled(plan));
+    said
+}
+
+/// What is known of images that nothing changes for, a line each.
+fn settled(result: &Value) -> String {
+    let mut said = String::new();
     for (name, why) in [
         ("recipes_kept_before", "kept by recipes before"),
         ("recipes_not_packed", "left alone, as next to nothing in them is compressed"),
@@ -101,14 +129,14 @@ fn of_recipes(result: &Value) -> String {
             "recipes_unreadable",
             "left alone, as they could not be read, or went meanwhile (tintype check tells more)",
         ),
-        ("recipes_unfit", "not looked at, as they are no qcow2 or VMDK, not active, or smaller than 1 MiB"),
+        (
+            "recipes_unfit",
+            "not looked at, as they are no qcow2 or VMDK of their own (an OVA is none), not active, or smaller than 1 MiB",
+        ),
     ] {
-        if number(name) > 0 {
-            said.push_str(&format!("\n  {}: {why}", number(name)));
+        if let Some(count) = result[name].as_u64().filter(|count| *count > 0) {
+            said.push_str(&format!("\n  {count}: {why}"));
         }
-    }
-    if number("ended_early") > 0 {
-        said.push_str("\n  it was ended early: the same command goes on");
     }
     said
 }
@@ -133,6 +161,14 @@ mod tests {
         {
             assert!(some.contains(said), "{some}");
         }
+    }
+
+    #[test]
+    fn what_recipes_would_be_tried_for_is_told() {
+        let none = foreseen_of_recipes(&json!({"recipes_to_try": 0, "recipes_kept_before": 3}));
+        assert_eq!(none, "Images that recipes would be tried for: 0.\n  3: kept by recipes before");
+        let some = foreseen_of_recipes(&json!({"recipes_to_try": 1, "recipe_plain_bytes": 2048}));
+        assert!(some.contains("for: 1, which hold 2.0 KiB in compressed units"), "{some}");
     }
 
     #[test]

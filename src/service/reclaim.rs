@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use super::audit::Act;
-use super::images::{Kept, Which};
+use super::images::{Kept, RecipePlan, Which};
 use super::jobs::JobAtWork;
 use super::rights::{Action, Resource};
 use super::upkeep::Step;
@@ -29,6 +29,15 @@ pub struct Collected {
     /// Images whose manifest cannot be read and whose packs nobody knows, each with the reason and
     /// what to do: packs they may need were withheld.
     pub unreadable: Vec<String>,
+}
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Foreseen {
+    /// With packs.
+    pub packs: Plan,
+    /// With compressed images, where recipes are asked for.
+    pub recipes: Option<RecipePlan>,
 }
 
 impl Collected {
@@ -202,9 +211,10 @@ impl Service {
     ///
     /// # Errors
     /// [`ErrorKind::Forbidden`], or when the catalog or the medium fails.
-    pub fn plan_reclaim(&self, actor: &Actor, wish: Wish) -> Result<Plan, Error> {
+    pub fn plan_reclaim(&self, actor: &Actor, wish: Wish, recipes: bool) -> Result<Foreseen, Error> {
         actor.expect(Action::StoreReclaim, Resource::None)?;
-        Ok(self.store.plan(wish)?)
+        let recipes = recipes.then(|| self.plan_recipes()).transpose()?;
+        Ok(Foreseen { packs: self.store.plan(wish)?, recipes })
     }
 }
 

@@ -10,8 +10,8 @@ use super::error::Refusal;
 use super::{permitted, work};
 use crate::api::context::ApiState;
 use crate::service::Error;
-use crate::service::images::Which;
-use crate::service::reclaim::{Collected, figures};
+use crate::service::images::{RecipePlan, Which};
+use crate::service::reclaim::{Collected, Foreseen, figures};
 use crate::service::rights::Action;
 use crate::store::{Compare, Plan, PlannedPack, Wish};
 
@@ -38,10 +38,10 @@ pub(super) async fn gc(State(state): State<ApiState>, request: Request) -> Resul
         recompress: asked.recompress,
     };
     Ok(work::respond(state, move |service, tell| {
-        let recipes = asked.recipes.then_some(Which::All);
         if asked.dry_run {
-            return Ok(plan_body(&service.plan_reclaim(&actor, wish)?));
+            return Ok(plan_body(&service.plan_reclaim(&actor, wish, asked.recipes)?));
         }
+        let recipes = asked.recipes.then_some(Which::All);
         Ok(collected_body(&service.reclaim(&actor, wish, recipes, tell)?))
     }))
 }
@@ -66,8 +66,8 @@ fn collected_body(collected: &Collected) -> Value {
     body
 }
 
-fn plan_body(plan: &Plan) -> Value {
-    let Plan { delete, compact, duplicates, recompress } = plan;
+fn plan_body(foreseen: &Foreseen) -> Value {
+    let Plan { delete, compact, duplicates, recompress } = &foreseen.packs;
     let sum = |packs: &[PlannedPack], of: fn(&PlannedPack) -> u64| packs.iter().map(of).sum::<u64>();
     let known: Vec<PlannedPack> = delete.iter().chain(compact).cloned().collect();
     let actions = [("delete", delete), ("compact", compact), ("recompress", recompress)];
@@ -85,6 +85,20 @@ fn plan_body(plan: &Plan) -> Value {
         members.insert("duplicate_chunks".into(), found.chunks.into());
         members.insert("duplicate_bytes".into(), found.bytes.into());
     }
+    if let (Some(RecipePlan { streams, packed_bytes, settled }), Some(members)) =
+        (foreseen.recipes, body.as_object_mut())
+    {
+        let figures = [
+            ("recipes_to_try", streams),
+            ("recipe_plain_bytes", packed_bytes),
+            ("recipes_kept_before", settled.kept_before),
+            ("recipes_not_packed", settled.not_packed),
+            ("recipes_not_made_again", settled.not_made_again),
+            ("recipes_unreadable", settled.unreadable),
+            ("recipes_unfit", settled.unfit),
+        ];
+        members.extend(figures.map(|(name, figure)| (name.to_owned(), figure.into())));
+    }
     body
 }
 
@@ -101,6 +115,7 @@ fn pack_body(action: &str, pack: &PlannedPack) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::images::Kept;
     use crate::store::Shared;
 
     #[test]
@@ -130,12 +145,17 @@ mod tests {
             duplicates: Some(Shared { chunks: 3, bytes: 60_000, ..Shared::default() }),
             recompress: vec![pack(3, 50, 50)],
         };
-        let body = plan_body(&plan);
+        let recipes =
+            RecipePlan { streams: 2, packed_bytes: 9, settled: Kept { unfit: 1, ..Kept::default() } };
+        let body = plan_body(&Foreseen { packs: plan, recipes: Some(recipes) });
         assert_eq!(body["returned_bytes"], 170);
         assert_eq!(body["written_bytes"], 30);
         assert_eq!(body["recompress_bytes"], 50);
         assert_eq!(body["packs"][1]["action"], "compact");
         assert_eq!((&body["duplicate_chunks"], &body["duplicate_bytes"]), (&json!(3), &json!(60_000)));
-        assert_eq!(plan_body(&Plan::default()).get("duplicate_bytes"), None);
+        assert_eq!((&body["recipes_to_try"], &body["recipe_plain_bytes"]), (&json!(2), &json!(9)));
+        assert_eq!((&body["recipes_unfit"], &body["recipes_not_packed"]), (&json!(1), &json!(0)));
+        let nothing = plan_body(&Foreseen { packs: Plan::default(), recipes: None });
+        assert_eq!((nothing.get("duplicate_bytes"), nothing.get("recipes_to_try")), (None, None));
     }
 }

@@ -131,7 +131,8 @@ fn store() -> Vec<Operation> {
             .query("dry_run", flag())
             .query("dedup", flag())
             .query("compact", flag())
-            .query("recompress", flag()),
+            .query("recompress", flag())
+            .query("recipes", flag()),
         get("/tintype/v1/users/{user}/lock", "Tell whether a user is locked out").gives(200, lock),
         delete("/tintype/v1/users/{user}/lock", "Let a user in again").gives_nothing(204),
     ]

@@ -69,7 +69,7 @@ pub(super) use looking_turns::Looks;
 pub use own::{Kind, Label};
 pub use protection::Protections;
 pub use read::Listing;
-pub use recipes::{Kept, RecipePolicy, Which};
+pub use recipes::{Kept, RecipePlan, RecipePolicy, Which};
 pub(super) use recipes::{Reads, Tried};
 pub(super) use referring::Fetches;
 pub use referring::{Beside, LocationChange, NewLocation, Validation};

@@ -109,7 +109,7 @@ impl Reader {
     }
 
     /// Whether the stream is made by a recipe.
-    pub(super) fn is_made(&self) -> bool {
+    pub fn is_made(&self) -> bool {
         self.layout.composition().is_some()
     }
 

@@ -5,6 +5,7 @@
 //! made again.
 
 mod pieces;
+mod planning;
 mod reads;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use planning::RecipePlan;
 pub use reads::Reads;
 
 use super::stored::{Stored, refusal};
@@ -218,7 +220,7 @@ impl Service {
         let opened = self.store.reader_for_upkeep(content).map_err(Error::from);
         let opened = opened.and_then(|reader| packed(format, Stored(reader), &self.rules.disks));
         match opened {
-            Ok(Some(guest)) => {
+            Ok(Some((guest, _))) => {
                 Ok(Looked::Done(self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch)?))
             }
             Ok(None) => Ok(Looked::NotPacked),
@@ -267,12 +269,13 @@ enum Looked {
     Unreadable,
 }
 
-/// An opened container whose tables tell that there is something to gain.
-fn packed(format: Format, source: Stored, budgets: &Budgets) -> Result<Option<Box<dyn Guest>>, Error> {
+/// An opened container whose tables tell that there is something to gain, and the bytes that its compressed units hold.
+fn packed(format: Format, source: Stored, budgets: &Budgets) -> Result<Option<(Box<dyn Guest>, u64)>, Error> {
     let file_bytes = source.size_bytes();
     let Some(guest) = disk::open(format, source, budgets).map_err(refusal)? else { return Ok(None) };
     let survey = disk::survey(&*guest, file_bytes, format, budgets).map_err(refusal)?;
-    Ok((survey.packed_bytes > survey.plain_bytes / PACKED_SHARE).then_some(guest))
+    let gains = survey.packed_bytes > survey.plain_bytes / PACKED_SHARE;
+    Ok(gains.then_some((guest, survey.packed_bytes)))
 }
 
 /// The container of an image that may have compressed units.

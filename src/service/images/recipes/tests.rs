@@ -109,6 +109,11 @@ async fn it_is_told_what_was_looked_at_and_why_images_stay_as_they_are() {
         uploaded(&service, format, data).await.1.unwrap();
     }
     let before = service.store.stats().unwrap().stored_bytes;
+    let plan = service.plan_recipes().unwrap();
+    assert_eq!((plan.streams, plan.packed_bytes), (1, (CLUSTERS * CLUSTER) as u64), "{plan:?}");
+    assert_eq!(plan.settled, Kept { not_packed: 1, unfit: 1, ..Kept::default() });
+    assert_eq!(service.plan_recipes().unwrap(), plan, "a plan leaves nothing behind");
+    assert_eq!(service.store.stats().unwrap().stored_bytes, before);
     let kept = service.keep_recipes(Which::All, &mut on).unwrap();
     assert_eq!((kept.looked_at, kept.streams, kept.kept_before), (2, 1, 0), "{kept:?}");
     assert_eq!((kept.unfit, kept.not_packed, kept.left_alone()), (1, 1, 1), "{kept:?}");
@@ -119,6 +124,7 @@ async fn it_is_told_what_was_looked_at_and_why_images_stay_as_they_are() {
     let again = service.keep_recipes(Which::All, &mut on).unwrap();
     let known = Kept { looked_at: 2, kept_before: 1, not_packed: 1, unfit: 1, ..Kept::default() };
     assert_eq!(again, known);
+    assert_eq!(service.plan_recipes().unwrap(), RecipePlan { settled: known, ..RecipePlan::default() });
 }
 
 /// A qcow2 none of whose clusters is compressed.
