@@ -37,7 +37,7 @@ pub struct Node {
     pub size_bytes: u64,
     /// Permissions, where the file system has them.
     pub mode: Option<u16>,
-    /// When its content changed, in seconds since 1970, where the file system says so.
+    /// When its content changed, in seconds since 1970, where the file system says so; FAT has times of no zone, which say nothing.
     pub modified_s: Option<i64>,
     /// Where it lies.
     pub(super) spot: Spot,

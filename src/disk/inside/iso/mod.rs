@@ -145,7 +145,8 @@ impl Disc {
         let Names::RockRidge(skip) = self.names else {
             let name = if self.names == Names::Joliet { record.wide_name() } else { record.plain_name() };
             let kind = if record.is_directory() { NodeKind::Directory } else { NodeKind::File };
-            return Ok(Some(Entry { name, node: node(kind, None, pieces, None) }));
+            let node = Node { modified_s: record.recorded_s(), ..node(kind, None, pieces, None) };
+            return Ok(Some(Entry { name, node }));
         };
         let more = self.more(record, skip)?;
         if more.is_moved_away {
@@ -164,7 +165,8 @@ impl Disc {
         };
         let mode = more.mode.map(|mode| (mode & 0o7777) as u16);
         let link = (kind == NodeKind::Link).then_some(more.link);
-        Ok(Some(Entry { name, node: node(kind, mode, pieces, link) }))
+        let node = Node { modified_s: record.recorded_s(), ..node(kind, mode, pieces, link) };
+        Ok(Some(Entry { name, node }))
     }
 
     /// A directory that was moved: its first record is its own.

@@ -2,6 +2,9 @@
 //!
 //! Invariant: a record and its name lie in the bytes that it was read from.
 
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
 use crate::disk::fields::Fields;
 
 const BYTES_MIN: usize = 34;
@@ -32,6 +35,17 @@ impl<'b> Record<'b> {
         // Blocks of attributes lie in front.
         let block = u64::from(fields.le32(2)) + u64::from(self.byte(1));
         (block * block_bytes, u64::from(fields.le32(10)))
+    }
+
+    /// When it was recorded, in seconds since 1970, which is the time of the file for whoever makes a disc of files; `None` where
+    /// nobody says, or it is no time (ECMA-119, section 9.1.5).
+    pub(super) fn recorded_s(&self) -> Option<i64> {
+        let part = |at| i8::try_from(self.byte(at)).ok();
+        let year = 1900 + i16::from(self.byte(18));
+        let at = DateTime::new(year, part(19)?, part(20)?, part(21)?, part(22)?, part(23)?, 0).ok()?;
+        let quarters_of_an_hour = i32::from(self.byte(24).cast_signed());
+        let zone = Offset::from_seconds(quarters_of_an_hour * 900).ok()?;
+        zone.to_timestamp(at).ok().map(|stamp| stamp.as_second())
     }
 
     pub(super) fn is_directory(&self) -> bool {

@@ -42,6 +42,32 @@ fn plain_names_are_shown_in_small_letters_without_their_version() {
 }
 
 #[test]
+fn a_file_has_the_time_of_its_record_where_that_is_one() {
+    // What date -u -d says of these; the last byte counts quarters of an hour east of Greenwich.
+    for (bytes, modified_s) in [
+        ([126, 11, 28, 12, 30, 5, 0], Some(1_795_869_005)),
+        ([126, 11, 28, 13, 30, 5, 4], Some(1_795_869_005)),
+        ([126, 11, 28, 7, 30, 5, (-20_i8).cast_unsigned()], Some(1_795_869_005)),
+        ([70, 1, 1, 0, 0, 0, 0], Some(0)),
+        ([0; 7], None),
+        ([126, 2, 30, 0, 0, 0, 0], None),
+        ([126, 11, 28, 24, 0, 0, 0], None),
+        ([255; 7], None),
+    ] {
+        for rock_ridge in [false, true] {
+            let mut image = iso(&[("/file", Content::File(b"x"))], rock_ridge);
+            // It comes after those of the directory itself and its parent.
+            let own = 18 * 2048;
+            let parent = own + usize::from(image[own]);
+            let record = parent + usize::from(image[parent]);
+            put(&mut image, record + 18, &bytes);
+            let listing = open(image).unwrap().list("/", 10).unwrap().unwrap();
+            assert_eq!(listing.entries[0].node.modified_s, modified_s, "{bytes:?}");
+        }
+    }
+}
+
+#[test]
 fn a_directory_that_is_in_itself_ends_with_the_path() {
     let mut image = iso(&[("/a/file", Content::File(b"x"))], false);
     // The only directory leads back to the topmost one.
