@@ -1,9 +1,8 @@
 //! Image data in and out, streamed.
 //!
-//! Invariant: no body is held in memory; a download that meets damage ends the connection
+//! Invariant: no body is held in memory; a download that meets damage is refused, or ends the connection where it has begun,
 //! instead of the bytes being wrong.
 
-use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
@@ -11,7 +10,7 @@ use futures::TryStreamExt;
 
 use super::call::{Call, no_content};
 use super::error::Refusal;
-use crate::api::body::frames;
+use crate::api::body::{begun, frames};
 use crate::api::query;
 use crate::model::range::RangeError;
 use crate::model::{ByteRange, ImageId};
@@ -60,17 +59,14 @@ pub(super) async fn download(mut call: Call, id: ImageId) -> Result<Response, Re
         Some(_) => None,
     };
     let mut left = size;
-    let bytes = reader
-        .stream(range)
-        .inspect_err(move |error| tracing::error!(image = %id, %error, "a download ends early"))
-        .inspect_ok(move |piece| {
-            // Nobody asks for the end of a stream whose length was said.
-            left = left.saturating_sub(piece.len() as u64);
-            if left == 0 {
-                noted.take().into_iter().for_each(WholeDownload::ended);
-            }
-        });
-    let mut response = Response::new(Body::from_stream(bytes));
+    let bytes = reader.stream(range).inspect_ok(move |piece| {
+        // Nobody asks for the end of a stream whose length was said.
+        left = left.saturating_sub(piece.len() as u64);
+        if left == 0 {
+            noted.take().into_iter().for_each(WholeDownload::ended);
+        }
+    });
+    let mut response = Response::new(begun(bytes, id).await?);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(OCTETS));
     headers.insert(CONTENT_LENGTH, range.len().into());

@@ -12,10 +12,11 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::Refusal;
+use crate::api::body::begun;
 use crate::api::entity_tags::names;
 use crate::model::range::RangeError;
 use crate::model::{ByteRange, Image, ImageId};
@@ -106,27 +107,6 @@ impl Sending<'_> {
     }
 }
 
-/// A body of these bytes, the first of which are there.
-///
-/// # Errors
-/// Why there are none. What goes wrong later can only break the body off.
-pub(super) async fn begun<S, E>(bytes: S, id: ImageId) -> Result<Body, Refusal>
-where
-    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
-    E: Into<Error> + Send + 'static,
-{
-    let mut bytes = Box::pin(bytes.map_err(Into::into));
-    let Some(first) = bytes.try_next().await? else { return Ok(Body::empty()) };
-    let rest = bytes.or_else(move |error: Error| async move {
-        tracing::error!(image = %id, %error, "data on its way out ends early");
-        // A connection that breaks off keeps back what was not written yet: whoever asks for the rest would ask for the same
-        // again, and never hear the reason.
-        tokio::task::yield_now().await;
-        Err(std::io::Error::other(error.message))
-    });
-    Ok(Body::from_stream(stream::iter([Ok(first)]).chain(rest)))
-}
-
 /// Nothing, where a body of this length would be. An empty one says that it has no byte, which is told to the client when nobody
 /// says how many there are.
 fn no_body(size: Option<u64>) -> Body {
@@ -186,11 +166,7 @@ pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-    use http_body_util::BodyExt;
-
     use super::*;
-    use crate::service::ErrorKind;
 
     fn asked(headers: &[(&'static str, &str)]) -> Wanted {
         let headers = headers
@@ -232,25 +208,6 @@ mod tests {
         assert_eq!(asked(&[("if-match", "*")]), Wanted::Whole);
         assert_eq!(asked(&[("if-none-match", "W/\"t\""), ("range", "bytes=0-0")]), Wanted::Unchanged);
         assert_eq!(asked(&[("if-none-match", "\"a\"")]), Wanted::Whole);
-    }
-
-    #[tokio::test]
-    async fn what_cannot_begin_is_refused_and_what_breaks_off_is_sent_as_far_as_it_came() {
-        let id = ImageId::parse("00000000-0000-4000-8000-000000000000").unwrap();
-        let bad = || Err(Error::new(ErrorKind::UnsupportedContent, "bad data"));
-        let good = |text: &'static str| Ok(Bytes::from_static(text.as_bytes()));
-        let refused = begun(stream::iter([bad(), good("a")]), id).await.unwrap_err();
-        assert_eq!(refused.message(), "bad data");
-        assert_eq!(refused.into_response().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        let mut body = begun(stream::iter([good("a"), good("b"), bad()]), id).await.unwrap();
-        for text in ["a", "b"] {
-            let frame = body.frame().await.unwrap().unwrap();
-            assert_eq!(frame.into_data().unwrap(), text);
-        }
-        assert!(body.frame().now_or_never().is_none(), "what came is written first");
-        assert!(body.frame().await.unwrap().is_err());
-        let nothing = stream::empty::<Result<Bytes, Error>>();
-        assert!(begun(nothing, id).await.unwrap().frame().await.is_none());
     }
 
     #[test]

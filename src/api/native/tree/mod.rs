@@ -24,8 +24,9 @@ use serde_json::{Value, json};
 
 use super::error::Refusal;
 use super::named::Path;
-use super::sending::{Wanted, begun, set, wanted};
+use super::sending::{Wanted, set, wanted};
 use super::{image_id, signed_in};
+use crate::api::body::begun;
 use crate::api::context::ApiState;
 use crate::api::query;
 use crate::api::routing::{Routes, get};
