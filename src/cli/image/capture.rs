@@ -134,6 +134,11 @@ impl Source for Local {
 
     fn read_exact_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
         let read = self.file.read_exact_at(out, at);
+        // Its end is told nobody before it is known to be the file's.
+        if read.is_ok() && at + out.len() as u64 == self.size_bytes {
+            let is = self.end()?;
+            return if is == self.size_bytes { Ok(()) } else { Err(Resized::error(self.size_bytes, is)) };
+        }
         read.map_err(|error| match self.end() {
             Ok(is) if error.kind() == io::ErrorKind::UnexpectedEof && is < self.size_bytes => {
                 Resized::error(self.size_bytes, is)
@@ -178,6 +183,20 @@ mod tests {
         disk.read_exact_at(4 << 20, &mut read).unwrap();
         assert_eq!(read, vec![7; 4096]);
         assert!(Local::open(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_file_that_grew_shows_at_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 20).unwrap();
+        let disk = Local::open(&path).unwrap();
+        disk.read_exact_at((1 << 20) - 1, &mut [0]).unwrap();
+        file.set_len(2 << 20).unwrap();
+        disk.read_exact_at(0, &mut [0; 4096]).unwrap();
+        let error = disk.read_exact_at((1 << 20) - 1, &mut [0]).unwrap_err();
+        assert_eq!(error.to_string(), "became longer while it was read (1048576 -> 2097152 bytes)");
     }
 
     #[test]
