@@ -7,7 +7,6 @@ use std::ops::{Bound, ControlFlow};
 
 use super::error::Error;
 use super::records::disk_export::DiskExportRecord;
-use crate::base::Time;
 use crate::db::codec::{self, Unreadable};
 use crate::db::{Rows, Table, WriteTxn};
 use crate::model::{DiskExport, ExportHash};
@@ -38,15 +37,6 @@ pub fn put(txn: &WriteTxn, export: &DiskExport) -> Result<(), Error> {
 /// When the database fails.
 pub fn delete(txn: &WriteTxn, hash: &ExportHash) -> Result<bool, Error> {
     Ok(txn.remove(&EXPORTS, hash)?)
-}
-
-/// Removes those that had ended by `now`.
-///
-/// # Errors
-/// When the database fails, or a record is unreadable.
-pub fn purge_expired(txn: &WriteTxn, now: Time) -> Result<(), Error> {
-    let ended = list(txn)?.into_iter().filter(|export| export.expires_at <= now);
-    ended.into_iter().try_for_each(|export| delete(txn, &export.hash).map(drop))
 }
 
 /// All exports, expired or not.

@@ -117,6 +117,9 @@ impl Nbd {
         if self.insecure && !self.tls_cert.is_empty() {
             return Err("nbd.insecure: there is TLS; leave one of them out".into());
         }
+        if self.insecure && !self.is_on() {
+            return Err("nbd.insecure: no disk is served without nbd.listen (--nbd)".into());
+        }
         self.users()?;
         if self.is_on() {
             self.place()?;
@@ -256,6 +259,8 @@ mod tests {
             ("0.0.0.0:10809", true, false),
             ("192.0.2.1:10809", true, false),
             ("0.0.0.0:10809", false, true),
+            ("", true, false),
+            ("", false, true),
             ("unix:tintype.sock", false, false),
             ("10809", false, false),
         ] {

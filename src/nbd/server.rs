@@ -25,7 +25,7 @@ use super::served::{Client, Offered, Shelf};
 use super::tls::Tls;
 use super::transmission::{self, Ended};
 use crate::service::disk_exports::Attached;
-use crate::service::{Error, Service, Source};
+use crate::service::{Error, ErrorKind, Service, Source};
 
 /// Pause after the system could not give a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -65,7 +65,8 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
-/// Takes connections until `stop` is cancelled, then lets them end until the deadline.
+/// Takes connections until `stop` is cancelled, then lets them end until the deadline. What a client had written and is then not
+/// stored as an image is on record before this ends.
 pub async fn serve(listener: Listener, service: Service, options: Options, stop: CancellationToken) {
     let server = Server {
         service,
@@ -96,11 +97,7 @@ pub async fn serve(listener: Listener, service: Service, options: Options, stop:
         };
         let connection = server.clone();
         tasks.spawn(async move {
-            let kill = connection.kill.clone();
-            tokio::select! {
-                () = connection.welcome(stream, source) => {}
-                () = kill.cancelled() => {}
-            }
+            connection.welcome(stream, source).await;
             drop(slot);
         });
     }
@@ -247,7 +244,10 @@ impl Server {
                 () = self.refused(offered.clone()) => {}
             }
         };
-        let ended = transmission::run(reader, writer, agreed, &self.pages, traffic, stopped).await;
+        let ended = tokio::select! {
+            ended = transmission::run(reader, writer, agreed, &self.pages, traffic, stopped) => ended,
+            () = self.kill.cancelled() => Ended::Stopped,
+        };
         tracing::info!(%image, source = source.text(), ?ended, "disconnected from a disk");
         let export = offered.connection.export.as_ref();
         if let Some(name) = export.and_then(|export| export.capture.clone()) {
@@ -291,7 +291,14 @@ impl Server {
 
     async fn keep(&self, offered: Arc<Offered>, name: String) {
         let from = offered.connection.open.image.id;
-        match capture(&self.service, offered.clone(), name.clone()).await {
+        let captured = tokio::select! {
+            captured = capture(&self.service, offered.clone(), name.clone()) => captured,
+            () = self.kill.cancelled() => {
+                let why = "the server stopped before all of it was stored (server.drain_s)";
+                Err(Error::new(ErrorKind::Unavailable, why))
+            }
+        };
+        match captured {
             Ok(image) => tracing::info!(%from, image = %image.id, "captured what was written to a disk"),
             Err(error) => {
                 tracing::error!(%from, %error, internal = error.internal, "what was written to a disk is lost");
@@ -318,7 +325,7 @@ impl Server {
         let service = self.service.clone();
         tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|died| {
             tracing::error!(%died, "a use case panicked");
-            Err(Error::new(crate::service::ErrorKind::Internal, "the server failed; its log says why"))
+            Err(Error::new(ErrorKind::Internal, "the server failed; its log says why"))
         })
     }
 }

@@ -27,6 +27,10 @@ struct World {
 
 impl World {
     fn new(connections_max: usize, handshake_ms: u64) -> World {
+        World::that_drains(connections_max, handshake_ms, Duration::from_secs(5))
+    }
+
+    fn that_drains(connections_max: usize, handshake_ms: u64, drain_deadline: Duration) -> World {
         let (service, dir, stop) =
             (testing::service().0, tempfile::tempdir().unwrap(), CancellationToken::new());
         service.disk_exports().are_served_at("nbd+unix:///?socket=nbd".into());
@@ -34,7 +38,7 @@ impl World {
             connections_max,
             handshake_timeout: Duration::from_millis(handshake_ms),
             review_every: Duration::from_millis(50),
-            drain_deadline: Duration::from_secs(5),
+            drain_deadline,
             pages_bytes: 1 << 20,
             // Two blocks, and a little.
             overlays: Overlays::new(9000, 9000),
@@ -247,6 +251,25 @@ async fn a_capture_that_fails_is_on_record() {
     let (is_kept, lost) = world.end().await;
     assert!(!is_kept);
     assert!(lost.len() == 1 && lost[0].contains("limit"), "{lost:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_the_stop_cuts_off_is_on_record() {
+    let world = World::that_drains(8, 5000, Duration::ZERO);
+    let (_, name) = world.export(true, Some("kept")).await;
+    let mut client = world.at_disk(&name).await;
+    assert!(writes(&mut client, 0, 100).await);
+    ask(&mut client, command::DISCONNECT, 0, 0).await;
+    // Wherever the stop meets it, before it begins, on the way or after its end: what was written is there, or said to be lost.
+    let (is_kept, lost) = world.end().await;
+    assert_eq!(lost.len(), usize::from(!is_kept), "{lost:?}");
+    // A client that is not done is no reason to wait either.
+    let world = World::that_drains(8, 5000, Duration::ZERO);
+    let (_, name) = world.export(true, Some("kept")).await;
+    let mut client = world.at_disk(&name).await;
+    assert!(writes(&mut client, 0, 100).await);
+    let (is_kept, lost) = world.end().await;
+    assert!(!is_kept && lost.len() == 1, "{lost:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

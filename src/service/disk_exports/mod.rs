@@ -19,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 pub use connecting::{Attached, Connection};
 pub use traffic::{Traffic, TrafficFigures};
 
+use crate::base::Time;
 use crate::base::limits::{EXPORTS_MAX, PROJECT_EXPORTS_MAX};
 use crate::catalog::{disk_exports, images};
-use crate::db::Rows;
+use crate::db::{Rows, WriteTxn};
 use crate::model::disk_export::export_id;
 use crate::model::{DiskExport, ExportHash, ImageId, Opener, Operation, ProjectId};
 use crate::service::audit::Act;
@@ -139,6 +140,21 @@ impl Exports {
         self.live().get(hash).map_or(0, |live| live.seats.len())
     }
 
+    /// Removes the exports that nobody can connect to any more, as they have ended or their images are gone, and is connected to;
+    /// gives the others.
+    fn drop_dead(&self, txn: &WriteTxn, now: Time) -> Result<Vec<DiskExport>, Error> {
+        let mut kept = Vec::new();
+        for export in disk_exports::list(txn)? {
+            let is_of_use = now < export.expires_at && images::get(txn, &export.image)?.is_some();
+            if is_of_use || self.connections(&export.hash) > 0 {
+                kept.push(export);
+            } else {
+                disk_exports::delete(txn, &export.hash)?;
+            }
+        }
+        Ok(kept)
+    }
+
     fn close(&self, hash: &ExportHash) -> Cut {
         let seats = match self.live().get(hash) {
             None => return Cut::default(),
@@ -213,10 +229,9 @@ impl Service {
             is_writable: new.is_writable,
             capture: new.capture,
         };
-        let made = export.clone();
+        let (made, live) = (export.clone(), self.disk_exports.clone());
         self.recorded(actor, Act::new(Operation::OpenDiskExport), move |txn, act| {
-            disk_exports::purge_expired(txn, now)?;
-            let all = disk_exports::list(txn)?;
+            let all = live.drop_dead(txn, now)?;
             let own = all.iter().filter(|other| other.opener.project == made.opener.project).count();
             if own >= PROJECT_EXPORTS_MAX || all.len() >= EXPORTS_MAX {
                 return Err(Error::too_large(format!(
@@ -231,21 +246,27 @@ impl Service {
         Ok((KnownExport { export, image_name: image.name, connections: 0 }, name))
     }
 
-    /// The exports that are open: those of the caller's own in the project it acts in, or all for whoever looks after the box.
+    /// The exports that are open, or that somebody is still connected to: those of the caller's own in the project it acts in, or
+    /// all for whoever looks after the box.
     ///
     /// # Errors
     /// When the catalog fails.
     pub fn open_disk_exports(&self, actor: &Actor) -> Result<Vec<KnownExport>, Error> {
         let (read, now) = (self.db.read()?, self.clock.now());
         let mut all = disk_exports::list(&read)?;
-        all.retain(|export| now < export.expires_at && is_own(actor, export));
+        all.retain(|export| is_own(actor, export));
         all.sort_by_key(|export| export.opened_at);
-        let known = |export: DiskExport| {
+        let mut known = Vec::with_capacity(all.len());
+        for export in all {
             let image = images::get(&read, &export.image)?;
             let connections = self.disk_exports.connections(&export.hash);
-            Ok(KnownExport { image_name: image.and_then(|image| image.name), connections, export })
-        };
-        all.into_iter().map(known).collect()
+            // Ended, or without its image, it is of use to nobody but those who are connected.
+            if (now < export.expires_at && image.is_some()) || connections > 0 {
+                let image_name = image.and_then(|image| image.name);
+                known.push(KnownExport { export, image_name, connections });
+            }
+        }
+        Ok(known)
     }
 
     /// Closes an export, by what people call it, and ends its connections; says what became of them.
@@ -313,11 +334,7 @@ fn is_own(actor: &Actor, export: &DiskExport) -> bool {
 }
 
 /// The export, if its name is good at the moment.
-fn open_now(
-    rows: &impl Rows,
-    hash: &ExportHash,
-    now: crate::base::Time,
-) -> Result<Option<DiskExport>, Error> {
+fn open_now(rows: &impl Rows, hash: &ExportHash, now: Time) -> Result<Option<DiskExport>, Error> {
     Ok(disk_exports::get(rows, hash)?.filter(|export| now < export.expires_at))
 }
 

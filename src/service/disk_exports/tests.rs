@@ -73,6 +73,32 @@ async fn a_name_opens_the_disk_until_it_ends_or_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_export_goes_with_its_image_unless_somebody_is_connected() {
+    let (service, clock) = served();
+    let admin = service.local_admin().unwrap();
+    let (one, other) = (image(&service, &admin, "one").await, image(&service, &admin, "other").await);
+    let (_, name) = service.open_disk_export(&admin, new(&one)).unwrap();
+    let attached = service.attach(&service.find_export(&name, NOBODY).unwrap(), || true).unwrap();
+    service.delete_image(&admin, &one.id).unwrap();
+    let kept = || disk_exports::list(&service.db.read().unwrap()).unwrap().len();
+    let listed = || service.open_disk_exports(&admin).unwrap();
+    service.open_disk_export(&admin, new(&other)).unwrap();
+    assert_eq!((listed().len(), listed()[0].connections, listed()[0].image_name.as_ref()), (2, 1, None));
+    drop(attached);
+    assert_eq!((listed().len(), kept()), (1, 2));
+    // Nor does one go that has ended, while somebody is connected.
+    let (_, name) = service.open_disk_export(&admin, new(&other)).unwrap();
+    assert_eq!(kept(), 2, "the next one to be opened clears what is of no use");
+    let attached = service.attach(&service.find_export(&name, NOBODY).unwrap(), || false).unwrap();
+    clock.step_seconds(61);
+    let still = listed();
+    assert_eq!((still.len(), still[0].connections), (1, 1));
+    let cut = service.close_export(&admin, &still[0].export.id()).unwrap();
+    assert_eq!(cut.connections, 1);
+    assert!(attached.closing().is_cancelled());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_more_than_an_image_may_have_is_not_opened_to_be_captured() {
     let (mut service, _) = served();
     let admin = service.local_admin().unwrap();
