@@ -22,6 +22,7 @@ mod init;
 mod interruption;
 mod job;
 mod key;
+mod lifetime;
 mod lines;
 mod metadefs;
 mod nbd;
@@ -36,10 +37,13 @@ mod serve;
 mod settings;
 mod stats;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use client::Target;
 use failure::Failure;
@@ -55,7 +59,7 @@ struct Arguments {
     /// Settings file (config/tintype.toml shows every key)
     #[arg(long, global = true, env = "TINTYPE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Cloud of clouds.yaml to talk to, where no --data is given
+    /// Cloud of clouds.yaml to talk to, and not to the box that TINTYPE_DATA names
     #[arg(long, global = true, value_name = "NAME")]
     os_cloud: Option<String>,
     /// Print results as JSON
@@ -67,7 +71,7 @@ struct Arguments {
 
 const AFTER_HELP: &str = "\
 Where commands go: with --data DIR to the server running on DIR, or to the closed store where none
-runs; else over HTTP with OS_* variables or clouds.yaml, as any OpenStack client.
+runs; else over HTTP with --os-cloud, OS_* variables or clouds.yaml, as any OpenStack client.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong arguments or settings, 3 not found,
 4 server not reached or credentials not taken, 5 master key missing, 6 master key wrong, 7 deleted
@@ -156,11 +160,28 @@ enum Ask {
 
 /// Runs the command of this process's arguments.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments_of(std::env::args_os()).unwrap_or_else(|refusal| refusal.exit());
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// What a command line says; of a cloud and a data directory it names one, or one by itself and the environment the other.
+fn arguments_of<T: Into<OsString> + Clone>(
+    line: impl IntoIterator<Item = T>,
+) -> Result<Arguments, clap::Error> {
+    let mut command = Arguments::command();
+    let matches = command.try_get_matches_from_mut(line)?;
+    let mut arguments = Arguments::from_arg_matches(&matches)?;
+    if arguments.os_cloud.is_some() {
+        if matches.value_source("data") == Some(ValueSource::CommandLine) {
+            let why = "--data and --os-cloud name two boxes: leave one of them out";
+            return Err(command.error(ErrorKind::ArgumentConflict, why));
+        }
+        arguments.data = None;
+    }
+    Ok(arguments)
 }
 
 fn dispatch(arguments: Arguments) -> Result<(), Failure> {
@@ -226,8 +247,6 @@ async fn ask(command: Ask, target: &Target, output: Output) -> Result<(), Failur
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -238,7 +257,21 @@ mod tests {
     #[test]
     fn the_data_directory_may_stand_before_or_after_the_command() {
         for line in [["tintype", "--data", "d", "stats"], ["tintype", "stats", "--data", "d"]] {
-            assert_eq!(Arguments::try_parse_from(line).ok().unwrap().data, Some("d".into()));
+            assert_eq!(arguments_of(line).ok().unwrap().data, Some("d".into()));
+        }
+    }
+
+    #[test]
+    fn a_line_names_one_box() {
+        let cloud = arguments_of(["tintype", "--os-cloud", "c", "stats"]).ok().unwrap();
+        assert_eq!((cloud.os_cloud.as_deref(), cloud.data), (Some("c"), None));
+        for line in [
+            ["tintype", "--data", "d", "--os-cloud", "c", "stats"],
+            ["tintype", "stats", "--data", "d", "--os-cloud", "c"],
+            ["tintype", "--os-cloud", "c", "stats", "--data", "d"],
+        ] {
+            let refusal = arguments_of(line).err().unwrap();
+            assert!(refusal.to_string().contains("name two boxes") && refusal.exit_code() == 2, "{refusal}");
         }
     }
 }

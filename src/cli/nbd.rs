@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::client::{Api, Client};
 use super::failure::Failure;
 use super::image;
+use super::lifetime;
 use super::output::Output;
 use crate::service::disk_exports::export_id_of;
 
@@ -27,13 +28,13 @@ pub enum Nbd {
 pub struct Open {
     /// Id or name of the image, or family:NAME
     image: String,
-    /// How long one may connect: a number and s, m, h or d
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
+    /// How long one may connect, such as 90s, 30m, 12h or 7d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime::seconds)]
     ttl: i64,
     /// Let each connection write to a copy of its own, which is thrown away at its end
     #[arg(long)]
     writable: bool,
-    /// Keep what a connection wrote, as an image of this name, when it ends in good order
+    /// With --writable: keep what a connection wrote, as an image of this name, when it ends in good order
     #[arg(long, value_name = "NAME", requires = "writable")]
     capture: Option<String>,
 }
@@ -133,21 +134,6 @@ fn id_of(named: &str) -> String {
     }
 }
 
-/// Reads a time such as `90s`, `15m`, `1h` or `7d`.
-fn seconds(text: &str) -> Result<i64, String> {
-    let refused = || format!("\"{text}\" is not a number and s, m, h or d, such as 90m");
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(refused)?;
-    let unit_s = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(refused()),
-    };
-    let number: u32 = number.parse().map_err(|_| refused())?;
-    Ok(i64::from(number) * unit_s)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,13 +155,5 @@ mod tests {
         assert!(told(1, 1, 0).ends_with("and what it had written is gone"));
         assert!(told(3, 2, 0).ends_with("3 connections were ended, and what 2 of them had written is gone"));
         assert!(told(0, 0, 1).starts_with("; an image is still being made"));
-    }
-
-    #[test]
-    fn times_are_a_number_and_a_unit() {
-        assert_eq!(["90s", "15m", "1h", "7d"].map(|text| seconds(text).unwrap()), [90, 900, 3600, 604_800]);
-        for bad in ["", "h", "1", "-1h", "1w", "1.5h", "ü"] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Api, Client};
 use super::super::failure::Failure;
+use super::super::lifetime;
 use super::super::output::{Output, printable};
 use crate::disk::writing::Form;
 
@@ -17,7 +18,7 @@ pub struct Link {
     /// Id, name, or family:NAME for the latest of a family (the link stays with that image)
     image: String,
     /// How long the link lives, such as 90s, 30m, 12h or 7d
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime::seconds)]
     ttl: i64,
     /// Format that it gives the image in; as it is stored without
     #[arg(long, value_parser = PossibleValuesParser::new(Form::ALL.map(Form::as_str)))]
@@ -68,7 +69,9 @@ impl Link {
             eprintln!("End it before with: tintype image unlink {id} {}", text("id"));
             if !client.works_off_jobs() {
                 eprintln!(
-                    "No server runs on this box: the address leads somewhere while one does (tintype serve)."
+                    "No server runs on this box: the address leads somewhere while one is reached at {} (tintype serve; \
+                     server.listen, server.public_url).",
+                    host(&text("url"))
                 );
             } else if leads_here(&text("url")) {
                 eprintln!(
@@ -119,21 +122,13 @@ impl Unlink {
 
 /// Whether an address is one by which only this machine reaches itself.
 fn leads_here(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, behind)| behind);
-    ["127.", "[::1]", "localhost"].iter().any(|local| host.starts_with(local))
+    ["127.", "[::1]", "localhost"].iter().any(|local| host(url).starts_with(local))
 }
 
-/// Seconds, with a unit behind or none.
-fn seconds(text: &str) -> Result<i64, String> {
-    let (number, unit_s) = match text.chars().last() {
-        Some('s') => (&text[..text.len() - 1], 1),
-        Some('m') => (&text[..text.len() - 1], 60),
-        Some('h') => (&text[..text.len() - 1], 3600),
-        Some('d') => (&text[..text.len() - 1], 86_400),
-        _ => (text, 1),
-    };
-    let seconds = number.parse::<u32>().ok().and_then(|number| i64::from(number).checked_mul(unit_s));
-    seconds.ok_or_else(|| "a time is a number with s, m, h or d behind it, such as 12h".to_owned())
+/// The host of an address, with its port.
+fn host(url: &str) -> &str {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    behind.split('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -141,19 +136,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_a_unit() {
-        for (text, expected) in [
-            ("90s", 90),
-            ("30m", 1800),
-            ("12h", 43_200),
-            ("7d", 604_800),
-            ("60", 60),
-            ("4294967295d", 371_085_174_288_000),
-        ] {
-            assert_eq!(seconds(text), Ok(expected), "{text}");
+    fn an_address_of_this_machine_alone_is_known() {
+        assert_eq!(host("http://127.0.0.1:9292/tintype/v1/x?y"), "127.0.0.1:9292");
+        for local in ["http://127.0.0.1:9292/x", "https://localhost/x", "http://[::1]:80/x"] {
+            assert!(leads_here(local), "{local}");
         }
-        for wrong in ["", "h", "-1h", "1.5h", "1w", "4294967296", "1 h", "1ü"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
+        assert!(!leads_here("https://images.example/127.0.0.1"));
     }
 }
