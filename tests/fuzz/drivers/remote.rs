@@ -27,7 +27,7 @@ pub fn nbd_client(data: &[u8]) {
     let address = Address::parse(&format!("nbd+unix:///disk?socket={}", place.0.display()));
     let Some(Ok(address)) = address else { panic!("it is an address") };
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let server = scope.spawn(|| {
             if let Ok((client, _)) = place.1.accept() {
                 say(client, data);
             }
@@ -35,6 +35,8 @@ pub fn nbd_client(data: &[u8]) {
         if let Ok(remote) = Remote::connect(&address) {
             read(&remote);
         }
+        // A scope waits for what a thread does, not for its end: what it has not given back by then would be taken for a leak.
+        server.join().expect("a server that says anything comes to an end");
     });
 }
 
