@@ -2,8 +2,8 @@
 //! the encoder adds.
 
 use super::metrics::Figure;
+use crate::model::disk_traffic::TrafficFigures;
 use crate::objects::{CacheTraffic, Traffic};
-use crate::service::disk_exports::TrafficFigures;
 use crate::service::figures::Figures;
 
 /// What the store holds, did, and has left.

@@ -8,6 +8,7 @@ pub mod content;
 pub mod credential;
 pub mod custom_key;
 pub mod disk_export;
+pub mod disk_traffic;
 pub mod identity;
 pub mod ids;
 pub mod image;

@@ -5,6 +5,7 @@
 //! client gets what the use cases let it have and nothing else; what it makes the box hold is bounded, for each client and for
 //! all of them ([`pages`], [`overlay`]). Must not know HTTP.
 
+#[cfg(not(fuzzing))]
 mod capture;
 pub mod client;
 mod exports;
@@ -18,11 +19,14 @@ mod overlay;
 mod pages;
 mod reading;
 mod replies;
+#[cfg(not(fuzzing))]
 mod served;
+#[cfg(not(fuzzing))]
 pub mod server;
 mod talk;
 #[cfg(any(test, fuzzing))]
 mod testing;
+#[cfg(not(fuzzing))]
 pub mod tls;
 mod transmission;
 mod wire;

@@ -22,7 +22,7 @@ use super::objections;
 use super::pages::{PIECE_BYTES, Pages, Ration};
 use super::replies::{self, Span};
 use super::wire::{self, Errno, REQUEST_BYTES, Request, command, command_flag};
-use crate::service::disk_exports::Traffic;
+use crate::model::disk_traffic::Traffic;
 
 /// Requests of one client that are worked on at once.
 const IN_FLIGHT_MAX: usize = 64;

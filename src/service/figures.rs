@@ -3,10 +3,10 @@
 //! Invariant: they name no image, user or project, and cost a row and a few numbers in memory,
 //! however much is stored; so they need no actor.
 
-use super::disk_exports::TrafficFigures;
 use super::{Error, Service};
 use crate::base::Time;
 use crate::catalog::quotas;
+use crate::model::disk_traffic::TrafficFigures;
 use crate::model::quota;
 use crate::objects::Traffic;
 use crate::store::{Activity, DamageCounts, Lag, ParityTotals, Stats};

@@ -6,7 +6,6 @@
 //! ends its connections. Must not know any protocol.
 
 mod connecting;
-mod traffic;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +16,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio_util::sync::CancellationToken;
 
 pub use connecting::{Attached, Connection};
-pub use traffic::{Traffic, TrafficFigures};
 
 use crate::base::Time;
 use crate::base::limits::{EXPORTS_MAX, PROJECT_EXPORTS_MAX};
 use crate::catalog::{disk_exports, images};
 use crate::db::{Rows, WriteTxn};
 use crate::model::disk_export::export_id;
+use crate::model::disk_traffic::Traffic;
 use crate::model::{DiskExport, ExportHash, ImageId, Opener, Operation, ProjectId};
 use crate::service::audit::Act;
 use crate::service::description::check_description;

@@ -220,7 +220,7 @@ impl Service {
         let opened = self.store.reader_for_upkeep(content).map_err(Error::from);
         let opened = opened.and_then(|reader| packed(format, Stored(reader), &self.rules.disks));
         match opened {
-            Ok(Some((guest, _))) => {
+            Ok(Some(Packed { guest, .. })) => {
                 Ok(Looked::Done(self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch)?))
             }
             Ok(None) => Ok(Looked::NotPacked),
@@ -269,13 +269,20 @@ enum Looked {
     Unreadable,
 }
 
-/// An opened container whose tables tell that there is something to gain, and the bytes that its compressed units hold.
-fn packed(format: Format, source: Stored, budgets: &Budgets) -> Result<Option<(Box<dyn Guest>, u64)>, Error> {
+/// An opened container whose tables tell that there is something to gain.
+struct Packed {
+    guest: Box<dyn Guest>,
+    /// What its compressed units hold, in bytes.
+    packed_bytes: u64,
+}
+
+/// Opens a container, and looks whether there is something to gain.
+fn packed(format: Format, source: Stored, budgets: &Budgets) -> Result<Option<Packed>, Error> {
     let file_bytes = source.size_bytes();
     let Some(guest) = disk::open(format, source, budgets).map_err(refusal)? else { return Ok(None) };
     let survey = disk::survey(&*guest, file_bytes, format, budgets).map_err(refusal)?;
     let gains = survey.packed_bytes > survey.plain_bytes / PACKED_SHARE;
-    Ok(gains.then_some((guest, survey.packed_bytes)))
+    Ok(gains.then_some(Packed { guest, packed_bytes: survey.packed_bytes }))
 }
 
 /// The container of an image that may have compressed units.

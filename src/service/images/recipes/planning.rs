@@ -1,6 +1,6 @@
 //! What keeping images by recipes would come to, as far as their tables tell. Must not change anything, nor remember it.
 
-use super::{Kept, Outcome, Service, compressible, packed};
+use super::{Kept, Outcome, Packed, Service, compressible, packed};
 use crate::catalog::images;
 use crate::disk::probe::Format;
 use crate::model::ContentId;
@@ -55,7 +55,7 @@ impl Service {
                 return Ok(Foreseen::Settled(Outcome::Kept));
             }
             Ok(match packed(format, Stored(reader), &self.rules.disks)? {
-                Some((_, packed_bytes)) => Foreseen::Tried { packed_bytes },
+                Some(Packed { packed_bytes, .. }) => Foreseen::Tried { packed_bytes },
                 None => Foreseen::Settled(Outcome::NotPacked),
             })
         });
