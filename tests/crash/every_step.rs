@@ -3,11 +3,14 @@
 //! A step is named by its number in the undisturbed run. A stream goes on while its last pack
 //! becomes durable, and between two syncs the database may write its pages in any order, so a
 //! number means the same step again only up to that; every number is tried all the same.
+//!
+//! Invariant: a case is judged by what its media hold. What a fault leaves is made once for all that may then be lost, and of
+//! those that leave the very same bytes one is judged.
 
 use crate::acts::Act;
 use crate::chance::Dice;
 use crate::disk::Loss;
-use crate::machine::{Build, Machine, Media};
+use crate::machine::{Build, Machine, Media, Wreck};
 use crate::power::{Fault, Plan, Step};
 use crate::world::World;
 
@@ -41,7 +44,8 @@ pub enum Before {
 /// How one step fails, and what becomes of unsynced bytes when the process then ends.
 pub type Way = (Fault, Loss);
 
-const FAULTS: [Fault; 5] =
+/// How steps fail.
+pub const FAULTS: [Fault; 5] =
     [Fault::CutBefore, Fault::CutAfter, Fault::Refused, Fault::Full, Fault::FailedButDone];
 const LOSSES: [Loss; 3] = [Loss::All, Loss::Some, Loss::None];
 
@@ -110,9 +114,38 @@ pub fn undisturbed(build: Build, start: &Start, acts: &[Act]) -> Result<Machine,
 /// # Errors
 /// The verdict, when it is not what it should be.
 pub fn case(build: Build, start: &Start, workload: &Workload, at: u64, way: Way) -> Result<(), String> {
-    let mut dice = Dice::new(build.seed ^ at.wrapping_mul(31));
+    cases(build, start, workload, at, way.0, &[(0, way.1)]).map(drop).map_err(|(_, verdict)| verdict)
+}
+
+/// The cases of a step that fails like this, one for each of these losses, which have numbers. Says how many had to be judged.
+///
+/// # Errors
+/// The first verdict that is not what it should be, and the number of its loss.
+fn cases(
+    build: Build,
+    start: &Start,
+    workload: &Workload,
+    at: u64,
+    fault: Fault,
+    losses: &[(usize, Loss)],
+) -> Result<u64, (usize, String)> {
+    let Some((first, _)) = losses.first() else { return Ok(0) };
+    let wreck = wreck(build, start, workload, at, fault).map_err(|verdict| (*first, verdict))?;
+    let mut judged: Vec<Vec<u8>> = Vec::new();
+    for (number, loss) in losses {
+        let media = wreck.media(*loss, &mut Dice::new(build.seed ^ at.wrapping_mul(31)));
+        if !judged.contains(&media.disk) {
+            judged.push(media.disk.clone());
+            judge(build, workload, &media, wreck.world.clone()).map_err(|verdict| (*number, verdict))?;
+        }
+    }
+    Ok(judged.len() as u64)
+}
+
+/// The steps up to the fault, and what the process still does after it.
+fn wreck(build: Build, start: &Start, workload: &Workload, at: u64, fault: Fault) -> Result<Wreck, String> {
     let machine = Machine::new(build, &start.media, start.world.clone());
-    machine.arm(Some(Plan { at, fault: way.0 }));
+    machine.arm(Some(Plan { at, fault }));
     match machine.start() {
         Ok(()) => machine.perform(&workload.acts)?,
         Err(refusal) if machine.power.struck().is_none() => return Err(refusal),
@@ -128,8 +161,12 @@ pub fn case(build: Build, start: &Start, workload: &Workload, at: u64, way: Way)
     {
         return Err(format!("the end of the process was refused without a fault: {refusal}"));
     }
-    let (media, world) = machine.remains(way.1, &mut dice);
-    let machine = Machine::new(build.on_honest_media(), &media, world);
+    Ok(machine.cut())
+}
+
+/// The next start, and what it finds.
+fn judge(build: Build, workload: &Workload, media: &Media, world: World) -> Result<(), String> {
+    let machine = Machine::new(build.on_honest_media(), media, world);
     machine.start().map_err(|e| format!("the next start failed: {e}"))?;
     machine.judge_start()?;
     machine.judge_keys()?;
@@ -167,23 +204,30 @@ pub fn run_as(workload: &Workload, build: Build) {
     let start = prepared(build, &workload.before).unwrap();
     let steps = trace(build, &start, &workload.acts).unwrap();
     let name = format!("{}-{}", workload.name, if sealed { "sealed" } else { "plain" });
-    let mut cases = 0;
+    let (mut tried, mut judged) = (0, 0);
     for (at, step) in steps.iter().enumerate() {
-        for (number, way) in ways().into_iter().enumerate() {
-            if !chosen(workload, &name, seed, at as u64, number) {
-                continue;
-            }
-            cases += 1;
-            if let Err(verdict) = case(build, &start, workload, at as u64, way) {
-                panic!(
-                    "{name}: step {at}, {step:?}, failed as {way:?}\n{verdict}\nrepeat it with\n  \
+        for fault in FAULTS {
+            let losses = losses(fault, |number| chosen(workload, &name, seed, at as u64, number));
+            tried += losses.len();
+            judged += cases(build, &start, workload, at as u64, fault, &losses).unwrap_or_else(
+                |(number, verdict)| {
+                    panic!(
+                        "{name}: step {at}, {step:?}, failed as {:?}\n{verdict}\nrepeat it with\n  \
                      TINTYPE_CRASH_SEED={seed} TINTYPE_CRASH_CASE={name}:{at}:{number} \
-                     cargo test --test crash"
-                );
-            }
+                     cargo test --test crash",
+                        ways()[number]
+                    )
+                },
+            );
         }
     }
-    println!("{name}: {} steps, {cases} cases", steps.len());
+    println!("{name}: {} steps, {tried} cases, which left {judged} states", steps.len());
+}
+
+/// What may be lost after this fault, as far as the ways are chosen, with their numbers.
+fn losses(fault: Fault, is_chosen: impl Fn(usize) -> bool) -> Vec<(usize, Loss)> {
+    let of_fault = ways().into_iter().enumerate().filter(|(_, way)| way.0 == fault);
+    of_fault.filter(|(number, _)| is_chosen(*number)).map(|(number, way)| (number, way.1)).collect()
 }
 
 /// Whether a case is run: the one that was asked for; all in a long run, or one part of them; else one way a step.
@@ -200,7 +244,7 @@ pub fn chosen(workload: &Workload, name: &str, seed: u64, at: u64, way: usize) -
 }
 
 /// Whether a case belongs to the part that `TINTYPE_CRASH_PART=K/N` asks for. All `N` parts, in as many runs, are every case
-/// once, whatever the seed.
+/// once, whatever the seed; cases of one fault stay together, as what it leaves is made once for them.
 pub fn of_part(at: u64, way: usize) -> bool {
     let Ok(asked) = std::env::var("TINTYPE_CRASH_PART") else { return true };
     let numbers =
@@ -208,8 +252,8 @@ pub fn of_part(at: u64, way: usize) -> bool {
     let Some((part @ 1.., parts)) = numbers.filter(|(part, parts): &(u64, u64)| part <= parts) else {
         panic!("TINTYPE_CRASH_PART is {asked:?}, not K/N with K from 1 to N");
     };
-    // Drawn, so that each part has every way of neighbouring steps in turn.
-    Dice::new(at << 8 | way as u64).below(parts) + 1 == part
+    // Drawn, so that each part has every fault of neighbouring steps in turn.
+    Dice::new(at << 8 | (way / LOSSES.len()) as u64).below(parts) + 1 == part
 }
 
 /// Whether every way is tried, and many random runs.

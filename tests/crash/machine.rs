@@ -102,6 +102,22 @@ pub struct Media {
     pub now: Time,
 }
 
+/// What is left of a box without power: its media but for what its disk had not synced, of which more or less may be lost.
+pub struct Wreck {
+    folder: Folder,
+    /// All but the disk's bytes.
+    media: Media,
+    /// What its callers may expect of the next box.
+    pub world: World,
+}
+
+impl Wreck {
+    /// What a start finds.
+    pub fn media(&self, loss: Loss, dice: &mut Dice) -> Media {
+        Media { disk: self.folder.remains(loss, dice), ..self.media.clone() }
+    }
+}
+
 /// A box.
 pub struct Machine {
     /// Its power supply.
@@ -403,10 +419,16 @@ impl Machine {
 
     /// Takes power away, or kills the process; what the media then hold.
     pub fn remains(self, loss: Loss, dice: &mut Dice) -> (Media, World) {
+        let wreck = self.cut();
+        (wreck.media(loss, dice), wreck.world)
+    }
+
+    /// Takes power away, or kills the process.
+    pub fn cut(self) -> Wreck {
         self.power.cut();
         let (stock, left_over) = self.shelf.remains();
         let media = Media {
-            disk: self.folder.remains(loss, dice),
+            disk: Vec::new(),
             stock,
             cold: self.cold.remains().0,
             copy: self.copy.take(),
@@ -416,7 +438,7 @@ impl Machine {
             now: self.clock.now(),
         };
         drop(self.running);
-        (media, self.world.into_inner())
+        Wreck { folder: self.folder, media, world: self.world.into_inner() }
     }
 
     /// Whether it has a store beside its home.

@@ -8,23 +8,23 @@ use crate::acts::Act;
 use crate::chance::Dice;
 use crate::disk::Loss;
 use crate::every_step::{
-    Before, Start, Way, Workload, chosen, is_long, number, of_part, prepared, trace, ways,
+    Before, FAULTS, Start, Workload, chosen, is_long, number, of_part, prepared, trace, ways,
 };
 use crate::machine::{Build, Machine, Media};
 use crate::places::places;
-use crate::power::Plan;
+use crate::power::{Fault, Plan};
 use crate::shelf::Stock;
 use crate::workloads::{delete, dense, erasing, hits, own_keys, resealing, update, upload};
 use crate::world::World;
 
-/// One case: the steps of a workload up to the fault; then the disk is thrown away.
-fn case(build: Build, start: &Start, acts: &[Act], at: u64, way: Way) -> Result<(), String> {
+/// One case: the steps of a workload up to the fault; then the disk is thrown away, whatever it had synced.
+fn case(build: Build, start: &Start, acts: &[Act], at: u64, fault: Fault) -> Result<(), String> {
     let machine = Machine::new(build, &start.media, start.world.clone());
-    machine.arm(Some(Plan { at, fault: way.0 }));
+    machine.arm(Some(Plan { at, fault }));
     // What the fault makes of it is for the other workloads to judge.
     let _ = machine.start().and_then(|()| machine.perform(acts));
     let moments = machine.moments();
-    let (media, _) = machine.remains(way.1, &mut Dice::new(build.seed));
+    let (media, _) = machine.remains(Loss::All, &mut Dice::new(build.seed));
     judge_anew(build, &media, &moments)
 }
 
@@ -77,19 +77,23 @@ fn run_as(workload: &Workload, build: Build) {
     let steps = trace(build, &start, &workload.acts).unwrap();
     let name = format!("rebuild-{}-{}", workload.name, if sealed { "sealed" } else { "plain" });
     for (at, step) in steps.iter().enumerate() {
-        for (number, way) in ways().into_iter().enumerate() {
-            if !chosen(workload, &name, seed, at as u64, number) {
-                continue;
-            }
-            if let Err(verdict) = case(build, &start, &workload.acts, at as u64, way) {
+        for fault in FAULTS {
+            let is_chosen = |number: &usize| chosen(workload, &name, seed, at as u64, *number);
+            let Some(number) = numbers_of(fault).find(is_chosen) else { continue };
+            if let Err(verdict) = case(build, &start, &workload.acts, at as u64, fault) {
                 panic!(
-                    "{name}: the disk was lost after step {at}, {step:?}, failed as {way:?}\n{verdict}\nrepeat it \
+                    "{name}: the disk was lost after step {at}, {step:?}, failed as {fault:?}\n{verdict}\nrepeat it \
                      with\n  TINTYPE_CRASH_SEED={seed} TINTYPE_CRASH_CASE={name}:{at}:{number} \
                      cargo test --test crash rebuild"
                 );
             }
         }
     }
+}
+
+/// The numbers of the ways that a step fails in like this; what the lost disk had synced is all that tells them apart.
+fn numbers_of(fault: Fault) -> impl Iterator<Item = usize> {
+    ways().into_iter().enumerate().filter(move |(_, way)| way.0 == fault).map(|(number, _)| number)
 }
 
 /// The same workload with fewer cases.
@@ -176,11 +180,9 @@ fn p8_every_durable_step_of_a_rebuild_fails_once() {
         let mut survived = 0;
         for at in 0..steps {
             let drawn = dice.below(ways().len() as u64) as usize;
-            for (number, way) in ways().into_iter().enumerate() {
-                let is_chosen = if is_long() { of_part(at, number) } else { number == drawn };
-                if is_chosen {
-                    survived += u32::from(survives(build, &start, &lost, Plan { at, fault: way.0 }));
-                }
+            let is_chosen = |number| if is_long() { of_part(at, number) } else { number == drawn };
+            for fault in FAULTS.into_iter().filter(|fault| numbers_of(*fault).any(is_chosen)) {
+                survived += u32::from(survives(build, &start, &lost, Plan { at, fault }));
             }
         }
         println!("{steps} steps, {survived} faults survived");
