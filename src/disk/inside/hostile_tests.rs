@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
-use super::fixtures::{Content, ext, fat, iso};
+use super::fixtures::{Content, bootable_iso, ext, fat, fat32, iso};
 use super::partitions;
-use super::{Allowance, Effort, NodeKind, Part, Tree, mount, recognise};
+use super::{Allowance, Effort, NodeKind, Part, Tree, disc_starts, mount, recognise};
 use crate::disk::Source;
 
 /// What a look at a made disk may take: a hundred times what the unchanged one takes.
@@ -42,6 +42,7 @@ fn look(image: Vec<u8>) -> usize {
         parts.extend(stretches.filter_map(|found| whole.stretch(found.start_bytes, found.size_bytes)));
     }
     for part in parts {
+        let _ = disc_starts(&part);
         let Ok(Some(found)) = recognise(&part) else { continue };
         if let Ok(Some(tree)) = mount(&part, found.kind) {
             let _ = tree.usage();
@@ -79,6 +80,9 @@ const FILES: [(&str, Content<'_>); 6] = [
     ("/loop", Content::Link("./loop")),
 ];
 
+/// How many images there are.
+const IMAGES: usize = 8;
+
 /// Every format that is read, alone and in partitions of both tables.
 fn images() -> Vec<Vec<u8>> {
     let files: Vec<_> =
@@ -93,14 +97,15 @@ fn images() -> Vec<Vec<u8>> {
     mbr[446 + 12..446 + 16].copy_from_slice(&((root.len() / 512) as u32).to_le_bytes());
     mbr[510..512].copy_from_slice(&[0x55, 0xaa]);
     mbr[512..].copy_from_slice(&root);
-    vec![root, fat(&files), iso(&FILES, true), iso(&files, false), gpt, mbr]
+    let disc = bootable_iso(&FILES, &[0, 0xef]);
+    vec![root, fat(&files), fat32(&files), iso(&FILES, true), iso(&files, false), disc, gpt, mbr]
 }
 
 #[test]
 fn unchanged_disks_are_read_whole() {
     // The link to itself is none, and the one to a directory is no file.
     let read: Vec<usize> = images().into_iter().map(look).collect();
-    assert_eq!(read, [4, 4, 4, 4, 4, 4]);
+    assert_eq!(read, [4; IMAGES]);
 }
 
 proptest! {
@@ -109,7 +114,7 @@ proptest! {
     /// Bytes changed anywhere, most often where structures are.
     #[test]
     fn b5_no_changed_bytes_make_a_look_panic_or_go_on(
-        which in 0_usize..6,
+        which in 0..IMAGES,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..40),
     ) {
         let mut image = images().swap_remove(which);
@@ -124,7 +129,7 @@ proptest! {
     /// Numbers replaced by absurd ones.
     #[test]
     fn b5_no_absurd_numbers_make_a_look_panic_or_go_on(
-        which in 0_usize..6,
+        which in 0..IMAGES,
         places in prop::collection::vec(any::<prop::sample::Index>(), 1..8),
         number in prop::sample::select(vec![0_u32, 1, 0x7fff_ffff, 0xffff_fffe, u32::MAX, 0x8000_0000, 0xffff]),
     ) {
@@ -138,7 +143,7 @@ proptest! {
 
     /// Cut off anywhere.
     #[test]
-    fn b5_no_short_disk_makes_a_look_panic(which in 0_usize..6, length in any::<prop::sample::Index>()) {
+    fn b5_no_short_disk_makes_a_look_panic(which in 0..IMAGES, length in any::<prop::sample::Index>()) {
         let mut image = images().swap_remove(which);
         let length = length.index(image.len());
         image.truncate(length);

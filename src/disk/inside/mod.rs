@@ -23,6 +23,7 @@ mod tree;
 
 pub use effort::{Allowance, Effort};
 pub use fault::Fault;
+pub use iso::{Starts, disc_starts};
 pub use mount::mount;
 pub use part::Part;
 pub use recognise::{Kind, Recognised, recognise, recognise_start};

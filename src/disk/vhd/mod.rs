@@ -61,7 +61,7 @@ impl<S: Source> Vhd<S> {
         self.bitmaps.get(at, reach, || file.table("sector bitmap", at, bytes, bytes))
     }
 
-    fn run_in(&self, blocks: &Blocks, at: u64, reach: Reach) -> Result<Run, Error> {
+    fn run_in(&self, blocks: &Blocks, at: u64, wanted: u64, reach: Reach) -> Result<Run, Error> {
         let (block, within) = (at / blocks.block_bytes, at % blocks.block_bytes);
         let Some(start) = blocks.at(block) else {
             return Ok(Run { bytes: blocks.block_bytes - within, place: Place::Zeros });
@@ -73,7 +73,9 @@ impl<S: Source> Vhd<S> {
         };
         let (first, sectors) = (within / SECTOR, blocks.block_bytes / SECTOR);
         let written = is_written(first);
-        let end = (first + 1..sectors).find(|sector| is_written(*sector) != written).unwrap_or(sectors);
+        // Whoever asks for one run after the other would else go over the rest of the block each time.
+        let last = within.saturating_add(wanted).div_ceil(SECTOR).max(first + 1).min(sectors);
+        let end = (first + 1..last).find(|sector| is_written(*sector) != written).unwrap_or(last);
         let place = match written {
             true => Place::Plain(start + blocks.bitmap_bytes + within),
             // What was never written is zeros, whatever lies there.
@@ -82,11 +84,11 @@ impl<S: Source> Vhd<S> {
         Ok(Run { bytes: end * SECTOR - within, place })
     }
 
-    fn run(&self, at: u64, reach: Reach) -> Result<Run, Error> {
+    fn run(&self, at: u64, wanted: u64, reach: Reach) -> Result<Run, Error> {
         let left = self.footer.size_bytes.saturating_sub(at);
         let run = match &self.blocks {
             None => Run { bytes: left, place: Place::Plain(at) },
-            Some(blocks) => self.run_in(blocks, at, reach)?,
+            Some(blocks) => self.run_in(blocks, at, wanted, reach)?,
         };
         Ok(Run { bytes: run.bytes.min(left), ..run })
     }
@@ -97,12 +99,12 @@ impl<S: Source> Guest for Vhd<S> {
         self.footer.size_bytes
     }
 
-    fn run_at(&self, at: u64, _: u64) -> Result<Run, Error> {
-        self.run(at, Reach::Medium)
+    fn run_at(&self, at: u64, wanted: u64) -> Result<Run, Error> {
+        self.run(at, wanted, Reach::Medium)
     }
 
-    fn run_near(&self, at: u64, _: u64) -> Option<Run> {
-        self.run(at, Reach::Memory).ok()
+    fn run_near(&self, at: u64, wanted: u64) -> Option<Run> {
+        self.run(at, wanted, Reach::Memory).ok()
     }
 
     fn kept_bytes(&self) -> u64 {

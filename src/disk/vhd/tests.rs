@@ -121,6 +121,21 @@ fn a_dynamic_disk_is_its_written_sectors_and_zeros() {
 }
 
 #[test]
+fn b7_nobody_looks_further_than_is_wanted() {
+    let (image, _) = dynamic();
+    let guest = Vhd::open(image, &Budgets::default()).unwrap();
+    let bytes = |at: u64, wanted: u64| guest.run_at(at, wanted).unwrap().bytes;
+    // Of a block that was written whole: to the end of the last sector that is wanted, and one at least.
+    assert_eq!((bytes(0, 0), bytes(0, 1), bytes(0, 512), bytes(0, 513)), (512, 512, 512, 1024));
+    assert_eq!((bytes(100, 1), bytes(100, 412), bytes(100, 413)), (412, 412, 924));
+    assert_eq!((bytes(BLOCK as u64 - 1, 1), bytes(BLOCK as u64 - 1, u64::MAX)), (1, 1));
+    assert_eq!((bytes(0, BLOCK as u64 - 512), bytes(0, u64::MAX)), (BLOCK as u64 - 512, BLOCK as u64));
+    assert!(guest.run_near(0, 1).is_none_or(|run| run.bytes == 512));
+    // Where another place begins before, the run ends there.
+    assert_eq!(bytes(2 * BLOCK as u64, 2048), 512);
+}
+
+#[test]
 fn a_footer_that_is_not_whole_or_not_of_one_file_is_refused() {
     let good = fixed(&[5; 4096]);
     let mut broken = good.clone();

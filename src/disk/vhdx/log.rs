@@ -37,8 +37,10 @@ pub(super) fn replayed<S: Source>(source: S, log: Log, budgets: &Budgets) -> Res
     }
     let file = Structures::new(&source, Format::Vhdx);
     let ring = file.table("log", log.at, log.bytes, budgets.log_bytes_max)?;
-    let mut entries = entries(&ring, log);
-    let Some(sequence) = newest(&entries, ring.len()) else {
+    let (ring_bytes, mut entries) = (ring.len(), entries(&ring, log));
+    // A range of zeros takes more room in memory than in an entry: the ring makes place for that.
+    drop(ring);
+    let Some(sequence) = newest(&entries, ring_bytes) else {
         return Err(file.refuse(
             Code::BadField,
             "log",

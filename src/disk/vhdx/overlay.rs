@@ -9,6 +9,8 @@ use crate::disk::source::{Source, Stretch};
 
 pub(super) const SECTOR: usize = 4096;
 const SECTOR_BYTES: u64 = SECTOR as u64;
+/// Memory of an entry of a map from one number to another, in nodes that are half empty: what comes in order leaves them so.
+const ENTRY_BYTES: u64 = 48;
 
 /// The file, and what the log changes of it.
 pub(super) struct Overlay<S> {
@@ -42,7 +44,8 @@ impl<S: Source> Overlay<S> {
 
     /// Memory that the changes take, in bytes.
     pub(super) fn kept_bytes(&self) -> u64 {
-        self.changes.sectors.len() as u64 * SECTOR_BYTES
+        let (sectors, zeros) = (self.changes.sectors.len() as u64, self.changes.zeros.len() as u64);
+        sectors * (SECTOR_BYTES + ENTRY_BYTES) + zeros * ENTRY_BYTES
     }
 }
 
@@ -62,11 +65,16 @@ impl Changes {
     pub(super) fn zero(&mut self, at: u64, bytes: u64) {
         let (mut start, mut end) = (at, at.saturating_add(bytes));
         self.grow(end);
+        if bytes == 0 {
+            return;
+        }
         // Sectors in between become older than the zeros.
         let gone: Vec<u64> = self.sectors.range(start..end).map(|(at, _)| *at).collect();
         gone.iter().for_each(|at| drop(self.sectors.remove(at)));
         let touching = |(_, found_end): &(&u64, &u64)| **found_end >= start;
-        let merged: Vec<u64> = self.zeros.range(..=end).filter(touching).map(|(at, _)| *at).collect();
+        // From the last one that may touch it on: ranges lie apart, so that none before one that does not touch it does.
+        let merged = self.zeros.range(..=end).rev().take_while(touching);
+        let merged: Vec<u64> = merged.map(|(at, _)| *at).collect();
         for at in merged {
             end = end.max(self.zeros.remove(&at).unwrap_or(end));
             start = start.min(at);
@@ -145,6 +153,36 @@ mod tests {
     use proptest::prelude::*;
 
     const SECTORS: u64 = 16;
+
+    #[test]
+    fn b7_ranges_of_zeros_are_not_gone_over_for_each_other() {
+        const RANGES: u64 = 300_000;
+        let mut changes = Changes::of(0);
+        // Each ends a sector before the next one begins.
+        (0..RANGES).for_each(|number| changes.zero(2 * number * SECTOR_BYTES, SECTOR_BYTES));
+        assert_eq!(changes.zeros.len() as u64, RANGES);
+        // What lies between two makes one of all three, and so does what reaches over many.
+        changes.zero(SECTOR_BYTES, SECTOR_BYTES);
+        assert_eq!(changes.zeros.len() as u64, RANGES - 1);
+        assert_eq!(changes.zeros.first_key_value(), Some((&0, &(3 * SECTOR_BYTES))));
+        changes.zero(SECTOR_BYTES, 9 * SECTOR_BYTES);
+        assert_eq!(changes.zeros.len() as u64, RANGES - 5);
+        assert_eq!(changes.zeros.first_key_value(), Some((&0, &(11 * SECTOR_BYTES))));
+        changes.zero(7 * SECTOR_BYTES, 0);
+        changes.zero(0, 2 * RANGES * SECTOR_BYTES);
+        let ranges: Vec<(u64, u64)> = changes.zeros.into_iter().collect();
+        assert_eq!(ranges, [(0, 2 * RANGES * SECTOR_BYTES)]);
+    }
+
+    #[test]
+    fn b3_what_is_kept_counts_ranges_of_zeros_too() {
+        let mut changes = Changes::of(0);
+        (0..100).for_each(|number| changes.zero(2 * number * SECTOR_BYTES, SECTOR_BYTES));
+        changes.write(SECTOR_BYTES, Box::new([1; SECTOR]));
+        let kept = Overlay::new(Vec::<u8>::new(), changes).kept_bytes();
+        // Two numbers of eight bytes for each range, and a sector, at the least.
+        assert!((100 * 16 + SECTOR_BYTES..4 * SECTOR_BYTES).contains(&kept), "{kept}");
+    }
 
     #[derive(Debug, Clone)]
     enum Step {

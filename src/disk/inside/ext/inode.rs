@@ -1,4 +1,6 @@
 //! Inodes: what a file is, how large, and the root of its map.
+//!
+//! Source: Documentation/filesystems/ext4/inodes.rst of Linux.
 
 use super::Ext;
 use crate::disk::fields::{Fields, array};
@@ -7,7 +9,13 @@ use crate::disk::inside::tree::{Node, NodeKind, Spot};
 
 /// Bytes of an inode that its map, or a short link, is written in.
 pub(super) const MAP_BYTES: usize = 60;
-const READ_BYTES: usize = 128;
+/// Bytes of an inode that are read of it, where it has so many: those of old ones, and of others the times' further bits.
+const READ_BYTES: u64 = 0x8c;
+/// Where a larger inode says how many bytes of it are used from here on.
+const EXTRA_AT: usize = 0x80;
+const MODIFIED_EXTRA_AT: usize = 0x88;
+/// The bits of a time's second half that count 2^32 seconds each; the others are of its nanoseconds.
+const EPOCH: u32 = 0b11;
 const HAS_EXTENTS: u32 = 0x8_0000;
 const IS_INLINE: u32 = 0x1000_0000;
 const IS_ENCRYPTED: u32 = 0x800;
@@ -17,7 +25,8 @@ const IS_ENCRYPTED: u32 = 0x800;
 pub(in super::super) struct Inode {
     pub(super) mode: u16,
     pub(super) size_bytes: u64,
-    pub(super) modified_s: u32,
+    /// When its content changed, in seconds since 1970.
+    pub(super) modified_s: i64,
     pub(super) flags: u32,
     pub(super) map: [u8; MAP_BYTES],
 }
@@ -38,7 +47,7 @@ impl Ext {
         let table = high | u64::from(fields.le32(8));
         let at = u64::from(within) * superblock.inode_bytes;
         let block = table.saturating_add(at / superblock.block_bytes);
-        let mut bytes = [0; READ_BYTES];
+        let mut bytes = vec![0; superblock.inode_bytes.min(READ_BYTES) as usize];
         self.of_table(block, at % superblock.block_bytes, &mut bytes)?;
         Ok(Inode::of(&bytes))
     }
@@ -50,7 +59,7 @@ impl Inode {
         Inode {
             mode: fields.le16(0),
             size_bytes: u64::from(fields.le32(0x6c)) << 32 | u64::from(fields.le32(0x4)),
-            modified_s: fields.le32(0x10),
+            modified_s: modified_s(bytes),
             flags: fields.le32(0x20),
             map: array(bytes, 0x28).unwrap_or([0; MAP_BYTES]),
         }
@@ -68,7 +77,7 @@ impl Inode {
             kind,
             size_bytes: self.size_bytes,
             mode: Some(self.mode & 0o7777),
-            modified_s: Some(self.modified_s.into()),
+            modified_s: Some(self.modified_s),
             spot: Spot::Ext(Box::new(self)),
         }
     }
@@ -94,4 +103,13 @@ impl Inode {
         let size = usize::try_from(self.size_bytes).ok()?;
         self.map.get(..size).filter(|target| target.len() < MAP_BYTES && self.flags & HAS_EXTENTS == 0)
     }
+}
+
+/// When the content of an inode's file changed: its time is signed, and begins later by what its second half says.
+fn modified_s(inode: &[u8]) -> i64 {
+    let fields = Fields(inode);
+    let has_extra = inode.len() > EXTRA_AT
+        && EXTRA_AT + usize::from(fields.le16(EXTRA_AT)) >= MODIFIED_EXTRA_AT + size_of::<u32>();
+    let epoch = if has_extra { fields.le32(MODIFIED_EXTRA_AT) & EPOCH } else { 0 };
+    i64::from(fields.le32(0x10).cast_signed()) + (i64::from(epoch) << 32)
 }

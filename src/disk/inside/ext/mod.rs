@@ -98,15 +98,19 @@ impl FileSystem for Ext {
         self.node(ROOT)
     }
 
+    /// A name that is no UTF-8 is found by what it is listed as, unless something else is called just that.
     fn child(&self, directory: &Node, name: &str) -> Result<Option<Node>, Fault> {
-        let mut wanted = None;
+        let may_be_no_text = name.contains(char::REPLACEMENT_CHARACTER);
+        let (mut wanted, mut listed) = (None, None);
         self.each_entry(inode_of(directory)?, &mut |number, found| {
             if found == name.as_bytes() {
                 wanted = Some(number);
+            } else if may_be_no_text && listed.is_none() && String::from_utf8_lossy(found) == name {
+                listed = Some(number);
             }
             wanted.is_none()
         })?;
-        wanted.map(|number| self.node(number)).transpose()
+        wanted.or(listed).map(|number| self.node(number)).transpose()
     }
 
     fn list(&self, directory: &Node, entries_max: usize) -> Result<Listing, Fault> {

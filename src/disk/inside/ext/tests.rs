@@ -1,6 +1,6 @@
 //! ext2 and ext4 as they are read, and what is refused of them.
 
-use super::super::fixtures::{Content, ext};
+use super::super::fixtures::{Content, ext, ext_of_large_inodes};
 use super::super::part::tests::disk;
 use super::super::recognise::Kind;
 use super::super::tree::{NodeKind, Remark, Tree};
@@ -59,6 +59,53 @@ fn a_directory_is_listed_by_name_as_far_as_is_asked() {
     assert_eq!((kinds[1], kinds[2], kinds[3]), (NodeKind::Link, NodeKind::File, NodeKind::Directory));
     let cut = tree.list("/", 3).unwrap().unwrap();
     assert_eq!((cut.entries.len(), cut.is_cut), (3, true));
+}
+
+#[test]
+fn a_name_that_is_no_text_is_found_by_what_it_is_listed_as() {
+    /// These files, one of them with the last letter of its name as systems of old write it.
+    fn in_latin_1(files: &[(&str, Content<'_>)]) -> Tree {
+        let mut image = ext(files);
+        let at = image.windows(4).position(|bytes| bytes == b"caf_").unwrap();
+        image[at + 3] = 0xe9;
+        open(image).unwrap()
+    }
+    let tree = in_latin_1(&[("/caf_", Content::File(b"au lait"))]);
+    let listing = tree.list("/", 10).unwrap().unwrap();
+    assert_eq!(listing.entries[0].name, "caf\u{fffd}");
+    assert_eq!(tree.read("/caf\u{fffd}", 10).unwrap().unwrap(), b"au lait");
+    assert!(tree.find("/caf\u{e9}").unwrap().is_none());
+    // Beside a file that is really called that.
+    let tree = in_latin_1(&[("/caf_", Content::File(b"au lait")), ("/caf\u{fffd}", Content::File(b"noir"))]);
+    assert_eq!(tree.read("/caf\u{fffd}", 10).unwrap().unwrap(), b"noir");
+}
+
+#[test]
+fn times_are_signed_and_those_of_large_inodes_go_on() {
+    let files = [("/file", Content::File(b"x"))];
+    let modified_s = |image: Vec<u8>| open(image).unwrap().find("/file").unwrap().unwrap().node.modified_s;
+    assert_eq!(modified_s(ext(&files)), Some(1_700_000_000));
+    let mut old = ext(&files);
+    put(&mut old, inode_at(0) + 0x10, &0x8000_0000_u32.to_le_bytes());
+    assert_eq!(modified_s(old), Some(-0x8000_0000));
+    // Bytes of the second half that are used; the time's two halves. From the table in the description of ext4.
+    for (used, time, extra, wanted) in [
+        (32_u16, 0xffff_ffff_u32, 0_u32, -1),
+        (32, 0x8000_0000, 1, 0x8000_0000),
+        (32, 0, 1, 0x1_0000_0000),
+        (12, 0x7fff_ffff, 0xffff_fffd, 0x1_7fff_ffff),
+        (32, 0x8000_0000, 3, 0x2_8000_0000),
+        (32, 0x7fff_ffff, 3, 0x3_7fff_ffff),
+        (8, 0x7fff_ffff, 3, 0x7fff_ffff),
+        (0, 0x7fff_ffff, 3, 0x7fff_ffff),
+    ] {
+        let mut image = ext_of_large_inodes(&files);
+        let at = 5 * BLOCK + (11 - 1) * 256;
+        put(&mut image, at + 0x10, &time.to_le_bytes());
+        put(&mut image, at + 0x80, &used.to_le_bytes());
+        put(&mut image, at + 0x88, &extra.to_le_bytes());
+        assert_eq!(modified_s(image), Some(wanted), "{used} {time:#x} {extra:#x}");
+    }
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Directories of FAT: entries of 32 bytes, with the long name in front of the short one.
 
 use super::{Chain, Fat};
-use crate::disk::fields::Fields;
+use crate::disk::fields::{Fields, array};
 use crate::disk::inside::fault::Fault;
 use crate::disk::inside::tree::{Node, NodeKind, Spot};
 
 const ENTRY_BYTES: usize = 32;
+const SHORT_NAME_BYTES: usize = 11;
 /// The specification's bound of a directory.
 const DIRECTORY_BYTES_MAX: u64 = 2 << 20;
 const LONG_NAME: u8 = 0x0f;
 const VOLUME: u8 = 0x08;
 const DIRECTORY: u8 = 0x10;
 const DELETED: u8 = 0xe5;
+/// What a short name begins with whose first byte is that of a deleted entry.
+const NOT_DELETED: u8 = 0x05;
 const LAST_PART: u8 = 0x40;
 /// Where the thirteen characters of a part of a long name stand.
 const CHARACTERS: [std::ops::Range<usize>; 3] = [1..11, 14..26, 28..32];
@@ -50,7 +53,7 @@ impl Fat {
                 if entry.first() == Some(&0) {
                     return Ok(false);
                 }
-                if let Some(named) = read_entry(entry, &mut long)
+                if let Some(named) = read_entry(entry, &mut long, self.table.is_fat32())
                     && !visit(named)
                 {
                     return Ok(false);
@@ -78,7 +81,8 @@ impl Fat {
     }
 }
 
-fn read_entry(entry: &[u8], long: &mut LongName) -> Option<Named> {
+/// What an entry is of, where it is one of a file or directory.
+fn read_entry(entry: &[u8], long: &mut LongName, is_fat32: bool) -> Option<Named> {
     let fields = Fields(entry);
     let byte = |at: usize| entry.get(at).copied().unwrap_or_default();
     if byte(0) == DELETED {
@@ -96,7 +100,9 @@ fn read_entry(entry: &[u8], long: &mut LongName) -> Option<Named> {
         return None;
     }
     let is_directory = attributes & DIRECTORY != 0;
-    let first = u32::from(fields.le16(20)) << 16 | u32::from(fields.le16(26));
+    // Others than FAT32 have something else there.
+    let high = if is_fat32 { u32::from(fields.le16(20)) << 16 } else { 0 };
+    let first = high | u32::from(fields.le16(26));
     let node = Node {
         kind: if is_directory { NodeKind::Directory } else { NodeKind::File },
         size_bytes: if is_directory { 0 } else { fields.le32(28).into() },
@@ -128,7 +134,7 @@ impl LongName {
 
     /// The name, where all of it has come and it is that of this short entry.
     fn of(self, entry: &[u8]) -> Option<String> {
-        let short = entry.get(..11)?;
+        let short = entry.get(..SHORT_NAME_BYTES)?;
         let sum = short.iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
         if self.units.is_empty() || self.next != 0 || sum != self.sum {
             return None;
@@ -139,9 +145,13 @@ impl LongName {
 }
 
 fn short_name(entry: &[u8]) -> String {
+    let mut name: [u8; SHORT_NAME_BYTES] = array(entry, 0).unwrap_or_default();
+    if name[0] == NOT_DELETED {
+        name[0] = DELETED;
+    }
     let flags = entry.get(12).copied().unwrap_or_default();
     let text = |span: std::ops::Range<usize>, is_small: bool| {
-        let text = String::from_utf8_lossy(entry.get(span).unwrap_or_default()).trim_end().to_owned();
+        let text = String::from_utf8_lossy(name.get(span).unwrap_or_default()).trim_end().to_owned();
         if is_small { text.to_ascii_lowercase() } else { text }
     };
     let (base, extension) = (text(0..8, flags & SMALL_BASE != 0), text(8..11, flags & SMALL_EXTENSION != 0));

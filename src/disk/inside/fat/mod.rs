@@ -68,7 +68,8 @@ impl Fat {
             return Err(Fault::broken("it is larger than what it lies in"));
         }
         let clusters = (size - data_at) / cluster_bytes;
-        let table = Table::new(table_at, table_bytes, clusters)?;
+        // A FAT32 tells the size of its table further on alone.
+        let table = Table::new(table_at, table_bytes, clusters, fields.le16(22) == 0)?;
         let fixed_root = (!table.is_fat32()).then_some((root_at, root_bytes));
         let root = Chain { first: if table.is_fat32() { fields.le32(44) } else { 0 } };
         Ok(Fat { part, table, cluster_bytes, data_at, fixed_root, root, latest: Mutex::default() })

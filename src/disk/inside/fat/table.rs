@@ -10,7 +10,7 @@ use crate::disk::inside::part::Part;
 
 const WINDOW_BYTES: u64 = 16 << 10;
 const FIRST: u32 = 2;
-/// Fewer clusters are FAT12, and fewer than the second number FAT16.
+/// Fewer clusters are FAT12, and fewer than the second number FAT16, unless the boot sector is that of a FAT32.
 const FAT16_CLUSTERS: u64 = 4085;
 const FAT32_CLUSTERS: u64 = 65525;
 /// Entries in memory that are gone through for one step: the windows that they are read in are counted by themselves.
@@ -37,8 +37,11 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(at: u64, bytes: u64, clusters: u64) -> Result<Table, Fault> {
+    /// That of a file system with so many clusters. `has_fat32_head` is whether its boot sector is laid out as that of a FAT32, which
+    /// Linux and EDK2 go by: tools make small ones too, which the specification takes for FAT12 or FAT16.
+    pub(super) fn new(at: u64, bytes: u64, clusters: u64, has_fat32_head: bool) -> Result<Table, Fault> {
         let width = match clusters {
+            _ if has_fat32_head => Width::ThirtyTwo,
             0..FAT16_CLUSTERS => Width::Twelve,
             FAT16_CLUSTERS..FAT32_CLUSTERS => Width::Sixteen,
             _ => Width::ThirtyTwo,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::fixtures::{Content, chain, fat};
+use super::super::fixtures::{Content, chain, fat, fat32};
 use super::super::part::tests::disk;
 use super::super::recognise::{Kind, recognise};
 use super::super::tree::Tree;
@@ -43,6 +43,53 @@ fn it_tells_its_label_its_id_and_its_room() {
     let usage = open(usual()).unwrap().usage().unwrap();
     // Of 1000 clusters, two directories, and files of three, one and one.
     assert_eq!((usage.size_bytes, usage.free_bytes), (Some(1000 * 512), Some(993 * 512)));
+}
+
+#[test]
+fn a_fat32_of_few_clusters_is_one_all_the_same() {
+    let content: Vec<u8> = (0..1300_u32).map(|at| at as u8).collect();
+    let image = fat32(&[
+        ("/EFI/BOOT/BOOTX64.EFI", Content::File(&content)),
+        ("/a rather long name.conf", Content::File(b"x=1\n")),
+    ]);
+    let found = recognise(&disk(image.clone())).unwrap().unwrap();
+    assert_eq!((found.name, found.label.as_deref()), ("vfat", Some("EFI SYSTEM")));
+    let tree = open(image.clone()).unwrap();
+    let listing = tree.list("/", 100).unwrap().unwrap();
+    let names: Vec<&str> = listing.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["EFI", "a rather long name.conf"]);
+    assert_eq!(tree.read("/efi/boot/bootx64.efi", 1 << 20).unwrap().unwrap(), content);
+    // Of 1000 clusters, three directories, and files of three and one.
+    let usage = tree.usage().unwrap();
+    assert_eq!((usage.size_bytes, usage.free_bytes), (Some(1000 * 512), Some(993 * 512)));
+    // Its table has to have room for entries of four bytes.
+    let mut short = image;
+    put(&mut short, 36, &7_u32.to_le_bytes());
+    assert!(matches!(open(short), Err(Fault::Broken(_))));
+}
+
+#[test]
+fn the_high_half_of_a_first_cluster_counts_in_a_fat32_alone() {
+    let files = [("/README.TXT", Content::File(b"read me"))];
+    let with_high_half = |mut image: Vec<u8>| {
+        let at = image.windows(11).position(|bytes| bytes == b"README  TXT").unwrap();
+        put(&mut image, at + 20, &[1, 0]);
+        open(image).unwrap().read("/README.TXT", 100)
+    };
+    assert_eq!(with_high_half(fat(&files)).unwrap().unwrap(), b"read me");
+    assert!(matches!(with_high_half(fat32(&files)), Err(Fault::Broken(_))));
+}
+
+#[test]
+fn a_short_name_may_begin_with_the_byte_of_deleted_ones() {
+    let mut image = usual();
+    let at = image.windows(11).position(|bytes| bytes == b"README  TXT").unwrap();
+    image[at] = 0x05;
+    let tree = open(image).unwrap();
+    let listing = tree.list("/", 100).unwrap().unwrap();
+    // Which character that is depends on where it was written.
+    assert_eq!(listing.entries[1].name, "\u{fffd}EADME.TXT");
+    assert_eq!(tree.read("/\u{fffd}EADME.TXT", 100).unwrap().unwrap(), b"read me");
 }
 
 /// A disk of zeros but for its first bytes.

@@ -4,6 +4,7 @@
 //! read only where it lies in its directory, and an extent where it lies on the disc; names that continue elsewhere do so
 //! a bounded number of times.
 
+mod el_torito;
 mod record;
 mod rock_ridge;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use super::fault::Fault;
 use super::part::Part;
 use super::tree::{Entry, FileSystem, Listing, Node, NodeKind, Spot, Usage};
 use crate::disk::fields::Fields;
+pub use el_torito::{Starts, disc_starts};
 use record::Record;
 
 const SECTOR_BYTES: u64 = 2048;
@@ -96,7 +98,7 @@ impl Disc {
         Ok(Disc { part, block_bytes, size_bytes, root: root.place(block_bytes), names })
     }
 
-    /// Visits the records of a directory but for itself and its parent, until `visit` says no.
+    /// Visits the records of a directory but for itself, its parent and what goes with its files, until `visit` says no.
     fn each_record(
         &self,
         (at, size): (u64, u64),
@@ -112,7 +114,8 @@ impl Disc {
             let mut rest = bytes.as_slice();
             while let Some(record) = Record::of(rest) {
                 self.part.effort().steps(1)?;
-                if !record.is_self_or_parent() && !visit(&record)? {
+                let is_passed_over = record.is_self_or_parent() || record.is_associated();
+                if !is_passed_over && !visit(&record)? {
                     return Ok(());
                 }
                 rest = rest.get(record.bytes()..).unwrap_or_default();

@@ -10,6 +10,7 @@ use crate::disk::fields::Fields;
 const BYTES_MIN: usize = 34;
 const NAME_AT: usize = 33;
 const DIRECTORY: u8 = 0x02;
+const ASSOCIATED: u8 = 0x04;
 const GOES_ON: u8 = 0x80;
 
 /// A record.
@@ -50,6 +51,11 @@ impl<'b> Record<'b> {
 
     pub(super) fn is_directory(&self) -> bool {
         self.byte(25) & DIRECTORY != 0
+    }
+
+    /// Whether it is of something that goes with a file of the same name, and not of that file (section 9.1.6).
+    pub(super) fn is_associated(&self) -> bool {
+        self.byte(25) & ASSOCIATED != 0
     }
 
     /// Whether the next record is of more of the same file.

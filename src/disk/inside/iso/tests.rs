@@ -68,6 +68,22 @@ fn a_file_has_the_time_of_its_record_where_that_is_one() {
 }
 
 #[test]
+fn what_goes_with_a_file_is_not_taken_for_it() {
+    let files = [("/a", Content::File(b"of the finder")), ("/b", Content::File(b"of the user"))];
+    for goes_on in [0, 0x80] {
+        let mut image = iso(&files, false);
+        // The first one is called as the second, and goes with it: in one part, or in the first of several.
+        let record = 18 * 2048 + 34 + 34;
+        put(&mut image, record + 25, &[0x04 | goes_on]);
+        put(&mut image, record + 33, b"B");
+        let tree = open(image).unwrap();
+        let listing = tree.list("/", 10).unwrap().unwrap();
+        assert_eq!((listing.entries.len(), listing.entries[0].name.as_str()), (1, "b"));
+        assert_eq!(tree.read("/b", 100).unwrap().unwrap(), b"of the user");
+    }
+}
+
+#[test]
 fn a_directory_that_is_in_itself_ends_with_the_path() {
     let mut image = iso(&[("/a/file", Content::File(b"x"))], false);
     // The only directory leads back to the topmost one.

@@ -1,6 +1,9 @@
 //! The table of a master boot record, with the chain of logical partitions in an extended one.
 //!
-//! Invariant: the chain ends after a bounded number of links, and never goes back.
+//! Source: block/partitions/msdos.c of Linux, for what a chain is and how its partitions are numbered. Invariant: the chain ends
+//! after a bounded number of links, and at one that it has been at.
+
+use std::collections::BTreeSet;
 
 use super::types::mbr_type;
 use super::{Partition, Table, TableKind};
@@ -20,7 +23,9 @@ const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
 const PROTECTIVE: u8 = 0xee;
 /// Logical partitions are numbered from here on.
 const FIRST_LOGICAL: u32 = 5;
-const LOGICAL_MAX: u32 = 128;
+const LINKS_MAX: usize = 128;
+/// Entries of a link that are for partitions, and for the next link. The others are unused, and may hold anything.
+const ENTRIES_OF_LINK: usize = 2;
 
 /// One of the four entries.
 struct Entry {
@@ -28,6 +33,13 @@ struct Entry {
     kind: u8,
     first: u64,
     sectors: u64,
+}
+
+impl Entry {
+    /// Whether it is of an extended partition, or of the next link of one.
+    fn is_extended(&self) -> bool {
+        EXTENDED.contains(&self.kind)
+    }
 }
 
 /// The table, where the first sector has one.
@@ -48,14 +60,14 @@ pub(super) fn read(disk: &Part, first: &[u8]) -> Result<Option<Table>, Fault> {
         if entry.kind == 0 || entry.sectors == 0 {
             continue;
         }
-        if EXTENDED.contains(&entry.kind) {
-            extended = extended.or(Some(entry.first));
+        if entry.is_extended() {
+            extended = extended.or(Some(entry));
             continue;
         }
         table.add(disk, number, entry, 0);
     }
-    if let Some(base) = extended {
-        table.add_logical(disk, base)?;
+    if let Some(extended) = extended {
+        table.add_logical(disk, extended)?;
     }
     Ok(Some(table))
 }
@@ -103,32 +115,41 @@ impl Table {
         });
     }
 
-    /// Follows the chain of an extended partition. Links count from its first sector, and partitions from their link's.
-    fn add_logical(&mut self, disk: &Part, base: u64) -> Result<(), Fault> {
-        let mut link = base;
-        for number in FIRST_LOGICAL..FIRST_LOGICAL + LOGICAL_MAX {
+    /// Follows the chain of an extended partition, in whichever order its links lie. Links count from its first sector, and
+    /// partitions from their link's; a link without a partition takes no number.
+    fn add_logical(&mut self, disk: &Part, extended: &Entry) -> Result<(), Fault> {
+        let (base, base_end) = (extended.first, extended.first + extended.sectors);
+        let (mut link, mut link_sectors) = (base, extended.sectors);
+        let (mut number, mut seen) = (FIRST_LOGICAL, BTreeSet::new());
+        while seen.insert(link) {
+            if seen.len() > LINKS_MAX {
+                self.remarks.push(format!("its extended partition has more than {LINKS_MAX} links"));
+                return Ok(());
+            }
             let Some(sector) = disk.bytes_if_inside(link * SECTOR, SECTOR_BYTES)? else {
                 self.remarks.push("a link of its extended partition leads past the end of the disk".into());
                 return Ok(());
             };
-            let [one, next, ..] = entries(&sector);
             if !is_signed(&sector) {
                 self.remarks.push("a link of its extended partition leads to something else".into());
                 return Ok(());
             }
-            if one.kind != 0 && one.sectors > 0 {
-                self.add(disk, number, &one, link);
+            let entries = entries(&sector);
+            for (index, entry) in entries.iter().enumerate() {
+                let end = entry.first + entry.sectors;
+                let may_be_one = index < ENTRIES_OF_LINK || (end <= link_sectors && link + end <= base_end);
+                if entry.sectors > 0 && !entry.is_extended() && may_be_one {
+                    self.add(disk, number, entry, link);
+                    number += 1;
+                }
             }
-            if !EXTENDED.contains(&next.kind) || next.sectors == 0 {
+            // The second one as a rule; the first where the link has no partition.
+            let Some(next) = entries.iter().find(|entry| entry.sectors > 0 && entry.is_extended()) else {
                 return Ok(());
-            }
-            if base + next.first <= link {
-                self.remarks.push("the chain of its extended partition goes back".into());
-                return Ok(());
-            }
-            link = base + next.first;
+            };
+            (link, link_sectors) = (base + next.first, next.sectors);
         }
-        self.remarks.push(format!("its extended partition has more than {LOGICAL_MAX} links"));
+        self.remarks.push("the chain of its extended partition leads back to where it was".into());
         Ok(())
     }
 }
@@ -183,10 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_goes_back_or_nowhere_ends_with_a_remark() {
-        let mut looped = usual();
-        entry(&mut looped, 160, 1, 0x05, 0, 60);
-        assert_eq!(found(looped).1, ["the chain of its extended partition goes back"]);
+    fn a_chain_that_leads_to_itself_or_nowhere_ends_with_a_remark() {
+        for first in [0, 60] {
+            let mut looped = usual();
+            entry(&mut looped, 160, 1, 0x05, first, 60);
+            let (partitions, remarks) = found(looped);
+            assert_eq!(partitions.len(), 4);
+            assert_eq!(remarks, ["the chain of its extended partition leads back to where it was"]);
+        }
         let mut outside = usual();
         entry(&mut outside, 160, 1, 0x05, u32::MAX, 60);
         let (partitions, remarks) = found(outside);
@@ -195,6 +220,45 @@ mod tests {
         let mut nothing = usual();
         entry(&mut nothing, 160, 1, 0x05, 70, 60);
         assert_eq!(found(nothing).1, ["a link of its extended partition leads to something else"]);
+    }
+
+    #[test]
+    fn a_chain_is_followed_in_whichever_order_its_links_lie() {
+        let mut image = vec![0; 300 * SECTOR_BYTES];
+        entry(&mut image, 0, 0, 0x0f, 100, 200);
+        entry(&mut image, 100, 0, 0x83, 2, 10);
+        entry(&mut image, 100, 1, 0x05, 120, 60);
+        entry(&mut image, 220, 0, 0x83, 2, 20);
+        entry(&mut image, 220, 1, 0x05, 60, 60);
+        entry(&mut image, 160, 0, 0x82, 2, 30);
+        let (partitions, remarks) = found(image);
+        assert_eq!(partitions, [(5, 102, 10), (6, 222, 20), (7, 162, 30)]);
+        assert_eq!(remarks, Vec::<String>::new());
+    }
+
+    #[test]
+    fn links_without_a_partition_take_no_number_and_may_have_the_next_one_in_front() {
+        let mut image = vec![0; 300 * SECTOR_BYTES];
+        entry(&mut image, 0, 0, 0x05, 100, 200);
+        entry(&mut image, 100, 0, 0x05, 60, 60);
+        entry(&mut image, 160, 0, 0x83, 2, 20);
+        entry(&mut image, 160, 1, 0x05, 120, 60);
+        entry(&mut image, 220, 1, 0x05, 40, 10);
+        entry(&mut image, 140, 0, 0x83, 2, 2);
+        // A third partition of a link, and what is none: it leaves the link's own stretch.
+        entry(&mut image, 140, 2, 0x83, 4, 2);
+        entry(&mut image, 140, 3, 0x83, 9, 5);
+        let (partitions, remarks) = found(image);
+        assert_eq!(partitions, [(5, 162, 20), (6, 142, 2), (7, 144, 2)]);
+        assert_eq!(remarks, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_chain_of_too_many_links_ends_with_a_remark() {
+        let mut image = vec![0; 400 * SECTOR_BYTES];
+        entry(&mut image, 0, 0, 0x05, 100, 300);
+        (100..399).for_each(|sector| entry(&mut image, sector, 1, 0x05, sector as u32 - 99, 1));
+        assert_eq!(found(image).1, ["its extended partition has more than 128 links"]);
     }
 
     #[test]

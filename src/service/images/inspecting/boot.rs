@@ -5,7 +5,7 @@ use super::look::Look;
 use super::report::{Inspection, Kernel, clipped};
 use super::volumes::Opened;
 use crate::disk::inside::partitions::{Purpose, TableKind};
-use crate::disk::inside::{Entry, Fault, NodeKind};
+use crate::disk::inside::{Entry, Fault, NodeKind, Part, disc_starts};
 
 /// Loaders at the place where UEFI looks without being told, and what they are made for.
 const LOADERS: [(&str, &str); 5] = [
@@ -49,6 +49,16 @@ pub(super) fn look_at_loaders(volumes: &[Opened], report: &mut Inspection) -> Re
     // empty code that tools write for old systems.
     let has_bios_partition = report.volumes.iter().any(|volume| volume.purpose == Some(Purpose::BiosBoot));
     report.boot.bios &= report.table == Some(TableKind::Mbr) || has_bios_partition;
+    Ok(())
+}
+
+/// Adds what the boot catalog of a disc says, where the disk is one: firmware starts discs by that alone.
+pub(super) fn look_at_disc(disk: &Part, report: &mut Inspection) -> Result<(), Fault> {
+    if report.volumes.iter().any(|volume| volume.number == 0 && volume.file_system == Some("iso9660")) {
+        let starts = disc_starts(disk)?;
+        report.boot.bios |= starts.bios;
+        report.boot.uefi |= starts.uefi;
+    }
     Ok(())
 }
 

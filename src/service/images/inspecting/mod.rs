@@ -96,6 +96,7 @@ fn inspect(disk: &Part, container: Option<&'static str>) -> Result<Inspection, F
 fn look_over(disk: &Part, report: &mut Inspection) -> Result<(), Fault> {
     let volumes = volumes::of(disk, report)?;
     boot::look_at_loaders(&volumes, report)?;
+    boot::look_at_disc(disk, report)?;
     room::look_at_volumes(report);
     let Some(root) = volumes::root(&volumes)? else { return Ok(()) };
     report.root = Some(root.number);

@@ -1,7 +1,7 @@
 //! Reports on made disks: what is found fault with, what is proposed, and that no secret is told.
 
 use super::{Code, DriverState, Inspection};
-use crate::disk::inside::fixtures::{Content, ext, fat, iso};
+use crate::disk::inside::fixtures::{Content, bootable_iso, ext, fat, iso};
 use crate::disk::inside::partitions::gpt_image;
 use crate::model::ImageId;
 use crate::service::images::looking::tests::uploaded;
@@ -217,4 +217,26 @@ async fn a_disc_is_a_tree_of_its_own() {
     assert_eq!(tree.volume, 0);
     let file = tree.open(tree.find("dists/stable/Release").unwrap()).unwrap();
     assert_eq!(file.read_at(0, 14).unwrap(), b"Suite: stable\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disc_starts_by_the_firmware_that_its_boot_catalog_is_for() {
+    let (service, _) = service();
+    let (none, loader) =
+        ([("/file", Content::File(b"x"))], [("/EFI/BOOT/BOOTX64.EFI", Content::File(b"MZ"))]);
+    for (disc, wanted, firmware) in [
+        (bootable_iso(&none, &[0]), (true, false), Some("bios")),
+        (bootable_iso(&none, &[0xef]), (false, true), Some("uefi")),
+        (bootable_iso(&none, &[0, 0xef]), (true, true), None),
+        (bootable_iso(&loader, &[0]), (true, true), None),
+        (iso(&loader, true), (false, true), Some("uefi")),
+        (iso(&none, true), (false, false), None),
+    ] {
+        let (image, outcome) = uploaded(&service, "iso", disc).await;
+        outcome.unwrap();
+        let (_, report) = service.inspect_image(&member("p"), &image.id).unwrap();
+        assert_eq!((report.boot.bios, report.boot.uefi), wanted);
+        let proposed = report.proposed.iter().find(|(name, _)| *name == "hw_firmware_type");
+        assert_eq!(proposed.map(|(_, value)| value.as_str()), firmware);
+    }
 }
