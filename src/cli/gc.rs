@@ -126,9 +126,14 @@ fn settled(result: &Value) -> String {
         ("recipes_not_packed", "left alone, as next to nothing in them is compressed"),
         ("recipes_not_made_again", "left alone, as too little of them can be made again to the bit"),
         (
+            "recipes_too_long",
+            "left alone, as what they are made of would be too long a list for this box's memory (store.memory_bytes)",
+        ),
+        (
             "recipes_unreadable",
             "left alone, as they could not be read, or went meanwhile (tintype check tells more)",
         ),
+        ("recipes_put_off", "left for another time, as they were in use, or their store did not answer"),
         (
             "recipes_unfit",
             "not looked at, as they are no qcow2 or VMDK of their own (an OVA is none), not active, or smaller than 1 MiB",

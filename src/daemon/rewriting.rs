@@ -2,8 +2,8 @@
 //! looks for what is stored twice.
 //!
 //! Invariants: beside clients it works for a share of the time only; outside its window it does
-//! nothing; without one, recompressing and comparing wait until nobody is served; stopping waits for no run, as
-//! one that is cut off loses its present pack's work and nothing else.
+//! nothing; without one, recompressing, comparing and beginning a recipe wait until nobody is served; stopping waits for no run,
+//! as one that is cut off loses its present pack's or image's work and nothing else.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::base::{Clock, SystemClock};
 use crate::model::job::JobKind;
 use crate::service::Service;
 use crate::service::images::Kept;
-use crate::store::{Compare, Error, Rewritten, Shared, Wish};
+use crate::store::{Compare, Error, Progress, Rewritten, Shared, Wish};
 
 /// Rest after a run, as a multiple of its duration, at least: a run may find nothing to do.
 const REST_PER_RUN: u32 = 9;
@@ -152,14 +152,16 @@ async fn once(service: &Service, wish: Wish, hours: Hours, stop: CancellationTok
     }
 }
 
-/// One run over compressed images; what it lets go of is compacted right after.
+/// One run over compressed images; what it lets go of is compacted right after. One that was begun is finished, at the pace that
+/// clients leave: given up whenever somebody came, a large one would begin anew for ever.
 async fn keep_recipes(service: &Service, hours: Hours, stop: CancellationToken) {
     let service = service.clone();
     let began = Instant::now();
     let work = move || {
         let store = service.store().clone();
-        service.keep_idle_recipes(hours.recipes_idle_s, &mut |_| {
-            hours.suit_what_can_wait(store.is_busy()) && hours.are_open() && !stop.is_cancelled()
+        service.keep_idle_recipes(hours.recipes_idle_s, &mut |progress| {
+            let suits = !is_beginning(progress) || hours.suit_what_can_wait(store.is_busy());
+            suits && hours.are_open() && !stop.is_cancelled()
         })
     };
     match tokio::task::spawn_blocking(work).await {
@@ -181,6 +183,11 @@ async fn keep_recipes(service: &Service, hours: Hours, stop: CancellationToken) 
         Ok(Err(error)) => tracing::warn!(%error, "images were not kept by recipes; it is tried again"),
         Err(died) => tracing::error!(%died, "keeping images by recipes panicked; it is tried again"),
     }
+}
+
+/// Whether nothing is done yet of a stream that is kept by a recipe.
+fn is_beginning(progress: &Progress) -> bool {
+    progress.phase == Progress::TAKING_APART && progress.done_bytes == 0
 }
 
 fn tell(done: &Rewritten, took: Duration) {

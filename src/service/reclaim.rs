@@ -92,11 +92,10 @@ impl Service {
             job.step(&step)
         };
         // Before packs are written anew: what recipes let go of gives its space back in the same run.
-        let recipes = match recipes {
-            Some(which) => self.keep_recipes(which, &mut watch)?,
-            None => Kept::default(),
-        };
+        let recipes = recipes.map(|which| self.keep_recipes(which, &mut watch)).transpose();
+        // Where there was no room for a recipe, this makes some.
         let rewritten = self.rewrite(wish, &mut watch)?;
+        let recipes = recipes?.unwrap_or_default();
         Ok(Collected { freed, rewritten, recipes, unreadable, ..nothing })
     }
 
@@ -110,11 +109,7 @@ impl Service {
         wish: Wish,
         goes_on: &mut dyn FnMut(&Progress) -> bool,
     ) -> Result<Rewritten, Error> {
-        // One that somebody had wait before the last restart is gone on with, once it is resumed.
-        let mut job = self.take_up_job(JobKind::Reclaim);
-        if let Some(job) = &mut job {
-            let _ = job.step(&Step { phase: "waiting", done: 0, total: None });
-        }
+        let mut job = self.take_up_waiting_job();
         let mut refusal = None;
         let rewritten = self.rewrite(wish, &mut |progress| {
             if job.is_none() && progress.total_bytes > 0 {
@@ -154,7 +149,8 @@ impl Service {
         idle_s: i64,
         goes_on: &mut dyn FnMut(&Progress) -> bool,
     ) -> Result<Kept, Error> {
-        let (mut job, mut refusal) = (None, None);
+        let mut job = self.take_up_waiting_job();
+        let mut refusal = None;
         let kept = self.keep_recipes(Which::ByPolicy { idle_s }, &mut |progress| {
             if job.is_none() {
                 match self.begin_job(JobKind::Reclaim) {
@@ -175,6 +171,13 @@ impl Service {
             job.finish(kept.as_ref().map(|kept| figures(&Collected { recipes: *kept, ..nothing })))?;
         }
         kept
+    }
+
+    /// The job that somebody had wait before the last restart, once it is resumed.
+    fn take_up_waiting_job(&self) -> Option<JobAtWork> {
+        let mut job = self.take_up_job(JobKind::Reclaim)?;
+        let _ = job.step(&Step { phase: "waiting", done: 0, total: None });
+        Some(job)
     }
 
     /// The images for which packs are withheld, in words.
@@ -249,7 +252,9 @@ pub fn figures(collected: &Collected) -> BTreeMap<String, u64> {
         ("recipes_left_alone", recipes.left_alone()),
         ("recipes_not_packed", recipes.not_packed),
         ("recipes_not_made_again", recipes.not_made_again),
+        ("recipes_too_long", recipes.too_long),
         ("recipes_unreadable", recipes.unreadable),
+        ("recipes_put_off", recipes.put_off),
         ("recipes_unfit", recipes.unfit),
         ("ended_early", (rewritten.ended_early || recipes.ended_early).into()),
     ];

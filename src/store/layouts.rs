@@ -20,6 +20,9 @@ const EXPECTED: usize = 64;
 /// What layouts are counted in, in bytes; one that has less is small.
 const UNIT_BYTES: u64 = 64 << 10;
 
+/// As many of the largest that are made on purpose find room at once.
+const LARGEST_AT_ONCE: u64 = 4;
+
 /// A manifest's object, whose layout it is.
 type ObjectId = [u8; 16];
 
@@ -89,6 +92,11 @@ impl Layouts {
         drop(used);
         self.lately.insert(*object, layout.clone());
         Ok(layout)
+    }
+
+    /// What one may take so that several as large can be in use at once, in bytes.
+    pub fn share(&self) -> u64 {
+        u64::from(self.room_units) * UNIT_BYTES / LARGEST_AT_ONCE
     }
 
     /// Forgets all that nobody uses.

@@ -121,19 +121,27 @@ impl Store {
         }
         // While it is open none of its packs goes.
         let reader = self.reader(content)?;
+        // Of a stream that is made by a recipe the extents name what it is made of, which is more or less than the stream.
+        let named: u64 = reader.extents().iter().map(Extent::bytes).sum();
+        let of_stream = |named_before: u64| {
+            let scaled =
+                u128::from(named_before) * u128::from(reader.size_bytes()) / u128::from(named.max(1));
+            u64::try_from(scaled).unwrap_or(u64::MAX)
+        };
         let (mut before, mut shown) = (0, RoaringTreemap::new());
         for extent in reader.extents() {
             if let Extent::Run { pack: number, first, count, .. } = *extent {
                 if shown.insert(number) {
                     let row = self.pack_row(number)?.ok_or(Error::Reclaimed(number))?;
-                    if self.show_footer(row.header(number), &row.stored, before, visit)?.is_break() {
+                    if self.show_footer(row.header(number), &row.stored, of_stream(before), visit)?.is_break()
+                    {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
                 let pack = self.pack(number)?;
                 let run = pack.span(first, count).ok_or_else(|| no_run(&pack, first, count))?;
                 let frames = pack.stored_span(pack.frames_over(run));
-                if visit(&pack.key(), frames, before)?.is_break() {
+                if visit(&pack.key(), frames, of_stream(before))?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }

@@ -94,7 +94,9 @@ fn plan_body(foreseen: &Foreseen) -> Value {
             ("recipes_kept_before", settled.kept_before),
             ("recipes_not_packed", settled.not_packed),
             ("recipes_not_made_again", settled.not_made_again),
+            ("recipes_too_long", settled.too_long),
             ("recipes_unreadable", settled.unreadable),
+            ("recipes_put_off", settled.put_off),
             ("recipes_unfit", settled.unfit),
         ];
         members.extend(figures.map(|(name, figure)| (name.to_owned(), figure.into())));

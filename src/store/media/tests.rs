@@ -11,7 +11,7 @@ use crate::base::{OsEntropy, SystemClock};
 use crate::db;
 use crate::model::{ByteRange, ContentId};
 use crate::objects::{Memory, ObjectKey};
-use crate::store::{MasterKey, Reach};
+use crate::store::{MasterKey, Piece, Reach, Recast};
 
 /// The place that these tests have beside the home.
 const COLD: StorePlace = StorePlace(1);
@@ -198,6 +198,29 @@ async fn a_stream_is_read_from_its_other_copy_where_one_is_damaged_or_away() {
     }
     let opened = [read(&[here, there]), read(&[there, here])];
     assert!(opened.iter().any(Result::is_ok), "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_unit_holds_is_left_to_another_copy_where_it_cannot_be_read() {
+    let (media, b) = fresh(None);
+    let plain: Vec<u8> =
+        noise(3, 16_384).iter().flat_map(|byte| [*byte, byte >> 4, b'x', byte & 7]).collect();
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, &plain).unwrap();
+    let data = [noise(4, 5000), encoder.finish().unwrap()].concat();
+    let here = put_in(&b, Scope::STORE, &data).await;
+    let there = put_in(&b, Scope::STORE.at(COLD), &data).await;
+    let unit = Piece { at: 5000, bytes: data.len() as u64 - 5000, unpacked_bytes: Some(plain.len() as u64) };
+    let on = &mut |_| std::ops::ControlFlow::Continue(());
+    let kept = b.store.keep_by_recipe(&here, &mut [unit].into_iter(), on).unwrap();
+    assert!(matches!(kept, Recast::Done { .. }), "{kept:?}");
+    let opened = || opened(&media, &b.db, None).unwrap();
+    assert_eq!(opened().store.reader_of(&[here, there]).unwrap().unpacked_at(5000).unwrap(), Some(plain));
+    flip_all(&media.home);
+    let b = opened();
+    // Whoever asks reads the unit itself then, which the other has.
+    assert_eq!(b.store.reader_of(&[here, there]).unwrap().unpacked_at(5000).unwrap(), None);
+    assert!(matches!(b.store.reader_of(&[here]).unwrap().unpacked_at(5000), Err(Error::Damaged { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

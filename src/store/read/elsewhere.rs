@@ -21,6 +21,13 @@ pub struct Others {
     told: AtomicBool,
 }
 
+impl Others {
+    /// Whether one of them may have what this failure is about.
+    pub fn may_help(&self, error: &Error) -> bool {
+        !self.contents.is_empty() && may_be_elsewhere(error)
+    }
+}
+
 impl Store {
     /// Opens the first of several streams of the same bytes that opens, and lies where somebody answers; what cannot be
     /// read of it is read from the others. Blocks on the medium.

@@ -92,15 +92,19 @@ impl Reader {
         self.layout.stretch_at(at)
     }
 
-    /// What comes out of the compressed unit that begins at byte `at`, where it is stored like that and not as the unit.
-    /// Blocks on the medium.
+    /// What comes out of the compressed unit that begins at byte `at`, where it is stored like that and not as the unit, and can
+    /// be read: another copy of the stream may have the unit itself. Blocks on the medium.
     ///
     /// # Errors
     /// As [`Reader::read_at`].
     pub fn unpacked_at(&self, at: u64) -> Result<Option<Vec<u8>>, Error> {
         let Some(plain) = self.layout.unit_at(at) else { return Ok(None) };
         let batch = self.layout.plan_stored(plain, u64::MAX)?;
-        Ok(Some(self.store.fetch(&batch.parts)?.concat()))
+        match self.store.fetch(&batch.parts) {
+            Ok(parts) => Ok(Some(parts.concat())),
+            Err(error) if self.others.may_help(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// How the stream is made of what its extents name, where it is not just that.

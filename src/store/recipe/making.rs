@@ -26,8 +26,9 @@ const REST_CUTTER: CutterParams =
     CutterParams { min_bytes: 512, avg_bytes: 2048, max_bytes: 8192, ..CutterParams::CONTENT };
 /// What is no unit is read in pieces of this size.
 const READ_BYTES: u64 = 1 << 20;
-/// A unit that holds more, or is larger, stays as it stands.
-const UNIT_BYTES_MAX: u64 = 4 << 20;
+/// A unit that holds more, or is larger, stays as it stands: whoever reads a byte of it holds all of it, and waits until all of
+/// it is made.
+const UNIT_BYTES_MAX: u64 = 256 << 10;
 /// Units after which it is decided whether to go on.
 const SAMPLE_UNITS: u64 = 64;
 /// Corrections that are more than one part in so many of the units are not worth it.
@@ -62,7 +63,11 @@ pub enum Recast {
     },
     /// It stays as it is: too little of it can be made again, or making it again would take too much.
     Pointless,
-    /// It changed or went meanwhile, or is kept by a recipe already.
+    /// It stays as it is: its recipe would be so long that it leaves too little memory for other streams to be read beside it.
+    TooLong,
+    /// It is kept by a recipe already.
+    Kept,
+    /// It changed or went meanwhile.
     Unchanged,
     /// Whoever watches ended it.
     Ended,
@@ -84,14 +89,17 @@ impl Store {
         let _one = self.inner.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(row) = self.content_row(content)? else { return Ok(Recast::Unchanged) };
         let reader = self.reader_for_upkeep(content)?;
+        if reader.is_made() {
+            return Ok(Recast::Kept);
+        }
         // An unfinished upload goes on from the extents that it has.
-        if reader.is_made() || reader.manifest().record.is_empty() {
+        if reader.manifest().record.is_empty() {
             return Ok(Recast::Unchanged);
         }
         let mut steps = Steps::new(self, watch);
         let made = match self.make_recipe(&reader, pieces, &mut steps) {
-            Ok(Some(made)) => made,
-            Ok(None) => return Ok(Recast::Pointless),
+            Ok(Ok(made)) => made,
+            Ok(Err(left)) => return Ok(left),
             Err(Stop::Ended) => return Ok(Recast::Ended),
             Err(Stop::Failed(Error::TooFragmented(_))) => return Ok(Recast::Pointless),
             Err(Stop::Failed(error)) => return Err(error),
@@ -112,14 +120,16 @@ impl Store {
         }
     }
 
+    /// Makes a recipe, or says why there is none.
     fn make_recipe(
         &self,
         reader: &Reader,
         pieces: &mut dyn Iterator<Item = Piece>,
         steps: &mut Steps<'_, '_>,
-    ) -> Result<Option<Made>, Stop> {
-        let Some(pack) = reader.manifest().packs().min() else { return Ok(None) };
-        let Some(row) = self.pack_row(pack)? else { return Ok(None) };
+    ) -> Result<Result<Made, Recast>, Stop> {
+        let Some(pack) = reader.manifest().packs().min() else { return Ok(Err(Recast::Pointless)) };
+        let Some(row) = self.pack_row(pack)? else { return Ok(Err(Recast::Unchanged)) };
+        let memory_bytes_max = self.inner.layouts.share();
         steps.begin(Progress::TAKING_APART, reader.size_bytes())?;
         // What assemblers hold is what they would hold of an upload.
         let incoming = self.inner.frames.incoming();
@@ -137,11 +147,14 @@ impl Store {
                 None => making.on_grid(&piece, steps)?,
             }
             if making.is_pointless() {
-                return Ok(None);
+                return Ok(Err(Recast::Pointless));
+            }
+            if Layout::most(making.recipe_bytes) > memory_bytes_max {
+                return Ok(Err(Recast::TooLong));
             }
         }
         making.rest_until(reader.size_bytes(), steps)?;
-        making.end(self)
+        Ok(making.end(self)?.ok_or(Recast::Pointless))
     }
 
     /// Refuses a recipe that does not make the stream, byte for byte.
@@ -189,6 +202,8 @@ struct Making<'r> {
     at: u64,
     groups: Vec<Group>,
     group: Group,
+    /// What its steps take in the manifest's object.
+    recipe_bytes: u64,
     tried: u64,
     units: u64,
     packed_bytes: u64,
@@ -205,6 +220,7 @@ impl<'r> Making<'r> {
             at: 0,
             groups: Vec::new(),
             group: Group::default(),
+            recipe_bytes: 0,
             tried: 0,
             units: 0,
             packed_bytes: 0,
@@ -278,7 +294,10 @@ impl<'r> Making<'r> {
             {
                 *bytes += more;
             }
-            _ => self.group.steps.push(step),
+            _ => {
+                self.recipe_bytes += step.object_bytes();
+                self.group.steps.push(step);
+            }
         }
         if self.group.steps.len() >= GROUP_STEPS {
             self.groups.push(std::mem::take(&mut self.group));

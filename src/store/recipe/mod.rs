@@ -77,6 +77,14 @@ impl Step {
         }
     }
 
+    /// What it takes itself in the manifest's object.
+    fn object_bytes(&self) -> u64 {
+        match self {
+            Step::Rest { .. } | Step::Plain { .. } => 8,
+            Step::Packed { .. } => 20,
+        }
+    }
+
     /// Bytes on the guest's grid that it takes.
     pub(super) fn plain_bytes(&self) -> u64 {
         match *self {

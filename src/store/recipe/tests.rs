@@ -7,12 +7,13 @@ use proptest::prelude::*;
 
 use super::super::Store;
 use super::super::compact::tests::{expect_sound, expect_whole, on, reclaim, release};
+use super::super::manifest::Manifest;
 use super::super::steps::Progress;
-use super::super::tests::{Bench, fresh, get, noise, put};
+use super::super::tests::{Bench, fresh, fresh_as, get, noise, put};
 use super::*;
 use crate::base::OsEntropy;
 use crate::model::{ByteRange, ContentId};
-use crate::store::{MasterKey, Reach, Scope};
+use crate::store::{MasterKey, Options, Reach, Scope};
 
 const CLUSTER: usize = 65_536;
 
@@ -33,8 +34,13 @@ fn packed(data: &[u8]) -> Vec<u8> {
 
 /// A container of a disk: a head, every cluster compressed but for each seventh, a byte between, and a tail.
 fn container(disk: &[u8]) -> (Vec<u8>, Vec<Piece>) {
+    container_of(disk, CLUSTER)
+}
+
+/// The same with clusters of so many bytes.
+fn container_of(disk: &[u8], cluster_bytes: usize) -> (Vec<u8>, Vec<Piece>) {
     let (mut stream, mut pieces) = (noise(200, 5000), Vec::new());
-    for (number, cluster) in disk.chunks(CLUSTER).enumerate() {
+    for (number, cluster) in disk.chunks(cluster_bytes).enumerate() {
         let at = stream.len() as u64;
         if number % 7 == 3 {
             stream.extend_from_slice(cluster);
@@ -117,7 +123,7 @@ async fn a_copy_of_it_is_made_alike_and_lives_on_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recipe_outlives_the_process_and_is_not_made_twice() {
     let (b, content, stream, disk) = kept(None).await;
-    assert_eq!(keep(&b.store, &content, &container(&disk).1), Recast::Unchanged);
+    assert_eq!(keep(&b.store, &content, &container(&disk).1), Recast::Kept);
     let store = super::super::tests::open(b.objects.clone(), b.db.clone(), None).unwrap();
     let b = Bench { store, ..b };
     expect_whole(&b, &content, &stream);
@@ -151,6 +157,44 @@ async fn what_cannot_be_made_again_stays_as_it_is() {
     reclaim(&b);
     expect_whole(&b, &content, &stream);
     expect_sound(&b);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn units_that_are_large_stay_as_they_stand() {
+    let b = fresh(None);
+    for (cluster_bytes, is_kept) in [(256 << 10, true), (512 << 10, false)] {
+        let (stream, pieces) = container_of(&disk(5, 48), cluster_bytes);
+        let content = put(&b, &stream).await;
+        let outcome = keep(&b.store, &content, &pieces);
+        assert_eq!(matches!(outcome, Recast::Done { .. }), is_kept, "{cluster_bytes}: {outcome:?}");
+        expect_whole(&b, &content, &stream);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_a_recipe_takes_no_more_memory_than_several_may_beside_each_other() {
+    let options = Options { memory_bytes: 2 << 20, ..Options::default() };
+    let b = fresh_as(None, options);
+    let share = b.store.inner.layouts.share();
+    let nothing = put(&b, b"nothing").await;
+    let reader = b.store.reader(&nothing).unwrap();
+    // A step takes so much and no less, or what is reckoned with would be too little.
+    let steps = |count: u32| {
+        let step = Step::Packed { packed_bytes: 1, plain_bytes: 1, correction_bytes: count, sum: [7; 4] };
+        let groups =
+            vec![Group { steps: (0..count).flat_map(|_| [step, Step::Rest { bytes: 1 }]).collect() }];
+        let before = reader.manifest().clone();
+        Manifest { recipe: Some(Recipe { codec: PREFLATE_0_7, groups }), ..before }.to_bytes().len() as u64
+    };
+    assert_eq!(steps(11) - steps(1), 10 * (20 + 8));
+    let units = share / 2 / 28;
+    for (units, is_kept) in [(units / 2, true), (units * 2, false)] {
+        let (stream, pieces) = container_of(&disk(6, (units as usize * 1024).div_ceil(CLUSTER)), 1024);
+        let content = put(&b, &stream).await;
+        let outcome = keep(&b.store, &content, &pieces);
+        assert_eq!(outcome == Recast::TooLong, !is_kept, "{units} units: {outcome:?}");
+        expect_whole(&b, &content, &stream);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

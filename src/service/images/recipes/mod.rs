@@ -1,8 +1,8 @@
 //! Compressed containers kept by recipes, so that they share what they hold with every other image of the same disk.
 //!
 //! Invariants: an image is the same to everybody before and after; one that somebody read a short while ago is left alone
-//! where the operator wants that; what was tried in vain is not tried again by this process. Must not know how units are
-//! made again.
+//! where the operator wants that; what was tried in vain is not tried again by this process; one image that cannot be had, or
+//! takes longer than a run, keeps none of the others from its turn. Must not know how units are made again.
 
 mod pieces;
 mod planning;
@@ -10,7 +10,7 @@ mod reads;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use planning::RecipePlan;
@@ -21,9 +21,9 @@ use crate::base::Time;
 use crate::catalog::images;
 use crate::disk::probe::Format;
 use crate::disk::{self, Budgets, Guest, Source};
-use crate::model::{ContentId, Image, Status};
+use crate::model::{ContentId, Image, Status, StorePlace};
 use crate::service::{Error, ErrorKind, Service};
-use crate::store::{Recast, Watch};
+use crate::store::{self, Recast, Watch};
 
 /// Whether a store keeps compressed containers by recipes. They take less space where the same disks are there in other
 /// forms, and more time to download.
@@ -73,8 +73,12 @@ pub struct Kept {
     pub not_packed: u64,
     /// Streams that stay as they are: too little of them can be made again to the bit.
     pub not_made_again: u64,
+    /// Streams that stay as they are: their recipes would be too long for the memory that the box has.
+    pub too_long: u64,
     /// Streams that stay as they are: they could not be read as what their images say, or went meanwhile.
     pub unreadable: u64,
+    /// Streams that wait for the next run: they were read or changed meanwhile, or their store does not answer.
+    pub put_off: u64,
     /// Images that recipes are not for: no qcow2 or VMDK, or too small. Counted where all images are asked for.
     pub unfit: u64,
     /// Whether it was ended before all was done.
@@ -91,7 +95,27 @@ enum Outcome {
     Kept,
     NotPacked,
     NotMadeAgain,
+    TooLong,
     Unreadable,
+    /// Whoever watched ended it: all others come first.
+    CutOff,
+}
+
+/// What one run passes over.
+#[derive(Default)]
+struct PassedOver {
+    contents: HashSet<ContentId>,
+    /// Stores beside the home that do not answer.
+    places: HashSet<StorePlace>,
+}
+
+/// A stream whose turn it is.
+struct Chosen {
+    content: ContentId,
+    place: StorePlace,
+    format: Format,
+    /// When its image changed last.
+    updated_at: Time,
 }
 
 /// So many are kept in mind; then all are forgotten, and tried once more.
@@ -120,7 +144,7 @@ impl Tried {
 impl Kept {
     /// Streams that stay as they are.
     pub fn left_alone(&self) -> u64 {
-        self.not_packed + self.not_made_again + self.unreadable
+        self.not_packed + self.not_made_again + self.too_long + self.unreadable
     }
 
     /// What it saves in bytes, about, once packs are written anew: compressed data takes about its own length.
@@ -128,12 +152,25 @@ impl Kept {
         self.packed_bytes.saturating_sub(self.written_bytes)
     }
 
+    fn add_done(&mut self, done: Recast) {
+        if let Recast::Done { units, packed_bytes, plain_bytes, correction_bytes, written_bytes } = done {
+            self.streams += 1;
+            self.units += units;
+            self.packed_bytes += packed_bytes;
+            self.plain_bytes += plain_bytes;
+            self.correction_bytes += correction_bytes;
+            self.written_bytes += written_bytes;
+        }
+    }
+
     fn add(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Kept => self.kept_before += 1,
             Outcome::NotPacked => self.not_packed += 1,
             Outcome::NotMadeAgain => self.not_made_again += 1,
+            Outcome::TooLong => self.too_long += 1,
             Outcome::Unreadable => self.unreadable += 1,
+            Outcome::CutOff => self.put_off += 1,
         }
     }
 }
@@ -147,52 +184,68 @@ impl Service {
     /// Keeps compressed containers by recipes, one after the other, until all are or `watch` ends it.
     ///
     /// # Errors
-    /// When the catalog or the medium fails, or there is no room. What was done by then stays.
+    /// When the catalog or the home medium fails, or there is no room. What was done by then stays.
     pub(in crate::service) fn keep_recipes(
         &self,
         which: Which,
         watch: &mut Watch<'_>,
     ) -> Result<Kept, Error> {
+        let kept = self.keep_all_recipes(which, watch);
+        if kept.is_err() {
+            // What was written of the last one has no row that names it.
+            self.litter.left(store::Reach::Everything);
+        }
+        kept
+    }
+
+    fn keep_all_recipes(&self, which: Which, watch: &mut Watch<'_>) -> Result<Kept, Error> {
         let mut kept = match which {
             Which::All => self.looked_at_before()?,
             Which::ByPolicy { .. } => Kept::default(),
         };
-        let mut looked_at = 0;
+        let (mut looked_at, mut passed) = (0, PassedOver::default());
         loop {
-            let chosen = self.choose(which)?;
+            let chosen = self.choose(which, &passed)?;
             looked_at += chosen.len();
             // What was forgotten of those that were tried would be chosen again, for ever.
             if chosen.is_empty() || looked_at > TRIED_MAX {
                 return Ok(Kept { ended_early: !chosen.is_empty(), ..kept });
             }
-            for (content, format) in chosen {
-                let outcome = match self.keep_one(&content, format, watch)? {
-                    Looked::Done(Recast::Done {
-                        units,
-                        packed_bytes,
-                        plain_bytes,
-                        correction_bytes,
-                        written_bytes,
-                    }) => {
-                        kept.streams += 1;
-                        kept.units += units;
-                        kept.packed_bytes += packed_bytes;
-                        kept.plain_bytes += plain_bytes;
-                        kept.correction_bytes += correction_bytes;
-                        kept.written_bytes += written_bytes;
-                        self.recipes_tried.add(content, Outcome::Kept);
+            for chosen in chosen {
+                // Images that are copies of each other share one.
+                if self.recipes_tried.of(&chosen.content).is_some_and(|outcome| outcome != Outcome::CutOff) {
+                    continue;
+                }
+                if passed.places.contains(&chosen.place) || !self.is_wanted(which, &chosen) {
+                    passed.contents.insert(chosen.content);
+                    kept.put_off += 1;
+                    continue;
+                }
+                match self.keep_one(&chosen, watch)? {
+                    Looked::Done(done) => {
                         kept.looked_at += 1;
-                        continue;
+                        kept.add_done(done);
+                        self.recipes_tried.add(chosen.content, Outcome::Kept);
                     }
-                    Looked::Done(Recast::Pointless) => Outcome::NotMadeAgain,
-                    Looked::Done(Recast::Unchanged) => Outcome::Kept,
-                    Looked::Done(Recast::Ended) => return Ok(Kept { ended_early: true, ..kept }),
-                    Looked::NotPacked => Outcome::NotPacked,
-                    Looked::Unreadable => Outcome::Unreadable,
-                };
-                kept.looked_at += 1;
-                kept.add(outcome);
-                self.recipes_tried.add(content, outcome);
+                    Looked::Settled(outcome) => {
+                        kept.looked_at += 1;
+                        kept.add(outcome);
+                        self.recipes_tried.add(chosen.content, outcome);
+                    }
+                    Looked::PutOff => {
+                        kept.put_off += 1;
+                        passed.contents.insert(chosen.content);
+                    }
+                    Looked::Away => {
+                        kept.put_off += 1;
+                        passed.contents.insert(chosen.content);
+                        passed.places.insert(chosen.place);
+                    }
+                    Looked::Ended => {
+                        self.recipes_tried.add(chosen.content, Outcome::CutOff);
+                        return Ok(Kept { ended_early: true, ..kept });
+                    }
+                }
             }
         }
     }
@@ -207,7 +260,8 @@ impl Service {
             }
             for store in self.stores.iter() {
                 let content = image.copy_at(store.place);
-                if let Some(outcome) = content.and_then(|content| self.recipes_tried.of(&content)) {
+                let tried = content.and_then(|content| self.recipes_tried.of(&content));
+                if let Some(outcome) = tried.filter(|outcome| *outcome != Outcome::CutOff) {
                     kept.looked_at += 1;
                     kept.add(outcome);
                 }
@@ -216,57 +270,102 @@ impl Service {
         Ok(kept)
     }
 
-    fn keep_one(&self, content: &ContentId, format: Format, watch: &mut Watch<'_>) -> Result<Looked, Error> {
-        let opened = self.store.reader_for_upkeep(content).map_err(Error::from);
-        let opened = opened.and_then(|reader| packed(format, Stored(reader), &self.rules.disks));
-        match opened {
-            Ok(Some(Packed { guest, .. })) => {
-                Ok(Looked::Done(self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch)?))
+    fn keep_one(&self, chosen: &Chosen, watch: &mut Watch<'_>) -> Result<Looked, Error> {
+        let Chosen { content, place, format, .. } = chosen;
+        let reader = match self.store.reader_for_upkeep(content) {
+            Ok(reader) => reader,
+            Err(error) => return failed(error, content, *place),
+        };
+        let guest = match packed(*format, Stored(reader), &self.rules.disks) {
+            Ok(Some(Packed { guest, .. })) => guest,
+            Ok(None) => return Ok(Looked::Settled(Outcome::NotPacked)),
+            Err(error) if error.kind == ErrorKind::Unavailable && !place.is_home() => {
+                return Ok(Looked::Away);
             }
-            Ok(None) => Ok(Looked::NotPacked),
-            // Deleted meanwhile, or not in order by today's rules: a scrub says more about what is damaged.
-            Err(error) if error.kind != ErrorKind::Unavailable => {
+            Err(error) if error.kind == ErrorKind::Unavailable => return Err(error),
+            // Not in order by today's rules: a scrub says more about what is damaged.
+            Err(error) => {
                 tracing::debug!(%error, %content, "an image is not kept by a recipe");
-                Ok(Looked::Unreadable)
+                return Ok(Looked::Settled(Outcome::Unreadable));
             }
-            Err(error) => Err(error),
+        };
+        match self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch) {
+            Ok(Recast::Pointless) => Ok(Looked::Settled(Outcome::NotMadeAgain)),
+            Ok(Recast::TooLong) => Ok(Looked::Settled(Outcome::TooLong)),
+            Ok(Recast::Kept) => Ok(Looked::Settled(Outcome::Kept)),
+            Ok(Recast::Unchanged) => Ok(Looked::PutOff),
+            Ok(Recast::Ended) => Ok(Looked::Ended),
+            Ok(done @ Recast::Done { .. }) => Ok(Looked::Done(done)),
+            Err(error) => failed(error, content, *place),
         }
     }
 
-    /// The next streams, some of them.
-    fn choose(&self, which: Which) -> Result<Vec<(ContentId, Format)>, Error> {
-        let (now, mut chosen) = (self.clock.now(), Vec::new());
+    /// The next streams, some of them; those that were cut off before come when there is no other.
+    fn choose(&self, which: Which, passed: &PassedOver) -> Result<Vec<Chosen>, Error> {
+        let (mut chosen, mut cut_off) = (Vec::new(), Vec::new());
         images::for_each_stored(&self.db.read()?, &mut |image| {
             let Some(format) = compressible(&image) else { return };
             for store in self.stores.iter() {
-                let Some(content) = image.copy_at(store.place) else { continue };
-                let wanted = match which {
-                    Which::All => true,
-                    Which::ByPolicy { idle_s } => match store.recipes {
-                        RecipePolicy::Off => false,
-                        RecipePolicy::Always => true,
-                        RecipePolicy::Idle => {
-                            self.reads.last(&content, &image) + idle_s * Time::SECOND <= now.0
-                        }
-                    },
+                let place = store.place;
+                let Some(content) = image.copy_at(place).filter(|content| !passed.contents.contains(content))
+                else {
+                    continue;
                 };
-                if wanted && chosen.len() < CHOSEN_MAX && self.recipes_tried.of(&content).is_none() {
-                    chosen.push((content, format));
+                let turn = match self.recipes_tried.of(&content) {
+                    None => &mut chosen,
+                    Some(Outcome::CutOff) => &mut cut_off,
+                    Some(_) => continue,
+                };
+                let one = Chosen { content, place, format, updated_at: image.updated_at };
+                if turn.len() < CHOSEN_MAX && self.is_wanted(which, &one) {
+                    turn.push(one);
                 }
             }
         })?;
-        Ok(chosen)
+        Ok(if chosen.is_empty() { cut_off } else { chosen })
+    }
+
+    /// Whether a stream is to be kept by a recipe, as things are now.
+    fn is_wanted(&self, which: Which, chosen: &Chosen) -> bool {
+        let Which::ByPolicy { idle_s } = which else { return true };
+        let policy = self.stores.iter().find(|store| store.place == chosen.place).map(|store| store.recipes);
+        match policy.unwrap_or_default() {
+            RecipePolicy::Off => false,
+            RecipePolicy::Always => true,
+            RecipePolicy::Idle => {
+                let last = self.reads.last(&chosen.content, chosen.updated_at);
+                last + idle_s * Time::SECOND <= self.clock.now().0
+            }
+        }
     }
 }
 
 /// What is told of one stream.
 enum Looked {
-    /// What the store made of it.
+    /// It is kept by a recipe now, at this price.
     Done(Recast),
-    /// It holds next to nothing that is compressed.
-    NotPacked,
-    /// It cannot be read.
-    Unreadable,
+    /// Nothing more will become of it.
+    Settled(Outcome),
+    /// Another time.
+    PutOff,
+    /// Its store does not answer; nor does it for others there.
+    Away,
+    /// Whoever watches ended it.
+    Ended,
+}
+
+/// What a stream's failure comes to: it is of this stream alone, unless all of the box is in trouble.
+fn failed(error: store::Error, content: &ContentId, place: StorePlace) -> Result<Looked, Error> {
+    let looked = match &error {
+        _ if error.is_absence() && !place.is_home() => Looked::Away,
+        // Deleted meanwhile, or a scrub says more about what is damaged.
+        store::Error::Missing(_) | store::Error::NewerFormat { .. } => Looked::Settled(Outcome::Unreadable),
+        _ if error.is_unreadable() => Looked::Settled(Outcome::Unreadable),
+        store::Error::Crowded | store::Error::Reclaimed(_) | store::Error::Lost(_) => Looked::PutOff,
+        _ => return Err(error.into()),
+    };
+    tracing::debug!(%error, %content, "an image is not kept by a recipe");
+    Ok(looked)
 }
 
 /// An opened container whose tables tell that there is something to gain.

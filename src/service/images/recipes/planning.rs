@@ -1,9 +1,11 @@
 //! What keeping images by recipes would come to, as far as their tables tell. Must not change anything, nor remember it.
 
-use super::{Kept, Outcome, Packed, Service, compressible, packed};
+use std::collections::BTreeMap;
+
+use super::{Kept, Looked, Outcome, Packed, Service, compressible, failed, packed};
 use crate::catalog::images;
 use crate::disk::probe::Format;
-use crate::model::ContentId;
+use crate::model::{ContentId, StorePlace};
 use crate::service::images::stored::Stored;
 use crate::service::{Error, ErrorKind};
 
@@ -25,43 +27,47 @@ impl Service {
     /// When the catalog or the medium fails.
     pub(in crate::service) fn plan_recipes(&self) -> Result<RecipePlan, Error> {
         let mut plan = RecipePlan { settled: self.looked_at_before()?, ..RecipePlan::default() };
-        let mut untried = Vec::new();
+        let mut untried = BTreeMap::new();
         images::for_each_stored(&self.db.read()?, &mut |image| {
             let Some(format) = compressible(&image) else { return };
-            let contents = self.stores.iter().filter_map(|store| image.copy_at(store.place));
-            untried.extend(
-                contents
-                    .filter(|content| self.recipes_tried.of(content).is_none())
-                    .map(|content| (content, format)),
-            );
+            for place in self.stores.iter().map(|store| store.place) {
+                let content = image.copy_at(place);
+                let is_open = |content: &ContentId| {
+                    self.recipes_tried.of(content).is_none_or(|outcome| outcome == Outcome::CutOff)
+                };
+                untried.extend(content.filter(is_open).map(|content| (content, (place, format))));
+            }
         })?;
-        untried.sort_unstable_by_key(|(content, _)| *content);
-        untried.dedup_by_key(|(content, _)| *content);
-        for (content, format) in untried {
-            match self.foresee(&content, format)? {
+        for (content, (place, format)) in untried {
+            match self.foresee(&content, place, format)? {
                 Foreseen::Tried { packed_bytes } => {
                     plan.streams += 1;
                     plan.packed_bytes += packed_bytes;
                 }
                 Foreseen::Settled(outcome) => plan.settled.add(outcome),
+                Foreseen::PutOff => plan.settled.put_off += 1,
             }
         }
         Ok(plan)
     }
 
-    fn foresee(&self, content: &ContentId, format: Format) -> Result<Foreseen, Error> {
-        let opened = self.store.reader_for_upkeep(content).map_err(Error::from).and_then(|reader| {
-            if reader.is_made() {
-                return Ok(Foreseen::Settled(Outcome::Kept));
+    fn foresee(&self, content: &ContentId, place: StorePlace, format: Format) -> Result<Foreseen, Error> {
+        let reader = match self.store.reader_for_upkeep(content) {
+            Ok(reader) if reader.is_made() => return Ok(Foreseen::Settled(Outcome::Kept)),
+            Ok(reader) => reader,
+            Err(error) => {
+                return Ok(match failed(error, content, place)? {
+                    Looked::Settled(outcome) => Foreseen::Settled(outcome),
+                    _ => Foreseen::PutOff,
+                });
             }
-            Ok(match packed(format, Stored(reader), &self.rules.disks)? {
-                Some(Packed { packed_bytes, .. }) => Foreseen::Tried { packed_bytes },
-                None => Foreseen::Settled(Outcome::NotPacked),
-            })
-        });
-        match opened {
+        };
+        match packed(format, Stored(reader), &self.rules.disks) {
+            Ok(Some(Packed { packed_bytes, .. })) => Ok(Foreseen::Tried { packed_bytes }),
+            Ok(None) => Ok(Foreseen::Settled(Outcome::NotPacked)),
             Err(error) if error.kind != ErrorKind::Unavailable => Ok(Foreseen::Settled(Outcome::Unreadable)),
-            foreseen => foreseen,
+            Err(_) if !place.is_home() => Ok(Foreseen::PutOff),
+            Err(error) => Err(error),
         }
     }
 }
@@ -70,4 +76,5 @@ impl Service {
 enum Foreseen {
     Tried { packed_bytes: u64 },
     Settled(Outcome),
+    PutOff,
 }

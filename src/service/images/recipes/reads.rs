@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::Time;
-use crate::model::{ContentId, Image};
+use crate::model::ContentId;
 
 /// Streams that are kept in mind.
 const READS_MAX: usize = 1 << 16;
@@ -39,10 +39,10 @@ impl Reads {
         state.last.extend(contents.iter().map(|content| (*content, now)));
     }
 
-    /// When a stream of an image was read last, or changed, in microseconds since the epoch.
-    pub fn last(&self, content: &ContentId, image: &Image) -> i64 {
+    /// When a stream was read last, or its image changed, in microseconds since the epoch.
+    pub fn last(&self, content: &ContentId, updated_at: Time) -> i64 {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = state.last.get(content).copied().unwrap_or(state.since);
-        read.0.max(image.updated_at.0)
+        read.0.max(updated_at.0)
     }
 }

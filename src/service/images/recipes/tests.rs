@@ -127,6 +127,62 @@ async fn it_is_told_what_was_looked_at_and_why_images_stay_as_they_are() {
     assert_eq!(service.plan_recipes().unwrap(), RecipePlan { settled: known, ..RecipePlan::default() });
 }
 
+/// Another disk's container.
+fn another_qcow2(seed: u8) -> Vec<u8> {
+    let mut disk = disk();
+    disk.iter_mut().for_each(|byte| *byte = byte.wrapping_add(seed));
+    qcow2(&disk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_cut_off_comes_after_all_others() {
+    let (service, ..) = stored().await;
+    uploaded(&service, "qcow2", another_qcow2(1)).await.1.unwrap();
+    let mut steps = 0;
+    let mut cut = |_: Progress| {
+        steps += 1;
+        if steps == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    assert!(service.keep_recipes(Which::All, &mut cut).unwrap().ended_early);
+    // Ended where the next one begins, a run has kept one: the one that had no turn yet.
+    let mut begun = 0;
+    let mut one = |progress: Progress| {
+        begun += u32::from(progress.phase == Progress::TAKING_APART && progress.done_bytes == 0);
+        if begun == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let kept = service.keep_recipes(Which::All, &mut one).unwrap();
+    assert_eq!((kept.streams, kept.ended_early), (1, true), "{kept:?}");
+    let kept = service.keep_recipes(Which::All, &mut on).unwrap();
+    assert_eq!((kept.streams, kept.kept_before, kept.ended_early), (1, 1, false), "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_read_keeps_none_of_the_others_from_its_turn() {
+    let objects = crate::objects::Memory::new();
+    let (service, _) = crate::service::testing::service_on(objects.clone(), crate::service::testing::rules());
+    uploaded(&service, "qcow2", another_qcow2(1)).await.1.unwrap();
+    spoil_packs(&objects);
+    uploaded(&service, "qcow2", another_qcow2(2)).await.1.unwrap();
+    let kept = service.keep_recipes(Which::All, &mut on).unwrap();
+    assert_eq!((kept.looked_at, kept.streams, kept.unreadable), (2, 1, 1), "{kept:?}");
+    let again = service.keep_recipes(Which::All, &mut on).unwrap();
+    assert_eq!((again.kept_before, again.unreadable, again.ended_early), (1, 1, false), "{again:?}");
+}
+
+/// Changes the end of the data of each pack, where no table of a container is.
+fn spoil_packs(objects: &crate::objects::Memory) {
+    use crate::objects::Objects;
+    let mut packs = Vec::new();
+    objects.list("pack/", &mut |info| packs.push((info.key, info.size_bytes))).unwrap();
+    for (key, size) in packs {
+        let mut bytes = objects.get(&key).unwrap();
+        let middle = size as usize / 2;
+        bytes[middle..middle + 64].iter_mut().for_each(|byte| *byte ^= 0xff);
+        objects.delete(&key).unwrap();
+        objects.put(&key, &bytes).unwrap();
+    }
+}
+
 /// A qcow2 none of whose clusters is compressed.
 fn plain_qcow2() -> Vec<u8> {
     let mut image = vec![0; 3 * CLUSTER];
