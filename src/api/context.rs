@@ -44,6 +44,23 @@ impl ApiState {
         })
     }
 
+    /// The same of one that waited for a turn, which is given back when it has ended: not before, when whoever asked has left.
+    ///
+    /// # Errors
+    /// As [`ApiState::blocking`].
+    pub async fn in_turn<T: Send + 'static>(
+        &self,
+        turn: impl Send + 'static,
+        work: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.blocking(move |service| {
+            let outcome = work(service);
+            drop(turn);
+            outcome
+        })
+        .await
+    }
+
     /// `scheme://host:port` for links: the operator's choice, or what the client asked.
     pub fn base_url(&self, uri: &Uri, headers: &HeaderMap) -> String {
         if let Some(url) = &self.public_url {

@@ -90,17 +90,16 @@ fn open(
     id: ImageId,
     preferred: Option<Vec<String>>,
 ) -> impl Future<Output = Result<Download, Refusal>> + Send + use<> {
-    let state = call.state.clone();
-    let open = move |service: &Service, actor: &Actor| {
+    let (state, actor) = (call.state.clone(), call.actor.clone());
+    let open = move |service: &Service| {
         let names = preferred.iter().flatten().map(String::as_str);
         let places = preferred.as_ref().map(|_| service.preferred_stores(names)).transpose()?;
-        service.download_from(actor, &id, &places.unwrap_or_default())
+        service.download_from(&actor, &id, &places.unwrap_or_default())
     };
-    let opened = call.run(open);
     async move {
         // Held by nobody for longer than it takes to open the data, or to find that it cannot be reached.
-        let _turn = state.service.store().turn().await.map_err(Error::from)?;
-        opened.await
+        let turn = state.service.store().turn().await.map_err(Error::from)?;
+        Ok(state.in_turn(turn, open).await?)
     }
 }
 

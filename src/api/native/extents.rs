@@ -53,8 +53,8 @@ async fn extents(
     let (parts, _) = request.into_parts();
     let (actor, id) = (signed_in(&state, &parts).await?, image_id(&image)?);
     let asked: Asked = asked(&parts.uri, "extents takes from, a number of bytes")?;
-    let _turn = state.service.store().turn().await.map_err(Error::from)?;
-    let page = state.blocking(move |service| service.extents(&actor, &id, asked.from)).await?;
+    let turn = state.service.store().turn().await.map_err(Error::from)?;
+    let page = state.in_turn(turn, move |service| service.extents(&actor, &id, asked.from)).await?;
     let extent = |stretch: &Stretch| json!({"offset": stretch.at, "bytes": stretch.extent.bytes, "zero": stretch.extent.is_zero});
     Ok(body(&page, "extents", extent))
 }
@@ -72,8 +72,8 @@ async fn changes(
     let changes = move |service: &crate::service::Service| {
         service.changes(&actor, &id, &since, asked.from, asked.exact)
     };
-    let _turn = state.service.store().turn().await.map_err(Error::from)?;
-    let page = state.blocking(changes).await?;
+    let turn = state.service.store().turn().await.map_err(Error::from)?;
+    let page = state.in_turn(turn, changes).await?;
     Ok(body(&page, "changes", |range: &ByteRange| json!({"offset": range.start, "bytes": range.len()})))
 }
 

@@ -30,8 +30,8 @@ struct Asked {
 
 async fn open(state: &ApiState, actor: Actor, id: ImageId) -> Result<Download, Refusal> {
     // Held by nobody for longer than it takes to open the data, or to find that it cannot be reached.
-    let _turn = state.service.store().turn().await.map_err(Error::from)?;
-    Ok(state.blocking(move |service| service.download_image(&actor, &id)).await?)
+    let turn = state.service.store().turn().await.map_err(Error::from)?;
+    Ok(state.in_turn(turn, move |service| service.download_image(&actor, &id)).await?)
 }
 
 /// Hands out an image's data, or a part of it; to HEAD only what would come.

@@ -36,8 +36,8 @@ async fn show(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (actor, id) = (signed_in(&state, &request.into_parts().0).await?, image_id(&image)?);
-    let _turn = state.service.look_turn().await?;
-    let (image, inspection) = state.blocking(move |service| service.inspect_image(&actor, &id)).await?;
+    let turn = state.service.look_turn().await?;
+    let (image, inspection) = state.in_turn(turn, move |service| service.inspect_image(&actor, &id)).await?;
     Ok(Json(body(&image, &inspection)).into_response())
 }
 
@@ -53,9 +53,9 @@ async fn describe(
         .map_err(|error| Refusal::new(error.status(), error.message()))?;
     let asked: Asked =
         if sent.is_empty() { Asked::default() } else { bodies::parse_into(&sent).map_err(Refusal::bad)? };
-    let _turn = state.service.look_turn().await?;
+    let turn = state.service.look_turn().await?;
     let described =
-        state.blocking(move |service| service.describe_image(&actor, &id, asked.overwrite)).await?;
+        state.in_turn(turn, move |service| service.describe_image(&actor, &id, asked.overwrite)).await?;
     let answer = json!({
         "id": id.to_string(),
         "set": properties(&described.set),

@@ -15,6 +15,8 @@ const STEPS_MAX: usize = 1 << 20;
 /// How far two disks are looked at in one step where they have data (a hole of both: [`HOLE_BYTES`]): a container's run may be all of it, of whose entries each is
 /// looked at, while what is stored tells them apart after a few KiB.
 const LOOK_BYTES: u64 = 1 << 20;
+/// Bytes of each disk that are compared for one answer, about: reading them may take decoding.
+const COMPARED_BYTES_MAX: u64 = 1 << 30;
 /// Bytes compared at once.
 const COMPARE_BYTES: usize = 256 << 10;
 /// What changes are told in, where they are compared byte by byte.
@@ -79,28 +81,46 @@ impl Service {
     ) -> Result<Page<ByteRange>, Error> {
         let disk = self.open_disk(actor, id)?.disk;
         let other = self.open_disk(actor, since)?.disk;
-        let (size_bytes, mut at) = (disk.size_bytes(), from);
-        let common = size_bytes.min(other.size_bytes());
-        let mut found = Vec::new();
-        for _ in 0..STEPS_MAX {
-            if at >= common || found.len() >= EXTENTS_MAX {
-                break;
-            }
-            let (bytes, same) = compare_at(&disk, &other, at)?;
-            let range = ByteRange { start: at, end: at + bytes.min(common - at) };
-            match (same, exact) {
-                (true, _) => {}
-                (false, false) => push(&mut found, range),
-                (false, true) => compare_bytes(&disk, &other, range, &mut found)?,
-            }
-            at = range.end;
-        }
-        if at >= common && at < size_bytes {
-            push(&mut found, ByteRange { start: at, end: size_bytes });
-            at = size_bytes;
-        }
-        Ok(Page { found, size_bytes, next: (at < size_bytes).then_some(at) })
+        differences(&disk, &other, from, exact.then_some(COMPARED_BYTES_MAX))
     }
+}
+
+/// Where a disk differs from another, from `from` on; where `compared_max` says how much may be, what may differ is compared.
+fn differences(
+    disk: &GuestDisk,
+    other: &GuestDisk,
+    from: u64,
+    compared_max: Option<u64>,
+) -> Result<Page<ByteRange>, Error> {
+    let (size_bytes, mut at) = (disk.size_bytes(), from);
+    let common = size_bytes.min(other.size_bytes());
+    let (mut found, mut compared) = (Vec::new(), 0);
+    for _ in 0..STEPS_MAX {
+        if at >= common || found.len() >= EXTENTS_MAX || compared_max.is_some_and(|most| compared >= most) {
+            break;
+        }
+        let (bytes, same) = compare_at(disk, other, at)?;
+        let looked_at = |bytes: u64| ByteRange { start: at, end: at + bytes.min(common - at) };
+        let range = match (same, compared_max) {
+            (true, _) => looked_at(bytes),
+            (false, None) => {
+                push(&mut found, looked_at(bytes));
+                looked_at(bytes)
+            }
+            (false, Some(_)) => {
+                let range = looked_at(bytes.min(LOOK_BYTES));
+                compare_bytes(disk, other, range, &mut found)?;
+                compared += range.len();
+                range
+            }
+        };
+        at = range.end;
+    }
+    if at >= common && at < size_bytes {
+        push(&mut found, ByteRange { start: at, end: size_bytes });
+        at = size_bytes;
+    }
+    Ok(Page { found, size_bytes, next: (at < size_bytes).then_some(at) })
 }
 
 /// Whether two disks are known to be the same from `at` on, and how far that was looked at.

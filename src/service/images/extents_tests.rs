@@ -66,6 +66,31 @@ async fn whatever_was_written_is_told_and_little_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_compares_so_much_and_the_next_goes_on() {
+    let (service, _) = service();
+    let noise = |name: &[u8]| {
+        let mut noise = vec![0; 3 << 20];
+        blake3::Hasher::new().update(name).finalize_xof().fill(&mut noise);
+        noise
+    };
+    let (old, new) = (raw(&service, noise(b"old")).await, raw(&service, noise(b"new")).await);
+    let disk = |image: &Image| service.open_disk(&member("p"), &image.id).unwrap().disk;
+    let (old, new) = (disk(&old), disk(&new));
+    let (mut from, mut answers, mut changed) = (0, 0, 0);
+    loop {
+        let page = differences(&new, &old, from, Some(1)).unwrap();
+        changed += page.found.iter().map(ByteRange::len).sum::<u64>();
+        answers += 1;
+        match page.next {
+            Some(next) => assert!(next > from && next - from <= LOOK_BYTES, "{from} {next}"),
+            None => break,
+        }
+        from = page.next.unwrap();
+    }
+    assert!(answers >= 3 && changed == 3 << 20, "{answers} {changed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_container_is_compared_as_the_disk_that_it_is() {
     let (service, _) = service();
     let mut data = qcow2();

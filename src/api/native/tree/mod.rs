@@ -110,13 +110,12 @@ pub(super) async fn send(
         None => state.service.look_turn().await?,
     };
     let (tree, opened) = state
-        .blocking(move |service| {
+        .in_turn(turn, move |service| {
             let tree = service.open_tree(&actor, &id, volume)?;
             let opened = open(&tree, tree.find(&path)?)?;
             Ok((tree, opened))
         })
         .await?;
-    drop(turn);
     match opened {
         Opened::File(file) => serve(state, &tree, file, parts).await,
         Opened::Directory(directory) => {
@@ -220,8 +219,8 @@ fn pieces(
             if count == 0 {
                 return Ok(None);
             }
-            let _turn = state.service.store().turn().await?;
-            let piece = state.blocking(move |_| file.read_at(left.start, count as usize)).await?;
+            let turn = state.service.store().turn().await?;
+            let piece = state.in_turn(turn, move |_| file.read_at(left.start, count as usize)).await?;
             Ok(Some((Bytes::from(piece), ByteRange { start: left.start + count, end: left.end })))
         }
     })

@@ -104,9 +104,13 @@ impl Layouts {
             .get_or_insert_async(&key(disk, form, false), async {
                 let turn = crew.turn().await?;
                 let (layouts, disk, names) = (self.clone(), disk.clone(), *names);
-                let found = in_background(move || layouts.find(&disk, form, &names)).await;
-                drop(turn);
-                found.map(Arc::new)
+                let found = in_background(move || {
+                    let found = layouts.find(&disk, form, &names);
+                    // Not before, when whoever asked has left.
+                    drop(turn);
+                    found
+                });
+                found.await.map(Arc::new)
             })
             .await
     }

@@ -65,8 +65,13 @@ impl Service {
         // Held by nobody for longer than it takes to open the disk, or to find that it cannot be reached.
         let turn = self.store.turn().await?;
         let (service, actor, id) = (self.clone(), actor.clone(), *id);
-        let OpenDisk { image, disk } = in_background(move || service.open_disk(&actor, &id)).await?;
-        drop(turn);
+        let OpenDisk { image, disk } = in_background(move || {
+            let opened = service.open_disk(&actor, &id);
+            // Not before, when whoever asked has left.
+            drop(turn);
+            opened
+        })
+        .await?;
         self.export_of(image, disk, form).await
     }
 
