@@ -298,6 +298,8 @@ async fn copies_to_more_stores_are_imports_of_what_an_image_has() {
     assert_eq!(b.import(&image, None, json!({"method": {"name": "glance-direct"}})).await, 409);
     assert_eq!(b.import(&image, None, copy(json!({"stores": ["fast"]}))).await, 400);
     assert_eq!(b.import(&image, None, copy(json!({"stores": ["no"]}))).await, 409);
+    let converted = copy(json!({"stores": ["cold"], "tintype_convert": "raw"}));
+    assert_eq!(b.import(&image, None, converted).await, 400);
     let all = copy(json!({"all_stores": true, "all_stores_must_succeed": false}));
     assert_eq!(b.import(&image, None, all.clone()).await, 202);
     let held = b.ask("GET", &image).await.1;

@@ -2,17 +2,20 @@
 //!
 //! The file of the other format is made as it is stored: of the disk that a guest sees of what is staged. Invariants: what is
 //! staged has been looked through as what its record says before any of it is converted; the record says what the data is from
-//! the commit on that makes the image active with it; what a signature stands for stays as it came.
+//! the commit on that makes the image active with it; what a signature or a declared hash stands for stays as it came; nothing is
+//! made that is longer than an image may be, or that its project has no room for.
 
 use super::Landing;
+use super::locations::has_declared_hash;
 use super::pouring::Body;
 use super::unwrapping::Staged;
 use crate::catalog::images;
+use crate::catalog::quotas::{self, Wish};
 use crate::disk::writing::Form;
 use crate::model::job::Intake;
 use crate::model::{ByteRange, Image, PartialUpload};
 use crate::service::images::screen::Screen;
-use crate::service::images::upload::{gone, in_background};
+use crate::service::images::upload::{check_cap, gone, in_background, owned};
 use crate::service::jobs::JobAtWork;
 use crate::service::{Error, ErrorKind, Service};
 
@@ -57,11 +60,15 @@ impl Service {
         }
     }
 
-    /// The same of the image that an import fills.
+    /// The same of the image that an import fills: none where a hash was declared of what is fetched.
     pub(super) async fn conversion_of(&self, intake: &Intake) -> Result<Option<Form>, Error> {
         let (service, id, asked) = (self.clone(), intake.image, asked_of(intake));
         in_background(move || {
-            let image = images::get(&service.db.read()?, &id)?.ok_or_else(|| gone(&id))?;
+            let read = service.db.read()?;
+            if has_declared_hash(&read, &id)? {
+                return Ok(None);
+            }
+            let image = images::get(&read, &id)?.ok_or_else(|| gone(&id))?;
             service.conversion(&image, asked)
         })
         .await
@@ -79,7 +86,11 @@ impl Service {
     }
 
     /// What is staged, as it is to be stored, but in its wrapper; and how much that is, where it is known. A disk that is to
-    /// be converted is in none any more.
+    /// be converted is in none any more, and has room for all of what it becomes.
+    ///
+    /// # Errors
+    /// `TooLarge` when what is converted would be over the cap, or a limit of the image's project; `Gone` when the image was
+    /// deleted meanwhile; what the store and the disk are refused with.
     pub(super) async fn staged_data(&self, staged: &Staged) -> Result<(Body, Option<u64>), Error> {
         let (service, upload) = (self.clone(), staged.upload.clone());
         let Some(form) = staged.form else {
@@ -104,8 +115,24 @@ impl Service {
         let Some(size) = export.size_bytes() else {
             return Err(Error::new(ErrorKind::Internal, "a disk is converted to what has a known length"));
         };
+        let (service, upload) = (self.clone(), staged.upload.clone());
+        in_background(move || service.make_room(&upload, size)).await?;
         let body = export.stream(ByteRange::whole(size))?;
         Ok((body, Some(size)))
+    }
+
+    /// Reserves what an upload's data becomes, before its first byte is made.
+    fn make_room(&self, upload: &PartialUpload, bytes: u64) -> Result<(), Error> {
+        check_cap(bytes, self.rules.image_bytes_max)?;
+        let (service, id, token) = (self.clone(), upload.image, upload.token);
+        self.db.write(move |txn| {
+            let image = owned(txn, &id, &token)?.ok_or_else(|| gone(&id))?;
+            // What it is made of stays until then, and needs the room that it has.
+            if quotas::reserved(txn, &id)? < bytes {
+                service.reserve(txn, &image, Wish::exactly(bytes))?;
+            }
+            Ok::<_, Error>(())
+        })
     }
 }
 

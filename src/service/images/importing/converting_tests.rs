@@ -2,13 +2,15 @@
 
 use super::super::guests::tests::chosen;
 use super::super::looking::tests::qcow2;
-use super::tests::{chunks, data, order, read, registered, shown, stage, with_server};
+use super::tests::{at, chunks, data, order, read, registered, shown, stage, with_server};
 use super::*;
 use crate::disk::{fixtures, probe};
+use crate::model::SecureHash;
 use crate::model::job::{IntakeKind, Job, JobState};
+use crate::model::quota::{Limit, Resource};
 use crate::service::images::{Change, DISK_PROPERTY, Field};
 use crate::service::testing::{self, member, rules, work_off};
-use crate::service::{ErrorKind, Rules, Service};
+use crate::service::{ErrorKind, OVER_LIMIT, Rules, Service};
 
 fn converting(form: Form) -> Service {
     let imports = ImportRules { convert: Some(form), decompress: true, ..ImportRules::default() };
@@ -200,4 +202,68 @@ async fn a_machine_stays_whole_where_the_operator_alone_wants_one_form() {
     of_container(&service, &id, "ova");
     assert_eq!(imported(&service, &id, &archive).await.state, JobState::Succeeded);
     assert!(read(&service, &owner, &id) == archive);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hash_was_declared_of_stays_as_it_came() {
+    let (web_store, convert) = (Some("web".into()), Some(Form::Qcow2));
+    let imports = ImportRules { web_store, convert, decompress: true, ..ImportRules::default() };
+    let (service, base, _) = with_server(testing::service_with(Rules { imports, ..rules() }).0).await;
+    let owner = member("one");
+    let locate = async |path: &str, expected| {
+        let id = registered(&service, &owner, Some("raw"));
+        let located = at(format!("{base}{path}"), expected);
+        let job = service.add_image_location(&owner, &id, located, "{}".into()).unwrap();
+        work_off(&service).await;
+        (shown(&service, &owner, &id), service.job(&owner, job.id).unwrap())
+    };
+    let wrapped = zstd::encode_all(&data(6, 250_000)[..], 1).unwrap();
+    for (path, content) in [("/plain", data(7, 150_000)), ("/wrapped", wrapped)] {
+        let digest: [u8; 64] = <sha2::Sha512 as sha2::Digest>::digest(&content).into();
+        let (image, job) = locate(path, Some(SecureHash::Sha512(digest))).await;
+        assert_eq!((job.state, job.error), (JobState::Succeeded, None), "{path}");
+        assert_eq!((image.status, image.disk_format.as_deref()), (Status::Active, Some("raw")), "{path}");
+        assert_eq!(image.digests.unwrap().secure, Some(SecureHash::Sha512(digest)), "{path}");
+        assert!(read(&service, &owner, &image.id) == content, "{path}");
+        // It is the data as fetched that is not what was expected.
+        let (image, job) = locate(path, Some(SecureHash::Sha512([7; 64]))).await;
+        let error = job.error.unwrap().message;
+        assert_eq!((job.state, image.status), (JobState::Failed, Status::Queued), "{path}");
+        assert!(error.contains(&hex::encode(digest)), "{path}: {error}");
+        // Without one it becomes what the operator wants.
+        let (image, job) = locate(path, None).await;
+        assert_eq!((job.state, job.error), (JobState::Succeeded, None), "{path}");
+        assert_eq!(image.disk_format.as_deref(), Some("qcow2"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_becomes_too_large_is_refused_before_any_of_it_is_made() {
+    let (owner, disk_bytes) = (member("one"), 64_u64 << 30);
+    let file = fixtures::empty_qcow2(disk_bytes);
+    let imports = ImportRules { convert: Some(Form::Raw), ..ImportRules::default() };
+    let capped = testing::service_with(Rules { image_bytes_max: 64 << 20, imports, ..rules() }).0;
+    let limited = converting(Form::Raw);
+    let limit = vec![(Resource::ImageSizeTotal, Limit::of_number(8))];
+    limited.set_default_quotas(&limited.local_admin().unwrap(), limit).unwrap();
+    // What is told is how long it would be, and not how much of it was there when it had to end.
+    for (service, code, bytes) in [
+        (capped, "too_large", disk_bytes),
+        // What is staged has its room already.
+        (limited, OVER_LIMIT, disk_bytes - file.len() as u64),
+    ] {
+        let id = registered(&service, &owner, Some("qcow2"));
+        let job = imported(&service, &id, &file).await;
+        let error = job.error.unwrap();
+        assert_eq!((job.state, error.code.as_str()), (JobState::Failed, code), "{}", error.message);
+        assert!(error.message.contains(&format!(" {bytes} ")), "{}", error.message);
+        assert_eq!(shown(&service, &owner, &id).status, Status::Queued);
+        assert_eq!(chunks(&service), 0);
+        // One that fits is as before.
+        let id = registered(&service, &owner, Some("qcow2"));
+        let (file, disk) = container();
+        let job = imported(&service, &id, &file).await;
+        assert_eq!((job.state, job.error.clone()), (JobState::Succeeded, None));
+        assert!(read(&service, &owner, &id) == disk);
+    }
 }

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Landing;
-use super::across::Inbound;
+use super::across::{Inbound, Said};
 use super::converting::asked_of;
+use super::locations::has_declared_hash;
 use super::pouring::{Body, Pouring};
 use super::unwrapping::{Staged, peeked};
 use crate::base::Time;
@@ -26,6 +27,7 @@ use crate::service::images::upload::{check_cap, gone, in_background, owned};
 use crate::service::jobs::{JobAtWork, asker};
 use crate::service::upkeep::Step;
 use crate::service::{Error, ErrorKind, Hindrance, Reason, Service};
+use crate::store::Reach;
 use crate::web::From;
 
 /// What came of it, in figures.
@@ -59,12 +61,17 @@ impl Service {
             let Some(Task::Intake(intake)) = job.job().task else {
                 return Ok((job, Err(Error::invalid("the job is no import"))));
             };
+            let makes_copies = intake.must_all && !intake.further().is_empty();
             let outcome;
             (job, outcome) = match &intake.origin {
                 DataOrigin::Staged => self.adopt(job, &intake).await,
                 DataOrigin::Web { .. } | DataOrigin::Region { .. } => self.download(job, intake).await,
                 DataOrigin::Own => (job, Err(Error::invalid("what the image has is copied, not imported"))),
             };
+            if makes_copies && outcome.is_err() {
+                // Those that were made before it failed have no rows to be found by.
+                self.litter().left(Reach::Everything);
+            }
             let error = match outcome {
                 Err(error) if is_passing(&error) => error,
                 outcome => return Ok((job, outcome)),
@@ -160,17 +167,13 @@ impl Service {
     async fn take_in(&self, job: JobAtWork, intake: Intake, inbound: Inbound) -> Tried {
         let Inbound { size_bytes, stamp, offset, body, record } = inbound;
         let body: Body = body.map_err(Error::from).boxed();
-        let container = record.as_ref().map(|said| said.container_format().map(str::to_owned));
-        let (job, container) = match container {
-            Some(container) => (job, Ok(container)),
-            None => self.container_of(job, intake.image).await,
-        };
-        let container = match container {
-            Ok(container) => container,
+        let (job, unwraps) = self.unwraps_fetched(job, intake.image, record.clone()).await;
+        let unwraps = match unwraps {
+            Ok(unwraps) => unwraps,
             Err(error) => return (job, Err(error)),
         };
         // What goes on goes on as it began.
-        let (wrapper, body) = match offset == 0 && self.unwraps(container.as_deref()) {
+        let (wrapper, body) = match offset == 0 && unwraps {
             true => peeked(body).await,
             false => (None, body),
         };
@@ -291,11 +294,22 @@ impl Service {
         }
     }
 
-    async fn container_of(&self, job: JobAtWork, id: ImageId) -> (JobAtWork, Result<Option<String>, Error>) {
+    /// Whether what is fetched is looked at for a wrapper: what `said`, the other region's word, or else the image's record says
+    /// of the container decides, and that no hash was declared of what comes.
+    async fn unwraps_fetched(
+        &self,
+        job: JobAtWork,
+        id: ImageId,
+        said: Option<Said>,
+    ) -> (JobAtWork, Result<bool, Error>) {
         let service = self.clone();
         with_job(job, move |_| {
-            let image = images::get(&service.db.read()?, &id)?.ok_or_else(|| gone(&id))?;
-            Ok(image.container_format)
+            let read = service.db.read()?;
+            let container = match said {
+                Some(said) => said.container_format().map(str::to_owned),
+                None => images::get(&read, &id)?.ok_or_else(|| gone(&id))?.container_format,
+            };
+            Ok(service.unwraps(container.as_deref()) && !has_declared_hash(&read, &id)?)
         })
         .await
     }
@@ -369,7 +383,7 @@ struct Opening {
     /// Where the data that comes begins.
     offset: u64,
     /// What the other region says of its image.
-    record: Option<super::across::Said>,
+    record: Option<Said>,
 }
 
 /// The commit before the first byte: the image has an upload of the job's name that stands where the data begins.

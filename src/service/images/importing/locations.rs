@@ -3,13 +3,14 @@
 //! This is the new way of them; the old one is [`super::super::referring`]'s. The reference serves such data from where it lies, unseen and unverified each time. Here it becomes the box's own, as
 //! with any import, and the address is only noted. Invariants: no address of the box's own media is ever a location;
 //! a location is shown to administrators and services alone (S26); data that is not what its caller said does not
-//! become an image's.
+//! become an image's, and is compared with what the import that fetches it declared, and nothing else.
 
 use super::{Destination, NewIntake};
 use crate::catalog::locations;
+use crate::db::{Rows, WriteTxn};
 use crate::model::ImageId;
 use crate::model::image::{Located, Location};
-use crate::model::job::{DataOrigin, IntakeKind, Job};
+use crate::model::job::{DataOrigin, Intake, IntakeKind, Job};
 use crate::service::images::access;
 use crate::service::rights::{Action, Point, Resource};
 use crate::service::{Actor, Error, Service};
@@ -57,4 +58,32 @@ impl Service {
         actor.expect(Action::ImagesGetLocations, Resource::of(&image))?;
         Ok(locations::get(&read, id)?.map(|located| located.locations).unwrap_or_default())
     }
+}
+
+/// Whether a hash was declared of the data that an image is being filled with. It is one of the bytes as they are fetched, so
+/// that they stay as they come: neither unwrapped nor converted.
+///
+/// # Errors
+/// When the catalog fails.
+pub(super) fn has_declared_hash(rows: &impl Rows, id: &ImageId) -> Result<bool, Error> {
+    Ok(locations::get(rows, id)?.is_some_and(|located| located.declared.secure.is_some()))
+}
+
+/// Has an import that begins again compare its data with what it declared, and with nothing that another one did since. In the
+/// commit that has its job begin again.
+///
+/// # Errors
+/// `Conflict` where what it declared is not known any more.
+pub(super) fn declare_again(txn: &WriteTxn, intake: &Intake) -> Result<(), Error> {
+    let id = &intake.image;
+    if intake.kind != IntakeKind::LocationImport {
+        return Ok(locations::remove(txn, id)?);
+    }
+    let is_its =
+        |location: &Location| matches!(&intake.origin, DataOrigin::Web { url } if *url == location.url);
+    let located = locations::get(txn, id)?;
+    if located.is_some_and(|located| located.locations.iter().any(is_its)) {
+        return Ok(());
+    }
+    Err(Error::conflict(format!("image {id} has been imported otherwise since: add its location again")))
 }

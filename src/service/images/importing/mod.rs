@@ -160,6 +160,7 @@ pub(in crate::service) fn take_back(
         let status = image.status.as_str();
         return Err(Error::conflict(format!("image {id} is {status}, not to be filled; ask anew")));
     }
+    locations::declare_again(txn, intake)?;
     image.status = Status::Importing;
     image.upload = Some(job.0);
     image.updated_at = now;

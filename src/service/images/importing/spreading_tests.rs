@@ -372,3 +372,34 @@ async fn imports_that_no_store_can_take_or_no_limit_has_room_for_are_refused_at_
     assert_eq!((b.stores(&id), b.said(&id, FAILED).unwrap()), (vec!["cold".to_owned()], "away".into()));
     assert!(chunks(&b.service) > 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_in_another_format_are_refused() {
+    let b = boxed(ImportRules::default());
+    let id = b.active(&data(1, 300_000)).await;
+    let new = NewIntake {
+        kind: IntakeKind::ImageImport,
+        origin: DataOrigin::Own,
+        input: "{}".into(),
+        to: b.to(&all(), true),
+        convert: Some(Form::Qcow2),
+    };
+    let admin = b.service.local_admin().unwrap();
+    assert_eq!(kind(b.service.import_to_more_stores(&admin, &id, new)), Some(ErrorKind::Invalid));
+    assert!(b.service.claim_task().unwrap().is_none(), "something was queued all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_what_is_refused_in_the_end_are_found_to_be_reclaimed() {
+    let b = boxed(ImportRules::default());
+    let id = registered(&b.service, &member("one"), Some("qcow2"));
+    stage(&b.service, &member("one"), &id, &data(1, 300_000)).await.unwrap();
+    let asked = b.order(&id, DataOrigin::Staged, b.to(&all(), true)).unwrap();
+    b.service.litter().take();
+    work_off(&b.service).await;
+    assert!(b.job(&asked).error.unwrap().message.contains("qcow2"));
+    assert_eq!((packs(&b.cold), packs(&b.warm)), (1, 1), "nothing names them");
+    assert_eq!(b.service.litter().take(), Some(Reach::Everything));
+    b.tidy();
+    assert_eq!((packs(&b.home), packs(&b.cold), packs(&b.warm)), (0, 0, 0));
+}

@@ -73,13 +73,19 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` or `Forbidden`; `Conflict` when the image is not active, or another task holds it; `Invalid` for a store
-    /// that has it already; `Gone` for one that takes no new data; `TooLarge` when a limit of the image's project is.
+    /// that has it already, or where another format is asked for; `Gone` for one that takes no new data; `TooLarge` when a
+    /// limit of the image's project is.
     pub fn import_to_more_stores(
         &self,
         actor: &Actor,
         id: &ImageId,
         mut new: NewIntake,
     ) -> Result<Option<Job>, Error> {
+        if new.convert.is_some() {
+            return Err(Error::invalid(
+                "what is copied to more stores stays as it is: a format is chosen when the data is imported first",
+            ));
+        }
         let image = access::reachable(&self.db.read()?, actor, id, Action::ImagesCopyToPlace)?;
         expect_importable(&image, &DataOrigin::Own)?;
         expect_fetched(&self.db.read()?, &image)?;

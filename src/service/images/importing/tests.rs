@@ -371,7 +371,7 @@ async fn an_image_of_this_region_comes_with_its_formats_and_some_properties() {
     assert_eq!(shown(&service, &other, &foreign).status, Status::Queued);
 }
 
-fn at(url: String, secure: Option<crate::model::SecureHash>) -> Located {
+pub(super) fn at(url: String, secure: Option<crate::model::SecureHash>) -> Located {
     let declared = Declared { md5: None, secure };
     Located { locations: vec![Location { url, ..Location::default() }], declared }
 }
@@ -405,8 +405,10 @@ async fn a_location_is_fetched_once_compared_and_shown_to_few() {
     let (plain, job) = locate(None).await;
     assert_eq!(job.state, JobState::Succeeded);
     let stored = chunks(&service);
+    service.litter().take();
     let (wrong, job) = locate(Some(crate::model::SecureHash::Sha512([7; 64]))).await;
     assert!(job.error.unwrap().message.contains("sha512"));
+    assert_eq!(service.litter().take(), Some(Reach::Everything), "its manifest has no row to be found by");
     let image = shown(&service, &owner, &wrong);
     assert_eq!((image.status, image.digests, image.size_bytes), (Status::Queued, None, None));
     assert_eq!(service.image_locations(&admin, &wrong).unwrap().len(), 1, "it stays on record");
@@ -427,4 +429,40 @@ async fn a_location_is_fetched_once_compared_and_shown_to_few() {
         kind(closed.add_image_location(&owner, &id, location, "{}".into())),
         Some(ErrorKind::Forbidden)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_begins_again_is_compared_with_what_it_declared_itself() {
+    let rules = ImportRules { web_store: Some("web".into()), ..ImportRules::default() };
+    let (service, _) = testing::service_with(Rules { imports: rules, ..testing::rules() });
+    let (service, base, _) = with_server(service).await;
+    let (owner, admin) = (member("one"), service.local_admin().unwrap());
+    let id = registered(&service, &owner, Some("raw"));
+    let web = || DataOrigin::Web { url: format!("{base}/plain") };
+    let plain = order(&service, &owner, &id, web()).unwrap();
+    service.cancel_job(&owner, plain.id).unwrap();
+    let locate = || {
+        let wrong = at(format!("{base}/plain"), Some(crate::model::SecureHash::Sha512([7; 64])));
+        service.add_image_location(&owner, &id, wrong, "{}".into()).unwrap()
+    };
+    let located = locate();
+    work_off(&service).await;
+    service.retry_job(&owner, located.id).unwrap();
+    work_off(&service).await;
+    let failed = service.job(&owner, located.id).unwrap();
+    assert!(failed.error.unwrap().message.contains("sha512"), "the second time too");
+    // Another import has what it declared forgotten.
+    let other = order(&service, &owner, &id, web()).unwrap();
+    service.cancel_job(&owner, other.id).unwrap();
+    assert_eq!(kind(service.retry_job(&owner, located.id)), Some(ErrorKind::Conflict));
+    assert_eq!(shown(&service, &owner, &id).status, Status::Queued);
+    // Of one that declared nothing, the data is compared with nothing.
+    locate();
+    work_off(&service).await;
+    assert_eq!(service.image_locations(&admin, &id).unwrap().len(), 1);
+    service.retry_job(&owner, plain.id).unwrap();
+    work_off(&service).await;
+    assert_eq!(service.job(&owner, plain.id).unwrap().error, None);
+    assert_eq!(service.image_locations(&admin, &id).unwrap(), []);
+    assert!(read(&service, &owner, &id) == data(7, 150_000));
 }

@@ -30,7 +30,7 @@ pub(super) struct Staged {
 }
 
 impl Service {
-    /// Whether data of an image with this container format is looked at for a wrapper.
+    /// Whether data of an image with this container format is looked at for a wrapper, where no hash was declared of it.
     pub(super) fn unwraps(&self, container_format: Option<&str>) -> bool {
         self.rules.imports.decompress && container_format != Some(STAYS_WRAPPED)
     }

@@ -23,7 +23,7 @@ use crate::service::images::screen::Screen;
 use crate::service::images::signature::Verification;
 use crate::service::images::upload::{BodyBroken, check_cap, gone, in_background, owned};
 use crate::service::{Actor, Error, ErrorKind, Service};
-use crate::store::{Ingest, Receipt};
+use crate::store::{Ingest, Reach, Receipt};
 
 /// Bytes after which a part that goes on is made durable: what a crash costs a fast client.
 const CHECKPOINT_BYTES: u64 = 1 << 30;
@@ -208,7 +208,7 @@ pub(in crate::service::images) struct Part {
     /// As it was committed last.
     upload: PartialUpload,
     screen: Screen,
-    /// What the data's hash must be.
+    /// What the data's hash must be, as it comes: what it is of is neither unwrapped nor converted.
     expected: Option<SecureHash>,
     verification: Verification,
     /// Whether the verification saw the stream from its first byte.
@@ -395,6 +395,8 @@ impl Part {
         let record = in_background(move || asked.final_record(&id, &token, format)).await?;
         let receipt = ingest.finish(record).await?;
         if let Some(refusal) = differs(expected.as_ref(), &receipt) {
+            // Its manifest has no row to be found by.
+            service.litter.left(Reach::Everything);
             return Err(give_up(service, actor, upload, refusal).await);
         }
         let (looking, looked_at) = (service.clone(), receipt.clone());
