@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::image;
 use super::lifetime;
 use super::output::Output;
+use crate::model::disk_export::is_export_id;
 use crate::service::disk_exports::export_id_of;
 
 /// Disks of images over NBD (tintype serve --nbd).
@@ -42,7 +43,7 @@ pub struct Open {
 /// Names one export.
 #[derive(Args)]
 pub struct Which {
-    /// Its id, as "tintype nbd list" has it, or its address
+    /// Its id, as "tintype nbd list" has it, its address, or the name in that
     export: String,
 }
 
@@ -123,10 +124,11 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
     output.rows(exports.as_ref().and_then(Value::as_array).map_or(&[], Vec::as_slice), &columns)
 }
 
-/// The id of what is named. The name in an address is a secret, and does not leave for that.
+/// The id of what is named. A name, by itself or in an address, is a secret, and does not leave for that.
 fn id_of(named: &str) -> String {
     match named.split_once("://") {
-        None => named.to_owned(),
+        None if is_export_id(named) => named.to_owned(),
+        None => export_id_of(named),
         Some((_, rest)) => {
             let path = rest.split('?').next().unwrap_or_default();
             export_id_of(path.rsplit('/').next().unwrap_or_default())
@@ -139,10 +141,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_leads_to_its_id() {
-        assert_eq!(id_of("00ff"), "00ff");
-        let ids = ["nbd://box:10809/NAME", "nbd+unix:///NAME?socket=/run/a/b"].map(id_of);
-        assert_eq!(ids, [export_id_of("NAME"), export_id_of("NAME")]);
+    fn an_address_and_a_name_lead_to_their_id() {
+        assert_eq!(id_of("00ff00ff00ff00ff"), "00ff00ff00ff00ff");
+        let named = ["nbd://box:10809/NAME", "nbd+unix:///NAME?socket=/run/a/b", "NAME"];
+        for named in named {
+            assert_eq!(id_of(named), export_id_of("NAME"), "{named}");
+        }
     }
 
     #[test]

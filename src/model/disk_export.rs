@@ -48,3 +48,22 @@ impl DiskExport {
 pub fn export_id(hash: &ExportHash) -> String {
     hash.iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Whether a text looks like what people call an export by. No name of one does: those are longer.
+pub fn is_export_id(text: &str) -> bool {
+    text.len() == 2 * ID_BYTES && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_told_from_a_name() {
+        assert!(is_export_id(&export_id(&[0xa5; 32])));
+        for other in ["", "00ff", "00FF00FF00FF00FF", "00ff00ff00ff00f-", "fPSM4oLksZYHsjRGsggyjcmnwc68HAAZ"]
+        {
+            assert!(!is_export_id(other), "{other}");
+        }
+    }
+}

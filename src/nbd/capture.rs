@@ -1,7 +1,8 @@
 //! A disk that a connection wrote to, made an image: read as the guest sees it, through the pipeline of any upload.
 //!
-//! Invariant: what was not changed is found stored already, so that it costs no space; the image is active when all of it is
-//! stored, or there is none. Must not know how the disk was written.
+//! Invariants: what was not changed is found stored already, so that it costs no space; the image is active when all of it is
+//! stored, or there is none; it is made with the rights that are left when the client has gone, and not with those it came with.
+//! Must not know how the disk was written.
 
 use std::sync::Arc;
 
@@ -22,12 +23,16 @@ const PIECE_BYTES: u64 = 1 << 20;
 /// Makes an image of this name of what is on the disk now, as the opener of its export.
 ///
 /// # Errors
-/// As [`Service::begin_capture`], and [`Upload::receive`](crate::service::images::Upload::receive); there is no image then.
+/// `Forbidden` where the opener may not act any more; as [`Service::begin_capture`], and
+/// [`Upload::receive`](crate::service::images::Upload::receive). There is no image then.
 pub async fn capture(service: &Service, offered: Arc<Offered>, name: String) -> Result<Image, Error> {
     let size = offered.size_bytes();
-    let (service, by) = (service.clone(), offered.connection.actor.clone());
+    let (service, written) = (service.clone(), offered.clone());
     let from = offered.connection.open.image.id;
     let upload = blocking(move || {
+        let by = service.actor_now(&written.connection)?;
+        let gone = || Error::forbidden("whoever opened it may not act in its project any more");
+        let by = by.ok_or_else(gone)?;
         let fields = [
             Field::Name(Some(name)),
             Field::DiskFormat(Some("raw".into())),

@@ -31,13 +31,22 @@ impl World {
     }
 
     fn that_drains(connections_max: usize, handshake_ms: u64, drain_deadline: Duration) -> World {
+        World::that_reviews(connections_max, handshake_ms, drain_deadline, Duration::from_millis(50))
+    }
+
+    fn that_reviews(
+        connections_max: usize,
+        handshake_ms: u64,
+        drain_deadline: Duration,
+        review_every: Duration,
+    ) -> World {
         let (service, dir, stop) =
             (testing::service().0, tempfile::tempdir().unwrap(), CancellationToken::new());
         service.disk_exports().are_served_at("nbd+unix:///?socket=nbd".into());
         let options = Options {
             connections_max,
             handshake_timeout: Duration::from_millis(handshake_ms),
-            review_every: Duration::from_millis(50),
+            review_every,
             drain_deadline,
             pages_bytes: 1 << 20,
             // Two blocks, and a little.
@@ -251,6 +260,22 @@ async fn a_capture_that_fails_is_on_record() {
     let (is_kept, lost) = world.end().await;
     assert!(!is_kept);
     assert!(lost.len() == 1 && lost[0].contains("limit"), "{lost:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_rests_on_the_rights_that_are_left_when_it_begins() {
+    // Nobody looks before that.
+    let world = World::that_reviews(8, 5000, Duration::from_secs(5), Duration::from_secs(3600));
+    let (ann, grant) = testing::user(&world.service, "ann");
+    let (_, name) = world.export_of(&ann, true, Some("kept")).await;
+    let mut client = world.at_disk(&name).await;
+    assert!(writes(&mut client, 0, 100).await);
+    let admin = world.service.actor_called("admin", "Default", "admin").unwrap();
+    world.service.revoke_role(&admin, grant).unwrap();
+    leave(client).await;
+    let (is_kept, lost) = world.end().await;
+    assert!(!is_kept);
+    assert!(lost.len() == 1 && lost[0].ends_with("may not act in its project any more"), "{lost:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,7 +118,8 @@ fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>
     }
 }
 
-/// The one common name of a certificate's subject; none where it has several.
+/// The one common name of a certificate's subject; none where it has several, or where it would pass for the digest of another
+/// certificate.
 fn common_name(certificate: &[u8]) -> Option<String> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let mut names =
@@ -130,7 +131,7 @@ fn common_name(certificate: &[u8]) -> Option<String> {
             },
         );
     let first = names.next()??;
-    names.next().is_none().then_some(first)
+    (names.next().is_none() && !first.starts_with(FINGERPRINT)).then_some(first)
 }
 
 #[cfg(test)]
@@ -145,6 +146,29 @@ mod tests {
         for bad in ["", "ann", "ann@Default", "ann/fleet", "@Default/fleet", "ann@/fleet", "ann@Default/"] {
             assert_eq!(NamedUser::parse(bad), None, "{bad}");
         }
+    }
+
+    /// Somebody who is called `sha256-abcd`, by OpenSSL; nobody has the key.
+    const CALLED: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBXzCCAQWgAwIBAgIUJwvdnUO5mWIWDU1r684uAJKLracwCgYIKoZIzj0EAwIw
+FjEUMBIGA1UEAwwLc2hhMjU2LWFiY2QwIBcNMjYxMTI4MTUzODMxWhgPMjA1NDA0
+MTUxNTM4MzFaMBYxFDASBgNVBAMMC3NoYTI1Ni1hYmNkMFkwEwYHKoZIzj0CAQYI
+KoZIzj0DAQcDQgAEXNN9hqs5l8jZGixkq4m+MYinKXTJgX0dRBsIh+K9leG/WcdU
+IWQ3Ob+xLUAIrKlQiKlhwcr8fjAi6AXXKvKUS6MvMC0wDAYDVR0TAQH/BAIwADAd
+BgNVHQ4EFgQU/aJGNsIn0rymB7V7ztiPpwWK5VMwCgYIKoZIzj0EAwIDSAAwRQIh
+AL5E2O9+ywmmdYaDnbwfbvcO/pAh8psNh/0CwJDv9o6wAiAUr+gwNUQKK7cuGyUW
+70PWScEbjd1Y4XHAm0JsSOClhw==
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn no_common_name_passes_for_a_digest() {
+        let mut der = certificates("test", CALLED.as_bytes()).unwrap().remove(0).to_vec();
+        assert_eq!(common_name(&der).as_deref(), Some("sha256-abcd"));
+        let dash = der.windows(7).rposition(|window| window == b"sha256-").unwrap() + 6;
+        der[dash] = b':';
+        assert_eq!(common_name(&der), None);
     }
 
     #[test]

@@ -118,11 +118,11 @@ where
         line.broken.cancel();
     }
     tasks.wait().await;
-    // Fails where the client is gone already.
-    let _ = line.pen.lock().await.writer.shutdown().await;
+    // Fails where the client is gone already, and waits where it takes nothing: TLS has a last word to say.
+    let _ = timeout(linger, async { line.pen.lock().await.writer.shutdown().await }).await;
     match ended {
-        // What was not answered may not be done.
-        Ended::Left if is_late => Ended::Broken,
+        // What was not answered may not be done, and who did not get its answer does not know.
+        Ended::Left if is_late || line.broken.is_cancelled() => Ended::Broken,
         ended => ended,
     }
 }
@@ -170,6 +170,8 @@ impl<W: AsyncWrite + Unpin + Send + 'static, D: Disk + 'static> Line<W, D> {
                     let line = self.clone();
                     tasks.spawn(async move {
                         let answered = tokio::select! {
+                            // First: nothing follows an answer that was cut off.
+                            biased;
                             () = line.broken.cancelled() => {
                                 line.give_up(request);
                                 Ok(())

@@ -1,5 +1,8 @@
 //! Requests of all kinds on a disk in memory: what is answered, in which form, and what ends a connection.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
 
@@ -30,6 +33,33 @@ fn begin_with(disk: Plain, is_structured: bool, linger: Duration) -> World {
         run_and_linger(reader, writer, agreed, &pages, Arc::default(), stopped.cancelled(), linger).await
     });
     World { client: Client(ours), disk, ended, stop }
+}
+
+/// A way back to a client on which nothing arrives, or one that does not come to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Broken,
+    Endless,
+}
+
+impl AsyncWrite for Way {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(match *self {
+            Way::Broken => Err(io::ErrorKind::BrokenPipe.into()),
+            Way::Endless => Ok(bytes.len()),
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match *self {
+            Way::Broken => Poll::Ready(Ok(())),
+            Way::Endless => Poll::Pending,
+        }
+    }
 }
 
 /// Blocks of 4 KiB: of data where the pattern says so, else of zeros.
@@ -282,6 +312,24 @@ async fn who_leaves_without_its_answers_has_not_left_in_good_order() {
     client.request(0, command::DISCONNECT, 3, 0, 0).await;
     assert_eq!(ended.await.unwrap(), Ended::Broken);
     assert_eq!(disk.lost.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_word_to_a_client_is_bounded_and_an_answer_that_is_lost_is_no_good_order() {
+    for (way, expected) in [(Way::Broken, Ended::Broken), (Way::Endless, Ended::Left)] {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let mut client = Client(ours);
+        // Both are there before any is answered.
+        client.request(0, command::FLUSH, 1, 0, 0).await;
+        client.request(0, command::DISCONNECT, 2, 0, 0).await;
+        let disk = Arc::new(Plain::new(vec![9; 8192], true));
+        let agreed = Agreed { disk, is_structured: true, has_allocation: true };
+        let (pages, stopped) = (Pages::new(1 << 20), std::future::pending());
+        let linger = Duration::from_millis(100);
+        let ended = run_and_linger(theirs, way, agreed, &pages, Arc::default(), stopped, linger);
+        let ended = timeout(Duration::from_secs(20), ended).await;
+        assert_eq!(ended.ok(), Some(expected), "{way:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

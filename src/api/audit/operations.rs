@@ -1,13 +1,14 @@
 //! Which operation a request asks for, by its method and path: for records of what was refused before any use
 //! case could say so.
 //!
-//! Invariant: each request that changes something when it is taken has a name here; a test drives all of them and
-//! compares with what the use cases record.
+//! Invariants: each request that changes something when it is taken has a name here; a test drives all of them and
+//! compares with what the use cases record. Where somebody may have put a secret in the place of an id, an id alone is taken.
 
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::model::{Interface, Operation};
+use crate::model::disk_export::is_export_id;
+use crate::model::{Interface, LinkId, Operation};
 
 /// What is known of a request by its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) fn find(method: &Method, path: &str) -> Known {
         let link = path.strip_prefix("/tintype/v1/links/").and_then(|behind| behind.split('/').next());
         return match (path, link) {
             ("/tintype/v1/key/backup", _) => Known::Does(Operation::BackupKeyRing, String::new()),
-            (_, Some(link)) => does(Operation::UseImageLink, link),
+            (_, Some(link)) => does(Operation::UseImageLink, link_id(link)),
             _ => Known::Reads,
         };
     }
@@ -70,6 +71,16 @@ pub(super) fn find(method: &Method, path: &str) -> Known {
 
 fn does(operation: Operation, id: &str) -> Known {
     Known::Does(operation, id.to_owned())
+}
+
+/// The id of a link, where that is what it is: whoever takes its whole address for one has the signature in it.
+fn link_id(segment: &str) -> &str {
+    if LinkId::parse(segment).is_some() { segment } else { "" }
+}
+
+/// The id of an export of a disk, where that is what it is: its name is a secret.
+fn export_id(segment: &str) -> &str {
+    if is_export_id(segment) { segment } else { "" }
 }
 
 fn image(method: &Method, below: &[&str]) -> Known {
@@ -215,7 +226,7 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("PATCH", ["access-keys", id]) => does(Operation::UpdateAccessKey, id),
         ("DELETE", ["access-keys", id]) => does(Operation::DeleteAccessKey, id),
         ("POST", ["nbd", "exports"]) => does(Operation::OpenDiskExport, ""),
-        ("DELETE", ["nbd", "exports", export]) => does(Operation::CloseDiskExport, export),
+        ("DELETE", ["nbd", "exports", export]) => does(Operation::CloseDiskExport, export_id(export)),
         ("POST", ["custom-keys"]) => does(Operation::CreateCustomKey, ""),
         ("PATCH", ["custom-keys", key]) | ("POST", ["custom-keys", key, "rotate"]) => {
             does(Operation::UpdateCustomKey, key)
@@ -229,7 +240,7 @@ fn native(method: &Method, below: &[&str]) -> Known {
         ("POST", ["images", id, "copies"]) => does(Operation::CopyImageToStore, id),
         ("POST", ["images", id, "inspection"]) => does(Operation::UpdateImage, id),
         ("POST", ["images", _, "links"]) => does(Operation::CreateImageLink, ""),
-        ("DELETE", ["images", _, "links", link]) => does(Operation::DeleteImageLink, link),
+        ("DELETE", ["images", _, "links", link]) => does(Operation::DeleteImageLink, link_id(link)),
         (_, ["images", id, "uploads", ..]) => does(Operation::UpdateImage, id),
         ("POST", ["metadefs"]) => does(Operation::LoadMetadef, ""),
         ("PATCH", ["quotas", "default"]) => does(Operation::SetQuotas, "default"),
@@ -278,5 +289,28 @@ mod tests {
         let tag = "/v2/metadefs/namespaces/OS%3A%3AX/tags/t";
         assert_eq!(found(Method::POST, tag), does(Operation::UpdateMetadef, "OS::X"));
         assert_eq!(found(Method::POST, "/nothing"), Known::Unknown);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_nobodys_id() {
+        let id = "a5".repeat(16);
+        let behind = format!("{id}%2FSIGNATURE%2Fdisk.img");
+        let address = format!("https%3A%2F%2Fbox%2Ftintype%2Fv1%2Flinks%2F{behind}");
+        for (segment, expected) in
+            [(id.as_str(), id.as_str()), (behind.as_str(), ""), (address.as_str(), ""), ("SIGNATURE", "")]
+        {
+            let unlink = format!("/tintype/v1/images/x/links/{segment}");
+            assert_eq!(find(&Method::DELETE, &unlink), does(Operation::DeleteImageLink, expected));
+            let follow = format!("/tintype/v1/links/{segment}");
+            assert_eq!(find(&Method::GET, &follow), does(Operation::UseImageLink, expected));
+        }
+        for (segment, expected) in [
+            ("00ff00ff00ff00ff", "00ff00ff00ff00ff"),
+            ("fPSM4oLksZYHsjRGsggyjcmnwc68HAAZ", ""),
+            ("nbd%3A%2F%2Fbox%2FfPSM4oLksZYHsjRGsggyjcmnwc68HAAZ", ""),
+        ] {
+            let close = format!("/tintype/v1/nbd/exports/{segment}");
+            assert_eq!(find(&Method::DELETE, &close), does(Operation::CloseDiskExport, expected));
+        }
     }
 }

@@ -94,11 +94,9 @@ async fn revoke(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (actor, id) = (signed_in(&state, &request.into_parts().0).await?, image_id(&image)?);
+    // What it is instead is not told again: an address of a link has the signature in it.
     let link = LinkId::parse(&link).ok_or_else(|| {
-        Refusal::new(
-            StatusCode::NOT_FOUND,
-            format!("{link:?} is no id of a link, as \"image links\" lists them"),
-        )
+        Refusal::new(StatusCode::NOT_FOUND, "that is no id of a link, as \"image links\" lists them")
     })?;
     state.blocking(move |service| service.delete_image_link(&actor, &id, &link)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

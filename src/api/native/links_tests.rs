@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG};
 use http_body_util::BodyExt;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower::ServiceExt;
 
 use super::*;
@@ -301,6 +302,29 @@ async fn p2_the_first_use_and_refusals_are_on_record_without_the_signature_and_s
     let traces = world.traces();
     assert_eq!(traces.len(), before + 2);
     assert!(traces.iter().all(|trace| !format!("{:?}", trace.content).contains(&signature)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_an_address_in_the_place_of_an_id_leaves_no_signature_behind() {
+    let world = World::new(b"data").await;
+    let (id, path) = world.link(json!({"ttl_s": 600})).await;
+    let signature = path.split('/').nth(5).unwrap().to_owned();
+    let pasted = utf8_percent_encode(&format!("https://images.example{path}"), NON_ALPHANUMERIC).to_string();
+    let unlink = format!("/tintype/v1/images/{}/links/{pasted}", world.image);
+    let follow = format!("/tintype/v1/links/{id}%2F{signature}%2Fx");
+    // Where nothing lies the versions of the Image API are told.
+    for (method, path, status) in [("DELETE", &unlink, 404), ("GET", &follow, 300)] {
+        let before = world.traces().len();
+        let refused = world.admin(method, path, &[], Body::empty()).await;
+        assert_eq!(refused.status, status, "{method}");
+        let said = String::from_utf8(refused.body).unwrap();
+        assert!(!said.contains(&signature), "{said}");
+        let told = world.traces().split_off(before);
+        let ids: Vec<&str> = told.iter().map(|trace| trace.content.resource_id.as_str()).collect();
+        assert!(ids == [""] || status == 300 && ids.is_empty(), "{method} {ids:?}");
+    }
+    assert!(world.traces().iter().all(|trace| !format!("{:?}", trace.content).contains(&signature)));
+    assert_eq!(world.get(&path, &[]).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

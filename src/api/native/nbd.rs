@@ -13,7 +13,8 @@ use super::named::Path;
 use super::{image_id, read, signed_in};
 use crate::api::context::ApiState;
 use crate::api::routing::{Routes, delete, get};
-use crate::service::disk_exports::{KnownExport, NewExport};
+use crate::model::disk_export::is_export_id;
+use crate::service::disk_exports::{KnownExport, NewExport, export_id_of};
 
 /// How long an export is open where nobody says, in seconds.
 const LIFE_S: i64 = 3600;
@@ -70,10 +71,11 @@ async fn close(
     request: Request,
 ) -> Result<Response, Refusal> {
     let actor = signed_in(&state, &request.into_parts().0).await?;
-    let named = export.clone();
-    let cut = state.blocking(move |service| service.close_export(&actor, &named)).await?;
+    // A name is told nobody again.
+    let id = if is_export_id(&export) { export.clone() } else { export_id_of(&export) };
+    let cut = state.blocking(move |service| service.close_export(&actor, &export)).await?;
     let told = json!({
-        "id": export,
+        "id": id,
         "connections": cut.connections,
         "lost_writes": cut.lost_writes,
         "captures": cut.captures,
@@ -83,7 +85,9 @@ async fn close(
 
 /// Where clients connect to, if the server listens at any address: the host that this one reached it by.
 fn reached_by(place: &str, base_url: &str) -> String {
-    let host = base_url.split("://").nth(1).unwrap_or_default();
+    let behind = base_url.split("://").nth(1).unwrap_or_default();
+    // The server may be reached at a path.
+    let host = behind.split('/').next().unwrap_or_default();
     let host = match host.rsplit_once(':') {
         // Colons inside brackets are the address's own.
         Some((host, port)) if !port.contains(']') => host,

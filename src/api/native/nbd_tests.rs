@@ -62,7 +62,21 @@ async fn an_export_is_opened_listed_and_closed() {
     let closed = json!({"id": opened["id"], "connections": 0, "lost_writes": 0, "captures": 0});
     assert_eq!(ask(&state, "DELETE", &path, &Value::Null, true).await, (200, closed));
     assert_eq!(ask(&state, "DELETE", &path, &Value::Null, true).await.0, 404);
-    assert_eq!(opened["id"], crate::service::disk_exports::export_id_of(name));
+    assert_eq!(opened["id"], export_id_of(name));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_closed_by_its_name_too_which_is_told_nobody_again() {
+    let state = state();
+    let image = image(&state).await;
+    state.service.disk_exports().are_served_at("nbd://0.0.0.0:10809".into());
+    let (_, opened) = ask(&state, "POST", PATH, &json!({"image": image}), true).await;
+    let name = opened["name"].as_str().unwrap();
+    let path = format!("{PATH}/{name}");
+    let closed = json!({"id": opened["id"], "connections": 0, "lost_writes": 0, "captures": 0});
+    assert_eq!(ask(&state, "DELETE", &path, &Value::Null, true).await, (200, closed));
+    let (status, refused) = ask(&state, "DELETE", &path, &Value::Null, true).await;
+    assert!(status == 404 && !refused.to_string().contains(name), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,6 +108,8 @@ fn names_become_addresses() {
         ("nbd://[::]:1", "http://[::1]:9292", "nbd://[::1]:1"),
         ("nbd://0.0.0.0:1", "https://box", "nbd://box:1"),
         ("nbd://10.0.0.1:1", "https://box:2", "nbd://10.0.0.1:1"),
+        ("nbd://0.0.0.0:1", "https://box:8443/images", "nbd://box:1"),
+        ("nbds://[::]:1", "https://box/images:2/x", "nbds://box:1"),
     ] {
         assert_eq!(reached_by(place, url), expected);
     }

@@ -40,7 +40,7 @@ impl Capture {
     /// Registers the image and sends its data. Nothing is left of it when that fails.
     ///
     /// # Errors
-    /// When the disk cannot be read, or the box refuses.
+    /// When the disk cannot be read or has nothing in it, or the box refuses.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let (file, disk) = self.open().await?;
         let mut record = self.new.record(&file, None);
@@ -69,6 +69,14 @@ impl Capture {
 }
 
 fn open(from: &str, is_named: bool) -> Result<(PathBuf, Arc<dyn Source>), Failure> {
+    let (file, disk) = find(from, is_named)?;
+    if disk.size_bytes() == 0 {
+        return Err(Failure::usage(format!("{from}: there is nothing in it")));
+    }
+    Ok((file, disk))
+}
+
+fn find(from: &str, is_named: bool) -> Result<(PathBuf, Arc<dyn Source>), Failure> {
     match Address::parse(from) {
         Some(address) => {
             // The name of an export may be a secret.
@@ -159,6 +167,7 @@ impl Source for Local {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::failure::Status;
     use super::*;
 
     #[test]
@@ -183,6 +192,22 @@ mod tests {
         disk.read_exact_at(4 << 20, &mut read).unwrap();
         assert_eq!(read, vec![7; 4096]);
         assert!(Local::open(dir.path()).is_err());
+    }
+
+    #[test]
+    fn nothing_is_no_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        let file = File::create(&path).unwrap();
+        for nothing in [path.to_str().unwrap(), "/dev/null"] {
+            let failure = open(nothing, true).err().unwrap();
+            assert_eq!(
+                (failure.status, failure.message),
+                (Status::Usage, format!("{nothing}: there is nothing in it"))
+            );
+        }
+        file.set_len(1).unwrap();
+        assert_eq!(open(path.to_str().unwrap(), true).unwrap().1.size_bytes(), 1);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::super::failure::Failure;
 use super::super::lifetime;
 use super::super::output::{Output, printable};
 use crate::disk::writing::Form;
+use crate::model::LinkId;
 
 /// Arguments of `tintype image link`.
 #[derive(Args)]
@@ -43,7 +44,7 @@ pub struct Links {
 pub struct Unlink {
     /// Id or name of the image
     image: String,
-    /// Id of the link, as "image links" lists it
+    /// Id of the link, as "image links" lists it, or its address
     link: String,
 }
 
@@ -109,15 +110,29 @@ impl Unlink {
     /// Ends a link.
     ///
     /// # Errors
-    /// When the box refuses.
+    /// When an address leads to no link, or the box refuses.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let link = id_of(&self.link).ok_or_else(|| {
+            Failure::usage("that is no address of a link: name it by its id, as \"image links\" lists it")
+        })?;
         let image = super::find(client, &self.image).await?;
-        let link = utf8_percent_encode(&self.link, NON_ALPHANUMERIC);
-        let path = format!("/images/{}/links/{link}", super::id(&image)?);
+        let path =
+            format!("/images/{}/links/{}", super::id(&image)?, utf8_percent_encode(link, NON_ALPHANUMERIC));
         client.call(Method::DELETE, Api::Native, &path).await?;
-        let facts: Value = json!({"revoked": self.link});
-        output.done(&format!("Revoked link {}", printable(&self.link)), &facts)
+        let facts: Value = json!({"revoked": link});
+        output.done(&format!("Revoked link {}", printable(link)), &facts)
     }
+}
+
+/// The id of the link that is named; `None` for an address that leads to none. The signature in an address is a secret, and does
+/// not leave for that.
+fn id_of(named: &str) -> Option<&str> {
+    if !named.contains('/') {
+        return Some(named);
+    }
+    let behind = named.split("/links/").skip(1);
+    let mut ids = behind.map(|behind| behind.split(['/', '?', '#']).next().unwrap_or_default());
+    ids.find(|id| LinkId::parse(id).is_some())
 }
 
 /// Whether an address is one by which only this machine reaches itself.
@@ -134,6 +149,19 @@ fn host(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_leads_to_its_id_without_the_signature() {
+        let id = "a5".repeat(16);
+        assert_eq!(id_of("x"), Some("x"));
+        for address in ["https://box", "http://proxy.example/links/x", "images.example"] {
+            let address = format!("{address}/tintype/v1/links/{id}/SIGNATURE/disk.img");
+            assert_eq!(id_of(&address), Some(id.as_str()), "{address}");
+        }
+        for other in ["https://box/tintype/v1/links", "https://box/links/SIGNATURE/x", "nbd://box/NAME"] {
+            assert_eq!(id_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn an_address_of_this_machine_alone_is_known() {

@@ -1,5 +1,6 @@
 //! Where a disk of another server is: `nbd://HOST[:PORT]/NAME` or `nbd+unix:///NAME?socket=PATH`.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -10,6 +11,8 @@ use url::Url;
 
 /// The port where servers are found.
 const PORT: u16 = 10809;
+/// What an address names a socket's path by.
+const SOCKET: &str = "socket";
 /// A server that is silent for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -52,7 +55,14 @@ impl Address {
         let url = Url::parse(text).map_err(|why| format!("\"{text}\" is no address: {why}"))?;
         let path = url.path().strip_prefix('/').unwrap_or_default();
         let name = percent_decode_str(path).decode_utf8().map_err(|_| format!("\"{text}\": no text"))?;
-        let socket = url.query_pairs().find(|(key, _)| key == "socket").map(|(_, value)| value.into_owned());
+        // No form: nothing but percents stands for something else, and a plus is a plus.
+        let mut pairs = url.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        let socket = pairs
+            .find(|(key, _)| percent_decode_str(key).eq(SOCKET.bytes()))
+            .map(|(_, value)| percent_decode_str(value).decode_utf8())
+            .transpose()
+            .map_err(|_| format!("\"{text}\": no text"))?
+            .map(Cow::into_owned);
         let place = match (url.scheme(), url.host_str(), socket) {
             ("nbd", Some(host), None) if !host.is_empty() => {
                 let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -133,7 +143,21 @@ mod tests {
         for bad in ["nbd:///disk", "nbd+unix:///disk", "nbd://host/x?socket=/a", "nbds://host/x"] {
             assert!(read(bad).is_err(), "{bad}");
         }
+        assert!(read("nbd+unix:///disk?socket=/run/%ff").is_err());
         assert_eq!(Address::parse("/dev/sda"), None);
         assert_eq!(Address::parse("https://host/x"), None);
+    }
+
+    #[test]
+    fn a_plus_in_the_path_of_a_socket_is_one() {
+        for (query, path) in [
+            ("socket=/run/a+b.sock", "/run/a+b.sock"),
+            ("socket=/run/a%2Bb%26c=d", "/run/a+b&c=d"),
+            ("x=1&sock%65t=/run/%C3%A9&socket=/other", "/run/\u{e9}"),
+        ] {
+            let address = Address::parse(&format!("nbd+unix:///disk?{query}")).unwrap();
+            let expected = Address { place: Place::Unix(path.into()), name: "disk".into() };
+            assert_eq!(address, Ok(expected), "{query}");
+        }
     }
 }

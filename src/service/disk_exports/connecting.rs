@@ -13,11 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Exports, Seat, hash_of, open_now};
 use crate::catalog::images;
 use crate::db::ReadTxn;
-use crate::model::identity::Scope;
 use crate::model::{DiskExport, ExportHash, ImageId, Interface, Operation};
 use crate::service::audit::Act;
 use crate::service::images::{Filters, Listing, OpenDisk, expect_readable};
-use crate::service::{Actor, Error, ErrorKind, Origin, Service, Source};
+use crate::service::{Actor, Error, ErrorKind, Origin, Service, Source, custom_keys};
 
 /// A disk that somebody may have.
 pub struct Connection {
@@ -27,6 +26,9 @@ pub struct Connection {
     pub actor: Actor,
     /// The export that led to it; `None` where a user asked for the image itself.
     pub export: Option<DiskExport>,
+    /// Whether it is the local administrator who acts. The actor does not tell any more: its client may come over the network, and
+    /// a cloud may call a user of its own like that.
+    is_local_admin: bool,
 }
 
 /// A connection that is counted and on record, until it is dropped.
@@ -67,19 +69,18 @@ impl Service {
         let none = || Error::not_found("no such export of a disk is open");
         let read = self.db.read()?;
         let export = open_now(&read, &hash_of(name), self.clock.now())?.ok_or_else(none)?;
-        let scope = Scope::Project(export.opener.project.clone());
+        let project = &export.opener.project;
         let actor = match &export.opener.user {
-            None => Actor::local_admin(export.opener.project.clone()),
-            Some(user) => {
-                let worth = self.worth(&read, user, Some(&scope))?.ok_or_else(none)?;
-                worth.actor(Some(scope))
-            }
+            None => Actor::local_admin(project.clone()),
+            // Where a cloud has the users, those of the box's own are nobody.
+            Some(user) => self.acting_for(&read, user, project, None)?.ok_or_else(none)?,
         };
         drop(read);
         let actor = coming_from(actor, source);
         let open = self.open_disk(&actor, &export.image);
         let open = open.map_err(|error| if is_refusal(&error) { none() } else { error })?;
-        Ok(Connection { open, actor, export: Some(export) })
+        let is_local_admin = export.opener.user.is_none();
+        Ok(Connection { open, actor, export: Some(export), is_local_admin })
     }
 
     /// The disk of an image, by its id or a name that no other image has that the caller may see. Blocks on the medium.
@@ -87,13 +88,14 @@ impl Service {
     /// # Errors
     /// As [`Service::open_disk`]; `Conflict` for a name that several images have.
     pub fn find_disk(&self, actor: &Actor, name: &str, source: Source) -> Result<Connection, Error> {
+        let is_local_admin = actor.is_local_admin();
         let actor = coming_from(actor.clone(), source);
         let id = match ImageId::parse(name) {
             Some(id) => id,
             None => self.image_called(&actor, name)?,
         };
         let open = self.open_disk(&actor, &id)?;
-        Ok(Connection { open, actor, export: None })
+        Ok(Connection { open, actor, export: None, is_local_admin })
     }
 
     fn image_called(&self, actor: &Actor, name: &str) -> Result<ImageId, Error> {
@@ -107,30 +109,42 @@ impl Service {
     }
 
     /// Whether whoever is connected may still have the disk, by the rights of this moment. The disk of an image that was deleted
-    /// stays with those who have it, as a file does that was removed. Blocks on the catalog.
+    /// stays with those who have it, as a file does that was removed, as long as they may act and its key opens. Blocks on the
+    /// catalog.
     ///
     /// # Errors
     /// When the catalog fails.
     pub fn may_keep(&self, connection: &Connection) -> Result<bool, Error> {
-        let (read, id) = (self.db.read()?, &connection.open.image.id);
-        if images::get(&read, id)?.is_none() {
-            return Ok(true);
-        }
-        let Some(actor) = self.as_of_now(&read, &connection.actor)? else { return Ok(false) };
-        match expect_readable(&read, &actor, id) {
-            Ok(_) => Ok(true),
+        let (read, image) = (self.db.read()?, &connection.open.image);
+        let Some(actor) = self.as_of_now(&read, connection)? else { return Ok(false) };
+        let readable = match images::get(&read, &image.id)? {
+            Some(_) => expect_readable(&read, &actor, &image.id).map(drop),
+            None => custom_keys::expect_opens(&read, image, &actor),
+        };
+        match readable {
+            Ok(()) => Ok(true),
             Err(error) if is_refusal(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// The caller with the rights that it has now; `None` where it has none any more.
-    fn as_of_now(&self, read: &ReadTxn, actor: &Actor) -> Result<Option<Actor>, Error> {
-        if self.is_local_admin(actor) {
+    /// Who acts for a connection, with the rights of this moment; `None` where none are left. Blocks on the catalog.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn actor_now(&self, connection: &Connection) -> Result<Option<Actor>, Error> {
+        self.as_of_now(&self.db.read()?, connection)
+    }
+
+    fn as_of_now(&self, read: &ReadTxn, connection: &Connection) -> Result<Option<Actor>, Error> {
+        let actor = &connection.actor;
+        if connection.is_local_admin {
             return Ok(Some(actor.clone()));
         }
-        let worth = self.worth(read, &actor.user, actor.scope.as_ref())?;
-        Ok(worth.map(|worth| coming_from(worth.actor(actor.scope.clone()), actor.origin.source)))
+        let Some(project) = actor.project() else { return Ok(None) };
+        let credential = actor.rights.lent().map(|lent| &lent.credential);
+        let now = self.acting_for(read, &actor.user, project, credential)?;
+        Ok(now.map(|now| coming_from(now, actor.origin.source)))
     }
 
     /// Records that what a connection wrote becomes no image, though its opener wanted one of this name.

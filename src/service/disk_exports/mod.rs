@@ -23,7 +23,7 @@ use crate::catalog::{disk_exports, images};
 use crate::db::{Rows, WriteTxn};
 use crate::model::disk_export::export_id;
 use crate::model::disk_traffic::Traffic;
-use crate::model::{DiskExport, ExportHash, ImageId, Opener, Operation, ProjectId};
+use crate::model::{DiskExport, ExportHash, ImageId, Opener, Operation};
 use crate::service::audit::Act;
 use crate::service::description::check_description;
 use crate::service::images::OpenDisk;
@@ -187,7 +187,8 @@ impl Service {
     /// # Errors
     /// As [`Service::open_disk`]; `Invalid` for a life out of range, or a capture of what cannot be written; `TooLarge` when
     /// the project, or the box, has too many, or to capture a disk that is more than an image may have; `Conflict` where no
-    /// disks are served, or a cloud has the users; `Forbidden` for whoever acts with an application credential.
+    /// disks are served, or a cloud has the users; `Forbidden` for whoever acts with an application credential, and to capture for
+    /// whoever may not register an image, or not fill one.
     pub fn open_disk_export(&self, actor: &Actor, new: NewExport) -> Result<(KnownExport, String), Error> {
         actor.rights.expect_own("an export of a disk")?;
         let opener = self.opener(actor)?;
@@ -203,7 +204,9 @@ impl Service {
             return Err(Error::invalid("what cannot be written cannot be captured: open it writable"));
         }
         if new.capture.is_some() {
+            // What the capture asks for in the end, when all has been written.
             actor.expect(Action::ImagesCreate, Resource::None)?;
+            actor.expect(Action::ImagesUpload, Resource::None)?;
         }
         // What cannot be read as a disk is not opened.
         let OpenDisk { image, disk } = self.open_disk(actor, &new.image)?;
@@ -268,17 +271,17 @@ impl Service {
         Ok(known)
     }
 
-    /// Closes an export, by what people call it, and ends its connections; says what became of them.
+    /// Closes an export, by what people call it or by its name, and ends its connections; says what became of them.
     ///
     /// # Errors
-    /// `NotFound`, also for exports of others.
-    pub fn close_export(&self, actor: &Actor, id: &str) -> Result<Cut, Error> {
-        let (caller, id) = (actor.clone(), id.to_owned());
+    /// `NotFound`, also for exports of others; it does not tell again what may be a name.
+    pub fn close_export(&self, actor: &Actor, named: &str) -> Result<Cut, Error> {
+        let (caller, id, hash) = (actor.clone(), named.to_owned(), hash_of(named));
         let hash = self.recorded(actor, Act::new(Operation::CloseDiskExport), move |txn, act| {
-            let all = disk_exports::list(txn)?.into_iter();
-            let found = all.filter(|export| is_own(&caller, export)).find(|export| export.id() == id);
-            let export =
-                found.ok_or_else(|| Error::not_found(format!("no export of a disk is called {id:?}")))?;
+            let mut own = disk_exports::list(txn)?.into_iter().filter(|export| is_own(&caller, export));
+            let export = own
+                .find(|export| export.id() == id || export.hash == hash)
+                .ok_or_else(|| Error::not_found("no export of a disk is called that"))?;
             disk_exports::delete(txn, &export.hash)?;
             describe(act, &export);
             Ok(export.hash)
@@ -303,15 +306,11 @@ impl Service {
             .project()
             .ok_or_else(|| Error::forbidden("an export of a disk is of one project; sign in to one"))?
             .clone();
-        if self.is_local_admin(actor) {
+        if actor.is_local_admin() {
             return Ok(Opener { user: None, project });
         }
         self.expect_own_identities("exports of disks")?;
         Ok(Opener { user: Some(actor.user.clone()), project })
-    }
-
-    pub(super) fn is_local_admin(&self, actor: &Actor) -> bool {
-        actor.user == Actor::local_admin(ProjectId::from("")).user
     }
 }
 

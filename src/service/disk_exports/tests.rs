@@ -4,11 +4,15 @@ use bytes::Bytes;
 use futures::stream;
 
 use super::*;
+use crate::keystone::fake_tests::Fake;
 use crate::model::identity::Scope;
-use crate::model::{Image, Status};
-use crate::service::images::{Change, Field, NewImage};
-use crate::service::testing::{member, service};
-use crate::service::{ErrorKind, Rules, Source};
+use crate::model::{Image, Interface, Status};
+use crate::service::custom_keys::{CustomKeyChange, NewCustomKey};
+use crate::service::identity::{Cloud, CloudRules, NewGroup};
+use crate::service::images::{CUSTOM_KEY_PROPERTY, Change, Existing, Field, NewImage};
+use crate::service::rights::{NewAttachment, NewPolicy};
+use crate::service::testing::{member, rules, sealed_service, service, user};
+use crate::service::{ErrorKind, Origin, Rules, Source};
 
 const NOBODY: Source = Source::Socket;
 
@@ -18,8 +22,11 @@ async fn image(service: &Service, actor: &Actor, name: &str) -> Image {
         Field::DiskFormat(Some("raw".into())),
         Field::ContainerFormat(Some("bare".into())),
     ];
-    let new = NewImage { id: None, changes: fields.into_iter().map(Change::Set).collect() };
-    let image = service.create_image(actor, new).unwrap();
+    filled(service, actor, fields.into_iter().map(Change::Set).collect()).await
+}
+
+async fn filled(service: &Service, actor: &Actor, changes: Vec<Change>) -> Image {
+    let image = service.create_image(actor, NewImage { id: None, changes }).unwrap();
     let upload = service.begin_upload(actor, &image.id, None).unwrap();
     upload.receive(stream::iter([Ok(Bytes::from(vec![7; 10_000]))])).await.unwrap()
 }
@@ -104,7 +111,7 @@ async fn a_disk_that_is_more_than_an_image_may_have_is_not_opened_to_be_captured
     let admin = service.local_admin().unwrap();
     let image = image(&service, &admin, "disk").await;
     for (most, is_opened) in [(10_000, true), (9999, false)] {
-        let rules = Rules { image_bytes_max: most, ..crate::service::testing::rules() };
+        let rules = Rules { image_bytes_max: most, ..rules() };
         service.rules = Arc::new(rules);
         let captured = NewExport { is_writable: true, capture: Some("kept".into()), ..new(&image) };
         match service.open_disk_export(&admin, captured.clone()) {
@@ -188,7 +195,7 @@ async fn who_is_connected_keeps_a_disk_as_long_as_its_rights_last() {
     use crate::service::identity::UserChange;
     let (service, _) = served();
     let admin = service.actor_called("admin", "Default", "admin").unwrap();
-    let (actor, grant) = crate::service::testing::user(&service, "ann");
+    let (actor, grant) = user(&service, "ann");
     let image = image(&service, &admin, "disk").await;
     let connection = service.find_disk(&actor, "disk", NOBODY).unwrap();
     let keeps = || service.may_keep(&connection).unwrap();
@@ -209,4 +216,117 @@ async fn who_is_connected_keeps_a_disk_as_long_as_its_rights_last() {
     // Nobody's right is lost by that.
     service.delete_image(&admin, &image.id).unwrap();
     assert!(keeps());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_image_keeps_nobodys_rights_and_no_key_open() {
+    let (service, _) = sealed_service(rules());
+    let admin = service.actor_called("admin", "Default", "admin").unwrap();
+    let (ann, grant) = user(&service, "ann");
+    let new = NewCustomKey { alias: "gold".into(), ..NewCustomKey::default() };
+    let key = service.create_custom_key(&ann, new).unwrap().id.to_string();
+    let changes = vec![
+        Change::Set(Field::DiskFormat(Some("raw".into()))),
+        Change::Set(Field::ContainerFormat(Some("bare".into()))),
+        Change::SetProperty { name: CUSTOM_KEY_PROPERTY.into(), value: key.clone(), existing: Existing::Any },
+    ];
+    let image = filled(&service, &ann, changes).await;
+    let connection = service.find_disk(&ann, &image.id.to_string(), NOBODY).unwrap();
+    let keeps = || service.may_keep(&connection).unwrap();
+    let switch = |enabled| {
+        let change = CustomKeyChange { enabled: Some(enabled), ..CustomKeyChange::default() };
+        service.change_custom_key(&ann, &key, change).unwrap();
+    };
+    service.delete_image(&ann, &image.id).unwrap();
+    assert!(keeps());
+    switch(false);
+    assert!(!keeps(), "with a disabled key");
+    switch(true);
+    assert!(keeps());
+    service.revoke_role(&admin, grant).unwrap();
+    assert!(!keeps(), "without a role");
+    assert!(service.actor_now(&connection).unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_called_as_the_local_administrator_is_not_it() {
+    let (service, _) = served();
+    let admin = service.local_admin().unwrap();
+    let image = image(&service, &admin, "disk").await;
+    let peer = Source::Peer("127.0.0.1".parse().unwrap());
+    let origin = Origin::new(Interface::Native, peer, "req-1".into(), "POST /".into());
+    let called_so = Actor { origin: Arc::new(origin), ..admin.clone() };
+    let (known, name) = service.open_disk_export(&called_so, new(&image)).unwrap();
+    assert_eq!(known.export.opener.user.as_ref(), Some(&admin.user));
+    assert_eq!(kind(service.find_export(&name, NOBODY)), ErrorKind::NotFound);
+    let connection = service.find_disk(&called_so, "disk", peer).unwrap();
+    assert!(!service.may_keep(&connection).unwrap());
+    assert!(service.actor_now(&connection).unwrap().is_none());
+    // Who is it stays it, also where the client comes over the network.
+    let (_, name) = service.open_disk_export(&admin, new(&image)).unwrap();
+    let by_name = service.find_export(&name, peer).unwrap();
+    let by_itself = service.find_disk(&admin, "disk", peer).unwrap();
+    for connection in [by_name, by_itself] {
+        assert!(service.may_keep(&connection).unwrap());
+        assert_eq!(service.actor_now(&connection).unwrap().map(|now| now.user), Some(admin.user.clone()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_cloud_has_the_users_no_export_of_the_boxs_own_opens() {
+    let (service, _) = served();
+    let admin = service.local_admin().unwrap();
+    let (ann, _) = user(&service, "ann");
+    let image = image(&service, &admin, "disk").await;
+    let (_, hers) = service.open_disk_export(&ann, new(&image)).unwrap();
+    let (_, local) = service.open_disk_export(&admin, new(&image)).unwrap();
+    let connection = service.find_export(&hers, NOBODY).unwrap();
+    assert!(service.may_keep(&connection).unwrap());
+    let fake = Fake::start().await;
+    let rules = CloudRules { cache_s: 0, service_type: "image".into(), region: String::new() };
+    let cloud = Cloud::new(fake.client(), tokio::runtime::Handle::current(), rules);
+    let service = service.with_cloud(cloud);
+    assert_eq!(kind(service.find_export(&hers, NOBODY)), ErrorKind::NotFound);
+    assert!(!service.may_keep(&connection).unwrap());
+    assert!(service.find_export(&local, NOBODY).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_capture_takes_the_right_to_register_an_image_and_the_one_to_fill_it() {
+    for action in ["ims:images:create", "ims:images:upload"] {
+        let (service, _) = served();
+        let admin = service.local_admin().unwrap();
+        let image = image(&service, &admin, "disk").await;
+        let (ann, _) = user(&service, "ann");
+        let captured = NewExport { is_writable: true, capture: Some("kept".into()), ..new(&image) };
+        service.open_disk_export(&ann, captured.clone()).unwrap();
+        let group =
+            NewGroup { name: "ops".into(), domain: None, description: None, extra: Default::default() };
+        let group = service.create_group(&admin, group).unwrap();
+        service.add_group_member(&admin, &group.id, &ann.user).unwrap();
+        let document =
+            format!(r#"{{"Version":"1.1","Statement":[{{"Effect":"Deny","Action":["{action}"]}}]}}"#);
+        let document = serde_json::from_str(&document).unwrap();
+        let policy = NewPolicy { name: "less".into(), description: None, document };
+        service.create_policy(&admin, policy).unwrap();
+        let place = NewAttachment { policy: "less".into(), group: "ops".into(), project: None };
+        service.attach_policy(&admin, place).unwrap();
+        let ann = service.actor_called("ann", "Default", "admin").unwrap();
+        let outcome = service.open_disk_export(&ann, captured.clone());
+        assert_eq!(kind(outcome), ErrorKind::Forbidden, "{action}");
+        service.open_disk_export(&ann, NewExport { capture: None, ..captured }).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_closed_by_its_name_too_which_no_refusal_tells() {
+    let (service, _) = served();
+    let (ours, theirs) = (member("p"), member("q"));
+    let image = image(&service, &ours, "disk").await;
+    let (_, name) = service.open_disk_export(&ours, new(&image)).unwrap();
+    assert_eq!(kind(service.close_export(&theirs, &name)), ErrorKind::NotFound);
+    service.close_export(&ours, &name).unwrap();
+    assert!(service.open_disk_exports(&ours).unwrap().is_empty());
+    let error = service.close_export(&ours, &name).unwrap_err();
+    assert!(error.kind == ErrorKind::NotFound && !error.message.contains(&name), "{error}");
 }
