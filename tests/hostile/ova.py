@@ -61,6 +61,8 @@ def cases():
     other = 'needs-another-file'
     entities = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
     outside = f'<!DOCTYPE x SYSTEM "file://{CANARY_PATH}">'
+    by_address = descriptor('http://127.0.0.1:80/disk.vmdk')
+    hidden = by_address.replace(b'<File ', b'<File xmlns:x="urn:x" x:href="disk.vmdk" ')
     flat = vmdk.good(vmdk.text('monolithicFlat', f'RW 1 FLAT "{CANARY_PATH}" 0'))
     first = member('machine.ovf', descriptor())
     disk = member('disk.vmdk', vmdk.stream())
@@ -77,7 +79,8 @@ def cases():
         case('a descriptor behind the disk', archive(disk, first), 'bad-field', ('looks like tar',)),
         case('entities', machine(descriptor(doctype=entities)), 'unsupported', ('DTD', 'bad-field')),
         case('an entity of a file', machine(descriptor(doctype=outside)), 'unsupported', ('DTD', 'bad-field')),
-        case('a disk by address', machine(descriptor('http://127.0.0.1:80/disk.vmdk')), other),
+        case('a disk by address', machine(by_address), other),
+        case('a disk by address behind an attribute of another prefix', machine(hidden), 'bad-field'),
         case('a disk by path', machine(descriptor(CANARY_PATH)), other),
         case('a disk that is missing', machine(descriptor('none.vmdk')), other),
         case('a parent', machine(descriptor(of_disk=' ovf:parentRef="disk0"')), other),

@@ -1,10 +1,10 @@
 //! The description of a machine, of which its disks are read.
 //!
 //! Invariants: no document type, no entity but the five that XML has, no instruction is read; what nests deeper than
-//! [`DEPTH_MAX`], or is longer than the budget of texts, is refused. A name is told as it stands, and never followed.
+//! [`DEPTH_MAX`], or is longer than the budget of texts, is refused. A name is told as it stands, and never followed. No
+//! attribute of a file or a disk has a second one beside it that only a prefix tells apart.
 
 use quick_xml::Reader;
-use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event};
 
 use crate::disk::refusal::Code;
@@ -87,6 +87,7 @@ impl Descriptor {
     }
 
     fn take_file(&mut self, mut attributes: Attributes) -> Result<(), Wrong> {
+        attributes.expect_one_of_a_name("File")?;
         if attributes.take("chunkSize").is_some() {
             return Err((Code::Unsupported, "File chunkSize", "the file is cut into pieces".into()));
         }
@@ -104,6 +105,7 @@ impl Descriptor {
     }
 
     fn take_disk(&mut self, mut attributes: Attributes) -> Result<(), Wrong> {
+        attributes.expect_one_of_a_name("Disk")?;
         if attributes.take("parentRef").is_some() {
             let why = "the disk is what changed since another one";
             return Err((Code::NeedsAnotherFile, "Disk parentRef", why.into()));
@@ -118,15 +120,30 @@ struct Attributes(Vec<(String, String)>);
 
 impl Attributes {
     fn of(element: &BytesStart) -> Result<Attributes, Wrong> {
-        let read = |found: Result<Attribute, _>| {
-            let broken = || wrong("XML", "an attribute is not well formed, or names an entity");
+        let broken = || wrong("XML", "an attribute is not well formed, or names an entity");
+        let mut read = Vec::new();
+        for found in element.attributes() {
             let attribute = found.map_err(|_| broken())?;
-            let name = String::from_utf8_lossy(attribute.key.local_name().as_ref()).into_owned();
             let value =
                 attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map_err(|_| broken())?;
-            Ok((name, value.into_owned()))
-        };
-        element.attributes().map(read).collect::<Result<Vec<_>, _>>().map(Attributes)
+            // What declares a prefix says nothing of the element: `xmlns:href` is no href.
+            if attribute.key.as_namespace_binding().is_none() {
+                let name = String::from_utf8_lossy(attribute.key.local_name().as_ref()).into_owned();
+                read.push((name, value.into_owned()));
+            }
+        }
+        Ok(Attributes(read))
+    }
+
+    /// Refuses an element, told of as `field`, with attributes that differ in their prefixes alone: readers do not
+    /// agree which of them counts.
+    fn expect_one_of_a_name(&self, field: &'static str) -> Result<(), Wrong> {
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).any(|pair| pair[0] == pair[1]) {
+            true => Err(wrong(field, "two of its attributes have the same name but for their prefixes")),
+            false => Ok(()),
+        }
     }
 
     fn take(&mut self, name: &str) -> Option<String> {
@@ -175,5 +192,27 @@ mod tests {
         assert_eq!(field("<Envelope>"), Some("Envelope"));
         assert!(Descriptor::read(b"<Envelope>\xff</Envelope>").is_err());
         assert_eq!(field("\u{feff}<?xml version=\"1.0\"?><!-- a --><e:Envelope xmlns:e=\"x\"/>"), None);
+    }
+
+    #[test]
+    fn s3_no_attribute_hides_another_one_of_its_name() {
+        let file = |attributes: &str| {
+            let text = format!("<Envelope><References><File {attributes}/></References></Envelope>");
+            Descriptor::read(text.as_bytes()).map(|read| read.files).map_err(|(code, field, _)| (code, field))
+        };
+        let (inside, outside) = ("href=\"disk.img\"", "href=\"http://198.51.100.1/d\"");
+        let refused = Err((Code::BadField, "File"));
+        assert_eq!(file(&format!("x:{inside} ovf:id=\"f\" ovf:{outside}")), refused);
+        assert_eq!(file(&format!("{inside} ovf:id=\"f\" ovf:{outside}")), refused);
+        assert_eq!(file(&format!("ovf:id=\"f\" ovf:{outside} x:{inside}")), refused);
+        assert_eq!(file("x:id=\"f\" ovf:id=\"g\" ovf:href=\"disk.img\""), refused);
+        // What declares a prefix is not one of them, and hides none.
+        let told = Ok(vec![("f".to_owned(), "http://198.51.100.1/d".to_owned())]);
+        assert_eq!(file(&format!("xmlns:{inside} xmlns:id=\"g\" ovf:id=\"f\" ovf:{outside}")), told);
+        let disk =
+            "<Envelope><DiskSection><Disk x:fileRef=\"f\" ovf:fileRef=\"g\"/></DiskSection></Envelope>";
+        assert_eq!(field(disk), Some("Disk"));
+        // What is not read may have them, as other tools write it.
+        assert_eq!(field("<Envelope><Item xml:id=\"a\" ovf:id=\"b\"/></Envelope>"), None);
     }
 }

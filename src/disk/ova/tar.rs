@@ -1,7 +1,8 @@
 //! Headers of a tar, read strictly: plain files with flat names, one after the other, and nothing else.
 //!
 //! Source: POSIX.1-1988 ustar, with GNU's large sizes and POSIX.1-2001's extended records as far as they tell nothing about
-//! a member's name or size. Invariant: members lie in the file, apart from each other, and no two have the same name.
+//! a member's name or size. Invariants: members lie in the file, apart from each other, and no two have the same name; no more
+//! than [`HEADERS_MAX`] headers are read, whatever they are of.
 
 use crate::disk::fields::Fields;
 use crate::disk::probe::Format;
@@ -12,6 +13,8 @@ const BLOCK: u64 = 512;
 const CHECKSUM: std::ops::Range<usize> = 148..156;
 /// More members are no machine's.
 const MEMBERS_MAX: usize = 256;
+/// Headers of members, and of extended records, of which each member has few.
+const HEADERS_MAX: usize = 4 * MEMBERS_MAX;
 /// Extended records of one member, in bytes.
 const RECORDS_BYTES_MAX: u64 = 64 << 10;
 /// What may fill the file up behind its end.
@@ -44,12 +47,17 @@ pub(super) struct Member {
 /// All members, in order.
 pub(super) fn members(source: &dyn Source) -> Result<Vec<Member>, Error> {
     let tar = Tar { file: Structures::new(source, Format::Ova), size_bytes: source.size_bytes() };
-    let (mut found, mut at) = (Vec::<Member>::new(), 0);
+    let (mut found, mut at, mut headers) = (Vec::<Member>::new(), 0, 0);
     loop {
         let header = tar.file.bytes("tar header", at, BLOCK as usize)?;
         if header.iter().all(|byte| *byte == 0) {
             tar.expect_end(at)?;
             return Ok(found);
+        }
+        headers += 1;
+        if headers > HEADERS_MAX {
+            let why = format!("there are more than {HEADERS_MAX}");
+            return Err(tar.file.refuse(Code::OverBudget, "tar headers", why));
         }
         tar.expect_checksum(&header)?;
         let (data, bytes) = (at + BLOCK, tar.size(&header)?);

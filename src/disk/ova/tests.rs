@@ -325,6 +325,24 @@ fn b8_texts_are_bounded() {
     assert_eq!(refused(tar(&all)), Some((Code::OverBudget, "tar members")));
 }
 
+#[test]
+fn b8_headers_are_bounded_whatever_they_are_of() {
+    let text = descriptor("disk.img");
+    for kind in *b"xg" {
+        // With the two members' own.
+        for (count, expected) in [(1022, None), (1023, Some((Code::OverBudget, "tar headers")))] {
+            let mut extended = header("PaxHeader", 0);
+            extended[156] = kind;
+            seal(&mut extended);
+            let mut archive = member(header("m.ovf", text.len()), text.as_bytes());
+            archive.extend(extended.repeat(count));
+            archive.extend(member(header("disk.img", 1000), &[1; 1000]));
+            archive.resize(archive.len() + 1024, 0);
+            assert_eq!(refused(archive), expected, "{count} of {}", char::from(kind));
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn s11_no_change_of_an_archive_breaks_its_reader(at in 0..6000_usize, byte: u8, cut in 0..7000_usize) {

@@ -1,7 +1,7 @@
 //! Marks of formats that are told by their name alone, at the start or the end of a stream.
 //!
-//! Sources: the readers of QEMU for those that are not read here; PKWARE's APPNOTE for zip. Invariant: each looks at the bytes
-//! it is given alone.
+//! Sources: the readers of QEMU for those that are not read here, and for texts of VMDK; PKWARE's APPNOTE for zip. Invariant:
+//! each looks at the bytes it is given alone, in time that follows from their number.
 
 use crate::disk::fields::Fields;
 
@@ -12,6 +12,36 @@ const ZIP_END_BYTES: usize = 22;
 const DMG_END_BYTES: usize = 512;
 /// The name of a tar's first member.
 const TAR_NAME_BYTES: usize = 100;
+/// The comment that a text descriptor of VMDK begins with, in small letters.
+const VMDK_BANNER: &[u8] = b"# disk descriptorfile";
+
+/// A text descriptor of VMDK, however it is padded: its banner is among the comments that it begins with, or its version
+/// is what comes first behind them, where QEMU's `vmdk_probe` looks for it.
+pub(super) fn is_text_vmdk(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')).map(without_padding) {
+        match line {
+            [] => {}
+            [b'#', ..] => {
+                let start = line.get(..VMDK_BANNER.len());
+                if start.is_some_and(|start| start.eq_ignore_ascii_case(VMDK_BANNER)) {
+                    return true;
+                }
+            }
+            // As QEMU has it, to the letter: scripts set a VERSION, and lists of packages have a `version = 3`.
+            _ => return matches!(line, b"version=1" | b"version=2" | b"version=3"),
+        }
+    }
+    false
+}
+
+/// A line without NULs and blanks around it.
+fn without_padding(line: &[u8]) -> &[u8] {
+    let is_text = |byte: &u8| *byte != 0 && !byte.is_ascii_whitespace();
+    let start = line.iter().position(is_text).unwrap_or(line.len());
+    let end = line.iter().rposition(is_text).map_or(start, |last| last + 1);
+    &line[start..end]
+}
 
 /// The format before qcow2 has the same first bytes, and says that it is version 1.
 pub(super) fn is_qcow1(head: &[u8]) -> bool {

@@ -95,7 +95,7 @@ impl Probe {
     fn is(&self, format: Format, tail: &[u8]) -> bool {
         match format {
             Format::Qcow2 => self.starts(b"QFI\xfb") && !marks::is_qcow1(&self.head),
-            Format::Vmdk => self.starts(b"KDMV") || self.is_text_vmdk(),
+            Format::Vmdk => self.starts(b"KDMV") || marks::is_text_vmdk(&self.head),
             Format::Vhd => self.starts(b"conectix") || vhd_footer(tail).is_some(),
             Format::Vhdx => self.starts(b"vhdxfile"),
             Format::Vdi => self.has(64, b"\x7f\x10\xda\xbe"),
@@ -141,14 +141,6 @@ impl Probe {
             }
             _ => None,
         }
-    }
-
-    /// A text descriptor, however it is padded.
-    fn is_text_vmdk(&self) -> bool {
-        const MARK: &[u8] = b"# disk descriptorfile";
-        let text = self.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.head);
-        let start = text.iter().position(|b| *b != 0 && !b.is_ascii_whitespace()).unwrap_or(text.len());
-        text[start..].get(..MARK.len()).is_some_and(|line| line.eq_ignore_ascii_case(MARK))
     }
 
     fn is_iso(&self) -> bool {

@@ -93,6 +93,49 @@ fn s8_a_text_vmdk_is_one_however_it_is_padded() {
     assert!(told.contains("only where you trust it") && !told.contains("shadow"), "{told}");
 }
 
+#[test]
+fn s8_a_text_vmdk_is_one_behind_comments_and_without_its_banner() {
+    let rest = "CID=00000001\ncreateType=\"monolithicFlat\"\nRW 1 FLAT \"/etc/shadow\" 0\n";
+    let comments = "# filling\n".repeat(6000);
+    for start in [
+        "# a remark\n# Disk DescriptorFile\n",
+        "#\n \r\n\0\0\t#!/bin/sh\n # DISK descriptorfile\r\nanything\n",
+        "version=1\n",
+        "version=2\r\n",
+        "\u{feff}\n# a remark\r\n\r\n   \nversion=3 \0\n",
+        &format!("{comments}version=1\n"),
+        &format!("{comments}# Disk DescriptorFile\n"),
+    ] {
+        let probe = probe(format!("{start}{rest}").as_bytes());
+        assert_eq!(probe.formats(), [Format::Vmdk], "{}", &start[start.len().saturating_sub(40)..]);
+        assert_eq!(fault(&probe, Format::Vmdk), Some((Code::NeedsAnotherFile, "descriptor")));
+    }
+    assert_eq!(probe(b"# a remark\nversion=1").formats(), [Format::Vmdk], "a text may end there");
+}
+
+#[test]
+fn s8_texts_with_comments_are_no_vmdks_without_banner_and_version() {
+    for text in [
+        "#!/bin/sh\n# Makes a disk.\necho version=1\nversion=1\n",
+        "#!/bin/sh\nVERSION=1\n",
+        "#cloud-config\n# Disk\nversion: 1\n# Disk DescriptorFile\n",
+        "# Made by a tool.\nversion = 3\n",
+        "# Disk Descriptor\n",
+        "version=0\n",
+        "version=4\n",
+        "version=10\n",
+        "version=\n",
+        "version=1 # a remark\n",
+        "# a remark version=1\n",
+        "#",
+        "\n\n\0\0",
+    ] {
+        assert_eq!(probe(text.as_bytes()).formats(), [], "{text:?}");
+    }
+    // What stands past the bytes that are kept is not looked for.
+    assert_eq!(probe(format!("{}version=1\n", "#\n".repeat(HEAD_BYTES)).as_bytes()).formats(), []);
+}
+
 fn fault(probe: &Probe, format: Format) -> Option<(Code, &'static str)> {
     probe.hazard(format).map(|refusal| (refusal.code, refusal.field))
 }
