@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use super::exports::Disk;
 use super::served::Offered;
@@ -20,12 +21,18 @@ use crate::service::{Error, ErrorKind, Service};
 /// Bytes of the disk that are read at once.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// Makes an image of this name of what is on the disk now, as the opener of its export.
+/// Makes an image of this name of what is on the disk now, as the opener of its export, unless `stop` comes before all of it was
+/// read.
 ///
 /// # Errors
 /// `Forbidden` where the opener may not act any more; as [`Service::begin_capture`], and
 /// [`Upload::receive`](crate::service::images::Upload::receive). There is no image then.
-pub async fn capture(service: &Service, offered: Arc<Offered>, name: String) -> Result<Image, Error> {
+pub async fn capture(
+    service: &Service,
+    offered: Arc<Offered>,
+    name: String,
+    stop: CancellationToken,
+) -> Result<Image, Error> {
     let size = offered.size_bytes();
     let (service, written) = (service.clone(), offered.clone());
     let from = offered.connection.open.image.id;
@@ -42,17 +49,24 @@ pub async fn capture(service: &Service, offered: Arc<Offered>, name: String) -> 
         service.begin_capture(&by, NewImage { id: None, changes }, &from, size)
     })
     .await?;
-    upload.receive(Box::pin(pieces(offered))).await
+    upload.receive(Box::pin(pieces(offered, stop))).await
 }
 
 /// The disk from its beginning to its end.
-fn pieces(offered: Arc<Offered>) -> impl futures::Stream<Item = Result<Bytes, BodyBroken>> {
+fn pieces(
+    offered: Arc<Offered>,
+    stop: CancellationToken,
+) -> impl futures::Stream<Item = Result<Bytes, BodyBroken>> {
     stream::unfold(0, move |at| {
-        let offered = offered.clone();
+        let (offered, stop) = (offered.clone(), stop.clone());
         async move {
             let bytes = offered.size_bytes().saturating_sub(at).min(PIECE_BYTES) as usize;
             if bytes == 0 {
                 return None;
+            }
+            if stop.is_cancelled() {
+                let why = "the server stopped before all of it was stored (server.drain_s)";
+                return Some((Err(BodyBroken(why.into())), at));
             }
             let read = spawn_blocking(move || {
                 let mut piece = vec![0; bytes];

@@ -25,7 +25,7 @@ use super::served::{Client, Offered, Shelf};
 use super::tls::Tls;
 use super::transmission::{self, Ended};
 use crate::service::disk_exports::Attached;
-use crate::service::{Error, ErrorKind, Service, Source};
+use crate::service::{Error, Service, Source};
 
 /// Pause after the system could not give a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -291,14 +291,8 @@ impl Server {
 
     async fn keep(&self, offered: Arc<Offered>, name: String) {
         let from = offered.connection.open.image.id;
-        let captured = tokio::select! {
-            captured = capture(&self.service, offered.clone(), name.clone()) => captured,
-            () = self.kill.cancelled() => {
-                let why = "the server stopped before all of it was stored (server.drain_s)";
-                Err(Error::new(ErrorKind::Unavailable, why))
-            }
-        };
-        match captured {
+        // It is not dropped when the time is over, as what it commits at that moment counts.
+        match capture(&self.service, offered.clone(), name.clone(), self.kill.clone()).await {
             Ok(image) => tracing::info!(%from, image = %image.id, "captured what was written to a disk"),
             Err(error) => {
                 tracing::error!(%from, %error, internal = error.internal, "what was written to a disk is lost");
@@ -325,7 +319,7 @@ impl Server {
         let service = self.service.clone();
         tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or_else(|died| {
             tracing::error!(%died, "a use case panicked");
-            Err(Error::new(ErrorKind::Internal, "the server failed; its log says why"))
+            Err(Error::new(crate::service::ErrorKind::Internal, "the server failed; its log says why"))
         })
     }
 }

@@ -24,6 +24,8 @@ pub struct Progress {
 pub type Watch<'w> = dyn FnMut(Progress) -> ControlFlow<()> + 'w;
 
 impl Progress {
+    /// The phase in which other work over packs is waited for.
+    pub const WAITING: &'static str = "waiting for other upkeep";
     /// The phase in which packs are compressed better.
     pub const RECOMPRESSING: &'static str = "recompressing";
     /// The phase in which packs are compared with each other.

@@ -144,7 +144,8 @@ impl Exports {
     fn drop_dead(&self, txn: &WriteTxn, now: Time) -> Result<Vec<DiskExport>, Error> {
         let mut kept = Vec::new();
         for export in disk_exports::list(txn)? {
-            let is_of_use = now < export.expires_at && images::get(txn, &export.image)?.is_some();
+            // One that is retained may come back.
+            let is_of_use = now < export.expires_at && images::get_stored(txn, &export.image)?.is_some();
             if is_of_use || self.connections(&export.hash) > 0 {
                 kept.push(export);
             } else {

@@ -27,7 +27,9 @@ mod weigh;
 
 #[cfg(test)]
 use std::ops::ControlFlow;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 pub use plan::{Plan, PlannedPack};
 pub use policy::RewritePolicy;
@@ -37,10 +39,11 @@ use super::Store;
 use super::dedup::{Compare, Shared};
 use super::error::Error;
 use super::reclaim::Reclaimed;
-#[cfg(test)]
-use super::steps::Progress;
-use super::steps::{Stop, Watch};
+use super::steps::{Progress, Stop, Watch};
 use run::Run;
+
+/// How often it is looked whether others are done.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What is to be done with packs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,6 +78,23 @@ pub struct Rewritten {
 }
 
 impl Store {
+    /// Waits until nobody else writes packs anew, which a recipe does for long; `None` where whoever watches does not.
+    fn wait_for_rewriting(&self, watch: &mut Watch<'_>) -> Option<MutexGuard<'_, ()>> {
+        loop {
+            match self.inner.rewriting.try_lock() {
+                Ok(guard) => return Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {
+                    if watch(Progress { phase: Progress::WAITING, done_bytes: 0, total_bytes: 0 }).is_break()
+                    {
+                        return None;
+                    }
+                    thread::sleep(LOOK_AGAIN);
+                }
+            }
+        }
+    }
+
     /// Writes packs anew as wished and as the policy says, one after the other, and deletes the
     /// objects they lay in. Safe beside uploads and reads; what is done by the time it ends stays.
     ///
@@ -83,7 +103,9 @@ impl Store {
     /// the database's failure.
     pub fn rewrite(&self, wish: Wish, watch: &mut Watch<'_>) -> Result<Rewritten, Error> {
         // One at a time: two would write the same packs.
-        let _one = self.inner.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(_one) = self.wait_for_rewriting(watch) else {
+            return Ok(Rewritten { ended_early: true, ..Rewritten::default() });
+        };
         let mut run = Run::new(self, self.granted(wish), watch);
         let done = run.all();
         let mut outcome = run.outcome;

@@ -10,8 +10,8 @@ mod reads;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use planning::RecipePlan;
 pub use reads::Reads;
@@ -23,7 +23,7 @@ use crate::disk::probe::Format;
 use crate::disk::{self, Budgets, Guest, Source};
 use crate::model::{ContentId, Image, Status, StorePlace};
 use crate::service::{Error, ErrorKind, Service};
-use crate::store::{self, Recast, Watch};
+use crate::store::{self, Progress, Recast, Watch};
 
 /// Whether a store keeps compressed containers by recipes. They take less space where the same disks are there in other
 /// forms, and more time to download.
@@ -87,7 +87,14 @@ pub struct Kept {
 
 /// Streams that were tried, and what came of it.
 #[derive(Clone, Default)]
-pub struct Tried(Arc<Mutex<HashMap<ContentId, Outcome>>>);
+pub struct Tried(Arc<Mutex<Outcomes>>);
+
+#[derive(Default)]
+struct Outcomes {
+    of: HashMap<ContentId, Outcome>,
+    /// How many were cut off.
+    cut_off: u64,
+}
 
 /// What came of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +104,8 @@ enum Outcome {
     NotMadeAgain,
     TooLong,
     Unreadable,
-    /// Whoever watched ended it: all others come first.
-    CutOff,
+    /// Whoever watched ended it, when so many had been ended before: others come first.
+    CutOff(u64),
 }
 
 /// What one run passes over.
@@ -129,11 +136,28 @@ const SIZE_BYTES_MIN: u64 = 1 << 20;
 
 impl Tried {
     fn of(&self, content: &ContentId) -> Option<Outcome> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(content).copied()
+        self.outcomes().of.get(content).copied()
+    }
+
+    /// Whether nothing more will become of a stream.
+    fn is_settled(&self, content: &ContentId) -> bool {
+        self.of(content).is_some_and(|outcome| !matches!(outcome, Outcome::CutOff(_)))
+    }
+
+    fn cut_off(&self, content: ContentId) {
+        let mut outcomes = self.outcomes();
+        let before = outcomes.cut_off;
+        outcomes.cut_off += 1;
+        drop(outcomes);
+        self.add(content, Outcome::CutOff(before));
+    }
+
+    fn outcomes(&self) -> MutexGuard<'_, Outcomes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, content: ContentId, outcome: Outcome) {
-        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tried = &mut self.outcomes().of;
         if tried.len() >= TRIED_MAX {
             tried.clear();
         }
@@ -170,7 +194,7 @@ impl Kept {
             Outcome::NotMadeAgain => self.not_made_again += 1,
             Outcome::TooLong => self.too_long += 1,
             Outcome::Unreadable => self.unreadable += 1,
-            Outcome::CutOff => self.put_off += 1,
+            Outcome::CutOff(_) => self.put_off += 1,
         }
     }
 }
@@ -213,7 +237,8 @@ impl Service {
             }
             for chosen in chosen {
                 // Images that are copies of each other share one.
-                if self.recipes_tried.of(&chosen.content).is_some_and(|outcome| outcome != Outcome::CutOff) {
+                let content = &chosen.content;
+                if self.recipes_tried.is_settled(content) || passed.contents.contains(content) {
                     continue;
                 }
                 if passed.places.contains(&chosen.place) || !self.is_wanted(which, &chosen) {
@@ -241,8 +266,10 @@ impl Service {
                         passed.contents.insert(chosen.content);
                         passed.places.insert(chosen.place);
                     }
-                    Looked::Ended => {
-                        self.recipes_tried.add(chosen.content, Outcome::CutOff);
+                    Looked::Ended { has_begun } => {
+                        if has_begun {
+                            self.recipes_tried.cut_off(chosen.content);
+                        }
                         return Ok(Kept { ended_early: true, ..kept });
                     }
                 }
@@ -260,8 +287,8 @@ impl Service {
             }
             for store in self.stores.iter() {
                 let content = image.copy_at(store.place);
-                let tried = content.and_then(|content| self.recipes_tried.of(&content));
-                if let Some(outcome) = tried.filter(|outcome| *outcome != Outcome::CutOff) {
+                let settled = content.filter(|content| self.recipes_tried.is_settled(content));
+                if let Some(outcome) = settled.and_then(|content| self.recipes_tried.of(&content)) {
                     kept.looked_at += 1;
                     kept.add(outcome);
                 }
@@ -289,20 +316,25 @@ impl Service {
                 return Ok(Looked::Settled(Outcome::Unreadable));
             }
         };
-        match self.store.keep_by_recipe(content, &mut pieces::of(&*guest), watch) {
+        let mut has_begun = false;
+        let mut watch = |progress: Progress| {
+            has_begun |= progress.done_bytes > 0;
+            watch(progress)
+        };
+        match self.store.keep_by_recipe(content, &mut pieces::of(&*guest), &mut watch) {
             Ok(Recast::Pointless) => Ok(Looked::Settled(Outcome::NotMadeAgain)),
             Ok(Recast::TooLong) => Ok(Looked::Settled(Outcome::TooLong)),
             Ok(Recast::Kept) => Ok(Looked::Settled(Outcome::Kept)),
             Ok(Recast::Unchanged) => Ok(Looked::PutOff),
-            Ok(Recast::Ended) => Ok(Looked::Ended),
+            Ok(Recast::Ended) => Ok(Looked::Ended { has_begun }),
             Ok(done @ Recast::Done { .. }) => Ok(Looked::Done(done)),
             Err(error) => failed(error, content, *place),
         }
     }
 
-    /// The next streams, some of them; those that were cut off before come when there is no other.
+    /// The next streams, some of them; those that were cut off before come when there is no other, the last cut off last.
     fn choose(&self, which: Which, passed: &PassedOver) -> Result<Vec<Chosen>, Error> {
-        let (mut chosen, mut cut_off) = (Vec::new(), Vec::new());
+        let (mut chosen, mut cut_off) = (Vec::new(), BTreeMap::new());
         images::for_each_stored(&self.db.read()?, &mut |image| {
             let Some(format) = compressible(&image) else { return };
             for store in self.stores.iter() {
@@ -311,18 +343,21 @@ impl Service {
                 else {
                     continue;
                 };
-                let turn = match self.recipes_tried.of(&content) {
-                    None => &mut chosen,
-                    Some(Outcome::CutOff) => &mut cut_off,
-                    Some(_) => continue,
-                };
                 let one = Chosen { content, place, format, updated_at: image.updated_at };
-                if turn.len() < CHOSEN_MAX && self.is_wanted(which, &one) {
-                    turn.push(one);
+                let (is_full, is_wanted) = (chosen.len() >= CHOSEN_MAX, self.is_wanted(which, &one));
+                match self.recipes_tried.of(&content) {
+                    None if is_wanted && !is_full => chosen.push(one),
+                    Some(Outcome::CutOff(before)) if is_wanted => {
+                        cut_off.insert(before, one);
+                    }
+                    _ => {}
                 }
             }
         })?;
-        Ok(if chosen.is_empty() { cut_off } else { chosen })
+        if chosen.is_empty() {
+            chosen.extend(cut_off.into_values().take(CHOSEN_MAX));
+        }
+        Ok(chosen)
     }
 
     /// Whether a stream is to be kept by a recipe, as things are now.
@@ -351,7 +386,10 @@ enum Looked {
     /// Its store does not answer; nor does it for others there.
     Away,
     /// Whoever watches ended it.
-    Ended,
+    Ended {
+        /// Whether anything of it had been done.
+        has_begun: bool,
+    },
 }
 
 /// What a stream's failure comes to: it is of this stream alone, unless all of the box is in trouble.

@@ -31,11 +31,8 @@ impl Service {
         images::for_each_stored(&self.db.read()?, &mut |image| {
             let Some(format) = compressible(&image) else { return };
             for place in self.stores.iter().map(|store| store.place) {
-                let content = image.copy_at(place);
-                let is_open = |content: &ContentId| {
-                    self.recipes_tried.of(content).is_none_or(|outcome| outcome == Outcome::CutOff)
-                };
-                untried.extend(content.filter(is_open).map(|content| (content, (place, format))));
+                let open = image.copy_at(place).filter(|content| !self.recipes_tried.is_settled(content));
+                untried.extend(open.map(|content| (content, (place, format))));
             }
         })?;
         for (content, (place, format)) in untried {

@@ -152,8 +152,19 @@ async fn one_that_was_cut_off_comes_after_all_others() {
     };
     let kept = service.keep_recipes(Which::All, &mut one).unwrap();
     assert_eq!((kept.streams, kept.ended_early), (1, true), "{kept:?}");
+    // What was not begun is not taken for one that takes too long.
+    uploaded(&service, "qcow2", another_qcow2(2)).await.1.unwrap();
+    let mut never = |_: Progress| ControlFlow::Break(());
+    assert!(service.keep_recipes(Which::All, &mut never).unwrap().ended_early);
+    let mut begun = 0;
+    let mut one = |progress: Progress| {
+        begun += u32::from(progress.phase == Progress::TAKING_APART && progress.done_bytes == 0);
+        if begun == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let kept = service.keep_recipes(Which::All, &mut one).unwrap();
+    assert_eq!((kept.streams, kept.kept_before), (1, 1), "the new one is first: {kept:?}");
     let kept = service.keep_recipes(Which::All, &mut on).unwrap();
-    assert_eq!((kept.streams, kept.kept_before, kept.ended_early), (1, 1, false), "{kept:?}");
+    assert_eq!((kept.streams, kept.kept_before, kept.ended_early), (1, 2, false), "{kept:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
