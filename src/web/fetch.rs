@@ -4,14 +4,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use http::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE};
 use http::{HeaderMap, StatusCode};
 use reqwest::Response;
 use url::{Host, Url};
 
+use super::pace::{Body, steady};
 use super::{Error, Filter};
 use crate::base::with_causes;
 
@@ -22,9 +21,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longest time in which nothing comes.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What is fetched.
-pub type Body = BoxStream<'static, Result<Bytes, Error>>;
-
 /// From where on, of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct From {
@@ -32,6 +28,8 @@ pub struct From {
     pub offset: u64,
     /// What the server called the data then: only the rest of the same will do.
     pub stamp: String,
+    /// How long the whole was then, where that is known.
+    pub size_bytes: Option<u64>,
 }
 
 /// An answer, before its data.
@@ -77,15 +75,20 @@ impl Web {
         }
     }
 
-    /// Asks for what is at an address, or for the rest of it.
+    /// Asks for what is at an address, or for the rest of it; for all of it where the server hands out the rest of other data.
     ///
     /// # Errors
     /// [`Error::Refused`] when the address, or one that it leads to, is none to be fetched from; [`Error::Missing`] when
     /// the server has nothing there; [`Error::Unavailable`] when it fails.
     pub async fn open(&self, text: &str, from: Option<&From>) -> Result<Fetched, Error> {
-        let mut url = self.filter.read(text)?;
+        let (mut url, mut from) = (self.filter.read(text)?, from);
         for _ in 0..=REDIRECTS_MAX {
-            let answer = self.ask(&url, from).await?;
+            let mut answer = self.ask(&url, from).await?;
+            if from.is_some_and(|from| is_of_other(&answer, from)) {
+                // It does not go with what came before, whatever the server makes of a condition.
+                from = None;
+                answer = self.ask(&url, from).await?;
+            }
             if !answer.status().is_redirection() {
                 return fetched(answer, &url, from);
             }
@@ -102,8 +105,9 @@ impl Web {
 
     /// One request, to addresses that were looked up for it and let pass.
     async fn ask(&self, url: &Url, from: Option<&From>) -> Result<Response, Error> {
-        let unavailable =
-            |why: &dyn std::fmt::Display| Error::Unavailable(format!("{url} cannot be fetched: {why}"));
+        let unavailable = |why: &dyn std::fmt::Display| {
+            Error::Unavailable(format!("{} cannot be fetched: {why}", shown(url)))
+        };
         let port = url.port_or_known_default().unwrap_or(0);
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -145,9 +149,9 @@ impl Web {
 fn fetched(answer: Response, url: &Url, from: Option<&From>) -> Result<Fetched, Error> {
     let status = answer.status();
     let (headers, length) = (answer.headers(), answer.content_length());
-    let stamp = text_of(headers, ETAG)
-        .filter(|tag| !tag.starts_with("W/"))
-        .or_else(|| text_of(headers, LAST_MODIFIED));
+    // A rest need not be named again: only that of the same was asked for.
+    let asked = from.filter(|_| status == StatusCode::PARTIAL_CONTENT);
+    let stamp = stamp_of(headers).or_else(|| asked.map(|from| from.stamp.clone()));
     let (offset, size_bytes) = match (status, from) {
         (StatusCode::OK, _) => (0, length),
         (StatusCode::PARTIAL_CONTENT, Some(from)) => {
@@ -172,7 +176,22 @@ fn fetched(answer: Response, url: &Url, from: Option<&From>) -> Result<Fetched, 
     let body = answer.bytes_stream().map_err(move |error| {
         Error::Unavailable(format!("{address} broke off: {}", with_causes(&error.without_url())))
     });
-    Ok(Fetched { size_bytes, stamp, offset, body: body.boxed() })
+    Ok(Fetched { size_bytes, stamp, offset, body: steady(body, shown(url)) })
+}
+
+/// Whether an answer brings the rest of other data than was asked for.
+fn is_of_other(answer: &Response, from: &From) -> bool {
+    if answer.status() != StatusCode::PARTIAL_CONTENT {
+        return false;
+    }
+    let total = text_of(answer.headers(), CONTENT_RANGE).and_then(|text| range(&text)?.1);
+    let is_as_long = from.size_bytes.zip(total).is_none_or(|(known, now)| known == now);
+    !is_as_long || stamp_of(answer.headers()).is_some_and(|stamp| stamp != from.stamp)
+}
+
+/// What a server calls its data: a name that no other data has.
+fn stamp_of(headers: &HeaderMap) -> Option<String> {
+    text_of(headers, ETAG).filter(|tag| !tag.starts_with("W/")).or_else(|| text_of(headers, LAST_MODIFIED))
 }
 
 /// The first byte of `bytes 5-9/10`, and the whole, where it is known.

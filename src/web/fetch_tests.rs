@@ -5,6 +5,7 @@ use axum::body::Body as Answer;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
+use bytes::Bytes;
 
 use super::*;
 use crate::web::FilterRules;
@@ -29,6 +30,28 @@ async fn data(request: Request) -> http::Response<Answer> {
     answer.body(Answer::from(&DATA[first..])).unwrap()
 }
 
+/// Hands out a rest whatever it is asked to be of.
+async fn careless(request: Request, stamp: &'static str, total: usize) -> http::Response<Answer> {
+    let answer = http::Response::builder().header(ETAG, stamp);
+    if !request.headers().contains_key(RANGE) {
+        return answer.body(Answer::from(DATA)).unwrap();
+    }
+    let range = format!("bytes 4-{}/{total}", total - 1);
+    let answer = answer.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, range);
+    answer.body(Answer::from(&DATA[4..])).unwrap()
+}
+
+/// The web where this port of this machine alone may be asked.
+fn web(port: u16) -> Web {
+    let rules = FilterRules {
+        schemes: vec!["http".into()],
+        ports: vec![port],
+        hosts: Vec::new(),
+        networks: vec!["127.0.0.1/32".parse().unwrap()],
+    };
+    Web::new(Filter::new(rules), Vec::new()).unwrap()
+}
+
 /// A server, and the web where only it may be asked.
 async fn server() -> (String, Web) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -38,18 +61,15 @@ async fn server() -> (String, Web) {
         .route("/data", get(data))
         .route("/there", to("/data"))
         .route("/out", to("http://127.0.0.2:1/data"))
+        .route("/signed", to("http://127.0.0.2:1/data?signature=secret"))
+        .route("/other", get(|request: Request| careless(request, "\"two\"", 10)))
+        .route("/longer", get(|request: Request| careless(request, "\"one\"", 12)))
         .route("/metadata", to("http://169.254.169.254/latest"))
         .route("/file", to("file:///etc/passwd"))
         .route("/round", to("/round"))
         .route("/busy", get(|| async { StatusCode::SERVICE_UNAVAILABLE.into_response() }));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let rules = FilterRules {
-        schemes: vec!["http".into()],
-        ports: vec![port],
-        hosts: Vec::new(),
-        networks: vec!["127.0.0.1/32".parse().unwrap()],
-    };
-    (format!("http://127.0.0.1:{port}"), Web::new(Filter::new(rules), Vec::new()).unwrap())
+    (format!("http://127.0.0.1:{port}"), web(port))
 }
 
 async fn read(fetched: Fetched) -> Vec<u8> {
@@ -65,7 +85,7 @@ async fn data_comes_and_the_rest_of_it() {
         assert_eq!(read(whole).await, DATA);
     }
     let url = format!("{base}/data?token=secret");
-    let from = |offset, stamp: &str| From { offset, stamp: stamp.into() };
+    let from = |offset, stamp: &str| From { offset, stamp: stamp.into(), size_bytes: Some(10) };
     let rest = web.open(&url, Some(&from(4, "\"one\""))).await.unwrap();
     assert_eq!((rest.size_bytes, rest.offset), (Some(10), 4));
     assert_eq!(read(rest).await, &DATA[4..]);
@@ -75,6 +95,36 @@ async fn data_comes_and_the_rest_of_it() {
     assert!(
         matches!(&beyond, Error::Missing(why) if why.contains("/data") && !why.contains("secret")),
         "{beyond}"
+    );
+}
+
+#[tokio::test]
+async fn the_rest_of_other_data_is_not_taken_for_the_rest() {
+    let (base, web) = server().await;
+    let from = |size_bytes| From { offset: 4, stamp: "\"one\"".into(), size_bytes };
+    for path in ["/other", "/longer"] {
+        let anew = web.open(&format!("{base}{path}"), Some(&from(Some(10)))).await.unwrap();
+        assert_eq!(anew.offset, 0, "{path}");
+        assert_eq!(read(anew).await, DATA, "{path}");
+    }
+    // Where nothing was known of its length, its name alone tells.
+    let rest = web.open(&format!("{base}/longer"), Some(&from(None))).await.unwrap();
+    assert_eq!((rest.offset, rest.size_bytes, rest.stamp.as_deref()), (4, Some(12), Some("\"one\"")));
+}
+
+#[tokio::test]
+async fn no_message_repeats_what_lets_a_bearer_in() {
+    let (base, allowed) = server().await;
+    let refused = allowed.open(&format!("{base}/signed?token=secret"), None).await.err().unwrap();
+    let told = refused.to_string();
+    assert!(told.contains("127.0.0.2:1/data") && !told.contains("secret"), "{told}");
+    // A port on which nobody listens any more.
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let address = format!("http://127.0.0.1:{closed}/data?signature=secret");
+    let away = web(closed).open(&address, None).await.err().unwrap();
+    assert!(
+        matches!(&away, Error::Unavailable(why) if why.contains("/data cannot") && !why.contains("secret")),
+        "{away}"
     );
 }
 

@@ -49,7 +49,7 @@ impl Filter {
     /// Reads an address that something may be fetched from, as far as it can be told without asking anybody.
     ///
     /// # Errors
-    /// [`Error::Refused`], with the address and the reason.
+    /// [`Error::Refused`], with the address, but for its query and credentials, and the reason.
     pub fn read(&self, text: &str) -> Result<Url, Error> {
         let refuse = |why: &str| Err(refused(text, why));
         if text.len() > URL_BYTES_MAX {
@@ -102,9 +102,20 @@ impl Filter {
 
 /// The reference's words, which its clients look for, and then ours.
 fn refused(text: &str, why: &str) -> Error {
+    let shown = without_secrets(text);
     let shown: String =
-        text.chars().take(SHOWN_CHARS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        shown.chars().take(SHOWN_CHARS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     Error::Refused(format!("URI for web-download does not pass filtering: {shown} ({why})"))
+}
+
+/// What a caller wrote, or a server redirects to, without a query and credentials: others read refusals too.
+fn without_secrets(text: &str) -> String {
+    let place = text.split(['?', '#']).next().unwrap_or_default();
+    let authority = written_authority(place);
+    match authority.rsplit_once('@') {
+        Some((user, _)) => place.replacen(&format!("{user}@"), "", 1),
+        None => place.to_owned(),
+    }
 }
 
 /// What stands between the scheme and the path, as the caller wrote it.
@@ -194,6 +205,22 @@ mod tests {
             if bad != "http:///x" && !bad.contains('\\') {
                 assert!(told.contains(why), "{bad}: {told}");
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_repeats_neither_query_nor_credentials() {
+        let filter = filter(&[], &[]);
+        for bad in [
+            "ftp://mirror.example/x?signature=secret",
+            "http://mirror.example:22/x#secret",
+            "http://127.0.0.1/x?secret",
+            "http://user:secret@mirror.example/x",
+            "http://secret@mirror.example/x?secret",
+            "mirror.example/x?secret",
+        ] {
+            let told = filter.read(bad).unwrap_err().to_string();
+            assert!(told.contains("/x") && !told.contains("secret"), "{bad}: {told}");
         }
     }
 

@@ -63,6 +63,14 @@ async fn boxed() -> Box2 {
         Router::new().route("/data", get(data.clone())).route("/same", get(data)).route("/short", get(short));
     let endless = || async { Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>("x")])) };
     let server = server.route("/unmeasured", get(endless));
+    let swap = swapped.clone();
+    let leaves = move || async move {
+        match swap.load(Ordering::Relaxed) {
+            false => Ok(DATA),
+            true => Err(StatusCode::NOT_FOUND),
+        }
+    };
+    let server = server.route("/leaves", get(leaves));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move { axum::serve(listener, server).await });
@@ -233,6 +241,42 @@ async fn p3_data_that_is_not_what_was_declared_is_never_handed_out() {
     let told = b.service.audit_traces(&b.admin(), &query).unwrap().traces;
     let refused = told.iter().filter(|trace| format!("{trace:?}").contains("refused at its first read"));
     assert_eq!(refused.count(), 3, "each is on record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s26_a_reader_is_not_told_where_data_lies_that_cannot_be_had() {
+    let b = boxed().await;
+    let image = b.raw().await;
+    let signed = b.at("/leaves?signature=secret");
+    assert_eq!(b.patch(&image, "add", "/locations/-", signed).await, 200);
+    b.swapped.store(true, Ordering::Relaxed);
+    let native = format!("/tintype/v1/images/{}/file", id(&image));
+    for (status, said) in [b.read(&image).await, b.send("GET", &native, "", Vec::new()).await] {
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(status, 503, "{said}");
+        assert!(said.contains("cannot be had from its location just now"), "{said}");
+        assert!(!said.contains("leaves") && !said.contains("secret"), "{said}");
+    }
+    b.swapped.store(false, Ordering::Relaxed);
+    assert_eq!(b.read(&image).await, (200, DATA.to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s25_too_many_locations_are_refused_before_any_of_them_is_asked() {
+    let b = boxed().await;
+    let image = b.raw().await;
+    // Nothing is there, which whoever asks finds out.
+    let all =
+        |count: usize| json!((0..count).map(|number| b.at(&format!("/none#{number}"))).collect::<Vec<_>>());
+    assert_eq!(b.patch(&image, "replace", "/locations", all(10)).await, 400);
+    assert_eq!(b.patch(&image, "replace", "/locations", all(11)).await, 413);
+    let adds = (0..11).map(
+        |number| json!({"op": "add", "path": "/locations/-", "value": b.at(&format!("/none#{number}"))}),
+    );
+    let adds = json!(adds.collect::<Vec<_>>()).to_string().into_bytes();
+    let media = "application/openstack-images-v2.1-json-patch";
+    assert_eq!(b.send("PATCH", &image, media, adds).await.0, 413);
+    assert_eq!(b.show(&image).await["status"], "queued");
 }
 
 #[tokio::test(flavor = "multi_thread")]

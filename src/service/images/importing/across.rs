@@ -166,11 +166,12 @@ impl Service {
         let is_same = from.filter(|from| stamp.as_ref() == Some(&from.stamp));
         let offset = is_same.map_or(0, |from| from.offset);
         let data = visit.data(id, offset).await?;
+        let data = data.map_err(|error: peers::Error| web::Error::Unavailable(error.to_string()));
         Ok(Inbound {
             size_bytes: record["size"].as_u64(),
             stamp,
             offset,
-            body: Box::pin(data.map_err(|error: peers::Error| web::Error::Unavailable(error.to_string()))),
+            body: web::steady(data, format!("region {region}")),
             record: Some(Said::of(&record)),
         })
     }

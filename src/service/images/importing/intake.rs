@@ -145,7 +145,8 @@ impl Service {
         }
         let from = match (&kept, &intake.stamp) {
             (Some(upload), Some(stamp)) if upload.received_bytes > 0 => {
-                Some(From { offset: upload.received_bytes, stamp: stamp.clone() })
+                let (offset, size_bytes) = (upload.received_bytes, upload.declared_bytes);
+                Some(From { offset, stamp: stamp.clone(), size_bytes })
             }
             _ => None,
         };

@@ -16,7 +16,7 @@ use crate::catalog::images;
 use crate::disk::writing::Form;
 use crate::model::job::Intake;
 use crate::model::{ByteRange, Image, ImageId, PartialUpload, StorePlace};
-use crate::service::images::upload::{gone, in_background, owned};
+use crate::service::images::upload::{check_cap, gone, in_background, owned};
 use crate::service::jobs::JobAtWork;
 use crate::service::{Error, Service};
 use crate::store::{Ingest, Reach, Receipt};
@@ -106,7 +106,7 @@ impl Service {
             total_bytes,
         };
         let (pieces, pouring) = pouring.start();
-        let stored = store_all(pieces, ingest, record).await;
+        let stored = store_all(pieces, ingest, record, self.rules.image_bytes_max).await;
         let poured = match pouring.await {
             Ok(poured) => poured,
             Err(died) => std::panic::resume_unwind(died.into_panic()),
@@ -155,13 +155,18 @@ impl Service {
     }
 }
 
+/// Stores what comes, up to the most bytes that an image may have: a small wrapper may have a lot in it.
 async fn store_all(
     mut pieces: impl futures::Stream<Item = Result<bytes::Bytes, crate::service::images::BodyBroken>> + Unpin,
     mut ingest: Ingest,
     record: Vec<u8>,
+    bytes_max: u64,
 ) -> Result<Receipt, Error> {
+    let mut stored = 0;
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|broken| Error::invalid(broken.0))?;
+        stored += piece.len() as u64;
+        check_cap(stored, bytes_max)?;
         ingest.write(piece).await?;
     }
     Ok(ingest.finish(record).await?)

@@ -42,6 +42,10 @@ fn store(place: u8, name: &str, weight: i64) -> StoreInfo {
 }
 
 fn boxed(imports: ImportRules) -> Box3 {
+    ruled(Rules { imports, ..rules() })
+}
+
+fn ruled(rules: Rules) -> Box3 {
     let (home, cold, warm) = (Memory::new(), Flaky::default(), Memory::new());
     let way =
         |name: &str, medium: Arc<dyn Objects>| Some(Entrance::new(medium, name.into(), Box::new(|| Ok(()))));
@@ -52,7 +56,7 @@ fn boxed(imports: ImportRules) -> Box3 {
         place("shut", way("shut", Arc::new(Memory::new()))),
         place("away", None),
     ];
-    let (service, _clock) = service_with_places(home.clone(), places, Rules { imports, ..rules() });
+    let (service, _clock) = service_with_places(home.clone(), places, rules);
     let stores = Stores::new(vec![
         store(0, "main", 0),
         store(1, "cold", 5),
@@ -400,6 +404,21 @@ async fn copies_of_what_is_refused_in_the_end_are_found_to_be_reclaimed() {
     assert!(b.job(&asked).error.unwrap().message.contains("qcow2"));
     assert_eq!((packs(&b.cold), packs(&b.warm)), (1, 1), "nothing names them");
     assert_eq!(b.service.litter().take(), Some(Reach::Everything));
+    b.tidy();
+    assert_eq!((packs(&b.home), packs(&b.cold), packs(&b.warm)), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_a_wrapper_is_bounded_in_further_stores_too() {
+    let imports = ImportRules { decompress: true, ..ImportRules::default() };
+    let b = ruled(Rules { imports, image_bytes_max: 1_000_000, ..rules() });
+    let id = b.staged(&zstd::encode_all(&vec![1_u8; 3_000_000][..], 1).unwrap()).await;
+    let asked = b.order(&id, DataOrigin::Staged, b.to(&all(), true)).unwrap();
+    work_off(&b.service).await;
+    let error = b.job(&asked).error.unwrap();
+    assert_eq!(error.code, "too_large");
+    assert!(error.message.starts_with("store cold: an image may have at most 1000000 bytes"), "{error:?}");
+    assert_eq!(b.image(&id).status, Status::Queued);
     b.tidy();
     assert_eq!((packs(&b.home), packs(&b.cold), packs(&b.warm)), (0, 0, 0));
 }

@@ -10,7 +10,7 @@ use axum::http::{Response, StatusCode};
 use axum::response::Redirect;
 use axum::routing::get;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 
 use super::*;
 use crate::disk::fixtures::empty_qcow2;
@@ -244,6 +244,27 @@ async fn shaky(State(asked): State<Asked>, request: Request) -> Response<Body> {
     answer.body(Body::from_stream(stream::iter([Ok(piece)].into_iter().chain(rest)))).unwrap()
 }
 
+/// Hands out 1000 bytes a time of 300 000, and breaks off.
+async fn dripping(State(asked): State<Asked>, request: Request) -> Response<Body> {
+    let content = data(9, 300_000);
+    let range = request.headers().get("range").map(|value| value.to_str().unwrap().to_owned());
+    let first: usize = range.map_or(0, |text| text["bytes=".len()..text.len() - 1].parse().unwrap());
+    asked.0.fetch_add(1, Ordering::Relaxed);
+    let mut answer =
+        Response::builder().header("etag", "\"nine\"").header("content-length", content.len() - first);
+    if first > 0 {
+        let shown = format!("bytes {first}-{}/{}", content.len() - 1, content.len());
+        answer = answer.status(StatusCode::PARTIAL_CONTENT).header("content-range", shown);
+    }
+    let piece = Ok::<_, std::io::Error>(Bytes::copy_from_slice(&content[first..first + 1000]));
+    let end = stream::once(async {
+        // Until the piece is on its way.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        Err::<Bytes, _>(std::io::Error::other("broken"))
+    });
+    answer.body(Body::from_stream(stream::iter([piece]).chain(end))).unwrap()
+}
+
 /// A server on loopback, and the service that may ask only it.
 pub(super) async fn with_server(service: Service) -> (Service, String, Asked) {
     let asked = Asked::default();
@@ -257,6 +278,7 @@ pub(super) async fn with_server(service: Service) -> (Service, String, Asked) {
         .route("/plain", get(|| async { data(7, 150_000) }))
         .route("/unmeasured", get(unmeasured))
         .route("/shaky", get(shaky))
+        .route("/dripping", get(dripping))
         .route("/away", get(|| async { Redirect::temporary("http://127.0.0.1:1/secret") }))
         .route("/wrapped", get(|| async { zstd::encode_all(&data(6, 250_000)[..], 1).unwrap() }))
         .route(
@@ -465,4 +487,37 @@ async fn an_import_that_begins_again_is_compared_with_what_it_declared_itself() 
     assert_eq!(service.job(&owner, plain.id).unwrap().error, None);
     assert_eq!(service.image_locations(&admin, &id).unwrap(), []);
     assert!(read(&service, &owner, &id) == data(7, 150_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_was_imported_can_be_copied() {
+    let (service, _) = boxed();
+    let (owner, content) = (member("one"), data(1, 300_000));
+    let id = registered(&service, &owner, Some("raw"));
+    stage(&service, &owner, &id, &content).await.unwrap();
+    order(&service, &owner, &id, DataOrigin::Staged).unwrap();
+    work_off(&service).await;
+    let is_the_services = |image: &Image| image.properties.keys().any(|name| name.starts_with("os_glance_"));
+    assert!(is_the_services(&shown(&service, &owner, &id)), "which nobody else may set");
+    let job = service.copy_image(&owner, &id, Vec::new(), None).unwrap();
+    work_off(&service).await;
+    let job = service.job(&owner, job.id).unwrap();
+    assert_eq!((job.state, &job.error), (JobState::Succeeded, &None));
+    let copy = shown(&service, &owner, &job.images[0]);
+    assert!(!is_the_services(&copy), "{:?}", copy.properties);
+    assert_eq!(copy.properties["__originalimagename"], id.to_string());
+    assert!(read(&service, &owner, &copy.id) == content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hands_out_next_to_nothing_is_not_asked_for_ever() {
+    let (service, base, asked) = with_server(boxed().0).await;
+    let owner = member("one");
+    let id = registered(&service, &owner, Some("raw"));
+    let job = order(&service, &owner, &id, DataOrigin::Web { url: format!("{base}/dripping") }).unwrap();
+    work_off(&service).await;
+    let job = service.job(&owner, job.id).unwrap();
+    assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "server_fails"));
+    assert_eq!(asked.0.load(Ordering::Relaxed), 7);
+    assert_eq!(shown(&service, &owner, &id).status, Status::Queued);
 }

@@ -90,8 +90,9 @@ impl Service {
         in_background(move || {
             let read = service.db.read()?;
             let image = access::writable(&read, &caller, &id, Action::ImagesUpdate)?;
-            let is_located = locations::get(&read, &id)?.is_some();
-            asked.iter().try_for_each(|change| expect_may(&caller, &image, is_located, change))?;
+            let located = locations::get(&read, &id)?;
+            asked.iter().try_for_each(|change| expect_may(&caller, &image, located.is_some(), change))?;
+            expect_few(&image, located.as_ref(), &asked)?;
             service.expect_disk_choice(&caller, &id, &described)
         })
         .await?;
@@ -203,8 +204,7 @@ impl Service {
             return Err(Error::invalid(format!("image {} has this location already", image.id)));
         }
         if located.locations.len() >= LOCATIONS_MAX {
-            let message = format!("an image may have at most {LOCATIONS_MAX} locations");
-            return Err(Error::too_large(message));
+            return Err(too_many());
         }
         if image.size_bytes != Some(*size_bytes) {
             let known = image.size_bytes.unwrap_or(0);
@@ -327,6 +327,29 @@ fn expect_may(actor: &Actor, image: &Image, is_located: bool, change: &LocationC
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses what would be too many locations, before any address is asked.
+fn expect_few(image: &Image, located: Option<&Located>, changes: &[LocationChange]) -> Result<(), Error> {
+    // What an import by location left that did not succeed does not count.
+    let there = located.filter(|_| image.status == Status::Active);
+    let mut count = there.map_or(0, |located| located.locations.len());
+    for change in changes {
+        match change {
+            LocationChange::Add(..) => count += 1,
+            LocationChange::Replace(all) if located.is_none() => count += all.len(),
+            LocationChange::Replace(_) => {}
+            LocationChange::Remove(_) => count = count.saturating_sub(1),
+        }
+        if count > LOCATIONS_MAX {
+            return Err(too_many());
+        }
+    }
+    Ok(())
+}
+
+fn too_many() -> Error {
+    Error::too_large(format!("an image may have at most {LOCATIONS_MAX} locations"))
 }
 
 fn own_data(image: &Image) -> Error {

@@ -259,7 +259,11 @@ impl From<Refused> for Error {
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Refused::Away(error) | Refused::Wrong(error) => error.fmt(f),
+            Refused::Away(error) | Refused::Wrong(error) => {
+                write!(f, "{error}")?;
+                // For the log, which is all that prints this.
+                error.internal.iter().try_for_each(|internal| write!(f, ": {internal}"))
+            }
         }
     }
 }
@@ -273,8 +277,10 @@ fn differs(what: &str, found: Option<&[u8]>) -> Refused {
     wrong(format!("its {what} is {}, which was not declared", found.map(hex::encode).unwrap_or_default()))
 }
 
+/// Where the data lies is its owners' to know, and others read the image too.
 fn unavailable(error: &crate::web::Error) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("the image's location cannot be read: {error}"))
+    let message = "the image's data cannot be had from its location just now";
+    Error { internal: Some(error.to_string()), ..Error::new(ErrorKind::Unavailable, message) }
 }
 
 fn later(why: &str) -> Error {

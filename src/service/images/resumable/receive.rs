@@ -2,8 +2,8 @@
 //! with the last.
 //!
 //! Invariant: whatever ends a part (a client that hangs up, a newer request, a stop), what had
-//! arrived is durable before anybody hears of it, unless the process dies; then the latest checkpoint
-//! holds.
+//! arrived is durable before anybody hears of it, unless the process dies, or more came than was declared; then
+//! the latest checkpoint holds.
 
 use std::time::Duration;
 
@@ -230,6 +230,8 @@ pub(in crate::service::images) struct Part {
 enum Cut {
     /// It ended early; what came before stands.
     Short(Error),
+    /// It is longer than was declared: nothing tells which of its bytes are the wrong ones; the latest checkpoint stands.
+    Long(Error),
     /// Its content is refused, and so the upload.
     Refused(Error),
     /// The store gave up; the latest checkpoint stands.
@@ -246,6 +248,7 @@ impl Part {
             Ok(()) | Err(Cut::Short(_)) if self.is_whole() => self.finish().await,
             Ok(()) => self.put_down().await.map(|()| self.upload),
             Err(Cut::Short(error)) => self.put_down().await.and(Err(error)),
+            Err(Cut::Long(error)) => Err(self.let_go(error)),
             Err(Cut::Refused(error)) => Err(give_up(self.service, self.actor, self.upload, error).await),
             Err(Cut::Lost(error)) => Err(error),
         }
@@ -261,6 +264,7 @@ impl Part {
             Ok(()) => self.put_down().await.map(|()| self.upload),
             Err(Cut::Short(_)) if self.is_whole() => self.put_down().await.map(|()| self.upload),
             Err(Cut::Short(error)) => self.put_down().await.and(Err(error)),
+            Err(Cut::Long(error)) => Err(self.let_go(error)),
             Err(Cut::Refused(error) | Cut::Lost(error)) => Err(error),
         }
     }
@@ -274,7 +278,9 @@ impl Part {
         self.screen = Screen::blind();
         match self.take_body(body).await {
             Ok(()) => {}
-            Err(Cut::Short(error) | Cut::Refused(error) | Cut::Lost(error)) => return Err(error),
+            Err(Cut::Short(error) | Cut::Long(error) | Cut::Refused(error) | Cut::Lost(error)) => {
+                return Err(error);
+            }
         }
         if let Some(declared) = declared_bytes.filter(|declared| *declared != self.received) {
             let received = self.received;
@@ -302,11 +308,12 @@ impl Part {
                 Cut::Short(Error::invalid(reason))
             })?;
             let after = self.received + bytes.len() as u64;
-            check_cap(after, self.service.rules.image_bytes_max).map_err(Cut::Short)?;
+            // Before the limit, which cuts a body short: of one that is too long, the start is never taken for all of it.
             if let Some(declared) = self.upload.declared_bytes.filter(|declared| after > *declared) {
                 let reason = format!("{declared} bytes were declared, and more than that arrived");
-                return Err(Cut::Short(Error::invalid(reason)));
+                return Err(Cut::Long(Error::invalid(reason)));
             }
+            check_cap(after, self.service.rules.image_bytes_max).map_err(Cut::Short)?;
             self.room.expect(&self.service, after).await.map_err(Cut::Short)?;
             self.screen.push(&bytes).map_err(Cut::Refused)?;
             self.verification.update(&bytes);
@@ -327,7 +334,7 @@ impl Part {
         self.is_aside = true;
         match self.take_body(body).await {
             Ok(()) => Ok(self),
-            Err(Cut::Short(error) | Cut::Refused(error) | Cut::Lost(error)) => Err(error),
+            Err(Cut::Short(error) | Cut::Long(error) | Cut::Refused(error) | Cut::Lost(error)) => Err(error),
         }
     }
 
@@ -341,6 +348,13 @@ impl Part {
     /// Makes the image active with what came.
     pub(in crate::service::images) async fn end(self) -> Result<PartialUpload, Error> {
         self.finish().await
+    }
+
+    /// Leaves the upload as the latest checkpoint has it; gives the reason back.
+    fn let_go(self, error: Error) -> Error {
+        // What came since has no row to be found by.
+        self.service.litter.left(Reach::Everything);
+        error
     }
 
     fn is_whole(&self) -> bool {

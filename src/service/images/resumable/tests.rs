@@ -99,6 +99,22 @@ async fn a_length_may_be_said_later_but_only_once_and_no_more_than_it_arrives() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_than_was_declared_is_refused_wherever_its_pieces_end() {
+    let (service, _) = service_with(Rules { image_bytes_max: 5000, ..rules() });
+    let id = image(&service, "raw");
+    let upload = service.create_upload(&member("p"), &id, Some(5000)).unwrap();
+    for sizes in [vec![5000, 1], vec![4999, 2], vec![5001]] {
+        let pieces = sizes.iter().map(|size| piece(&vec![1; *size])).collect();
+        assert_eq!(kind(send(&service, &upload, pieces).await), Some(ErrorKind::Invalid), "{sizes:?}");
+        let stands = service.settled_upload(&member("p"), &id, upload.token).await.unwrap();
+        assert_eq!((stands.received_bytes, stands.complete), (0, false), "{sizes:?}");
+        assert_eq!(show(&service, &id).status, Status::Saving, "{sizes:?}");
+    }
+    assert!(send(&service, &upload, vec![piece(&[1; 5000])]).await.unwrap().complete);
+    assert!(read(&service, &id).await == vec![1; 5000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_request_takes_an_upload_over_and_finds_what_had_arrived() {
     let (service, _) = service();
     let id = image(&service, "raw");

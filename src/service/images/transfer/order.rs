@@ -3,6 +3,7 @@
 //! Each is one commit that makes or marks the image and records the job. Invariant: nothing is opened before
 //! the caller was authorised, and everything that a commit rests on is checked again inside it.
 
+use super::across::is_of_origin;
 use super::buckets::Purpose;
 use super::import::check_object;
 use super::{export, formats, hindered, is_iso, is_whole_machine};
@@ -310,7 +311,7 @@ fn copied_fields(origin: &Image) -> Vec<Change> {
         value: value.clone(),
         existing: Existing::Any,
     };
-    let own = origin.properties.iter().filter(|(name, _)| !OF_ORIGIN.contains(&name.as_str()));
+    let own = origin.properties.iter().filter(|(name, _)| !is_of_origin(name));
     let parent = Change::SetProperty {
         name: "__originalimagename".to_owned(),
         value: origin.id.to_string(),

@@ -1,6 +1,6 @@
 //! How long a job goes on trying when what it reads from or sends to fails for a while.
 //!
-//! Invariant: tries that come no further than one before are counted, and end; whoever ends the job ends the
+//! Invariant: tries that come hardly further than one before are counted, and end; whoever ends the job ends the
 //! waiting too.
 
 use std::time::Duration;
@@ -11,8 +11,10 @@ use crate::service::jobs::JobAtWork;
 use crate::service::upkeep::Step;
 use crate::service::{Error, Hindrance, Reason};
 
-/// Tries in a row that come no further.
+/// Tries in a row that come hardly further.
 const TRIES_MAX: u32 = 6;
+/// Bytes by which one comes further: with less, who hands out a byte a try would hold a job's place for ever.
+const FURTHER_BYTES: u64 = 1 << 20;
 /// How long the first waits, in milliseconds; each one after that twice as long.
 const WAIT_MS: u64 = if cfg!(test) { 1 } else { 1000 };
 /// How often somebody who ends the job is looked for meanwhile, in milliseconds.
@@ -35,7 +37,7 @@ impl Patience {
         phase: &'static str,
     ) -> Result<(JobAtWork, bool), Error> {
         let came = job.job().done_bytes;
-        if came > self.furthest {
+        if came >= self.furthest.saturating_add(FURTHER_BYTES) {
             *self = Patience { tries: 0, furthest: came };
         }
         self.tries += 1;
