@@ -175,7 +175,7 @@ fn the_settings_file_shows_every_key_with_its_default() {
 
 /// Writes of the use cases that leave no audit record of their own, each with the reason. All others go through
 /// `Service::recorded`, which takes one along.
-const UNRECORDED: [(&str, usize, &str); 23] = [
+const UNRECORDED: [(&str, usize, &str); 24] = [
     ("src/service/audit/mod.rs", 4, "the way itself, and records that are no change"),
     ("src/service/audit/queries.rs", 1, "how far records were forwarded"),
     ("src/service/jobs/mod.rs", 2, "upkeep begins, and tasks that were asked for, each with its record"),
@@ -192,6 +192,11 @@ const UNRECORDED: [(&str, usize, &str); 23] = [
         "src/service/images/importing/stage.rs",
         3,
         "staging begins and ends: the import of what came is on record",
+    ),
+    (
+        "src/service/images/importing/converting.rs",
+        1,
+        "room for a conversion: the end of its import is on record",
     ),
     (
         "src/service/images/importing/spreading.rs",
