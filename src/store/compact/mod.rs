@@ -78,8 +78,8 @@ pub struct Rewritten {
 }
 
 impl Store {
-    /// Waits until nobody else writes packs anew, which a recipe does for long; `None` where whoever watches does not.
-    fn wait_for_rewriting(&self, watch: &mut Watch<'_>) -> Option<MutexGuard<'_, ()>> {
+    /// Waits until nobody else writes packs anew or makes a recipe, which may take long; `None` where whoever watches does not.
+    pub(super) fn wait_for_rewriting(&self, watch: &mut Watch<'_>) -> Option<MutexGuard<'_, ()>> {
         loop {
             match self.inner.rewriting.try_lock() {
                 Ok(guard) => return Some(guard),

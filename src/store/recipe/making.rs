@@ -4,8 +4,6 @@
 //! put together and compared with its digest. Whatever does not work out leaves the stream as it is, and what was stored for
 //! it meanwhile is reclaimed like any other that nothing names.
 
-use std::sync::PoisonError;
-
 use super::super::Store;
 use super::super::assemble::{Assembled, Assembler};
 use super::super::cutter::{BLOCK_BYTES, CutterParams};
@@ -86,7 +84,7 @@ impl Store {
         watch: &mut Watch<'_>,
     ) -> Result<Recast, Error> {
         self.expect_entered()?;
-        let _one = self.inner.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(_one) = self.wait_for_rewriting(watch) else { return Ok(Recast::Ended) };
         let Some(row) = self.content_row(content)? else { return Ok(Recast::Unchanged) };
         let reader = self.reader_for_upkeep(content)?;
         if reader.is_made() {

@@ -13,7 +13,7 @@ use super::super::tests::{Bench, fresh, fresh_as, get, noise, put};
 use super::*;
 use crate::base::OsEntropy;
 use crate::model::{ByteRange, ContentId};
-use crate::store::{MasterKey, Options, Reach, Scope};
+use crate::store::{MasterKey, Options, Reach, Scope, Wish};
 
 const CLUSTER: usize = 65_536;
 
@@ -157,6 +157,22 @@ async fn what_cannot_be_made_again_stays_as_it_is() {
     reclaim(&b);
     expect_whole(&b, &content, &stream);
     expect_sound(&b);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_other_upkeep_says_so_and_can_be_ended() {
+    let b = fresh(None);
+    let (stream, pieces) = container(&disk(7, 12));
+    let content = put(&b, &stream).await;
+    let _other = b.store.inner.rewriting.lock().unwrap();
+    let mut phases = Vec::new();
+    let mut watch = |progress: Progress| {
+        phases.push(progress.phase);
+        if phases.len() % 2 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    assert!(b.store.rewrite(Wish { compact: true, ..Wish::default() }, &mut watch).unwrap().ended_early);
+    let kept = b.store.keep_by_recipe(&content, &mut pieces.iter().copied(), &mut watch).unwrap();
+    assert_eq!((kept, phases), (Recast::Ended, vec![Progress::WAITING; 4]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
