@@ -11,7 +11,7 @@ use super::{permitted, work};
 use crate::api::context::ApiState;
 use crate::service::Error;
 use crate::service::images::{RecipePlan, Which};
-use crate::service::reclaim::{Collected, Foreseen, figures};
+use crate::service::reclaim::{Collected, Foreseen, figures, settled_figures};
 use crate::service::rights::Action;
 use crate::store::{Compare, Plan, PlannedPack, Wish};
 
@@ -88,17 +88,8 @@ fn plan_body(foreseen: &Foreseen) -> Value {
     if let (Some(RecipePlan { streams, packed_bytes, settled }), Some(members)) =
         (foreseen.recipes, body.as_object_mut())
     {
-        let figures = [
-            ("recipes_to_try", streams),
-            ("recipe_plain_bytes", packed_bytes),
-            ("recipes_kept_before", settled.kept_before),
-            ("recipes_not_packed", settled.not_packed),
-            ("recipes_not_made_again", settled.not_made_again),
-            ("recipes_too_long", settled.too_long),
-            ("recipes_unreadable", settled.unreadable),
-            ("recipes_put_off", settled.put_off),
-            ("recipes_unfit", settled.unfit),
-        ];
+        let tried = [("recipes_to_try", streams), ("recipe_plain_bytes", packed_bytes)];
+        let figures = tried.into_iter().chain(settled_figures(&settled));
         members.extend(figures.map(|(name, figure)| (name.to_owned(), figure.into())));
     }
     body
